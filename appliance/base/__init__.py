@@ -1,0 +1,1 @@
+"""What every room stands on: durable files, clock, UIDs, errors, logging, sockets, paths."""

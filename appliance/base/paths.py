@@ -1,0 +1,68 @@
+"""Where things lie. The same tree on the box (/var/lib/appliance, /run/appliance) and in the demo's one directory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+STATE_VARIABLE = "APPLIANCE_STATE"
+RUN_VARIABLE = "APPLIANCE_RUN"
+
+# sockaddr_un.sun_path holds 108 bytes with its NUL (unix(7)); the longest socket name of ours is below 40.
+_LONGEST_RUN_PATH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The durable tree `state` (one filesystem) and the sockets and locks under `run`."""
+
+    state: Path
+    run: Path
+
+    @classmethod
+    def from_environment(cls) -> Paths:
+        """The box's own paths unless the environment names others, as the demo and the tests do."""
+        return cls(
+            Path(os.environ.get(STATE_VARIABLE, "/var/lib/appliance")),
+            Path(os.environ.get(RUN_VARIABLE, "/run/appliance")),
+        )
+
+    @classmethod
+    def below(cls, directory: Path) -> Paths:
+        """Everything in one directory; the sockets elsewhere if their paths would grow too long for the kernel."""
+        state = directory.absolute()
+        run = state / "run"
+        if len(os.fsencode(run)) > _LONGEST_RUN_PATH:
+            digest = hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
+            run = Path(tempfile.gettempdir()) / f"appliance-{os.getuid()}-{digest}"
+        return cls(state, run)
+
+    def environment(self) -> dict[str, str]:
+        """What a child process needs to find the same tree."""
+        return {STATE_VARIABLE: str(self.state), RUN_VARIABLE: str(self.run)}
+
+    @property
+    def configuration(self) -> Path:
+        return self.state / "config" / "active.toml"
+
+    @property
+    def journal(self) -> Path:
+        return self.state / "journal" / "journal.sqlite"
+
+    @property
+    def worklist(self) -> Path:
+        return self.state / "worklist"
+
+    @property
+    def console_socket(self) -> Path:
+        return self.run / "console.sock"
+
+    @property
+    def forward_socket(self) -> Path:
+        return self.run / "forward.sock"
+
+    def acquire_socket(self, device: str) -> Path:
+        return self.run / f"acquire-{device}.sock"

@@ -1,0 +1,1 @@
+"""Exam and frame become a Secondary Capture object; the attribute table as data."""

@@ -1,0 +1,1 @@
+"""The site's configuration: schema, loading with every error at once, the commented example."""

@@ -1,0 +1,1 @@
+"""The touchscreen's server: worklist, exam, preview, capture, and what became of it."""

@@ -1,0 +1,1 @@
+"""Old machines: serial lines, frame grabbers, film digitizers. No DICOM here."""

@@ -1,0 +1,1 @@
+"""Talking DICOM to the hospital: associations, worklist, performed step, store, commitment."""

@@ -1,0 +1,1 @@
+"""Worklist item, exam and patient, and the facts of an exam that are files."""

@@ -1,0 +1,1 @@
+"""One composition root for each process: each file reads like a parts list."""

@@ -1,0 +1,1 @@
+"""A hospital and old machines to try the box on."""

@@ -1,0 +1,1 @@
+"""Where objects lie on flash: directories, publishing, salvage after a crash, space."""
