@@ -63,7 +63,7 @@ def replace_file(path: Path, data: bytes, mode: int = 0o640) -> None:
         raise
     finally:
         os.close(descriptor)
-    os.rename(temporary, path)
+    temporary.rename(path)
     sync_directory(path.parent)
 
 
@@ -98,7 +98,7 @@ def move_file(source: Path, target: Path) -> None:
     Both parents are synced, the destination first: a crash in between may show the file under both names or under
     either, never under none. Raises FileNotFoundError when someone took it before us.
     """
-    os.rename(source, target)
+    source.rename(target)
     sync_directory(target.parent)
     sync_directory(source.parent)
 

@@ -102,7 +102,7 @@ class Asker:
     def ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, seconds: float = 5.0
     ) -> dict[str, Any]:
-        """The JSON object answered within `seconds`. Unreachable when none came, Refused with the answerer's sentence."""
+        """The JSON object answered within `seconds`; Unreachable when none came, Refused with the sentence given."""
         try:
             response = self._client.request(
                 method, path, json=body, timeout=httpx.Timeout(seconds, connect=min(seconds, 2.0))

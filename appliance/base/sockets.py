@@ -35,7 +35,7 @@ def bind_unix(path: Path, mode: int = 0o660) -> socket.socket:
 
 
 def inherited_listeners() -> list[socket.socket]:
-    """The listeners that were passed in by sd_listen_fds(3): the panel's loopback port is opened outside the console."""
+    """The listeners passed in by sd_listen_fds(3): the panel's loopback port is opened outside the console."""
     return [socket.socket(fileno=descriptor) for descriptor in daemon.listen_fds()]
 
 

@@ -1,0 +1,187 @@
+"""What a site can configure. Frozen models; an unknown key is an error; every bound has a default and a range.
+
+Lengths are seconds, bytes, millimetres or pixels as the name says. The commented example beside this file
+(`example.toml`) is the reference for people; a test holds that it names every key of these models.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+# AE: 16 characters, no backslash, no leading or trailing space (PS3.5 6.2).
+AETitle = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?$")]
+# A name becomes part of directories, unit instances and sockets.
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,23}$")]
+# CS: 16 characters of capitals, digits, space and underscore (PS3.5 6.2).
+CodeString = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_]{1,16}$")]
+LongString = Annotated[str, StringConstraints(pattern=r"^[^\\\x00-\x1f]{0,64}$")]
+ShortString = Annotated[str, StringConstraints(pattern=r"^[^\\\x00-\x1f]{0,16}$")]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Box(_Section):
+    """The box itself: what it is called in the hospital's network and in the objects it makes."""
+
+    name: Name = "bridge"
+    ae_title: AETitle = "BRIDGE"
+    institution: LongString = ""
+    reserve_bytes: int = Field(
+        default=256 * 1024 * 1024, ge=0, description="flash kept free; below it capture is refused"
+    )
+
+
+class Listener(_Section):
+    """Where the archive's commitment reports arrive."""
+
+    host: str = "127.0.0.1"
+    port: Port = 11119
+
+
+class Panel(_Section):
+    """Names under which a browser may reach the panel (guards against DNS rebinding)."""
+
+    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
+
+
+class Peer(_Section):
+    """A DICOM application entity of the hospital."""
+
+    ae_title: AETitle
+    host: str
+    port: Port
+    connect_seconds: float = Field(default=10.0, gt=0, le=120)
+    answer_seconds: float = Field(default=60.0, gt=0, le=600)
+
+
+class WorklistSource(Peer):
+    """The RIS that is asked for scheduled procedure steps (PS3.4 K)."""
+
+    name: Name
+    every_seconds: float = Field(default=60.0, ge=1, le=3600)
+    days_back: int = Field(default=0, ge=0, le=30)
+    days_ahead: int = Field(default=0, ge=0, le=30)
+    modalities: tuple[CodeString, ...] = ()
+    scheduled_station_ae_title: AETitle | None = None
+    character_set: str = "ISO_IR 100"
+    max_items: int = Field(default=10_000, ge=1, le=100_000)
+
+
+class PerformedStepManager(Peer):
+    """Who hears that an examination began and ended (PS3.4 F.7)."""
+
+
+class Destination(Peer):
+    """An archive."""
+
+    name: Name
+    commitment: bool = True
+    commitment_seconds: float = Field(default=3600.0, ge=1, le=86_400)
+    retry_first_seconds: float = Field(default=5.0, ge=0.1, le=600)
+    retry_longest_seconds: float = Field(default=300.0, ge=0.1, le=86_400)
+
+    @model_validator(mode="after")
+    def _check_retry(self) -> Destination:
+        if self.retry_longest_seconds < self.retry_first_seconds:
+            raise ValueError("retry_longest_seconds must not be below retry_first_seconds")
+        return self
+
+
+class _Device(_Section):
+    """What every attached machine says of itself in the objects (PS3.3 C.7.5.1, General Equipment)."""
+
+    name: Name
+    title: LongString = ""
+    modality: CodeString
+    manufacturer: LongString = ""
+    model: LongString = ""
+    serial_number: LongString = ""
+    station_name: ShortString = ""
+    series_description: LongString = ""
+    burned_in_annotation: Literal["YES", "NO"] = "YES"
+
+
+class SerialDevice(_Device):
+    """A machine that sends image files over a serial line by XMODEM."""
+
+    driver: Literal["xmodem"]
+    line: Path
+    baud: int = Field(default=115_200, ge=300, le=4_000_000)
+    conversion_type: Literal["DI"] = "DI"
+    max_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1 << 30)
+    max_pixels: int = Field(default=16_000_000, ge=1024, le=100_000_000)
+    gap_seconds: float = Field(default=10.0, gt=0, le=120)
+    transfer_seconds: float = Field(default=1800.0, gt=0, le=14_400)
+
+
+class GrabberDevice(_Device):
+    """A frame grabber that delivers a video signal as JPEG frames."""
+
+    driver: Literal["grabber"]
+    source: Path
+    conversion_type: Literal["DV", "DI"] = "DV"
+    frames_per_second: float = Field(default=30.0, gt=0, le=240)
+    frame_seconds: float = Field(default=2.0, gt=0, le=30)
+    max_frame_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
+    max_clip_seconds: float = Field(default=300.0, gt=0, le=3600)
+    max_clip_bytes: int = Field(default=2_000_000_000, ge=1_000_000, le=4_000_000_000)
+    clip_queue_frames: int = Field(default=120, ge=2, le=2000)
+    preview_frames_per_second: float = Field(default=10.0, gt=0, le=30)
+    preview_width: int = Field(default=640, ge=64, le=1920)
+
+
+class FilmDevice(_Device):
+    """A film digitizer that SANE drives."""
+
+    driver: Literal["sane"]
+    sane_device: str
+    sane_config_directory: Path | None = None
+    conversion_type: Literal["DF"] = "DF"
+    resolution_dpi: int = Field(default=150, ge=25, le=4800)
+    width_mm: float = Field(default=200.0, gt=0, le=500)
+    height_mm: float = Field(default=250.0, gt=0, le=600)
+    options: dict[str, str] = Field(default_factory=dict)
+    stall_seconds: float = Field(default=30.0, gt=0, le=600)
+    scan_seconds: float = Field(default=600.0, gt=0, le=3600)
+    max_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, le=2_000_000_000)
+
+
+Device = Annotated[SerialDevice | GrabberDevice | FilmDevice, Field(discriminator="driver")]
+
+
+class Configuration(_Section):
+    """Everything. Relative paths are below the run directory (/run/appliance on the box)."""
+
+    box: Box = Box()
+    listener: Listener = Listener()
+    panel: Panel = Panel()
+    worklist: tuple[WorklistSource, ...] = ()
+    performed_step: PerformedStepManager | None = None
+    destinations: tuple[Destination, ...] = ()
+    devices: tuple[Device, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Configuration:
+        for kind, named in (
+            ("worklist", self.worklist),
+            ("destinations", self.destinations),
+            ("devices", self.devices),
+        ):
+            names = [entry.name for entry in named]
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise ValueError(f"{kind}: the name {twice[0]!r} is used twice")
+        return self
+
+    def device(self, name: str) -> Device:
+        """The device called `name`; KeyError when there is none."""
+        for device in self.devices:
+            if device.name == name:
+                return device
+        raise KeyError(name)

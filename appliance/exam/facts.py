@@ -1,0 +1,135 @@
+"""The facts of exams: `exams/EXAM/*.json`, each written once and never changed. Files are the truth.
+
+An exam directory with `exam.json` and without `closing.json` is the open exam. At most one is open on a box.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from appliance.base.durable import make_directory, replace_file, write_once
+from appliance.base.errors import ApplianceError
+from appliance.exam.exam import Closed, Closing, Exam, Started
+from appliance.exam.item import WorklistAnswer
+
+Fact = TypeVar("Fact", Exam, Started, Closing, Closed, WorklistAnswer)
+
+_EXAM_ID = re.compile(r"\A\d{8}-\d{6}-[0-9a-f]{4}\Z")
+
+
+class DamagedFactError(ApplianceError):
+    """A fact's file cannot be read back: the medium lied, or somebody edited it."""
+
+
+_ADAPTERS: dict[type[object], TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (Exam, Started, Closing, Closed, WorklistAnswer)
+}
+
+
+def bytes_from(fact: Exam | Started | Closing | Closed | WorklistAnswer) -> bytes:
+    """The fact as JSON."""
+    return _ADAPTERS[type(fact)].dump_json(fact, indent=1)
+
+
+def fact_from(data: bytes, kind: type[Fact], path: Path) -> Fact:
+    """The fact of `kind` in `data`. Keys that a newer release added are ignored. DamagedFactError otherwise."""
+    try:
+        fact: Fact = _ADAPTERS[kind].validate_json(data)
+    except ValidationError as error:
+        # Not the values: pydantic would print a patient's name into the log.
+        where = ", ".join(
+            ".".join(map(str, one["loc"])) or "whole file" for one in error.errors(include_input=False)[:3]
+        )
+        raise DamagedFactError(f"The file {path.name} of {path.parent.name} is damaged ({where}).") from None
+    return fact
+
+
+def new_exam_id(now: datetime) -> str:
+    """Sortable by opening, unique even if the clock was set back: `20261122-093015-4af1`."""
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+class ExamFacts:
+    """Reads and writes the facts below one `exams/` directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._over: set[str] = set()  # exams known to have been closed or to be closing: facts never change
+
+    def write(self, exam_id: str, name: str, fact: Exam | Started | Closing | Closed) -> bool:
+        """Write `exams/EXAM/NAME.json` durably; false when it had been written before, and stands."""
+        directory = self.directory / exam_id
+        make_directory(directory)
+        return write_once(directory / f"{name}.json", bytes_from(fact))
+
+    def read(self, exam_id: str, name: str, kind: type[Fact]) -> Fact | None:
+        """The fact, or None when it was not written yet."""
+        path = self.directory / exam_id / f"{name}.json"
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        return fact_from(data, kind, path)
+
+    def exam(self, exam_id: str) -> Exam | None:
+        return self.read(exam_id, "exam", Exam)
+
+    def closing(self, exam_id: str) -> Closing | None:
+        return self.read(exam_id, "closing", Closing)
+
+    def closed(self, exam_id: str) -> Closed | None:
+        return self.read(exam_id, "closed", Closed)
+
+    def started(self, exam_id: str) -> dict[str, Started]:
+        """By modality: the steps that have begun."""
+        found = {}
+        for path in sorted((self.directory / exam_id).glob("started-*.json")):
+            fact = fact_from(path.read_bytes(), Started, path)
+            found[fact.modality] = fact
+        return found
+
+    def exam_ids(self) -> list[str]:
+        """All exams, oldest first. What else lies in the directory is not an exam."""
+        if not self.directory.is_dir():
+            return []
+        return sorted(entry.name for entry in self.directory.iterdir() if _EXAM_ID.match(entry.name))
+
+    def open_exam_id(self) -> str | None:
+        """The open exam's identifier, or None."""
+        for exam_id in reversed(self.exam_ids()):
+            if exam_id in self._over:
+                continue
+            directory = self.directory / exam_id
+            if (directory / "closing.json").exists():
+                self._over.add(exam_id)
+            elif (directory / "exam.json").exists():
+                return exam_id
+        return None
+
+    def unfinished(self) -> Iterator[str]:
+        """Exams that began to close and were interrupted: `closing.json` without `closed.json`."""
+        for exam_id in self.exam_ids():
+            directory = self.directory / exam_id
+            if (directory / "closing.json").exists() and not (directory / "closed.json").exists():
+                yield exam_id
+
+
+def write_answer(directory: Path, answer: WorklistAnswer) -> None:
+    """Keep a source's last answer, `worklist/SOURCE.json`."""
+    make_directory(directory)
+    replace_file(directory / f"{answer.source}.json", bytes_from(answer))
+
+
+def read_answers(directory: Path) -> list[WorklistAnswer]:
+    """The last answer of every source. DamagedFactError where one cannot be read."""
+    if not directory.is_dir():
+        return []
+    paths = sorted(path for path in directory.glob("*.json") if not path.name.startswith("."))
+    return [fact_from(path.read_bytes(), WorklistAnswer, path) for path in paths]

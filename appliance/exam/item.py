@@ -1,0 +1,173 @@
+"""A worklist item as it was received, and what people are shown of it.
+
+Elements are kept in the DICOM JSON model (PS3.18 Annex F): tag in eight hexadecimal digits → {"vr", "Value"}, text
+already decoded. The bytes that came over the wire are kept beside them, so that nothing that was sent is lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Elements = Mapping[str, Any]
+
+SPECIFIC_CHARACTER_SET = "00080005"
+ACCESSION_NUMBER = "00080050"
+MODALITY = "00080060"
+PATIENT_NAME = "00100010"
+PATIENT_ID = "00100020"
+PATIENT_BIRTH_DATE = "00100030"
+PATIENT_SEX = "00100040"
+STUDY_INSTANCE_UID = "0020000D"
+REQUESTED_PROCEDURE_DESCRIPTION = "00321060"
+SCHEDULED_STEPS = "00400100"
+STEP_START_DATE = "00400002"
+STEP_START_TIME = "00400003"
+STEP_DESCRIPTION = "00400007"
+STEP_ID = "00400009"
+REQUESTED_PROCEDURE_ID = "00401001"
+
+# What an examination needs of its entry, in the words of the standard; an entry that lacks one is shown and says so.
+_NEEDED = {
+    PATIENT_NAME: "Patient's Name",
+    PATIENT_ID: "Patient ID",
+    STUDY_INSTANCE_UID: "Study Instance UID",
+    REQUESTED_PROCEDURE_ID: "Requested Procedure ID",
+    SCHEDULED_STEPS: "Scheduled Procedure Step",
+}
+
+
+def values_at(elements: Elements, *path: str) -> list[Any]:
+    """All values at `path` (tags; every one but the last is a sequence of which the first item is taken)."""
+    here: Any = elements
+    for tag in path[:-1]:
+        items = here.get(tag, {}).get("Value") or []
+        if not items:
+            return []
+        here = items[0]
+    return list(here.get(path[-1], {}).get("Value") or [])
+
+
+def text_at(elements: Elements, *path: str) -> str:
+    """The first value at `path` as text; empty when there is none."""
+    values = values_at(elements, *path)
+    return "" if not values or values[0] is None else str(values[0])
+
+
+@dataclass(frozen=True, slots=True)
+class PersonName:
+    """The component groups of a PN (PS3.5 6.2.1), each as it was sent."""
+
+    alphabetic: str = ""
+    ideographic: str = ""
+    phonetic: str = ""
+
+    def groups(self) -> tuple[str, ...]:
+        """The groups that are there, as people read them: `Yamada Tarou`, `山田 太郎`."""
+        return tuple(
+            " ".join(part for part in group.split("^") if part)
+            for group in (self.alphabetic, self.ideographic, self.phonetic)
+            if group.strip("^ ")
+        )
+
+
+def name_at(elements: Elements, *path: str) -> PersonName:
+    """The person's name at `path`; empty when there is none."""
+    values = values_at(elements, *path)
+    if not values or not isinstance(values[0], Mapping):
+        return PersonName()
+    first = values[0]
+    return PersonName(
+        str(first.get("Alphabetic", "")), str(first.get("Ideographic", "")), str(first.get("Phonetic", ""))
+    )
+
+
+@dataclass(frozen=True)
+class WorklistItem:
+    """One scheduled procedure step of one requested procedure, as `source` answered it.
+
+    `received` is the identifier's data set as it came (base64), in `transfer_syntax_uid`.
+    """
+
+    source: str
+    elements: dict[str, Any]
+    received: str = ""
+    transfer_syntax_uid: str = ""
+
+    @property
+    def key(self) -> str:
+        """What stays the same when the list is asked for again: source, study, procedure and step."""
+        parts = (
+            self.source,
+            text_at(self.elements, STUDY_INSTANCE_UID),
+            text_at(self.elements, REQUESTED_PROCEDURE_ID),
+            text_at(self.elements, SCHEDULED_STEPS, STEP_ID),
+            text_at(self.elements, PATIENT_ID),
+        )
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+    @property
+    def patient_name(self) -> PersonName:
+        return name_at(self.elements, PATIENT_NAME)
+
+    @property
+    def patient_id(self) -> str:
+        return text_at(self.elements, PATIENT_ID)
+
+    @property
+    def birth_date(self) -> str:
+        """YYYYMMDD, or empty."""
+        return text_at(self.elements, PATIENT_BIRTH_DATE)
+
+    @property
+    def sex(self) -> str:
+        return text_at(self.elements, PATIENT_SEX)
+
+    @property
+    def accession_number(self) -> str:
+        return text_at(self.elements, ACCESSION_NUMBER)
+
+    @property
+    def study_instance_uid(self) -> str:
+        return text_at(self.elements, STUDY_INSTANCE_UID)
+
+    @property
+    def modality(self) -> str:
+        return text_at(self.elements, SCHEDULED_STEPS, MODALITY)
+
+    @property
+    def procedure(self) -> str:
+        return text_at(self.elements, REQUESTED_PROCEDURE_DESCRIPTION) or text_at(
+            self.elements, SCHEDULED_STEPS, STEP_DESCRIPTION
+        )
+
+    @property
+    def scheduled_date(self) -> str:
+        return text_at(self.elements, SCHEDULED_STEPS, STEP_START_DATE)
+
+    @property
+    def scheduled_time(self) -> str:
+        return text_at(self.elements, SCHEDULED_STEPS, STEP_START_TIME)
+
+    def missing(self) -> Iterator[str]:
+        """The standard's names of what an examination needs and this entry lacks."""
+        for tag, name in _NEEDED.items():
+            if not values_at(self.elements, tag):
+                yield name
+
+
+@dataclass(frozen=True)
+class WorklistAnswer:
+    """The last answer of one source, kept while the source is down.
+
+    `answered_at` is when the items came (ISO 8601, empty if never); `trouble` is a sentence while the source is down.
+    """
+
+    source: str
+    items: tuple[WorklistItem, ...] = ()
+    answered_at: str = ""
+    asked_at: str = ""
+    trouble: str = ""
+    is_cut_off: bool = False
