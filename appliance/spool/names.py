@@ -1,0 +1,75 @@
+"""An object's file name carries what it needs to be verified without any index: `UID~OFFSET~SHA256.dcm`.
+
+The digest is over the final bytes, starting at OFFSET and going round: bytes[OFFSET:] and then bytes[:OFFSET]. OFFSET
+is 0 for everything whose header was known before its first pixel, so `sha256sum FILE` is the check. A clip's header is
+patched at its end, so its OFFSET is the header's length: the body is hashed as it streams by, the header last, and
+nothing is read twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.base.durable import TEMPORARY_PREFIX
+
+_OBJECT = re.compile(r"\A(?P<uid>[0-9.]{1,64})~(?P<offset>\d{1,7})~(?P<digest>[0-9a-f]{64})\.dcm\Z")
+_TEMPORARY = re.compile(re.escape(TEMPORARY_PREFIX) + r"(?P<uid>[0-9.]{1,64})~(?P<offset>\d{1,7})\Z")
+_BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectName:
+    """What a published object's name says."""
+
+    sop_instance_uid: str
+    offset: int
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.sop_instance_uid}~{self.offset}~{self.digest}.dcm"
+
+
+def object_name_from(name: str) -> ObjectName | None:
+    """The parts of a published object's file name; None for any other name."""
+    match = _OBJECT.match(name)
+    return ObjectName(match["uid"], int(match["offset"]), match["digest"]) if match else None
+
+
+@dataclass(frozen=True, slots=True)
+class TemporaryName:
+    """An object under way: its UID, and where its body begins (0 if it cannot be salvaged)."""
+
+    sop_instance_uid: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{TEMPORARY_PREFIX}{self.sop_instance_uid}~{self.offset}"
+
+
+def temporary_name_from(name: str) -> TemporaryName | None:
+    match = _TEMPORARY.match(name)
+    return TemporaryName(match["uid"], int(match["offset"])) if match else None
+
+
+def digest_of(path: Path, offset: int) -> str:
+    """The digest of the file's bytes from `offset` round to `offset`, in hexadecimal; OSError when unreadable."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(offset)
+        while block := file.read(_BLOCK):
+            digest.update(block)
+        file.seek(0)
+        left = offset
+        while left and (block := file.read(min(_BLOCK, left))):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest()
+
+
+def is_intact(path: Path) -> bool:
+    """True when the file's bytes are those that its name promises; false for a name that promises nothing."""
+    name = object_name_from(path.name)
+    return name is not None and digest_of(path, name.offset) == name.digest

@@ -1,0 +1,68 @@
+"""What an object's header says of itself, read without its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from appliance.base.errors import ApplianceError
+
+_TAGS = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "StudyInstanceUID",
+    "Modality",
+    "PatientID",
+    "AccessionNumber",
+    "NumberOfFrames",
+    "DateOfSecondaryCapture",
+    "TimeOfSecondaryCapture",
+]
+
+
+class DamagedObjectError(ApplianceError):
+    """A file that bears an object's name is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectSummary:
+    """Identity and place of one object; `frames` is 1 for a still, `captured_at` is DICOM's date and time joined."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+    modality: str
+    patient_id: str
+    accession_number: str
+    frames: int
+    captured_at: str
+    bytes: int
+
+
+def read_summary(path: Path) -> ObjectSummary:
+    """The summary of the object at `path`. DamagedObjectError when it is not a DICOM file, OSError when unreadable."""
+    try:
+        dataset = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        return ObjectSummary(
+            sop_class_uid=str(dataset.SOPClassUID),
+            sop_instance_uid=str(dataset.SOPInstanceUID),
+            transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
+            series_instance_uid=str(dataset.SeriesInstanceUID),
+            study_instance_uid=str(dataset.StudyInstanceUID),
+            modality=str(dataset.get("Modality", "")),
+            patient_id=str(dataset.get("PatientID", "") or ""),
+            accession_number=str(dataset.get("AccessionNumber", "") or ""),
+            frames=int(dataset.get("NumberOfFrames", 1) or 1),
+            captured_at=f"{dataset.get('DateOfSecondaryCapture', '')}{dataset.get('TimeOfSecondaryCapture', '')}",
+            bytes=path.stat().st_size,
+        )
+    except (InvalidDicomError, AttributeError, ValueError, EOFError) as error:
+        raise DamagedObjectError(
+            f"The file {path.name} is not a readable object ({type(error).__name__}).", "It is set aside in quarantine."
+        ) from error

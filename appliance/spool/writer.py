@@ -1,0 +1,93 @@
+"""Writing one object: a temporary name, the bytes as they come, and the answer only when the final name is durable."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from appliance.base.durable import make_directory, sync_directory, write_all
+from appliance.spool.names import ObjectName, TemporaryName, digest_of
+
+
+class ObjectWriter:
+    """One object on its way to flash. The first `offset` bytes may be patched until it is published.
+
+    A crash at any moment before `publish` renames leaves a temporary file: with an offset, a header and every frame up
+    to the last `sync`; without, something that was never answered *saved*. After the rename there is the whole object.
+    """
+
+    def __init__(self, directory: Path, sop_instance_uid: str, header: bytes, *, is_patched: bool = False) -> None:
+        """Create the temporary file with `header`; `is_patched`: some of its fields are known only at the end."""
+        make_directory(directory)
+        self._directory = directory
+        self._uid = sop_instance_uid
+        self._offset = len(header) if is_patched else 0
+        self._header = bytearray(header) if is_patched else bytearray()
+        self._digest = hashlib.sha256(b"" if is_patched else header)
+        self._temporary = directory / str(TemporaryName(sop_instance_uid, self._offset))
+        self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
+        self.bytes_written = 0
+        try:
+            self._write(header)
+            if is_patched:
+                # A salvage must find the name and the header, however early the plug is pulled.
+                os.fdatasync(self._descriptor)
+                sync_directory(directory)
+        except BaseException:
+            self.abandon()
+            raise
+
+    def _write(self, data: bytes | memoryview) -> None:
+        write_all(self._descriptor, data)
+        self.bytes_written += len(data)
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Write `data` behind what is there. OSError when the medium fails or is full; then `abandon` or `publish`."""
+        self._write(data)
+        self._digest.update(data)
+
+    def sync(self) -> None:
+        """Make everything up to here durable: what a salvage will find."""
+        os.fdatasync(self._descriptor)
+
+    def patch(self, position: int, value: bytes) -> None:
+        """Overwrite `value` at `position` inside the header; ValueError outside of it."""
+        if position < 0 or position + len(value) > len(self._header):
+            raise ValueError(f"bytes {position} to {position + len(value)} are not inside the patched header")
+        self._header[position : position + len(value)] = value
+        os.pwrite(self._descriptor, value, position)
+
+    def publish(self) -> Path:
+        """Give the object its final name, durably, and answer its path: from now on it is *saved*."""
+        self._digest.update(self._header)
+        target = self._directory / str(ObjectName(self._uid, self._offset, self._digest.hexdigest()))
+        os.fsync(self._descriptor)
+        self._temporary.rename(target)
+        sync_directory(self._directory)
+        os.close(self._descriptor)
+        return target
+
+    def abandon(self) -> None:
+        """Remove what was written; it was never answered *saved*."""
+        os.close(self._descriptor)
+        self._temporary.unlink(missing_ok=True)
+
+
+def publish_salvaged(temporary: Path, name: TemporaryName, target_directory: Path) -> Path:
+    """Publish a salvaged temporary file, whose content was repaired in place, into `target_directory`.
+
+    A crash before the rename leaves the temporary file for the next salvage.
+    """
+    descriptor = os.open(temporary, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    make_directory(target_directory)
+    published = ObjectName(name.sop_instance_uid, name.offset, digest_of(temporary, name.offset))
+    target = target_directory / str(published)
+    temporary.rename(target)
+    sync_directory(target_directory)
+    sync_directory(temporary.parent)
+    return target
