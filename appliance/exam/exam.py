@@ -30,6 +30,8 @@ class PlannedSeries:
     modality: str
     series_instance_uid: str
     series_number: int
+    series_description: str = ""
+    protocol_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,14 @@ def open_exam(item: WorklistItem, devices: Iterable[Device], now: datetime, exam
         item=item,
         study_instance_uid=item.study_instance_uid or new_uid(),
         series=tuple(
-            PlannedSeries(device.name, device.modality, new_uid(), number)
+            PlannedSeries(
+                device=device.name,
+                modality=device.modality,
+                series_instance_uid=new_uid(),
+                series_number=number,
+                series_description=device.series_description,
+                protocol_name=device.series_description or device.title or device.modality,
+            )
             for number, device in enumerate(chosen, start=1)
         ),
         steps=tuple(PlannedStep(modality, new_uid(), f"{exam_id[-11:]}-{modality}"[:16]) for modality in modalities),

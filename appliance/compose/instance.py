@@ -1,0 +1,216 @@
+"""Exam + frame → the bytes of a Secondary Capture object, in the order in which they go to flash.
+
+A still is composed whole. A clip's header has slots of fixed width for what is known only at its end; a film's header
+is known before its first row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydicom import Dataset
+from pydicom.uid import (
+    UID,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+)
+from pydicom.valuerep import IS, DSfloat
+
+from appliance.base.errors import ApplianceError
+from appliance.base.uids import new_uid
+from appliance.base.version import VERSION
+from appliance.compose.attributes import OBJECT
+from appliance.compose.charset import set_character_set
+from appliance.compose.encode import (
+    Slot,
+    date_from,
+    encode_dataset,
+    file_lead_bytes,
+    format_frame_time,
+    slot_of,
+    time_from,
+    wide_number,
+)
+from appliance.compose.pixels import (
+    SEQUENCE_DELIMITER,
+    UNDEFINED_LENGTH,
+    PixelForm,
+    format_ratio,
+    fragment_header,
+    padding,
+    pixel_data_header,
+)
+from appliance.compose.rows import Facts, dataset_from
+from appliance.config.schema import Box, Device
+from appliance.exam.exam import Exam
+
+# A value of 32-bit length ends below the undefined length (PS3.5 7.1.1), and most readers at 2 GiB.
+MAX_NATIVE_BYTES = 0x7FFFFFFE
+
+
+@dataclass(frozen=True, slots=True)
+class Origins:
+    """Whose object this is and where it comes from. `exam` is None for a frame that nobody chose a patient for."""
+
+    exam: Exam | None
+    device: Device
+    box: Box
+    sop_instance_uid: str
+    captured_at: datetime
+    instance_number: int
+    video_format: str = ""
+    digital_format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A header that ends where the pixels begin, and what follows them."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    header: bytes
+    trailer: bytes
+    slots: Mapping[str, Slot] = field(default_factory=dict)
+
+
+def compose_still(origins: Origins, form: PixelForm, length: int, lossy_bytes: int = 0) -> Composed:
+    """A Secondary Capture Image of `length` bytes of pixel data (a JPEG image's, if `form` is compressed).
+
+    `lossy_bytes` is what the pixels took while they were lossy, where they were decoded from such a form.
+    """
+    device: dict[str, Any] = {"lossy_ratio": format_ratio(form.frame_bytes, lossy_bytes or length)}
+    dataset = _dataset_of(origins, form, SecondaryCaptureImageStorage, {"still"}, device)
+    if UID(form.transfer_syntax_uid).is_compressed:
+        pixels = pixel_data_header(b"OB", UNDEFINED_LENGTH) + fragment_header(length + length % 2)
+        trailer = padding(length) + SEQUENCE_DELIMITER
+    else:
+        pixels, trailer = _native_pixels(form, length)
+    return _composed(dataset, form, pixels, trailer)
+
+
+def compose_clip(origins: Origins, form: PixelForm, frame_time_ms: float) -> Composed:
+    """A Multi-frame True Color object whose frames follow one by one, each as one fragment behind `fragment_header`.
+
+    Slots: `NumberOfFrames`, `FrameTime` (nominal until patched), `LossyImageCompressionRatio`.
+    """
+    if form.photometric != "YBR_FULL_422":
+        raise ApplianceError(
+            f"The grabber's frames are {form.photometric}, which a clip cannot hold.",
+            "Set the grabber to colour JPEG with 4:2:2 or 4:2:0 sampling.",
+        )
+    device = {
+        "lossy_ratio": wide_number(DSfloat(1.0), "1.00", 16),
+        "frames": wide_number(IS(1), "1", 12),
+        "frame_time": wide_number(DSfloat(frame_time_ms), format_frame_time(frame_time_ms), 16),
+    }
+    sop_class = MultiFrameTrueColorSecondaryCaptureImageStorage
+    dataset = _dataset_of(origins, form, sop_class, {"clip"}, device)
+    pixels = pixel_data_header(b"OB", UNDEFINED_LENGTH)
+    slotted = ("NumberOfFrames", "FrameTime", "LossyImageCompressionRatio")
+    return _composed(dataset, form, pixels, SEQUENCE_DELIMITER, slotted)
+
+
+def compose_film(origins: Origins, form: PixelForm, resolution_dpi: float) -> Composed:
+    """A Multi-frame Grayscale Word object of one frame, whose 16-bit little-endian rows follow the header."""
+    spacing = f"{25.4 / resolution_dpi:.6g}"
+    sop_class = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
+    dataset = _dataset_of(origins, form, sop_class, {"film"}, {"scanned_spacing": [spacing, spacing]})
+    pixels, trailer = _native_pixels(form, form.frame_bytes)
+    return _composed(dataset, form, pixels, trailer)
+
+
+def _dataset_of(
+    origins: Origins, form: PixelForm, sop_class_uid: str, kind: set[str], device: Mapping[str, Any]
+) -> Dataset:
+    exam = origins.exam
+    scheduled = Dataset.from_json(exam.item.elements) if exam else Dataset()
+    started_at = exam.opened_at if exam else origins.captured_at
+    conditions = kind | ({"scheduled"} if exam else set()) | ({"color"} if form.samples > 1 else set())
+    if form.lossy_method:
+        conditions.add("lossy")
+    facts = Facts(
+        scheduled=scheduled,
+        generated={
+            "study_instance_uid": exam.study_instance_uid if exam else new_uid(),
+            "series_instance_uid": exam.series_of(origins.device.name).series_instance_uid if exam else new_uid(),
+            "series_number": exam.series_of(origins.device.name).series_number if exam else 1,
+            "performed_step_uid": exam.step_of(origins.device.modality).sop_instance_uid if exam else "",
+            "performed_step_id": exam.step_of(origins.device.modality).performed_procedure_step_id if exam else "",
+            "started_date": date_from(started_at),
+            "started_time": time_from(started_at),
+            "captured_date": date_from(origins.captured_at),
+            "captured_time": time_from(origins.captured_at),
+            "timezone": f"{origins.captured_at:%z}",
+            "instance_number": origins.instance_number,
+            "sop_class_uid": sop_class_uid,
+            "sop_instance_uid": origins.sop_instance_uid,
+            "software_version": VERSION,
+        },
+        configuration=_configuration_facts(origins),
+        device={
+            "rows": form.rows,
+            "columns": form.columns,
+            "samples": form.samples,
+            "photometric": form.photometric,
+            "bits_allocated": form.bits_allocated,
+            "bits_stored": form.bits_stored,
+            "high_bit": form.bits_stored - 1,
+            "lossy": "01" if form.lossy_method else "00",
+            "lossy_method": form.lossy_method,
+            "video_format": origins.video_format,
+            "digital_format": origins.digital_format,
+            **device,
+        },
+        user={"operators_name": exam.operators_name if exam else ""},
+        conditions=frozenset(conditions),
+    )
+    dataset = dataset_from(OBJECT, facts)
+    set_character_set(dataset, scheduled)
+    return dataset
+
+
+def _configuration_facts(origins: Origins) -> dict[str, Any]:
+    device, box = origins.device, origins.box
+    series = origins.exam.series_of(device.name) if origins.exam else None
+    return {
+        "modality": device.modality,
+        "manufacturer": device.manufacturer,
+        "model": device.model,
+        "serial_number": device.serial_number,
+        "station_name": device.station_name,
+        "series_description": series.series_description if series else device.series_description,
+        "protocol_name": series.protocol_name if series else "",
+        "conversion_type": device.conversion_type,
+        "burned_in_annotation": device.burned_in_annotation,
+        "institution": box.institution,
+        "box_name": box.name,
+    }
+
+
+def _native_pixels(form: PixelForm, length: int) -> tuple[bytes, bytes]:
+    if length + length % 2 > MAX_NATIVE_BYTES:
+        raise ApplianceError(
+            f"The picture has {length // 1_000_000} MB without compression; an object holds 2,147 MB.",
+            "Lower the resolution.",
+        )
+    vr = b"OW" if form.bits_allocated > 8 else b"OB"
+    return pixel_data_header(vr, length + length % 2), padding(length)
+
+
+def _composed(
+    dataset: Dataset, form: PixelForm, pixels: bytes, trailer: bytes, slotted: tuple[str, ...] = ()
+) -> Composed:
+    lead = file_lead_bytes(dataset.SOPClassUID, dataset.SOPInstanceUID, form.transfer_syntax_uid)
+    return Composed(
+        sop_instance_uid=str(dataset.SOPInstanceUID),
+        sop_class_uid=str(dataset.SOPClassUID),
+        transfer_syntax_uid=form.transfer_syntax_uid,
+        header=lead + encode_dataset(dataset) + pixels,
+        trailer=trailer,
+        slots={keyword: slot_of(dataset, keyword, len(lead)) for keyword in slotted},
+    )
