@@ -1,0 +1,1 @@
+"""A hospital to try the box on: worklist, performed steps, storage and commitment on one port."""

@@ -1,0 +1,148 @@
+"""The thread that reports on commitments: each after a delay, on a new association, again until the box took it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pydicom.dataset import Dataset
+
+from appliance.base.clock import Clock
+from appliance.base.errors import ApplianceError
+from appliance.simulator.hospital.commitment_ledger import CommitmentLedger, Transaction, TransactionState
+from appliance.simulator.hospital.commitment_report import (
+    NO_SUCH_OBJECT,
+    failures_from_references,
+    report_from_transaction,
+)
+from appliance.simulator.hospital.faults import Fault, FaultBoard
+
+logger = logging.getLogger(__name__)
+
+QUEUE_LIMIT = 1000
+_FAULT_POLL = 0.5  # seconds between looks whether `no-commitment` has ended
+
+# Sends one report (event type, event information); ApplianceError when the box did not take it.
+Deliver = Callable[[int, Dataset], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTiming:
+    """Seconds and counts of the reports."""
+
+    delay: float = 1.5
+    first_pause: float = 1.0
+    longest_pause: float = 30.0
+    attempts: int = 20
+
+    def pause_after(self, attempts: int) -> float:
+        """Seconds to the next attempt, doubling from one to the next."""
+        return float(min(self.first_pause * 2 ** min(max(0, attempts - 1), 30), self.longest_pause))
+
+
+class CommitmentReporter:
+    """Takes transactions that are in the ledger and reports each when it is due."""
+
+    def __init__(
+        self,
+        ledger: CommitmentLedger,
+        *,
+        class_of: Callable[[str], str | None],
+        deliver: Deliver,
+        faults: FaultBoard,
+        clock: Clock,
+        timing: ReportTiming,
+        retrieve_ae: str,
+    ) -> None:
+        """`class_of` tells as what an object is held. What the ledger has pending is queued for its delay."""
+        self._ledger = ledger
+        self._class_of = class_of
+        self._deliver = deliver
+        self._faults = faults
+        self._clock = clock
+        self._timing = timing
+        self._retrieve_ae = retrieve_ae
+        self._lock = threading.Lock()
+        self._due: dict[str, float] = {}
+        self._woken = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="commitment-reporter", daemon=True)
+        for uid in ledger.pending():
+            self._due[uid] = clock.monotonic() + timing.delay
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float = 15.0) -> None:
+        """End the thread, at most after the report that it is sending."""
+        self._stopping = True
+        self._woken.set()
+        self._thread.join(seconds)
+
+    def may_take(self) -> bool:
+        """Is there room in the queue?"""
+        with self._lock:
+            return len(self._due) < QUEUE_LIMIT
+
+    def queue(self, transaction_uid: str) -> None:
+        """Report on a transaction of the ledger after the delay."""
+        with self._lock:
+            self._due[transaction_uid] = self._clock.monotonic() + self._timing.delay
+        self._woken.set()
+
+    def report_due(self) -> float:
+        """Report on everything that is due now; seconds until something is, at most a minute."""
+        while not self._stopping:
+            with self._lock:
+                if not self._due:
+                    return 60.0
+                uid = min(self._due, key=self._due.__getitem__)
+                wait = self._due[uid] - self._clock.monotonic()
+            if wait > 0:
+                return min(wait, 60.0)
+            again = self._seconds_to_retry(uid)
+            with self._lock:
+                del self._due[uid]
+                if again is not None:
+                    self._due[uid] = self._clock.monotonic() + again
+        return 0.0
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._woken.clear()
+            self._clock.wait(self._woken, self.report_due())
+
+    def _seconds_to_retry(self, uid: str) -> float | None:
+        """Try one report; None when this transaction is over."""
+        transaction = self._ledger.read(uid)
+        if transaction is None:
+            logger.error("commitment %s: its file is gone, no report", uid)
+            return None
+        faults = self._faults.in_force()
+        if Fault.NO_COMMITMENT in faults:
+            return _FAULT_POLL
+        if Fault.COMMITMENT_FAILS in faults:
+            failures = dict.fromkeys(transaction.references, NO_SUCH_OBJECT)
+        else:
+            failures = failures_from_references(transaction.references, self._class_of)
+        event_type, information = report_from_transaction(uid, transaction.references, failures, self._retrieve_ae)
+        tried = replace(transaction, attempts=transaction.attempts + 1, event_type=event_type)
+        try:
+            self._deliver(event_type, information)
+        except ApplianceError as error:
+            return self._seconds_after_failure(tried, error)
+        self._ledger.write(replace(tried, state=TransactionState.REPORTED))
+        logger.info("commitment %s: reported, %d of %d failed", uid, len(failures), len(transaction.references))
+        return None
+
+    def _seconds_after_failure(self, tried: Transaction, error: ApplianceError) -> float | None:
+        if tried.attempts >= self._timing.attempts:
+            self._ledger.write(replace(tried, state=TransactionState.GIVEN_UP))
+            logger.error("commitment %s: given up after %d attempts: %s", tried.transaction_uid, tried.attempts, error)
+            return None
+        self._ledger.write(tried)
+        pause = self._timing.pause_after(tried.attempts)
+        logger.warning("commitment %s: %s Again in %.1f s.", tried.transaction_uid, error, pause)
+        return pause

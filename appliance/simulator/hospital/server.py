@@ -1,0 +1,179 @@
+"""The hospital's one AE on one port: which contexts it accepts and who answers what."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import traceback
+from collections.abc import Callable, Iterator
+from functools import wraps
+from typing import Any
+
+import pydicom.config
+from pydicom import uid as syntax
+from pydicom.dataset import Dataset
+from pynetdicom import AE, _config, evt
+from pynetdicom.association import Association
+from pynetdicom.events import Event, EventHandlerType
+from pynetdicom.presentation import AllStoragePresentationContexts
+
+from appliance.base.errors import ApplianceError
+from appliance.simulator.hospital.commitment_service import CommitmentService
+from appliance.simulator.hospital.faults import Fault, FaultBoard
+from appliance.simulator.hospital.sop_classes import COMMITMENT, PERFORMED_STEP, VERIFICATION, WORKLIST
+from appliance.simulator.hospital.step_service import StepService
+from appliance.simulator.hospital.storage_service import StorageService
+from appliance.simulator.hospital.worklist_service import WorklistService
+
+logger = logging.getLogger(__name__)
+
+_UNCOMPRESSED = [syntax.ExplicitVRLittleEndian, syntax.ImplicitVRLittleEndian]
+# In the order of preference when a requestor offers several in one context.
+_STORED = [
+    *_UNCOMPRESSED,
+    syntax.JPEGBaseline8Bit,
+    syntax.JPEGExtended12Bit,
+    syntax.JPEGLossless,
+    syntax.JPEGLosslessSV1,
+    syntax.JPEGLSLossless,
+    syntax.JPEGLSNearLossless,
+    syntax.JPEG2000Lossless,
+    syntax.JPEG2000,
+    syntax.HTJ2KLossless,
+    syntax.RLELossless,
+    syntax.MPEG2MPML,
+    syntax.MPEG2MPHL,
+    syntax.MPEG4HP41,
+    syntax.MPEG4HP41BD,
+    syntax.HEVCMP51,
+]
+
+_PROCESSING_FAILURE = 0x0110
+_CANNOT_PROCESS = 0xC000
+
+
+class HospitalServer:
+    """Listens from `start` to `stop`."""
+
+    def __init__(
+        self,
+        ae_title: str,
+        address: str,
+        port: int,
+        *,
+        worklist: WorklistService,
+        steps: StepService,
+        storage: StorageService,
+        commitment: CommitmentService,
+        faults: FaultBoard,
+    ) -> None:
+        self._address = (address, port)
+        self._faults = faults
+        self._ae = _application_entity(ae_title)
+        self._handlers: list[EventHandlerType] = [
+            (evt.EVT_REQUESTED, self._screen_association),
+            (evt.EVT_PDU_RECV, storage.watch_pdu),
+            (evt.EVT_C_ECHO, _answer_echo),
+            (evt.EVT_C_FIND, _logged_answers(worklist.answer_find)),
+            (evt.EVT_C_STORE, _logged(storage.answer_store, _CANNOT_PROCESS)),
+            (evt.EVT_N_CREATE, _logged(steps.answer_create, (_PROCESSING_FAILURE, None))),
+            (evt.EVT_N_SET, _logged(steps.answer_set, (_PROCESSING_FAILURE, None))),
+            (evt.EVT_N_ACTION, _logged(commitment.answer_action, (_PROCESSING_FAILURE, None))),
+        ]
+
+    def start(self) -> None:
+        """Listen. ApplianceError when the port is not free."""
+        try:
+            server = self._ae.start_server(self._address, block=False, evt_handlers=self._handlers)
+        except OSError as error:
+            raise ApplianceError(
+                f"The hospital cannot listen on port {self._address[1]}: {error.strerror}.", "Choose another --port."
+            ) from error
+        # Accepted sockets inherit it on Linux. With Nagle's algorithm each answer of a query waits 40 ms for
+        # the acknowledgement of the one before.
+        if server is not None and server.socket is not None:
+            server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def stop(self) -> None:
+        """Abort what is open and close the port."""
+        self._ae.shutdown()
+
+    def _screen_association(self, event: Event) -> None:
+        """The faults that show at association time; contexts here are this association's own copy."""
+        faults = self._faults.in_force()
+        if Fault.REFUSE_ASSOCIATION in faults:
+            logger.warning("association: rejected by the fault %s", Fault.REFUSE_ASSOCIATION)
+            # Transient, service provider (presentation related), temporary congestion (PS3.8 9.3.4).
+            event.assoc.acse.send_reject(0x02, 0x03, 0x01)
+            event.assoc.kill()
+        elif Fault.STEPS_DOWN in faults:
+            _drop_context(event.assoc, PERFORMED_STEP)
+
+
+def _application_entity(ae_title: str) -> AE:
+    # Identifiers hold patients, and both default to on; values are judged by our own rules, without warnings that
+    # would print them.
+    _config.LOG_REQUEST_IDENTIFIERS = False
+    _config.LOG_RESPONSE_IDENTIFIERS = False
+    pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    pydicom.config.settings.writing_validation_mode = pydicom.config.IGNORE
+    ae = AE(ae_title=ae_title)
+    ae.maximum_associations = 50
+    ae.maximum_pdu_size = 131072
+    ae.acse_timeout = 30
+    ae.dimse_timeout = 60
+    ae.network_timeout = 120
+    for context in AllStoragePresentationContexts:
+        if context.abstract_syntax is not None:
+            ae.add_supported_context(context.abstract_syntax, _STORED)
+    for sop_class in (VERIFICATION, WORKLIST, PERFORMED_STEP, COMMITMENT):
+        ae.add_supported_context(sop_class, _UNCOMPRESSED)
+    return ae
+
+
+def _drop_context(association: Association, sop_class: str) -> None:
+    acceptor = association.acceptor
+    acceptor.supported_contexts = [cx for cx in acceptor.supported_contexts if cx.abstract_syntax != sop_class]
+
+
+def _answer_echo(_event: Event) -> int:
+    logger.info("echo: answered")
+    return 0x0000
+
+
+def _logged(answer: Callable[[Event], Any], failure: Any) -> Callable[[Event], Any]:
+    """pynetdicom tells only its own log, which is off, of what a handler raises: tell ours, and answer `failure`."""
+
+    @wraps(answer)
+    def answer_or_fail(event: Event) -> Any:
+        try:
+            return answer(event)
+        except Exception as error:  # noqa: BLE001 - the outermost frame of ours
+            _log_exception(answer.__name__, error)
+            return failure
+
+    return answer_or_fail
+
+
+_Answers = Iterator[tuple[int | Dataset, Dataset | None]]
+
+
+def _logged_answers(answer: Callable[[Event], _Answers]) -> Callable[[Event], _Answers]:
+    """The same for the generator of a C-FIND."""
+
+    @wraps(answer)
+    def answer_or_fail(event: Event) -> _Answers:
+        try:
+            yield from answer(event)
+        except Exception as error:  # noqa: BLE001 - the outermost frame of ours
+            _log_exception(answer.__name__, error)
+            yield _CANNOT_PROCESS, None
+
+    return answer_or_fail
+
+
+def _log_exception(what: str, error: Exception) -> None:
+    """Where it happened, and only the error's type: its message may quote a value out of a data set."""
+    frames = reversed(traceback.extract_tb(error.__traceback__))
+    places = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)
+    logger.error("%s failed: %s at %s", what, type(error).__name__, places)
