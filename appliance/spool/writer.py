@@ -47,6 +47,11 @@ class ObjectWriter:
         self._write(data)
         self._digest.update(data)
 
+    def drop_torn_tail(self) -> None:
+        """After an `append` that failed half-way: cut the file back to the appends that were whole."""
+        os.ftruncate(self._descriptor, self.bytes_written)
+        os.lseek(self._descriptor, self.bytes_written, os.SEEK_SET)
+
     def sync(self) -> None:
         """Make everything up to here durable: what a salvage will find."""
         os.fdatasync(self._descriptor)
