@@ -1,0 +1,1 @@
+"""Films through a digitizer that SANE drives."""

@@ -1,0 +1,249 @@
+"""One film from a digitizer: the header first, then 16-bit rows in bounded pieces, judged by the bytes that came.
+
+scanimage answers 0 for a scan that stopped in the middle and for a resolution that it changed on its own (tried with
+1.2.1), so its exit status proves nothing: what counts is a header that is what was asked for, exactly as many bytes as
+it promises, and then status 0 as well.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from appliance.base.clock import Clock, Deadline
+from appliance.devices.errors import (
+    BadTransfer,
+    DeviceBusy,
+    DeviceError,
+    DeviceGone,
+    DeviceNotReady,
+    DeviceTimeout,
+    ScanCancelled,
+)
+from appliance.devices.film.child import ScanChild
+from appliance.devices.film.options import FilmOptions
+from appliance.devices.film.pnm import PnmHeader, pnm_header_from
+
+CHUNK_BYTES = 1024 * 1024
+_SLICE = 0.2
+_EXIT_SECONDS = 10.0
+# Geometry is rounded to the digitizer's steps, which are a few pixels at most.
+_SIZE_TOLERANCE = 0.02
+_ROUNDED_RESOLUTION = re.compile(r"rounded value of resolution from (\S+) to (\S+)")
+
+
+@dataclass(frozen=True, slots=True)
+class FilmHeader:
+    """A film of `width` × `height` pixels; `bits` is 16 (two bytes a pixel, little-endian) or 8."""
+
+    width: int
+    height: int
+    bits: int
+    resolution_dpi: int
+
+    @property
+    def data_bytes(self) -> int:
+        return self.width * self.height * (self.bits // 8)
+
+
+@dataclass(frozen=True, slots=True)
+class FilmScan:
+    """A scan under way. `chunks` gives the pixels, whole samples, at most 1 MiB at a time, rows from the top.
+
+    Only when `chunks` has come to its end without raising is the film whole.
+    """
+
+    header: FilmHeader
+    chunks: Iterator[bytes]
+
+
+@contextlib.contextmanager
+def scan_film(
+    options: FilmOptions,
+    clock: Clock,
+    *,
+    cancel: threading.Event | None = None,
+    on_progress: Callable[[float], None] | None = None,
+) -> Iterator[FilmScan]:
+    """Scan one film; the digitizer is let go when the block is left, in whatever way.
+
+        with scan_film(options, clock, cancel=stop) as film:
+            begin_object(film.header)
+            for chunk in film.chunks:
+                write(chunk)
+
+    `on_progress` hears the part that has arrived, 0.0 to 1.0. Entering raises, and so does every step of `chunks`:
+    DeviceGone (no such digitizer), DeviceBusy, DeviceNotReady (cover, jam, no film), DeviceTimeout (stood still or took
+    too long; it has been killed), BadTransfer (broke off, or scanned something else than was asked for), ScanCancelled.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SANE_")}
+    environment["LC_ALL"] = "C"
+    if options.config_directory is not None:
+        environment["SANE_CONFIG_DIR"] = str(options.config_directory)
+    child = ScanChild(options.argv(), environment, clock, options.name)
+    try:
+        run = _Run(child, options, clock, cancel)
+        header, rest = run.read_header()
+        film = FilmHeader(header.width, header.height, header.bits, options.resolution_dpi)
+        yield FilmScan(film, run.read_chunks(film, rest, on_progress))
+    finally:
+        child.close(gently=True)
+
+
+class _Run:
+    """The one scan of one child: its deadlines, and what its end means."""
+
+    def __init__(self, child: ScanChild, options: FilmOptions, clock: Clock, cancel: threading.Event | None) -> None:
+        self._child = child
+        self._options = options
+        self._clock = clock
+        self._cancel = cancel
+        self._total = Deadline.after(clock, options.total)
+
+    def read_header(self) -> tuple[PnmHeader, bytes]:
+        """The header that was asked for, and what came behind it."""
+        data = bytearray()
+        stall = Deadline.after(self._clock, self._options.warm_up)
+        while True:
+            piece = self._read(stall)
+            if piece is None:
+                raise self._end_without_film(0, None)
+            data += piece
+            header = pnm_header_from(data) if data else None
+            if header is not None:
+                break
+            if piece:
+                stall = Deadline.after(self._clock, self._options.stall)
+        self._check_header(header)
+        return header, bytes(data[header.size :])
+
+    def read_chunks(
+        self, film: FilmHeader, first: bytes, on_progress: Callable[[float], None] | None
+    ) -> Iterator[bytes]:
+        """The pixels, little-endian; at the end, that there were as many as promised and no more."""
+        promised, received = film.data_bytes, 0
+        pending = bytearray(first)
+        sample = film.bits // 8
+        while True:
+            received_now = received + len(pending)
+            if received_now > promised:
+                raise BadTransfer(f"The {self._options.name} sent more than its image.")
+            whole = len(pending) - len(pending) % sample
+            if whole and (whole >= CHUNK_BYTES // 2 or received_now == promised):
+                for start in range(0, whole, CHUNK_BYTES):
+                    yield _little_endian(bytes(pending[start : min(whole, start + CHUNK_BYTES)]), film.bits)
+                del pending[:whole]
+                received += whole
+                if on_progress is not None:
+                    on_progress(received / promised)
+            piece = self._read_before_stall()
+            if piece is None:
+                break
+            pending += piece
+        received += len(pending)
+        if received < promised:
+            raise self._end_without_film(received, promised)
+        status = self._child.wait(self._total.sooner(_EXIT_SECONDS))
+        if status != 0:
+            raise self._end_without_film(received, promised)
+
+    def _read_before_stall(self) -> bytes | None:
+        """The next bytes. The time that the reader itself was away, writing, is not counted against the digitizer."""
+        stall = Deadline.after(self._clock, self._options.stall)
+        while True:
+            piece = self._read(stall)
+            if piece is None or piece:
+                return piece
+
+    def _read(self, stall: Deadline) -> bytes | None:
+        """Some output, or nothing after a fifth of a second; None at its end. Raises what ends a scan early."""
+        if self._cancel is not None and self._cancel.is_set():
+            raise ScanCancelled(f"The scan on the {self._options.name} was stopped.")
+        piece = self._child.read(min(_SLICE, max(0.01, stall.remaining())))
+        if piece is None or piece:
+            if self._total.is_over():
+                raise self._timeout(f"was not ready after {self._options.total:g} s")
+            return piece
+        if stall.is_over():
+            raise self._timeout("stood still for too long")
+        if self._total.is_over():
+            raise self._timeout(f"was not ready after {self._options.total:g} s")
+        return b""
+
+    def _timeout(self, what: str) -> DeviceTimeout:
+        return DeviceTimeout(
+            f"The {self._options.name} {what}; the scan was stopped.",
+            "Check the film's path, switch the digitizer off and on, and scan again.",
+        )
+
+    def _check_header(self, header: PnmHeader) -> None:
+        """Refuse what was not asked for: nothing else in the stream tells the resolution."""
+        options = self._options
+        rounded = _ROUNDED_RESOLUTION.search(self._child.remarks)
+        if rounded is not None:
+            raise BadTransfer(
+                f"The {options.name} cannot scan at {options.resolution_dpi} dpi; it would take {rounded[2]} dpi.",
+                "Set a resolution that it has in the configuration.",
+            )
+        wanted_width, wanted_height = options.expected_size()
+        for wanted, given in ((wanted_width, header.width), (wanted_height, header.height)):
+            if abs(given - wanted) > max(8.0, wanted * _SIZE_TOLERANCE):
+                raise BadTransfer(
+                    f"The {options.name} scans {header.width} × {header.height} pixels where "
+                    f"{wanted_width:.0f} × {wanted_height:.0f} were asked for.",
+                    "Check the film's size and the resolution in the configuration.",
+                )
+        if header.bits != options.depth:
+            raise BadTransfer(
+                f"The {options.name} scans {header.bits} bits a pixel where {options.depth} were asked for.",
+                "Check the depth in the configuration.",
+            )
+        if header.data_bytes > options.max_bytes:
+            raise BadTransfer(
+                f"The film would have {header.data_bytes:,} bytes; at most {options.max_bytes:,} are accepted.",
+                "Set a lower resolution, or raise the limit in the configuration.",
+            )
+
+    def _end_without_film(self, received: int, promised: int | None) -> DeviceError:
+        """What the child's early end means: its status is a SANE_Status (SANE standard 4.2.7) where it got that far."""
+        name = self._options.name
+        status = self._child.wait(self._total.sooner(_EXIT_SECONDS))
+        match status:
+            case 3:
+                return DeviceBusy(f"The {name} is used by another program.", "Stop that program, then scan again.")
+            case 6:
+                return DeviceNotReady(f"The film is jammed in the {name}.", "Take the film out and scan again.")
+            case 7:
+                return DeviceNotReady(f"There is no film in the {name}.", "Put the film in and scan again.")
+            case 8:
+                return DeviceNotReady(f"The {name}'s cover is open.", "Close it and scan again.")
+            case 9:
+                return BadTransfer(f"The {name} reported an error of its own.", "Scan the film again.")
+            case 1 if "open of device" in self._child.remarks or "no SANE devices" in self._child.remarks:
+                return DeviceGone(f"The {name} is not there.", "Check that it is switched on and its cable plugged in.")
+            case 1 if promised is None:
+                return DeviceError(
+                    f"The {name} refuses the scan's settings.", "Check mode, size and resolution in the configuration."
+                )
+        if promised is None:
+            return BadTransfer(f"The {name} ended the scan before it began.", "Scan the film again.")
+        if received == promised:
+            return BadTransfer(f"The {name} did not end its scan properly.", "Scan the film again.")
+        return BadTransfer(
+            f"The {name} broke off its scan after {received:,} of {promised:,} bytes.", "Scan the film again."
+        )
+
+
+def _little_endian(data: bytes, bits: int) -> bytes:
+    """Big-endian 16-bit samples turned round; 8-bit samples as they are."""
+    if bits == 8:
+        return data
+    samples = array.array("H", data)
+    # array works in the machine's own order, and bytes are swapped whatever that is.
+    samples.byteswap()
+    return samples.tobytes()
