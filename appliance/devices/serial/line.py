@@ -129,7 +129,7 @@ class SerialLine:
         return data
 
     def write(self, data: bytes, deadline: Deadline) -> None:
-        """Send all of `data`. Raises DeviceTimeout when the line does not take it in time, DeviceGone when it vanished."""
+        """Send all of `data`. Raises DeviceTimeout when the line does not take it, DeviceGone when it vanished."""
         descriptor = self._opened().fileno()
         rest = memoryview(data)
         while True:

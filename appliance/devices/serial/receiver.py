@@ -8,6 +8,7 @@ from typing import Protocol
 
 from appliance.base.clock import Clock, Deadline
 from appliance.devices.errors import BadTransfer, DeviceGone
+from appliance.devices.serial.decoder import Phase, XmodemDecoder
 from appliance.devices.serial.xmodem import (
     CANCEL,
     Began,
@@ -15,11 +16,9 @@ from appliance.devices.serial.xmodem import (
     Ended,
     Event,
     Invite,
-    Phase,
     Progress,
     Send,
     TransferLimits,
-    XmodemDecoder,
 )
 
 # The longest the loop stays in one read: how late it may notice that somebody wants it to stop.
@@ -55,7 +54,7 @@ class Transfer:
         self._receiver = receiver
 
     def acknowledge(self) -> None:
-        """The payload is durable: let the sender succeed. Raises DeviceGone or DeviceTimeout; what is kept stays kept."""
+        """The payload is durable: let the sender succeed. Raises DeviceGone or DeviceTimeout; what is kept stays so."""
         self._receiver.answer_transfer(accepted=True)
 
     def refuse(self) -> None:
