@@ -1,0 +1,25 @@
+"""Verification as SCU: C-ECHO (PS3.4 Annex A)."""
+
+from __future__ import annotations
+
+from pynetdicom.dimse_primitives import C_ECHO
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
+
+from appliance.base.errors import ApplianceError
+from appliance.config.schema import Peer
+from appliance.dimse.association import Context, open_association
+
+
+class EchoRefused(ApplianceError):
+    """The peer answered the verification with a status other than success."""
+
+
+def echo(peer: Peer, calling_ae: str) -> None:
+    """Verify that `peer` answers. Raises the errors of `open_association`, and EchoRefused."""
+    with open_association(peer, calling_ae, [Context(str(Verification))]) as association:
+        request = C_ECHO()
+        request.MessageID = association.next_message_id()
+        request.AffectedSOPClassUID = Verification
+        answer = association.exchange(request, association.context_for(str(Verification)))
+        if answer.Status != 0:
+            raise EchoRefused(f"{peer.ae_title} answered the verification with status {answer.Status:04X}H.")

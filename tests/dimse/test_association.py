@@ -1,0 +1,138 @@
+"""Opening associations: every way to fail is a sentence, and comes within its deadline."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from appliance.base.sockets import pick_free_port
+from appliance.base.uids import new_uid
+from appliance.config.schema import Peer
+from appliance.dimse.association import (
+    AssociationAborted,
+    AssociationRefused,
+    Context,
+    NoAcceptedContext,
+    PeerUnreachable,
+    open_association,
+)
+from appliance.dimse.commitment import COMMITMENT_CONTEXT
+from appliance.dimse.echo import echo
+from appliance.dimse.status import StoreVerdict
+from appliance.dimse.store import UnreadableObject, store_object
+from tests.peers import SECONDARY_CAPTURE, running, save_object, small_object, start_storescp, start_wlmscpfs
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+STORE = Context(SECONDARY_CAPTURE, (EXPLICIT,))
+
+
+def _peer(port: int, ae_title: str = "ARCHIVE", answer_seconds: float = 10.0) -> Peer:
+    return Peer(ae_title=ae_title, host="127.0.0.1", port=port, connect_seconds=2, answer_seconds=answer_seconds)
+
+
+def test_ok__verify(tmp_path: Path) -> None:
+    with running(start_storescp(tmp_path / "scp")) as scp:
+        echo(_peer(scp.port), "BRIDGE")
+
+
+def test_fail__nobody_listens() -> None:
+    with pytest.raises(PeerUnreachable, match="cannot be reached"):
+        echo(_peer(pick_free_port()), "BRIDGE")
+
+
+def test_fail__unknown_host() -> None:
+    peer = Peer(ae_title="X", host="no-such-host.invalid", port=104)
+    with pytest.raises(PeerUnreachable, match=r"no-such-host\.invalid"):
+        echo(peer, "BRIDGE")
+
+
+def test_fail__called_ae_title_not_known(tmp_path: Path) -> None:
+    with running(start_wlmscpfs(tmp_path / "wl", "RIS")) as scp:
+        with pytest.raises(AssociationRefused, match="called AE title is not recognized"):
+            echo(_peer(scp.port, "OTHER"), "BRIDGE")
+
+
+def test_fail__no_service_accepted(tmp_path: Path) -> None:
+    with running(start_storescp(tmp_path / "scp")) as scp:
+        with pytest.raises(NoAcceptedContext):
+            with open_association(_peer(scp.port), "BRIDGE", [COMMITMENT_CONTEXT]):
+                pass
+
+
+def test_fail__a_peer_that_says_nothing_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        with pytest.raises(AssociationAborted):
+            echo(_peer(silent.getsockname()[1], answer_seconds=1.0), "BRIDGE")
+        assert time.monotonic() - begun < 10
+
+
+def test_fail__a_peer_that_stops_in_the_middle_of_a_pdu_is_given_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_half() -> None:
+            connection, _ = listener.accept()
+            connection.recv(65536)
+            connection.sendall(bytes.fromhex("0200 00000100 0001"))  # A-ASSOCIATE-AC of 256 bytes, 2 of them
+            connection.recv(65536)
+            connection.close()
+
+        thread = threading.Thread(target=answer_half)
+        thread.start()
+        begun = time.monotonic()
+        with pytest.raises(AssociationAborted):
+            echo(_peer(listener.getsockname()[1], answer_seconds=1.0), "BRIDGE")
+        assert time.monotonic() - begun < 15
+        thread.join(10)
+    assert not any(one.name.startswith("Thread") and "run_reactor" in one.name for one in threading.enumerate())
+
+
+def test_ok__many_objects_on_one_association_byte_for_byte(tmp_path: Path) -> None:
+    paths = [save_object(tmp_path / "out", small_object(size=size)) for size in (8, 300, 1500)]
+    with running(start_storescp(tmp_path / "scp", "--max-pdu", "4096")) as scp:
+        with open_association(_peer(scp.port), "BRIDGE", [STORE]) as association:
+            for path in paths:
+                status = store_object(association, path)
+                assert (status.code, status.verdict) == (0, StoreVerdict.STORED)
+    received = sorted((tmp_path / "scp").iterdir())
+    assert len(received) == len(paths)
+    bodies = {_body(path) for path in paths}
+    assert {_body(path) for path in received} == bodies
+
+
+def test_fail__a_transfer_syntax_that_was_not_accepted_leaves_the_association_usable(tmp_path: Path) -> None:
+    path = save_object(tmp_path / "out", small_object())
+    with running(start_storescp(tmp_path / "scp")) as scp:
+        contexts = [Context(SECONDARY_CAPTURE, ("1.2.840.10008.1.2",)), Context("1.2.840.10008.1.1")]
+        with open_association(_peer(scp.port), "BRIDGE", contexts) as association:
+            with pytest.raises(NoAcceptedContext, match=r"1\.2\.840\.10008\.1\.2\.1"):
+                store_object(association, path)
+            assert association.is_established
+
+
+def test_fail__a_file_that_is_no_object(tmp_path: Path) -> None:
+    path = tmp_path / f"{new_uid()}~0~{'0' * 64}.dcm"
+    path.write_bytes(b"this is not DICOM" * 20)
+    with running(start_storescp(tmp_path / "scp")) as scp:
+        with open_association(_peer(scp.port), "BRIDGE", [STORE]) as association:
+            with pytest.raises(UnreadableObject):
+                store_object(association, path)
+
+
+def test_fail__an_archive_that_aborts_in_the_middle(tmp_path: Path) -> None:
+    path = save_object(tmp_path / "out", small_object(size=1000))
+    with running(start_storescp(tmp_path / "scp", "--abort-during")) as scp:
+        with pytest.raises(AssociationAborted):
+            with open_association(_peer(scp.port), "BRIDGE", [STORE]) as association:
+                store_object(association, path)
+
+
+def _body(path: Path) -> bytes:
+    """The data set behind the file meta information, whose group length stands first (PS3.10 7.1)."""
+    data = path.read_bytes()
+    length = int.from_bytes(data[140:144], "little")
+    return data[144 + length :]

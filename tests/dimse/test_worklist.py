@@ -1,0 +1,102 @@
+"""Worklist queries: what is asked, what becomes of the answers, on DCMTK's wlmscpfs and on Orthanc."""
+
+from __future__ import annotations
+
+import base64
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from appliance.base.sockets import pick_free_port
+from appliance.config.schema import Box, WorklistSource
+from appliance.dimse.association import AssociationRefused
+from appliance.dimse.worklist import elements_from, item_from, query_from, query_worklist
+from tests.peers import running, start_orthanc, start_wlmscpfs, worklist_file
+
+DAY = date(2026, 11, 22)
+# PS3.5 Annex H.3.1, example 1: Yamada^Tarou=山田^太郎=やまだ^たろう under \ISO 2022 IR 87
+YAMADA_2022 = "Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B".encode("ascii")
+
+
+def _source(port: int, **given: object) -> WorklistSource:
+    values: dict[str, object] = {"name": "ris", "ae_title": "RIS", "host": "127.0.0.1", "port": port}
+    return WorklistSource.model_validate(values | {"connect_seconds": 3, "answer_seconds": 20} | given)
+
+
+def test_ok__query_asks_for_the_character_set_and_a_date_window() -> None:
+    query = query_from(_source(1, days_back=1, days_ahead=2, scheduled_station_ae_title="BRIDGE"), DAY, "US")
+    step = query.ScheduledProcedureStepSequence[0]
+    assert "SpecificCharacterSet" in query
+    assert step.ScheduledProcedureStepStartDate == "20261121-20261124"
+    assert (step.ScheduledStationAETitle, step.Modality) == ("BRIDGE", "US")
+    assert query_from(_source(1), DAY).ScheduledProcedureStepSequence[0].ScheduledProcedureStepStartDate == "20261122"
+
+
+def test_ok__names_in_every_script_from_wlmscpfs(tmp_path: Path) -> None:
+    items = (
+        worklist_file(tmp_path, character_set="ISO_IR 100", name="Müller^Jürgen".encode("latin-1"), number=1, day=DAY),
+        worklist_file(tmp_path, character_set="\\ISO 2022 IR 87", name=YAMADA_2022, number=2, day=DAY),
+        worklist_file(tmp_path, character_set="ISO_IR 192", name="Иванов^Иван".encode(), number=3, day=DAY),
+        worklist_file(tmp_path, character_set="", name="Łukasz^Żak".encode("iso8859-2"), number=4, day=DAY),
+        worklist_file(tmp_path, character_set="ISO_IR 100", name=b"Tomorrow^T", number=5, day=date(2026, 11, 23)),
+    )
+    with running(start_wlmscpfs(tmp_path / "wl", "RIS", *items)) as scp:
+        found = query_worklist(_source(scp.port, character_set="ISO_IR 101"), Box(), DAY)
+    names = {item.accession_number: item.patient_name.groups() for item in found.items}
+    assert names == {
+        "ACC00001": ("Müller Jürgen",),
+        "ACC00002": ("Yamada Tarou", "山田 太郎", "やまだ たろう"),
+        "ACC00003": ("Иванов Иван",),
+        "ACC00004": ("Łukasz Żak",),
+    }
+    assert not found.is_cut_off
+    item = next(one for one in found.items if one.accession_number == "ACC00002")
+    assert YAMADA_2022 in base64.b64decode(item.received)
+    assert item.transfer_syntax_uid in {str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian)}
+    assert (item.modality, item.scheduled_date, list(item.missing())) == ("US", "20261122", [])
+
+
+def test_ok__orthanc_answers_one_query_for_each_modality(tmp_path: Path) -> None:
+    items = tuple(
+        worklist_file(tmp_path, character_set="ISO_IR 192", name=b"A^B", number=number, modality=modality, day=DAY)
+        for number, modality in enumerate(("US", "ES", "RG"), start=1)
+    )
+    with running(start_orthanc(tmp_path / "orthanc", box_port=pick_free_port(), worklist=items)) as orthanc:
+        found = query_worklist(_source(orthanc.port, modalities=("US", "ES")), Box(), DAY)
+    assert sorted(item.modality for item in found.items) == ["ES", "US"]
+
+
+def test_ok__a_bound_cuts_the_answer_off(tmp_path: Path) -> None:
+    items = tuple(worklist_file(tmp_path, character_set="", name=b"A^B", number=n, day=DAY) for n in range(1, 31))
+    with running(start_wlmscpfs(tmp_path / "wl", "RIS", *items)) as scp:
+        found = query_worklist(_source(scp.port, max_items=7), Box(), DAY)
+        assert (len(found.items), found.is_cut_off) == (7, True)
+        found = query_worklist(_source(scp.port, max_items=30), Box(), DAY)
+        assert (len(found.items), found.is_cut_off) == (30, False)
+
+
+def test_fail__another_called_ae_title(tmp_path: Path) -> None:
+    with running(start_wlmscpfs(tmp_path / "wl", "OTHER")) as scp:
+        with pytest.raises(AssociationRefused):
+            query_worklist(_source(scp.port), Box(), DAY)
+
+
+def test_ok__a_broken_element_leaves_the_others() -> None:
+    # Implicit VR Little Endian: (0010,0010) "A^B "; (0010,1030) DS "heavy!"; (0020,000D) "1.2\0"
+    received = bytes.fromhex("10001000 04000000") + b"A^B " + bytes.fromhex("10003010 06000000") + b"heavy!"
+    received += bytes.fromhex("20000d00 04000000") + b"1.2\0"
+    elements = elements_from(received, ImplicitVRLittleEndian, "ISO_IR 100")
+    assert elements["00100010"]["Value"] == [{"Alphabetic": "A^B"}]
+    assert elements["0020000D"]["Value"] == ["1.2"]
+
+
+@pytest.mark.filterwarnings("ignore:VR lookup failed")
+@given(st.binary(max_size=300), st.sampled_from([ImplicitVRLittleEndian, ExplicitVRLittleEndian]))
+def test_ok__any_bytes_are_an_item_or_none(received: bytes, syntax: UID) -> None:
+    item = item_from(received, syntax, _source(1))
+    assert item is None or all(len(tag) == 8 for tag in item.elements)
+    assert item is None or item.key
