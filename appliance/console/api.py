@@ -1,0 +1,267 @@
+"""The console's HTTP: the panel's page, and the questions and commands behind it, on TCP and on console.sock alike.
+
+Whatever may block (a file, another process) runs in Starlette's thread pool, never in the event loop.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from appliance.base.clock import Clock
+from appliance.base.errors import ApplianceError
+from appliance.base.http import Asker, answer_appliance_error, error_response, read_json
+from appliance.config.schema import Configuration
+from appliance.console.acquires import Acquires, NoSuchDeviceError
+from appliance.console.exams import ExamKeeper
+from appliance.console.guard import Guard
+from appliance.console.page import page_from
+from appliance.console.views import (
+    current_view_from,
+    exam_view_from,
+    finding_views_from,
+    read_captured,
+    read_named_exams,
+)
+from appliance.console.worklist import Worklist
+from appliance.exam.exam import Outcome
+from appliance.exam.facts import ExamFacts
+from appliance.spool.tree import Spool
+
+_STATIC = Path(__file__).parent / "static"
+_UID = re.compile(r"\A[0-9.]{1,64}\Z")
+_MAX_REASON = 200
+# Forward asks every source with its own deadlines, one after the other at worst.
+_REFRESH_EXTRA_SECONDS = 5.0
+
+Body = dict[str, Any]
+Work = Callable[[Body], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the endpoints work with; services.console puts it together."""
+
+    configuration: Configuration
+    spool: Spool
+    keeper: ExamKeeper
+    worklist: Worklist
+    acquires: Acquires
+    forward: Asker
+    clock: Clock
+
+
+def build_app(parts: Parts) -> Starlette:
+    """The console's application: the routes below, guarded."""
+    api = _Api(parts)
+    page = page_from(parts.configuration)
+
+    def show_page(_request: Request) -> Response:
+        return Response(page, media_type="text/html; charset=utf-8")
+
+    def show_no_icon(_request: Request) -> Response:
+        return Response(status_code=204)
+
+    return Starlette(
+        routes=[
+            Route("/", show_page),
+            Route("/favicon.ico", show_no_icon),
+            Mount("/static", StaticFiles(directory=_STATIC)),
+            Route("/api/alive", api.show_alive),
+            Route("/api/worklist", api.show_worklist),
+            _command("/api/worklist/refresh", api.refresh_worklist),
+            _command("/api/exams", api.open_exam),
+            Route("/api/exam", api.show_exam),
+            _command("/api/exam/close", api.close_exam),
+            Route("/api/devices/{device}/preview", api.show_preview),
+            Route("/api/devices/{device}/thumbnail/{uid}", api.show_thumbnail),
+            *(
+                Route(f"/api/devices/{{device}}/{action}", api.command_endpoint(action), methods=["POST"])
+                for action in ("still", "clip/start", "clip/stop", "film", "cancel")
+            ),
+            Route("/api/queue", api.show_queue),
+            Route("/api/status", api.show_status),
+        ],
+        middleware=[Middleware(Guard, allowed_hosts=parts.configuration.panel.allowed_hosts)],
+        exception_handlers={
+            ApplianceError: answer_appliance_error,
+            NoSuchDeviceError: _answer_no_such_device,
+            HTTPException: _answer_http_error,
+        },
+    )
+
+
+def _command(path: str, work: Work) -> Route:
+    """A POST whose JSON object is given to `work` in the thread pool."""
+
+    async def endpoint(request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(work, await read_json(request)))
+
+    return Route(path, endpoint, methods=["POST"])
+
+
+async def _answer_no_such_device(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApplianceError)
+    return error_response(error, 404)
+
+
+async def _answer_http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return error_response(ApplianceError(f"The panel has no such address ({error.detail})."), error.status_code)
+
+
+class _Api:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._facts = ExamFacts(parts.spool.exams)
+
+    # -- worklist
+
+    async def show_alive(self, _request: Request) -> Response:
+        """Answers at once, whatever the devices do: the panel tells a lost connection by it."""
+        return JSONResponse({"now": self._parts.clock.now().isoformat(timespec="seconds")})
+
+    def show_worklist(self, _request: Request) -> Response:
+        now = self._parts.clock.now().isoformat(timespec="seconds")
+        return JSONResponse({"now": now, **self._parts.worklist.view()})
+
+    def refresh_worklist(self, _body: Body) -> dict[str, Any]:
+        seconds = sum(source.connect_seconds + source.answer_seconds for source in self._parts.configuration.worklist)
+        return self._parts.forward.ask("POST", "/worklist/refresh", {}, seconds=seconds + _REFRESH_EXTRA_SECONDS)
+
+    # -- exam
+
+    def open_exam(self, body: Body) -> dict[str, Any]:
+        """Open an exam on the entry `key`; answered when the patient is on disk."""
+        item = self._parts.worklist.find(_text_from(body, "key"))
+        return exam_view_from(self._parts.keeper.open(item), "open")
+
+    def show_exam(self, _request: Request) -> Response:
+        """The exam that occupies the box, what the devices say, and what is saved of it here."""
+        parts = self._parts
+        statuses = parts.acquires.statuses()
+        current = parts.keeper.current()
+        configuration = parts.configuration
+        return JSONResponse(
+            {
+                "exam": current_view_from(current),
+                "devices": statuses,
+                "captured": read_captured(parts.spool, current.exam.exam_id, statuses) if current else [],
+                "destinations": [destination.name for destination in configuration.destinations],
+                "tells_performed_step": configuration.performed_step is not None,
+                "findings": finding_views_from(parts.keeper.findings()),
+            }
+        )
+
+    def close_exam(self, body: Body) -> dict[str, Any]:
+        """End the exam; answered when its objects are in forward's hands."""
+        exam_id = _text_from(body, "exam_id")
+        try:
+            outcome = Outcome(_text_from(body, "outcome"))
+        except ValueError:
+            raise ApplianceError("An exam ends COMPLETED or DISCONTINUED.") from None
+        closed = self._parts.keeper.close(exam_id, outcome, _text_from(body, "reason", default="")[:_MAX_REASON])
+        return {
+            "exam_id": exam_id,
+            "instances": len(closed.instances),
+            "outcome": closed.outcome,
+            "findings": list(closed.findings),
+        }
+
+    # -- devices
+
+    def command_endpoint(self, action: str) -> Callable[[Request], Any]:
+        """The endpoint of one command to a device; capturing needs the open exam, and only that one."""
+
+        def work(device: str, body: Body) -> dict[str, Any]:
+            if action in {"cancel", "clip/stop"}:
+                return self._parts.acquires.command(device, action, {})
+            current = self._parts.keeper.current()
+            if current is None or current.is_closing:
+                raise ApplianceError("No exam is open.", "Choose the patient first.")
+            exam_id = current.exam.exam_id
+            if body.get("exam_id", exam_id) != exam_id:
+                raise ApplianceError(
+                    "Another exam is open than the one that this screen shows.",
+                    "Look whose exam it is; then try again.",
+                )
+            try:
+                return self._parts.acquires.command(device, action, {"exam_id": exam_id})
+            finally:
+                self._parts.keeper.wake()
+
+        async def endpoint(request: Request) -> Response:
+            body = await read_json(request)
+            return JSONResponse(await run_in_threadpool(work, request.path_params["device"], body))
+
+        return endpoint
+
+    def show_preview(self, request: Request) -> Response:
+        picture = self._parts.acquires.picture(request.path_params["device"], "/preview")
+        return Response(picture, media_type="image/jpeg")
+
+    def show_thumbnail(self, request: Request) -> Response:
+        uid = request.path_params["uid"]
+        if not _UID.match(uid):
+            return error_response(ApplianceError("This is not a UID."), 404)
+        picture = self._parts.acquires.picture(request.path_params["device"], f"/thumbnail/{uid}")
+        return Response(picture, media_type="image/jpeg")
+
+    # -- what became of it
+
+    def show_queue(self, request: Request) -> Response:
+        """Forward's queue, the names that belong to its exams, and what is saved of the exam that is still open."""
+        parts = self._parts
+        exam_id = request.query_params.get("exam_id", "")
+        if exam_id and exam_id not in self._facts.exam_ids():
+            return error_response(ApplianceError("There is no such exam."), 404)
+        queue = parts.forward.ask("GET", f"/queue?exam_id={exam_id}" if exam_id else "/queue", seconds=10.0)
+        current = parts.keeper.current()
+        captured = read_captured(parts.spool, current.exam.exam_id, []) if current else []
+        named = {str(entry.get("exam_id", "")) for part in ("objects", "steps") for entry in queue.get(part, ())}
+        return JSONResponse(
+            {
+                **queue,
+                "open": {"exam": current_view_from(current), "captured": captured} if current else None,
+                "exams": read_named_exams(self._facts, named),
+            }
+        )
+
+    def show_status(self, _request: Request) -> Response:
+        """Everything that is wrong anywhere on the box, in sentences, and how the destinations are."""
+        parts = self._parts
+        findings = finding_views_from(parts.keeper.findings())
+        for status in parts.acquires.statuses():
+            findings += status.get("findings", [])
+        try:
+            forward = parts.forward.ask("GET", "/status", seconds=2.0)
+        except ApplianceError as error:
+            forward = {"sentence": error.sentence, "destinations": [], "steps": {"due": 0, "trouble": ""}}
+            findings.append(
+                {
+                    "code": "forward-silent",
+                    "sentence": "The part of the box that sends to the archive does not answer.",
+                    "suggestion": "It starts again by itself; what was saved stays saved.",
+                    "subject": "forward",
+                }
+            )
+        return JSONResponse({**forward, "findings": findings + list(forward.get("findings", []))})
+
+
+def _text_from(body: Body, key: str, default: str | None = None) -> str:
+    value = body.get(key, default)
+    if not isinstance(value, str):
+        raise ApplianceError(f"The request lacks {key}.")
+    return value

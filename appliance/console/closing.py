@@ -1,0 +1,184 @@
+"""The steps of an exam's end, each repeatable after a restart: wait, list, hand over, set aside what came late.
+
+Nothing here keeps what matters in memory: a step that was cut off is found again in the files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from appliance.base.clock import Clock, Deadline
+from appliance.base.durable import make_directory, move_file, remove_file
+from appliance.base.errors import ApplianceError, Finding
+from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome
+from appliance.spool.names import ObjectName
+from appliance.spool.tree import Spool, list_objects, list_temporaries
+
+# A killed acquire is started again and salvages what it was writing; this long it is given to do so.
+DRAIN_SECONDS = 30.0
+# A device that made no directory for the exam has begun no object of it. If its process does not answer either, the
+# device is most likely not plugged in, and nobody should wait for it; this long covers a process that just restarts.
+ABSENT_SECONDS = 3.0
+
+
+class Drain(StrEnum):
+    """What an acquire says when asked whether all of an exam is on flash."""
+
+    DRAINED = "drained"
+    BUSY = "busy"
+    SILENT = "silent"
+
+
+@dataclass(slots=True)
+class Draining:
+    """How far the devices of one closing exam are; begins anew after a restart."""
+
+    deadline: Deadline
+    absent_deadline: Deadline
+    waiting_for: tuple[str, ...]
+    findings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, devices: Iterable[str], clock: Clock) -> Draining:
+        return cls(Deadline.after(clock, DRAIN_SECONDS), Deadline.after(clock, ABSENT_SECONDS), tuple(devices))
+
+    def take(self, answers: Mapping[str, Drain], has_directory: Mapping[str, bool]) -> None:
+        """Take one round of answers: drop from `waiting_for` who is drained, absent, or out of time."""
+        still = []
+        for device in self.waiting_for:
+            answer = answers.get(device, Drain.SILENT)
+            is_absent = answer is Drain.SILENT and not has_directory[device]
+            if answer is Drain.DRAINED or (is_absent and self.absent_deadline.is_over()):
+                continue
+            if not self.deadline.is_over():
+                still.append(device)
+            elif answer is Drain.BUSY:
+                self.findings.append(
+                    f"The device {device} was still at work when the exam was closed; "
+                    "what it delivers now belongs to no exam."
+                )
+            else:
+                self.findings.append(
+                    f"The device {device} did not answer when the exam was closed; "
+                    "what it had not saved until then belongs to no exam."
+                )
+        self.waiting_for = tuple(still)
+
+
+def closed_from(
+    closing: Closing, instances: tuple[Instance, ...], destinations: tuple[str, ...], now: datetime, findings: list[str]
+) -> Closed:
+    """`closed.json`. An exam without any object did not take place: DISCONTINUED, whatever was asked for."""
+    return Closed(
+        closed_at=now.replace(microsecond=0),
+        outcome=closing.outcome if instances else Outcome.DISCONTINUED,
+        instances=instances,
+        destinations=destinations,
+        reason=closing.reason or ("" if instances else "nothing was captured"),
+        findings=tuple(findings),
+    )
+
+
+def list_captured(spool: Spool, exam_id: str) -> list[tuple[str, Path, ObjectName]]:
+    """The exam's objects that were not handed over yet, with their device, in the order in which they were saved.
+
+    An object that is taken away while we look is left out.
+    """
+    found = []
+    for device in spool.captured_devices():
+        for path, name in list_objects(spool.captured(device, exam_id)):
+            try:
+                found.append((path.stat().st_mtime_ns, device, path, name))
+            except FileNotFoundError:
+                continue
+    return [(device, path, name) for _, device, path, name in sorted(found)]
+
+
+def list_instances(spool: Spool, exam: Exam) -> tuple[list[Instance], list[Finding]]:
+    """Everything of `exam` as its end lists it; what cannot be the exam's object goes to quarantine with a finding."""
+    # pydicom costs 15 MB: only a console that closes an exam pays for it.
+    from appliance.spool.summary import read_summary
+
+    instances: list[Instance] = []
+    findings: list[Finding] = []
+    for device, path, name in list_captured(spool, exam.exam_id):
+        try:
+            summary = read_summary(path)
+            if summary.sop_instance_uid != name.sop_instance_uid:
+                raise ApplianceError(f"The file {path.name} holds another object than its name says.")
+            if summary.study_instance_uid != exam.study_instance_uid:
+                raise ApplianceError(f"The file {path.name} does not belong to the study in whose exam it lies.")
+        except ApplianceError as error:
+            make_directory(spool.quarantine)
+            _move(path, spool.quarantine / path.name)
+            findings.append(
+                Finding(
+                    "quarantined", error.sentence, "It was set aside in quarantine; support can look at it.", device
+                )
+            )
+            continue
+        instances.append(
+            Instance(
+                sop_class_uid=summary.sop_class_uid,
+                sop_instance_uid=summary.sop_instance_uid,
+                transfer_syntax_uid=summary.transfer_syntax_uid,
+                series_instance_uid=summary.series_instance_uid,
+                device=device,
+                modality=summary.modality,
+                file_name=path.name,
+                bytes=summary.bytes,
+            )
+        )
+    return instances, findings
+
+
+def list_leftovers(spool: Spool, exam_id: str) -> list[Path]:
+    """What is half-written below the exam and will be salvaged, or given up, by its device's acquire."""
+    return [path for device in spool.captured_devices() for path in list_temporaries(spool.captured(device, exam_id))]
+
+
+def hand_over(spool: Spool, exam_id: str, closed: Closed) -> int:
+    """Rename the closed exam's listed objects into the outbox; answers how many were still here."""
+    listed = {instance.file_name for instance in closed.instances}
+    make_directory(spool.outbox)
+    moved = 0
+    for _device, path, _name in list_captured(spool, exam_id):
+        if path.name in listed:
+            _move(path, spool.outbox / path.name)
+            moved += 1
+    return moved
+
+
+def set_aside_late(spool: Spool, exam_id: str, closed: Closed) -> list[Finding]:
+    """Move what appeared after the exam's end to its device's unassigned objects; one finding for each."""
+    listed = {instance.file_name for instance in closed.instances}
+    findings = []
+    for device, path, name in list_captured(spool, exam_id):
+        if path.name in listed:
+            continue
+        make_directory(spool.captured(device, None))
+        _move(path, spool.captured(device, None) / path.name)
+        findings.append(
+            Finding(
+                "late-object",
+                f"The device {device} delivered an image after its exam {exam_id} had been closed.",
+                f"It is safe on this box as unassigned (object {name.sop_instance_uid}); it was sent nowhere.",
+                device,
+            )
+        )
+    return findings
+
+
+def _move(source: Path, target: Path) -> None:
+    """base.durable.move_file, also where a crash left the file under both names.
+
+    rename(2) of two names of one file does nothing and keeps both.
+    """
+    if target.exists() and source.samefile(target):
+        remove_file(source)
+        return
+    move_file(source, target)

@@ -1,0 +1,363 @@
+"""Exams from opening to hand-over. The console is the only one that writes `exams/`.
+
+The keeper's `round` is repeated about twice a second by one thread, which does everything that may have been cut off by
+a crash; requests only write the one fact that they are about (`exam.json`, `closing.json`) and wait for the rest:
+
+    exam.json      → opened: the patient is on disk before anything is answered
+    started-M.json → the first object of modality M is durable (noticed by looking into captured/)
+    closing.json   → nothing new belongs to the exam; every acquire is asked until it has drained, or time is over
+    closed.json    → outcome, end, the complete list of objects, and where each of them must go
+    renames        → captured/DEVICE/EXAM/ → outbox/, then a hint to forward
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from appliance.base.clock import Clock, Deadline
+from appliance.base.errors import ApplianceError, Finding
+from appliance.base.http import Unreachable
+from appliance.config.schema import Configuration
+from appliance.console.closing import (
+    Drain,
+    Draining,
+    closed_from,
+    hand_over,
+    list_captured,
+    list_instances,
+    list_leftovers,
+    set_aside_late,
+)
+from appliance.exam.exam import Closed, Closing, Exam, Outcome, Started, open_exam
+from appliance.exam.facts import DamagedFactError, ExamFacts, new_exam_id
+from appliance.exam.item import WorklistItem
+from appliance.spool.tree import Spool, list_objects
+
+_log = logging.getLogger(__name__)
+
+ROUND_SECONDS = 0.5
+# Every captured directory of every exam is looked through this often; those that just closed, in every round.
+_LOOK_EVERYWHERE_SECONDS = 60.0
+_CLOSE_ANSWER_SECONDS = 120.0
+_MARKED_DAYS = 7
+_NOTICING, _ENDING, _LOOKING_AFTER = "noticing", "ending", "looking after"
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentExam:
+    """The exam that occupies the box: open, or closing while `waiting_for` (devices) finish what is under way."""
+
+    exam: Exam
+    is_closing: bool
+    waiting_for: tuple[str, ...] = ()
+
+
+class ExamKeeper:
+    """Opens, watches and closes exams; at most one occupies the box."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        configuration: Configuration,
+        clock: Clock,
+        drain: Callable[[Sequence[str], str], Mapping[str, Drain]],
+        hint: Callable[[], None],
+    ) -> None:
+        """`drain(devices, exam_id)` asks each of the devices once, for a few seconds at most; `hint()` tells forward
+        that the outbox has something new and may raise ApplianceError, since forward looks by itself."""
+        self._spool = spool
+        self._configuration = configuration
+        self._clock = clock
+        self._drain = drain
+        self._hint = hint
+        self._facts = ExamFacts(spool.exams)
+        self._lock = threading.RLock()
+        self._wake = threading.Event()
+        self._done: dict[str, threading.Event] = {}
+        self._draining: dict[str, Draining] = {}
+        self._started: set[tuple[str, str]] = set()
+        self._just_closed: deque[str] = deque(maxlen=4)
+        self._look_everywhere = Deadline.after(clock, 0.0)
+        self._troubles: dict[tuple[str, str], Finding] = {}  # by task and exam
+        self._events: deque[Finding] = deque(maxlen=20)
+        self._unassigned: dict[str, int] = {}
+        spool.make()
+        self._open: Exam | None = self._find_open()
+        self._closing: dict[str, Exam | None] = dict.fromkeys(self._facts.unfinished())
+        for exam_id in self._closing:
+            self._done[exam_id] = threading.Event()
+        self._examined = self._find_examined()
+
+    # -- what is asked of the keeper, from any thread
+
+    def current(self) -> CurrentExam | None:
+        """The exam that occupies the box, or None when another may be opened."""
+        with self._lock:
+            if self._open is not None:
+                return CurrentExam(self._open, is_closing=False)
+            for exam_id, exam in self._closing.items():
+                if exam is not None and (_ENDING, exam_id) not in self._troubles:
+                    draining = self._draining.get(exam_id)
+                    return CurrentExam(exam, is_closing=True, waiting_for=draining.waiting_for if draining else ())
+            return None
+
+    def open(self, item: WorklistItem) -> Exam:
+        """Open an exam on `item`; it is durable when this returns. ApplianceError when another occupies the box."""
+        with self._lock:
+            if self._open is not None:
+                raise ApplianceError("Another exam is open.", "End it before you open the next one.")
+            if any((_ENDING, exam_id) not in self._troubles for exam_id in self._closing):
+                raise ApplianceError(
+                    "The exam before is still being ended.", "Wait until it has ended; then try again."
+                )
+            now = self._clock.now()
+            exam = open_exam(item, self._configuration.devices, now, new_exam_id(now))
+            if not self._facts.write(exam.exam_id, "exam", exam):
+                raise ApplianceError("The exam could not be opened.", "Try again.")
+            self._open = exam
+        _log.info("exam %s opened", exam.exam_id)
+        return exam
+
+    def close(self, exam_id: str, outcome: Outcome, reason: str = "") -> Closed:
+        """End the exam and wait until it is handed over. Asked again after a lost answer, it gives the same answer.
+
+        ApplianceError when there is no such exam, Unreachable when ending takes longer than anybody should wait: it
+        goes on by itself.
+        """
+        self.begin_closing(exam_id, outcome, reason)
+        with self._lock:
+            done = self._done.get(exam_id)
+        deadline = Deadline.after(self._clock, _CLOSE_ANSWER_SECONDS)
+        while done is not None and not self._clock.wait(done, 1.0):
+            trouble = self._troubles.get((_ENDING, exam_id))
+            if trouble is not None:
+                raise Unreachable(trouble.sentence, trouble.suggestion)
+            if deadline.is_over():
+                raise Unreachable("The exam is still being ended.", "It goes on by itself; look again in a minute.")
+        closed = self._facts.closed(exam_id)
+        if closed is None:
+            raise ApplianceError("The exam could not be ended.", "See the findings for what is wrong.")
+        return closed
+
+    def begin_closing(self, exam_id: str, outcome: Outcome, reason: str = "") -> None:
+        """Write `closing.json` of the open exam; nothing to do when the exam is closing or closed already."""
+        with self._lock:
+            if self._open is not None and self._open.exam_id == exam_id:
+                closing = Closing(self._clock.now().replace(microsecond=0), outcome, reason)
+                self._facts.write(exam_id, "closing", closing)
+                self._closing[exam_id] = self._open
+                self._done[exam_id] = threading.Event()
+                self._open = None
+                _log.info("exam %s is being ended: %s", exam_id, outcome)
+            elif exam_id not in self._facts.exam_ids() or self._facts.closing(exam_id) is None:
+                raise ApplianceError("There is no such exam open.", "Look at the screen again: it may have been ended.")
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Something was captured: look now, not only in half a second."""
+        self._wake.set()
+
+    def findings(self) -> list[Finding]:
+        """What is wrong now, and what happened since the start that a person should know."""
+        with self._lock:
+            found = list(self._troubles.values()) + list(self._events)
+            for device, count in self._unassigned.items():
+                found.append(
+                    Finding(
+                        "unassigned",
+                        f"{count} image{'s' if count != 1 else ''} of the device {device} belong"
+                        f"{'s' if count == 1 else ''} to no exam.",
+                        "They are safe on this box and were sent nowhere.",
+                        device,
+                    )
+                )
+            return found
+
+    def is_examined(self, key: str) -> bool:
+        """True when an exam with at least one object was made of this worklist item in the last days."""
+        return key in self._examined
+
+    # -- the one thread that does the work
+
+    def run(self, stop: threading.Event, on_round: Callable[[], None]) -> None:
+        """Repeat `round` until `stop`; `on_round` is called after each, to feed the watchdog."""
+        while not stop.is_set():
+            self._wake.clear()
+            self.round()
+            on_round()
+            # While an acquire is silent each round asks again; the pause keeps that from being a busy loop.
+            self._clock.wait(self._wake if not self._draining else stop, ROUND_SECONDS)
+
+    def round(self) -> None:
+        """Notice what was captured, and bring every ended exam one step further. Repeats whatever a crash cut off."""
+        with self._lock:
+            current, closing = self._open, list(self._closing)
+        if current is not None:
+            self._try(_NOTICING, current.exam_id, partial(self._notice, current))
+        for exam_id in closing:
+            self._try(_ENDING, exam_id, partial(self._advance, exam_id))
+        for exam_id in self._exams_to_look_after():
+            self._try(_LOOKING_AFTER, exam_id, partial(self._look_after, exam_id))
+        unassigned = {
+            device: sum(1 for _ in list_objects(self._spool.captured(device, None)))
+            for device in self._spool.captured_devices()
+        }
+        with self._lock:
+            self._unassigned = {device: count for device, count in unassigned.items() if count}
+
+    def _try(self, task: str, exam_id: str, act: Callable[[], None]) -> None:
+        """Do one exam's step; a fault of it becomes a finding, and the step is repeated in the next round."""
+        try:
+            act()
+        except (ApplianceError, OSError) as error:
+            sentence = error.sentence if isinstance(error, ApplianceError) else f"The flash failed: {error.strerror}."
+            finding = Finding("exam-stuck", sentence, "It is tried again by itself; call support if it stays.", exam_id)
+            with self._lock:
+                is_new = self._troubles.get((task, exam_id)) != finding
+                self._troubles[task, exam_id] = finding
+            if is_new:
+                _log.error("exam %s: %s", exam_id, sentence)
+        else:
+            with self._lock:
+                self._troubles.pop((task, exam_id), None)
+
+    def _notice(self, exam: Exam) -> None:
+        """Write `started-MODALITY.json` for each modality whose first object is durable."""
+        for device, path, name in list_captured(self._spool, exam.exam_id):
+            modality = next((series.modality for series in exam.series if series.device == device), None)
+            if modality is None or (exam.exam_id, modality) in self._started or not path.exists():
+                continue
+            fact = Started(modality, self._clock.now().replace(microsecond=0), name.sop_instance_uid)
+            if self._facts.write(exam.exam_id, f"started-{modality}", fact):
+                _log.info("exam %s: %s started", exam.exam_id, modality)
+                self._tell_forward()
+            self._started.add((exam.exam_id, modality))
+
+    def _advance(self, exam_id: str) -> None:
+        """Bring an exam that is being ended one step further: drain, list, write `closed.json`, hand over."""
+        exam = self._closing[exam_id] or self._facts.exam(exam_id)
+        closing, closed = self._facts.closing(exam_id), self._facts.closed(exam_id)
+        if exam is None or closing is None:
+            raise DamagedFactError(f"The exam {exam_id} is being ended but its record is missing.")
+        with self._lock:
+            self._closing[exam_id] = exam
+        if closed is None:
+            if not self._is_drained(exam_id):
+                return
+            self._notice(exam)
+            closed = self._list_and_close(exam, closing)
+        hand_over(self._spool, exam_id, closed)
+        self._tell_forward()
+        with self._lock:
+            self._draining.pop(exam_id, None)
+            self._closing.pop(exam_id, None)
+            self._just_closed.append(exam_id)
+            if closed.instances:
+                self._examined = self._examined | {exam.item.key}
+            # Normally none: an older one can only be open if a file was damaged and came back.
+            self._open = self._open or self._find_open()
+            done = self._done.pop(exam_id, None)
+        if done is not None:
+            done.set()
+        _log.info("exam %s ended: %s, %d objects", exam_id, closed.outcome, len(closed.instances))
+
+    def _is_drained(self, exam_id: str) -> bool:
+        devices = [device.name for device in self._configuration.devices]
+        draining = self._draining.setdefault(exam_id, Draining.begin(devices, self._clock))
+        if draining.waiting_for:
+            answers = self._drain(draining.waiting_for, exam_id)
+            draining.take(
+                answers, {device: self._spool.captured(device, exam_id).is_dir() for device in draining.waiting_for}
+            )
+        return not draining.waiting_for
+
+    def _list_and_close(self, exam: Exam, closing: Closing) -> Closed:
+        instances, findings = list_instances(self._spool, exam)
+        sentences = self._draining[exam.exam_id].findings + [finding.sentence for finding in findings]
+        if list_leftovers(self._spool, exam.exam_id):
+            sentences.append("An interrupted capture is not part of this exam; if it is salvaged it is unassigned.")
+        destinations = tuple(destination.name for destination in self._configuration.destinations)
+        closed = closed_from(closing, tuple(instances), destinations, self._clock.now(), sentences)
+        self._facts.write(exam.exam_id, "closed", closed)
+        with self._lock:
+            self._events.extend(findings)
+            self._events.extend(Finding("exam-ended", sentence, "", exam.exam_id) for sentence in sentences)
+        for sentence in sentences:
+            _log.warning("exam %s: %s", exam.exam_id, sentence)
+        # What was written first stands, if a round before this one was cut off between writing and moving.
+        return self._facts.closed(exam.exam_id) or closed
+
+    def _exams_to_look_after(self) -> list[str]:
+        """Ended exams below whose captured directories something may still lie."""
+        if not self._look_everywhere.is_over():
+            return list(self._just_closed)
+        self._look_everywhere = Deadline.after(self._clock, _LOOK_EVERYWHERE_SECONDS)
+        known = set(self._facts.exam_ids())
+        lying = {
+            directory.name
+            for device in self._spool.captured_devices()
+            for directory in self._spool.captured(device, None).parent.iterdir()
+            if directory.name in known and next(list_objects(directory), None) is not None
+        }
+        return sorted(lying)
+
+    def _look_after(self, exam_id: str) -> None:
+        """Complete the hand-over of a closed exam and set aside what came too late."""
+        if next(iter(list_captured(self._spool, exam_id)), None) is None:
+            return
+        closed = self._facts.closed(exam_id)
+        if closed is None:  # open, or being ended: not ours to touch yet
+            return
+        if hand_over(self._spool, exam_id, closed):
+            self._tell_forward()
+        late = set_aside_late(self._spool, exam_id, closed)
+        with self._lock:
+            self._events.extend(late)
+        for finding in late:
+            _log.warning("%s %s", finding.sentence, finding.suggestion)
+
+    def _tell_forward(self) -> None:
+        try:
+            self._hint()
+        except ApplianceError as error:
+            _log.info("no hint given: %s", error.sentence)
+
+    # -- what the files say at the start
+
+    def _find_open(self) -> Exam | None:
+        """The open exam. One whose record is damaged occupies nothing, since nothing can be captured into it."""
+        exam_id = self._facts.open_exam_id()
+        if exam_id is None:
+            return None
+        try:
+            exam = self._facts.exam(exam_id)
+        except DamagedFactError as error:
+            self._events.append(Finding("damaged-exam", error.sentence, "Support must look at the files.", exam_id))
+            _log.error("%s", error.sentence)
+            return None
+        if exam is not None:
+            self._started = {(exam_id, modality) for modality in self._facts.started(exam_id)}
+        return exam
+
+    def _find_examined(self) -> frozenset[str]:
+        """Keys of the items of which exams with objects were made lately (an exam's ID begins with its day)."""
+        first = f"{self._clock.now() - timedelta(days=_MARKED_DAYS):%Y%m%d}"
+        keys = set()
+        for exam_id in self._facts.exam_ids():
+            if exam_id < first:
+                continue
+            try:
+                closed = self._facts.closed(exam_id)
+                exam = self._facts.exam(exam_id)
+            except DamagedFactError as error:
+                _log.error("%s", error.sentence)
+                continue
+            if closed is not None and closed.instances and exam is not None:
+                keys.add(exam.item.key)
+        return frozenset(keys)

@@ -1,0 +1,94 @@
+"""What the API answers about exams, from facts and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from appliance.base.errors import Finding
+from appliance.console.closing import list_captured
+from appliance.console.exams import CurrentExam
+from appliance.exam.exam import Exam
+from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.spool.tree import Spool
+
+
+def exam_view_from(exam: Exam, state: str) -> dict[str, Any]:
+    """Whose exam it is, as every screen shows it."""
+    return {
+        "exam_id": exam.exam_id,
+        "opened_at": exam.opened_at.isoformat(),
+        "names": list(exam.item.patient_name.groups()),
+        "patient_id": exam.item.patient_id,
+        "birth_date": exam.item.birth_date,
+        "sex": exam.item.sex,
+        "procedure": exam.item.procedure,
+        "accession_number": exam.item.accession_number,
+        "state": state,
+    }
+
+
+def current_view_from(current: CurrentExam | None) -> dict[str, Any] | None:
+    """The exam that occupies the box, and which devices its end is waiting for."""
+    if current is None:
+        return None
+    return {
+        **exam_view_from(current.exam, "closing" if current.is_closing else "open"),
+        "waiting_for": list(current.waiting_for),
+    }
+
+
+def read_captured(spool: Spool, exam_id: str, statuses: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The exam's objects that are saved and still here, oldest first; their kind as far as the acquires remember."""
+    kinds = {
+        captured.get("sop_instance_uid"): captured
+        for status in statuses
+        for captured in status.get("captured", ())
+        if isinstance(captured, dict)
+    }
+    # A device that knows one kind only made no other, even if its process was started again since.
+    only = {status["device"]: status["kinds"][0] for status in statuses if len(status.get("kinds", ())) == 1}
+    view = []
+    for device, path, name in list_captured(spool, exam_id):
+        try:
+            status = path.stat()
+        except FileNotFoundError:  # handed over in this moment
+            continue
+        remembered = kinds.get(name.sop_instance_uid, {})
+        view.append(
+            {
+                "sop_instance_uid": name.sop_instance_uid,
+                "device": device,
+                "file_name": path.name,
+                "bytes": status.st_size,
+                "saved_at": datetime.fromtimestamp(status.st_mtime, UTC).astimezone().isoformat(timespec="seconds"),
+                "kind": remembered.get("kind") or only.get(device, ""),
+                "frames": remembered.get("frames"),
+            }
+        )
+    return view
+
+
+def read_named_exams(facts: ExamFacts, exam_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """By identifier: whose exam it is and how it ended. An exam whose facts are damaged or gone is left out."""
+    known = set(facts.exam_ids())
+    views = {}
+    for exam_id in sorted(known.intersection(exam_ids)):
+        try:
+            exam, closed = facts.exam(exam_id), facts.closed(exam_id)
+        except DamagedFactError:  # the keeper reports it where it matters
+            continue
+        if exam is not None:
+            views[exam_id] = {
+                **exam_view_from(exam, "closed" if closed else "open"),
+                "closed_at": closed.closed_at.isoformat() if closed else None,
+                "outcome": closed.outcome if closed else None,
+                "findings": list(closed.findings) if closed else [],
+            }
+    return views
+
+
+def finding_views_from(findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    return [asdict(finding) for finding in findings]

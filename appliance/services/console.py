@@ -1,0 +1,93 @@
+"""The console's process: the panel's server and the keeper of exams."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+
+from appliance.base.clock import SystemClock
+from appliance.base.errors import ApplianceError
+from appliance.base.http import Asker, serve
+from appliance.base.lock import ProcessLock
+from appliance.base.log import configure_logging
+from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
+from appliance.base.paths import Paths
+from appliance.base.sockets import bind_unix, inherited_listeners
+from appliance.config.load import load_configuration
+from appliance.console.acquires import Acquires
+from appliance.console.api import Parts, build_app
+from appliance.console.exams import ExamKeeper
+from appliance.console.worklist import Worklist
+from appliance.spool.tree import Spool
+
+_log = logging.getLogger(__name__)
+
+_HINT_SECONDS = 2.0
+_STOP_SECONDS = 10.0
+
+
+def main() -> int:
+    """Serve until told to stop; 0 then, 1 when it could not begin or its working thread died."""
+    configure_logging("console")
+    try:
+        return run_console(Paths.from_environment())
+    except ApplianceError as error:
+        _log.critical("%s", error)
+        return 1
+
+
+def run_console(paths: Paths) -> int:
+    configuration = load_configuration(paths.configuration)
+    lock = ProcessLock(paths.run / "console.lock", "The console")
+    listeners = [*inherited_listeners(), bind_unix(paths.console_socket)]
+    clock = SystemClock()
+    spool = Spool(paths.state)
+    acquires = Acquires(paths, configuration)
+    forward = Asker(paths.forward_socket, "The sender")
+    hinter = Asker(paths.forward_socket, "The sender")
+
+    def hint() -> None:
+        hinter.ask("POST", "/hint", {}, seconds=_HINT_SECONDS)
+
+    keeper = ExamKeeper(spool, configuration, clock, acquires.drain, hint)
+    worklist = Worklist(paths.worklist, [source.name for source in configuration.worklist], keeper.is_examined)
+    app = build_app(Parts(configuration, spool, keeper, worklist, acquires, forward, clock))
+
+    stop, died = threading.Event(), threading.Event()
+    # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    thread = threading.Thread(target=_keep, args=(keeper, stop, died), name="keeper", daemon=True)
+    thread.start()
+
+    def report_ready() -> None:
+        notify_ready("The panel is ready.")
+        _log.info("ready")
+        if stop.is_set():  # asked to stop before uvicorn listened to signals
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    serve(app, listeners, report_ready)
+    notify_stopping()
+    stop.set()
+    keeper.wake()
+    thread.join(_STOP_SECONDS)
+    acquires.close()
+    lock.release()
+    return 1 if died.is_set() else 0
+
+
+def _keep(keeper: ExamKeeper, stop: threading.Event, died: threading.Event) -> None:
+    """Run the keeper; if it dies, so does the process: systemd starts it again, and the files say how to go on."""
+    try:
+        keeper.run(stop, notify_watchdog)
+    finally:
+        if not stop.is_set():
+            died.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,479 @@
+"""Exams from opening to hand-over, with a crash at every step; no processes, no sleeping."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from appliance.base import durable
+from appliance.base.clock import SystemClock
+from appliance.base.errors import ApplianceError
+from appliance.base.http import Unreachable
+from appliance.console import closing
+from appliance.console.closing import ABSENT_SECONDS, DRAIN_SECONDS, Drain
+from appliance.console.exams import ExamKeeper
+from appliance.exam.exam import Closing, Exam, Outcome
+from appliance.exam.facts import ExamFacts
+from appliance.spool.names import object_name_from
+from appliance.spool.tree import Spool
+from tests.console.fakes import HandClock, make_configuration, make_item, write_object
+
+
+class Box:
+    """A state directory, what the acquires would answer, and keepers that come and go."""
+
+    def __init__(self, directory: Path) -> None:
+        self.spool = Spool(directory)
+        self.spool.make()
+        self.clock = HandClock()
+        self.answers: dict[str, Drain] = {}
+        self.asked: list[tuple[str, ...]] = []
+        self.hints = 0
+        self.on_drain: Callable[[], None] = lambda: None
+
+    def drain(self, devices: Sequence[str], exam_id: str) -> Mapping[str, Drain]:
+        self.asked.append(tuple(devices))
+        self.on_drain()
+        return {device: self.answers.get(device, Drain.DRAINED) for device in devices}
+
+    def hint(self) -> None:
+        self.hints += 1
+
+    def keeper(self) -> ExamKeeper:
+        return ExamKeeper(self.spool, make_configuration(), self.clock, self.drain, self.hint)
+
+    @property
+    def facts(self) -> ExamFacts:
+        return ExamFacts(self.spool.exams)
+
+    def names(self, directory: Path) -> set[str]:
+        return {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+def run_rounds(box: Box, keeper: ExamKeeper, is_done: Callable[[], bool], limit: int = 200) -> None:
+    for _ in range(limit):
+        keeper.round()
+        if is_done():
+            return
+        box.clock.seconds += 0.5
+    raise AssertionError("nothing came of it")
+
+
+def end(box: Box, keeper: ExamKeeper, exam: Exam, outcome: Outcome = Outcome.COMPLETED) -> None:
+    keeper.begin_closing(exam.exam_id, outcome)
+    run_rounds(box, keeper, lambda: keeper.current() is None)
+
+
+def test_ok__the_patient_is_on_disk_when_open_answers(box: Box) -> None:
+    exam = box.keeper().open(make_item())
+    assert box.facts.exam(exam.exam_id) == exam
+    assert box.facts.open_exam_id() == exam.exam_id
+    assert {series.device for series in exam.series} == {"ultrasound", "endoscope", "film"}
+
+
+def test_fail__a_second_exam_while_one_is_open_or_being_ended(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    with pytest.raises(ApplianceError, match="Another exam is open"):
+        keeper.open(make_item(patient_id="PID-2"))
+    box.answers["endoscope"] = Drain.BUSY
+    keeper.begin_closing(exam.exam_id, Outcome.COMPLETED)
+    keeper.round()
+    with pytest.raises(ApplianceError, match="still being ended"):
+        keeper.open(make_item(patient_id="PID-2"))
+    assert len(box.facts.exam_ids()) == 1
+
+
+def test_ok__an_open_exam_is_found_again_after_a_restart(box: Box) -> None:
+    exam = box.keeper().open(make_item())
+    current = box.keeper().current()
+    assert current is not None
+    assert current.exam == exam
+    assert not current.is_closing
+
+
+def test_ok__the_first_object_of_each_modality_starts_its_step_once(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    keeper.round()
+    assert box.facts.started(exam.exam_id) == {}
+    first = write_object(box.spool, exam, "endoscope")
+    keeper.round()
+    write_object(box.spool, exam, "endoscope")
+    keeper.round()
+    started = box.facts.started(exam.exam_id)
+    name = object_name_from(first.name)
+    assert name is not None
+    assert list(started) == ["ES"]
+    assert started["ES"].sop_instance_uid == name.sop_instance_uid
+    assert box.hints == 1
+    box.keeper().round()  # a restart starts nothing twice
+    assert box.facts.started(exam.exam_id) == started
+
+
+def test_ok__closing_lists_everything_and_hands_it_over(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    paths = [write_object(box.spool, exam, device) for device in ("endoscope", "endoscope", "ultrasound", "film")]
+    end(box, keeper, exam)
+    closed = box.facts.closed(exam.exam_id)
+    assert closed is not None
+    assert closed.outcome is Outcome.COMPLETED
+    assert closed.destinations == ("archive",)
+    assert closed.findings == ()
+    assert {instance.file_name for instance in closed.instances} == {path.name for path in paths}
+    assert {(instance.device, instance.modality) for instance in closed.instances} == {
+        ("endoscope", "ES"),
+        ("ultrasound", "US"),
+        ("film", "RG"),
+    }
+    for instance in closed.instances:
+        assert instance.series_instance_uid == exam.series_of(instance.device).series_instance_uid
+        assert instance.bytes == (box.spool.outbox / instance.file_name).stat().st_size
+    assert box.names(box.spool.outbox) == {path.name for path in paths}
+    assert not any(path.exists() for path in paths)
+    assert set(box.facts.started(exam.exam_id)) == {"ES", "US", "RG"}
+    assert keeper.is_examined(exam.item.key)
+    assert box.keeper().is_examined(exam.item.key)
+    assert keeper.current() is None
+    keeper.open(make_item(patient_id="PID-2"))
+
+
+def test_ok__an_empty_exam_is_discontinued_and_starts_nothing(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    end(box, keeper, exam)
+    closed = box.facts.closed(exam.exam_id)
+    assert closed is not None
+    assert closed.outcome is Outcome.DISCONTINUED
+    assert closed.instances == ()
+    assert box.facts.started(exam.exam_id) == {}
+    assert not keeper.is_examined(exam.item.key)
+
+
+def test_ok__abandoning_keeps_what_was_captured_and_the_reason(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    path = write_object(box.spool, exam, "endoscope")
+    keeper.begin_closing(exam.exam_id, Outcome.DISCONTINUED, "The patient left.")
+    keeper.round()
+    closed = box.facts.closed(exam.exam_id)
+    assert closed is not None
+    assert (closed.outcome, closed.reason) == (Outcome.DISCONTINUED, "The patient left.")
+    assert box.names(box.spool.outbox) == {path.name}
+
+
+def test_ok__closing_waits_for_a_device_that_is_at_work(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    box.answers["endoscope"] = Drain.BUSY
+    keeper.begin_closing(exam.exam_id, Outcome.COMPLETED)
+    keeper.round()
+    current = keeper.current()
+    assert current is not None
+    assert current.is_closing
+    assert current.waiting_for == ("endoscope",)
+    path = write_object(box.spool, exam, "endoscope")  # what was under way arrives
+    box.answers["endoscope"] = Drain.DRAINED
+    keeper.round()
+    assert box.asked == [("ultrasound", "endoscope", "film"), ("endoscope",)]  # the drained are not asked again
+    assert box.names(box.spool.outbox) == {path.name}
+
+
+def test_ok__a_device_that_is_absent_and_has_nothing_is_not_waited_for_long(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    box.answers["film"] = Drain.SILENT
+    end(box, keeper, exam)
+    assert box.clock.seconds <= ABSENT_SECONDS + 1
+    closed = box.facts.closed(exam.exam_id)
+    assert closed is not None
+    assert closed.findings == ()
+
+
+def test_ok__a_killed_acquire_is_given_time_to_come_back_and_salvage(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    write_object(box.spool, exam, "endoscope")
+    box.answers["endoscope"] = Drain.SILENT
+    keeper.begin_closing(exam.exam_id, Outcome.COMPLETED)
+    for _ in range(20):
+        keeper.round()
+        box.clock.seconds += 1
+    assert box.facts.closed(exam.exam_id) is None
+    salvaged = write_object(box.spool, exam, "endoscope")
+    box.answers["endoscope"] = Drain.DRAINED
+    keeper.round()
+    closed = box.facts.closed(exam.exam_id)
+    assert closed is not None
+    assert salvaged.name in {instance.file_name for instance in closed.instances}
+
+
+@pytest.mark.parametrize("answer", [Drain.SILENT, Drain.BUSY])
+def test_fail__a_device_that_never_drains_is_a_finding_after_the_deadline(box: Box, answer: Drain) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    write_object(box.spool, exam, "endoscope")
+    box.answers["endoscope"] = answer
+    end(box, keeper, exam)
+    assert DRAIN_SECONDS <= box.clock.seconds <= DRAIN_SECONDS + 1
+    closed = box.facts.closed(exam.exam_id)
+    assert closed is not None
+    assert len(closed.instances) == 1
+    assert "endoscope" in closed.findings[0]
+    assert any(finding.sentence == closed.findings[0] for finding in keeper.findings())
+
+
+def test_ok__what_comes_after_the_end_is_unassigned_with_a_finding(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    path = write_object(box.spool, exam, "endoscope")
+    end(box, keeper, exam)
+    late = write_object(box.spool, exam, "endoscope")
+    keeper.round()
+    assert not late.exists()
+    assert box.names(box.spool.captured("endoscope", None)) == {late.name}
+    assert box.names(box.spool.outbox) == {path.name}
+    assert {"late-object", "unassigned"} <= {finding.code for finding in keeper.findings()}
+    # The same after a restart, long after the end.
+    later = write_object(box.spool, exam, "film")
+    fresh = box.keeper()
+    fresh.round()
+    assert box.names(box.spool.captured("film", None)) == {later.name}
+    assert {finding.subject for finding in fresh.findings() if finding.code == "unassigned"} == {"endoscope", "film"}
+
+
+def test_ok__every_exam_is_looked_after_once_a_minute(box: Box) -> None:
+    keeper = box.keeper()
+    exams = []
+    for number in range(6):  # more than the keeper looks at in every round
+        exam = keeper.open(make_item(patient_id=f"P{number}"))
+        end(box, keeper, exam)
+        exams.append(exam)
+        box.clock.seconds += 1
+    late = write_object(box.spool, exams[0], "endoscope")
+    keeper.round()
+    assert late.exists()
+    box.clock.seconds += 61
+    keeper.round()
+    assert not late.exists()
+
+
+def test_fail__an_object_of_another_study_goes_to_quarantine(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    wrong = write_object(box.spool, exam, "endoscope", study="1.2.3.4")
+    broken = write_object(box.spool, exam, "endoscope")
+    broken.write_bytes(b"no DICOM")
+    good = write_object(box.spool, exam, "endoscope")
+    end(box, keeper, exam)
+    closed = box.facts.closed(exam.exam_id)
+    assert closed is not None
+    assert [instance.file_name for instance in closed.instances] == [good.name]
+    assert box.names(box.spool.quarantine) == {wrong.name, broken.name}
+    assert sum(finding.code == "quarantined" for finding in keeper.findings()) == 2
+
+
+def test_ok__temporaries_stay_with_their_owner(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    write_object(box.spool, exam, "endoscope")
+    temporary = box.spool.captured("endoscope", exam.exam_id) / ".part-1.2.3~100"
+    temporary.write_bytes(b"half a clip")
+    end(box, keeper, exam)
+    assert temporary.exists()
+    closed = box.facts.closed(exam.exam_id)
+    assert closed is not None
+    assert len(closed.findings) == 1
+
+
+def test_ok__closing_twice_gives_the_same_answer(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    write_object(box.spool, exam, "endoscope")
+    end(box, keeper, exam)
+    first = keeper.close(exam.exam_id, Outcome.COMPLETED)
+    assert keeper.close(exam.exam_id, Outcome.DISCONTINUED, "again") == first
+
+
+def test_fail__closing_what_is_not_open(box: Box) -> None:
+    keeper = box.keeper()
+    for wrong in ("20261122-093000-0000", "../../etc", ""):
+        with pytest.raises(ApplianceError, match="no such exam"):
+            keeper.close(wrong, Outcome.COMPLETED)
+
+
+def test_ok__close_waits_for_the_working_thread(box: Box) -> None:
+    keeper = ExamKeeper(box.spool, make_configuration(), SystemClock(), box.drain, box.hint)
+    exam = keeper.open(make_item())
+    write_object(box.spool, exam, "endoscope")
+    stop = threading.Event()
+    thread = threading.Thread(target=keeper.run, args=(stop, lambda: None))
+    thread.start()
+    try:
+        assert len(keeper.close(exam.exam_id, Outcome.COMPLETED).instances) == 1
+    finally:
+        stop.set()
+        keeper.wake()
+        thread.join(10)
+
+
+def test_fail__a_full_flash_is_a_finding_and_is_tried_again(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    write_object(box.spool, exam, "endoscope")
+    keeper.begin_closing(exam.exam_id, Outcome.COMPLETED)
+    with monkeypatch.context() as patch:
+
+        def refuse(*_arguments: object) -> bool:
+            raise OSError(28, "No space left on device")
+
+        patch.setattr(ExamFacts, "write", refuse)
+        keeper.round()
+        assert any("No space left" in finding.sentence for finding in keeper.findings())
+        with pytest.raises(Unreachable, match="No space left"):
+            keeper.close(exam.exam_id, Outcome.COMPLETED)
+    keeper.round()
+    assert box.facts.closed(exam.exam_id) is not None
+    assert not keeper.findings()
+
+
+def test_fail__a_damaged_record_does_not_stop_the_box(box: Box) -> None:
+    exam = box.keeper().open(make_item())
+    (box.spool.exams / exam.exam_id / "exam.json").write_bytes(b"{")
+    keeper = box.keeper()
+    keeper.round()
+    assert keeper.current() is None
+    assert [finding.code for finding in keeper.findings()] == ["damaged-exam"]
+    box.clock.seconds += 2
+    keeper.open(make_item(patient_id="PID-2"))
+
+
+def test_fail__forward_that_does_not_answer_hinders_nothing(box: Box) -> None:
+    def refuse() -> None:
+        raise Unreachable("The sender does not answer.")
+
+    keeper = ExamKeeper(box.spool, make_configuration(), box.clock, box.drain, refuse)
+    exam = keeper.open(make_item())
+    path = write_object(box.spool, exam, "endoscope")
+    end(box, keeper, exam)
+    assert box.names(box.spool.outbox) == {path.name}
+
+
+class Crash(BaseException):
+    """The process is killed here; nothing may catch it."""
+
+
+class Guillotine:
+    """Kills before or after the n-th durable step."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.steps = at, 0
+
+    def cut(self) -> None:
+        self.steps += 1
+        if self.steps == self.at:
+            raise Crash
+
+    def around(self, act: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*arguments: object, **options: object) -> object:
+            self.cut()
+            answer = act(*arguments, **options)
+            self.cut()
+            return answer
+
+        return wrapped
+
+
+def do_the_job(box: Box, at: int, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """One exam of four objects; true when it was cut off at step `at`. What was asked of it goes on after a restart."""
+    guillotine = Guillotine(at)
+    exam: Exam | None = None
+    was_cut = False
+    with monkeypatch.context() as patch:
+        patch.setattr(ExamFacts, "write", guillotine.around(ExamFacts.write))
+        patch.setattr(closing, "move_file", guillotine.around(closing.move_file))
+        patch.setattr(box, "hint", guillotine.around(box.hint))
+        patch.setattr(box, "drain", guillotine.around(box.drain))
+        try:
+            keeper = box.keeper()
+            exam = keeper.open(make_item())
+            for device in ("endoscope", "endoscope", "ultrasound"):
+                write_object(box.spool, exam, device)
+            keeper.round()
+            write_object(box.spool, exam, "film")
+            end(box, keeper, exam)
+        except Crash:
+            was_cut = True
+    if not was_cut:
+        return False
+    keeper = box.keeper()
+    keeper.round()
+    current = keeper.current()
+    if current is None and not box.facts.exam_ids():  # killed before anything was answered: the person opens again
+        exam = keeper.open(make_item())
+        current = keeper.current()
+    if current is not None:
+        for device in ("endoscope", "endoscope", "ultrasound", "film"):
+            if not any(box.spool.captured(device, current.exam.exam_id).glob("*.dcm")):
+                write_object(box.spool, current.exam, device)
+        end(box, keeper, current.exam)
+    return True
+
+
+def test_ok__a_crash_at_every_step_loses_and_doubles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at = 1
+    while True:
+        box = Box(tmp_path / str(at))
+        was_cut = do_the_job(box, at, monkeypatch)
+        exam_ids = box.facts.exam_ids()
+        assert len(exam_ids) == 1, f"cut at {at}"
+        closed = box.facts.closed(exam_ids[0])
+        assert closed is not None, f"cut at {at}"
+        assert closed.outcome is Outcome.COMPLETED
+        assert {instance.device for instance in closed.instances} == {"endoscope", "ultrasound", "film"}, f"cut at {at}"
+        assert box.names(box.spool.outbox) == {instance.file_name for instance in closed.instances}, f"cut at {at}"
+        assert set(box.facts.started(exam_ids[0])) == {"ES", "US", "RG"}, f"cut at {at}"
+        assert not list((tmp_path / str(at)).glob("captured/*/*/*.dcm")), f"cut at {at}"
+        if not was_cut:
+            break
+        at += 1
+    assert at > 20  # it really was cut everywhere
+
+
+def test_ok__a_restart_while_a_device_drains_asks_again(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    path = write_object(box.spool, exam, "endoscope")
+    box.answers["endoscope"] = Drain.BUSY
+    keeper.begin_closing(exam.exam_id, Outcome.COMPLETED)
+    keeper.round()
+    fresh = box.keeper()
+    fresh.round()
+    current = fresh.current()
+    assert current is not None
+    assert current.is_closing
+    box.answers["endoscope"] = Drain.DRAINED
+    fresh.round()
+    assert fresh.current() is None
+    assert box.names(box.spool.outbox) == {path.name}
+    assert box.facts.read(exam.exam_id, "closing", Closing) is not None
+
+
+def test_ok__one_file_under_both_names_ends_in_the_outbox_alone(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    path = write_object(box.spool, exam, "endoscope")
+    durable.make_directory(box.spool.outbox)
+    (box.spool.outbox / path.name).hardlink_to(path)  # what a power cut inside a rename may leave on some filesystems
+    end(box, keeper, exam)
+    assert not path.exists()
+    assert box.names(box.spool.outbox) == {path.name}
