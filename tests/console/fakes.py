@@ -248,6 +248,7 @@ class SocketServer:
     def stop(self) -> None:
         self._path.unlink(missing_ok=True)
         self._server.should_exit = True
+        self._server.force_exit = True  # a killed process finishes nothing
         self._thread.join(10)
         self._listener.close()
 
