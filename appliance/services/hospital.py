@@ -72,6 +72,7 @@ def run_hospital(options: HospitalOptions, stop: threading.Event) -> None:
         storage=StorageService(objects, faults),
         commitment=CommitmentService(commitments, reporter),
         faults=faults,
+        clock=clock,
     )
     server.start()
     reporter.start()

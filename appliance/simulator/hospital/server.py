@@ -17,6 +17,7 @@ from pynetdicom.association import Association
 from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.presentation import AllStoragePresentationContexts
 
+from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError
 from appliance.simulator.hospital.commitment_service import CommitmentService
 from appliance.simulator.hospital.faults import Fault, FaultBoard
@@ -66,11 +67,14 @@ class HospitalServer:
         storage: StorageService,
         commitment: CommitmentService,
         faults: FaultBoard,
+        clock: Clock,
     ) -> None:
         self._address = (address, port)
         self._faults = faults
+        self._clock = clock
         self._ae = _application_entity(ae_title)
         self._handlers: list[EventHandlerType] = [
+            (evt.EVT_CONN_OPEN, _free_exit_of_threads),
             (evt.EVT_REQUESTED, self._screen_association),
             (evt.EVT_PDU_RECV, storage.watch_pdu),
             (evt.EVT_C_ECHO, _answer_echo),
@@ -94,9 +98,19 @@ class HospitalServer:
         if server is not None and server.socket is not None:
             server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def stop(self) -> None:
-        """Abort what is open and close the port."""
-        self._ae.shutdown()
+    def stop(self, seconds: float = 3.0) -> None:
+        """Close the port and abort what is open, waiting at most `seconds` for it; what is answered is on disk.
+
+        Not by AE.shutdown(), which waits without a limit for a connection that never asked for an association.
+        """
+        for server in list(self._ae._servers):
+            server.shutdown()
+        deadline = Deadline.after(self._clock, seconds)
+        open_ones = [each for each in self._ae.active_associations if each.is_established]
+        for association in open_ones:
+            association.abort(block=False)
+        for association in open_ones:
+            association.join(deadline.remaining())
 
     def _screen_association(self, event: Event) -> None:
         """The faults that show at association time; contexts here are this association's own copy."""
@@ -129,6 +143,12 @@ def _application_entity(ae_title: str) -> AE:
     for sop_class in (VERIFICATION, WORKLIST, PERFORMED_STEP, COMMITMENT):
         ae.add_supported_context(sop_class, _UNCOMPRESSED)
     return ae
+
+
+def _free_exit_of_threads(event: Event) -> None:
+    """Before they start: no thread of a connection shall hold the process at its end."""
+    event.assoc.daemon = True
+    event.assoc.dul.daemon = True
 
 
 def _drop_context(association: Association, sop_class: str) -> None:

@@ -31,6 +31,7 @@ IN_PROGRESS = "IN PROGRESS"
 FINAL_STATES = ("COMPLETED", "DISCONTINUED")
 _CHARACTER_SET = Tag("SpecificCharacterSet")
 _UNICODE = "ISO_IR 192"
+_TEXT_CLASSES = ("PN", "DS", "IS", "DA", "TM", "DT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,8 @@ def _is_valid(element: DataElement) -> bool:
         return True
     values = element.value if isinstance(element.value, (MultiValue, list)) else [element.value]
     for value in values:
-        plain = str(value) if element.VR == "PN" else value
+        # pydicom has classes of its own for these, which its validators do not take.
+        plain = str(value) if element.VR in _TEXT_CLASSES else value
         try:
             validate_value(str(element.VR), plain, config.RAISE)
         except ValueError:

@@ -49,4 +49,7 @@ class WorklistService:
                 yield CANCELLED, None
                 return
             status = PENDING_UNSUPPORTED_KEYS if has_unsupported_key(query, item) else PENDING
-            yield status, answer_from_item(query, item)
+            answer = answer_from_item(query, item)
+            if not answer:  # nothing supported was asked, but a pending response has an identifier (PS3.7 9.1.2.1)
+                answer.StudyInstanceUID = item.StudyInstanceUID
+            yield status, answer
