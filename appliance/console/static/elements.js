@@ -1,0 +1,44 @@
+// Making elements. Text is only ever set as text, never as markup: names come from outside.
+
+/** A new element. `options`: class, text, testid, data {name: value}, and any property of the element. */
+export function make(tag, options = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || value === null) continue;
+    if (name === "class") element.className = value;
+    else if (name === "text") element.textContent = value;
+    else if (name === "testid") element.dataset.testid = value;
+    else if (name === "data") Object.assign(element.dataset, value);
+    else if (name === "role" || name.startsWith("aria")) element.setAttribute(name.replace("aria", "aria-").toLowerCase(), value);
+    else element[name] = value;
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export const byId = (id) => document.getElementById(id);
+
+/** Show or hide without touching what is there already. */
+export function show(element, isShown) {
+  if (element.hidden === isShown) element.hidden = !isShown;
+}
+
+/** Set text only when it differs, so that a polled screen does not flicker or lose a selection. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Every name group in its own direction: a right-to-left name must not reorder what stands beside it. */
+export function nameElements(names) {
+  if (!names || names.length === 0) return [make("bdi", { class: "name-group missing", text: "no name" })];
+  return names.map((group, index) =>
+    make("bdi", { class: index === 0 ? "name-group" : "name-group further", text: group, dir: "auto" }),
+  );
+}
+
+/** Replace the children of a scrolling element and stay where it was scrolled to. */
+export function replaceKeepingPlace(element, children) {
+  const place = element.scrollTop;
+  element.replaceChildren(...children);
+  element.scrollTop = place;
+}

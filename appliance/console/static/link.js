@@ -1,0 +1,101 @@
+// Asking the box. One form of an error, and one place that knows whether the box is there at all.
+
+const ALIVE_EVERY_MS = 600;
+const ALIVE_TIMEOUT_MS = 1200;
+const LOST_AFTER_MS = 1700;
+
+/** What the box refused, in its own sentence; `isLost` when no answer came at all. */
+export class BoxError extends Error {
+  constructor(sentence, suggestion = "", isLost = false) {
+    super(sentence);
+    this.sentence = sentence;
+    this.suggestion = suggestion;
+    this.isLost = isLost;
+  }
+}
+
+export const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+async function request(path, options) {
+  let response;
+  try {
+    response = await fetch(path, { cache: "no-store", ...options });
+  } catch {
+    throw new BoxError("The box did not answer.", "Look at the screen before you do it again: it may have been done.", true);
+  }
+  return response;
+}
+
+async function errorFrom(response) {
+  let said = {};
+  try {
+    said = (await response.json()).error || {};
+  } catch {
+    // no JSON: the sentence below says all that is known
+  }
+  return new BoxError(said.sentence || `The box refused (status ${response.status}).`, said.suggestion || "");
+}
+
+async function jsonFrom(response) {
+  if (!response.ok) throw await errorFrom(response);
+  try {
+    return await response.json();
+  } catch {
+    throw new BoxError("The box's answer was cut off.", "It is asked again by itself.", true);
+  }
+}
+
+/** GET `path` → the JSON object. BoxError otherwise. */
+export async function get(path, timeoutMs = 4000) {
+  return jsonFrom(await request(path, { signal: AbortSignal.timeout(timeoutMs) }));
+}
+
+/** POST `body` → the JSON object; waits as long as the box works on it. BoxError otherwise. */
+export async function post(path, body = {}) {
+  return jsonFrom(
+    await request(path, {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "X-Appliance-Panel": "1" },
+      body: JSON.stringify(body),
+    }),
+  );
+}
+
+/** GET a picture → Blob. BoxError with the box's sentence when there is none. */
+export async function getPicture(path) {
+  const response = await request(path, { signal: AbortSignal.timeout(2000) });
+  if (!response.ok) throw await errorFrom(response);
+  return response.blob();
+}
+
+/** Do `work` again and again, never twice at once, `everyMs` between two beginnings. */
+export async function repeat(everyMs, work) {
+  for (;;) {
+    const begun = performance.now();
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof BoxError)) console.error(error);
+    }
+    await sleep(Math.max(50, everyMs - (performance.now() - begun)));
+  }
+}
+
+/** Watch whether the box answers: `onChange(isLost)` within two seconds of a loss, and when it is back. */
+export function watchConnection(onChange) {
+  let lastAnswer = performance.now();
+  let isLost = false;
+  const judge = () => {
+    const now = performance.now() - lastAnswer > LOST_AFTER_MS;
+    if (now !== isLost) {
+      isLost = now;
+      onChange(isLost);
+    }
+  };
+  repeat(ALIVE_EVERY_MS, async () => {
+    await get("/api/alive", ALIVE_TIMEOUT_MS);
+    lastAnswer = performance.now();
+    judge();
+  });
+  setInterval(judge, 150);
+}

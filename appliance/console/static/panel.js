@@ -1,0 +1,317 @@
+// The panel: which screen is shown, what is asked of the box and when.
+//
+// For tests and support, elements bear data-testid:
+//   panel (body; data-screen = starting|worklist|confirm|exam|ending|abandoning|closing|queue), screen-NAME,
+//   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, patient-banner (data-exam-id),
+//   worklist: search, list-age, refresh, list-trouble, worklist, list-empty,
+//             worklist-row (data-key, data-patient-id, data-examined), examined-mark
+//   confirm:  confirm-name, confirm-birth-date, confirm-patient-id, confirm-sex, confirm-accession, confirm-procedure,
+//             confirm-missing, confirm-back, open-exam
+//   exam:     stage, preview (canvas; data-frames counts pictures drawn), preview-state (the veil over a stale picture),
+//             device-state, device-sentence, progress, progress-text, device-trouble,
+//             device-tab (data-device, data-state), capture, record, stop, scan, cancel, end-exam,
+//             strip (data-count), strip-item (data-uid, data-device, data-kind), saved, strip-saving
+//   ending:   ending-count, ending-empty, ending-at-work, ending-back, abandon, confirm-end,
+//             reason, abandon-back, confirm-abandon
+//   queue:    finding (data-code), destination (data-name), queue-exam (data-exam-id), exam-outcome,
+//             step (data-modality, data-state), queue-object (data-uid),
+//             saved, stored, committed (data-yes = true|false, data-destination), refused, said, queue-empty
+
+import { byId, make, nameElements, setText, show } from "./elements.js";
+import { chosenReason, drawAbandoning, drawEnding } from "./ending.js";
+import { ExamScreen } from "./exam.js";
+import { BoxError, get, post, repeat, watchConnection } from "./link.js";
+import { drawQueue } from "./queue.js";
+import { birthText, drawConfirm, drawWorklist } from "./worklist.js";
+import { countText, sexText } from "./words.js";
+
+const EXAM_EVERY_MS = 700;
+const WORKLIST_EVERY_MS = 2500;
+const STATUS_EVERY_MS = 2000;
+const QUEUE_EVERY_MS = 1000;
+const NOTICE_MS = 6000;
+
+const state = {
+  isStarted: false,
+  exam: null,
+  devices: [],
+  captured: [],
+  destinations: [],
+  tellsPerformedStep: false,
+  worklist: null,
+  status: null,
+  queue: null,
+  queueTrouble: "",
+  search: "",
+  now: new Date().toISOString(),
+};
+let wanted = null; // what the person chose beside the main screen: confirm, ending, abandoning; null for none
+let isQueueWanted = false;
+let chosen = null; // the worklist item on the confirm screen
+let epoch = 0; // grows with each act that changes whose exam is open: answers that were asked before it are old
+let asks = 0; // answers may overtake each other; one that is older than what is shown is dropped
+let answerShown = 0;
+const seenFindings = new Set();
+
+const examScreen = new ExamScreen(lookNow, sayError);
+
+function screenNow() {
+  if (!state.isStarted) return "starting";
+  if (isQueueWanted) return "queue";
+  if (state.exam?.state === "closing") return "closing";
+  if (state.exam) return wanted === "ending" || wanted === "abandoning" ? wanted : "exam";
+  return wanted === "confirm" && chosen ? "confirm" : "worklist";
+}
+
+function draw() {
+  const screen = screenNow();
+  document.body.dataset.screen = screen;
+  for (const section of document.querySelectorAll(".screen")) show(section, section.dataset.screen === screen);
+  drawBar(screen);
+  drawFindingLine(screen);
+  if (screen === "exam") examScreen.draw(state);
+  else examScreen.rest();
+  if (screen === "worklist" && state.worklist) drawWorklist(state.worklist, state.search, choose);
+  if (screen === "ending") drawEnding(state);
+  if (screen === "queue") drawQueue(state.queue, state.status, state.queueTrouble, state.devices);
+  if (screen === "closing") setText(byId("closing-text"), closingText());
+}
+
+function closingText() {
+  const titles = new Map(state.devices.map((device) => [device.device, device.title]));
+  const waiting = (state.exam.waiting_for || []).map((device) => titles.get(device) || device);
+  return waiting.length ? `Ending the exam. Waiting for ${waiting.join(", ")}…` : "Ending the exam…";
+}
+
+function drawBar(screen) {
+  const exam = state.exam;
+  show(byId("bar-patient"), exam !== null);
+  show(byId("bar-worklist"), exam === null && screen === "worklist");
+  show(byId("bar-title"), exam === null && screen !== "worklist");
+  show(byId("show-queue"), screen !== "queue" && screen !== "starting" && screen !== "confirm");
+  show(byId("leave-queue"), screen === "queue");
+  if (exam && byId("bar-patient").dataset.examId !== exam.exam_id) {
+    byId("bar-patient").dataset.examId = exam.exam_id;
+    byId("bar-patient").replaceChildren(
+      make("span", { class: "banner-name" }, ...nameElements(exam.names)),
+      make(
+        "span",
+        { class: "banner-who" },
+        make("span", { text: birthText(exam, state.now) }),
+        make("span", { text: sexText(exam.sex) }),
+        make("bdi", { text: exam.patient_id ? `ID ${exam.patient_id}` : "no ID" }),
+        make("bdi", { class: "banner-procedure", text: exam.procedure, dir: "auto" }),
+      ),
+    );
+  }
+}
+
+/** What is wrong and was not looked at yet, in one line on every screen; the queue screen shows all of it. */
+function drawFindingLine(screen) {
+  const all = state.status?.findings || [];
+  const keyOf = (finding) => `${finding.code} ${finding.subject} ${finding.sentence}`;
+  if (screen === "queue") for (const finding of all) seenFindings.add(keyOf(finding));
+  const fresh = all.filter((finding) => !seenFindings.has(keyOf(finding)));
+  const line = byId("finding-line");
+  show(line, fresh.length > 0 && screen !== "queue");
+  if (fresh.length) setText(line, fresh.at(-1).sentence + (fresh.length > 1 ? ` (and ${fresh.length - 1} more)` : ""));
+  byId("show-queue").classList.toggle("attention", all.length > 0);
+}
+
+// -- what the box says
+
+async function askExam() {
+  const askedIn = epoch;
+  const order = ++asks;
+  const answer = await get("/api/exam");
+  if (askedIn !== epoch || order < answerShown) return;
+  answerShown = order;
+  const before = state.exam;
+  Object.assign(state, {
+    isStarted: true,
+    exam: answer.exam,
+    devices: answer.devices,
+    captured: answer.captured,
+    destinations: answer.destinations,
+    tellsPerformedStep: answer.tells_performed_step,
+  });
+  const isOther = before?.exam_id !== answer.exam?.exam_id;
+  if (isOther && (answer.exam || wanted !== "confirm")) wanted = null;
+  draw();
+}
+
+function lookNow() {
+  draw();
+  askExam().catch(ignoreBoxError);
+}
+
+function ignoreBoxError(error) {
+  if (!(error instanceof BoxError)) throw error; // the poll asks again, and the connection line tells
+}
+
+async function askWorklist() {
+  if (screenNow() !== "worklist") return;
+  const answer = await get("/api/worklist", 10_000);
+  state.worklist = answer;
+  state.now = answer.now;
+  draw();
+}
+
+async function askStatus() {
+  state.status = await get("/api/status");
+  draw();
+}
+
+async function askQueue() {
+  if (!isQueueWanted) return;
+  try {
+    state.queue = await get("/api/queue", 12_000);
+    state.queueTrouble = "";
+  } catch (error) {
+    if (!(error instanceof BoxError)) throw error;
+    state.queueTrouble = error.sentence;
+  }
+  draw();
+}
+
+// -- what the person does
+
+function choose(item) {
+  chosen = item;
+  wanted = "confirm";
+  drawConfirm(item, state.now);
+  draw();
+}
+
+/** Do one thing at a time with a button: it is off until the answer is here. */
+async function press(button, work) {
+  button.disabled = true;
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof BoxError)) throw error;
+    sayError(error);
+  } finally {
+    button.disabled = false;
+    lookNow();
+  }
+}
+
+async function openExam() {
+  const exam = await post("/api/exams", { key: chosen.key });
+  epoch += 1;
+  Object.assign(state, { exam, captured: [] });
+  wanted = null;
+  chosen = null;
+}
+
+async function endExam(outcome, reason) {
+  const { exam_id } = state.exam;
+  epoch += 1;
+  state.exam = { ...state.exam, state: "closing", waiting_for: [] };
+  draw();
+  const answer = await post("/api/exam/close", { exam_id, outcome, reason }).finally(() => {
+    epoch += 1;
+  });
+  state.exam = null;
+  wanted = null;
+  const what = countText(answer.instances, "object", "objects");
+  say(
+    answer.instances
+      ? `The exam has ended: ${what} handed over for sending. ${answer.findings.join(" ")}`
+      : "The exam has ended. Nothing was captured.",
+  );
+  askWorklist().catch(ignoreBoxError);
+}
+
+let noticeTimer = 0;
+
+function say(sentence, suggestion = "", isBad = false) {
+  const notice = byId("notice");
+  notice.classList.toggle("bad", isBad);
+  notice.replaceChildren(
+    make("span", {}, make("strong", { text: sentence }), suggestion ? ` ${suggestion}` : ""),
+    make("button", { type: "button", testid: "notice-close", text: "OK", onclick: () => show(notice, false) }),
+  );
+  show(notice, true);
+  clearTimeout(noticeTimer);
+  // What failed stays until somebody has read it.
+  if (!isBad) noticeTimer = setTimeout(() => show(notice, false), NOTICE_MS);
+}
+
+function sayError(error) {
+  say(error.sentence, error.suggestion, true);
+}
+
+function showConnection(isLost) {
+  const line = byId("connection");
+  if (isLost) {
+    const since = new Date().toTimeString().slice(0, 8);
+    setText(line, `No connection to the box since ${since}. What was saved stays saved. It comes back by itself.`);
+  } else {
+    askExam().catch(ignoreBoxError);
+  }
+  show(line, isLost);
+  document.body.classList.toggle("is-lost", isLost);
+}
+
+function listen(id, act) {
+  byId(id).addEventListener("click", act);
+}
+
+byId("search").addEventListener("input", (event) => {
+  state.search = event.target.value;
+  draw();
+});
+listen("refresh", (event) =>
+  press(event.currentTarget, async () => {
+    const { answers } = await post("/api/worklist/refresh");
+    await askWorklist();
+    const trouble = answers.find((answer) => answer.trouble);
+    if (trouble) say(`${trouble.source}: ${trouble.trouble}`, "The list on the screen is the last one that came.", true);
+  }),
+);
+listen("confirm-back", () => {
+  wanted = null;
+  draw();
+});
+listen("open-exam", (event) => press(event.currentTarget, openExam));
+listen("end-exam", () => {
+  wanted = "ending";
+  draw();
+});
+for (const id of ["ending-back", "abandon-back"])
+  listen(id, () => {
+    wanted = null;
+    draw();
+  });
+listen("abandon", () => {
+  wanted = "abandoning";
+  drawAbandoning(state, () => {
+    byId("confirm-abandon").disabled = false;
+  });
+  draw();
+});
+listen("confirm-end", (event) => press(event.currentTarget, () => endExam("COMPLETED", "")));
+listen("confirm-abandon", (event) => press(event.currentTarget, () => endExam("DISCONTINUED", chosenReason())));
+listen("show-queue", () => {
+  isQueueWanted = true;
+  draw();
+  askQueue().catch(ignoreBoxError);
+});
+listen("leave-queue", () => {
+  isQueueWanted = false;
+  draw();
+  askWorklist().catch(ignoreBoxError);
+});
+listen("finding-line", () => byId("show-queue").click());
+
+watchConnection(showConnection);
+repeat(EXAM_EVERY_MS, askExam);
+repeat(WORKLIST_EVERY_MS, askWorklist);
+repeat(STATUS_EVERY_MS, askStatus);
+repeat(QUEUE_EVERY_MS, askQueue);
+// A running time goes on between two answers.
+setInterval(() => {
+  if (screenNow() === "exam") draw();
+}, 250);

@@ -1,0 +1,163 @@
+// What became of it: each object saved, stored and committed, each performed step, and what is wrong.
+// The three yeses are three columns and are never drawn as one.
+
+import { byId, make, nameElements, replaceKeepingPlace } from "./elements.js";
+import { bytesText, clockText, countText, dateText, kindText } from "./words.js";
+
+const MOST_EXAMS = 30;
+const MOST_OBJECTS = 100; // of one exam
+const STORED = new Set(["stored", "commit_requested", "committed", "expired", "verified", "stored_only"]);
+const COMMITTED = new Set(["committed", "expired"]);
+
+let drawn = "";
+
+/** Draw `queue` (GET /api/queue or null), `status` (GET /api/status or null) and the sentence of what failed. */
+export function drawQueue(queue, status, trouble, devices) {
+  const key = JSON.stringify([queue, status, trouble]);
+  if (key === drawn) return;
+  drawn = key;
+  const titles = new Map(devices.map((device) => [device.device, device.title]));
+  const parts = [findings(status, trouble)];
+  if (queue?.open) parts.push(openExam(queue.open, titles));
+  if (queue) parts.push(...endedExams(queue, titles));
+  if (queue && !queue.open && queue.objects.length === 0)
+    parts.push(make("p", { class: "middle", testid: "queue-empty", text: "Nothing is waiting." }));
+  replaceKeepingPlace(byId("queue"), parts);
+}
+
+function findings(status, trouble) {
+  const list = make("div", { class: "findings" });
+  if (trouble) list.append(finding({ code: "queue", sentence: trouble, suggestion: "" }));
+  for (const one of status?.findings || []) list.append(finding(one));
+  for (const destination of status?.destinations || [])
+    list.append(
+      make(
+        "p",
+        { class: "destination", testid: "destination", data: { name: destination.name } },
+        make("strong", { text: destination.name }),
+        ` ${destination.pending} waiting · ${destination.stored} stored, not committed yet · ${destination.committed} committed`,
+        destination.refused ? make("span", { class: "bad", text: ` · ${destination.refused} refused` }) : "",
+        destination.trouble ? make("span", { class: "warn", text: ` ${destination.trouble}` }) : "",
+      ),
+    );
+  return list;
+}
+
+function finding(one) {
+  return make(
+    "p",
+    { class: "finding", testid: "finding", data: { code: one.code } },
+    make("strong", { text: one.sentence }),
+    one.suggestion ? ` ${one.suggestion}` : "",
+  );
+}
+
+function openExam(open, titles) {
+  return examElement(
+    open.exam,
+    open.exam.state === "open" ? "open" : "being ended",
+    [],
+    open.captured.map((object) => objectRow(object, titles, [])),
+    open.captured.length ? "It is sent when the exam is ended." : "Nothing is captured yet.",
+  );
+}
+
+function endedExams(queue, titles) {
+  const byExam = new Map();
+  const entryOf = (examId) => {
+    if (!byExam.has(examId)) byExam.set(examId, { objects: [], steps: [] });
+    return byExam.get(examId);
+  };
+  for (const object of queue.objects) entryOf(object.exam_id).objects.push(object);
+  for (const step of queue.steps) entryOf(step.exam_id).steps.push(step);
+  if (queue.open) byExam.delete(queue.open.exam.exam_id);
+  // An exam's identifier begins with the moment of its opening.
+  const latest = [...byExam.keys()].sort().reverse();
+  const elements = latest.slice(0, MOST_EXAMS).map((examId) => {
+    const { objects, steps } = byExam.get(examId);
+    const exam = queue.exams[examId] || { exam_id: examId, names: [], patient_id: objects[0]?.patient_id || "" };
+    const names = [...new Set(objects.flatMap((object) => Object.keys(object.destinations)))];
+    const rows = objects.slice(0, MOST_OBJECTS).map((object) => objectRow(object, titles, names));
+    const rest = objects.length - rows.length;
+    const said = [...(exam.findings || []), rest > 0 ? `and ${countText(rest, "more object", "more objects")}` : ""];
+    return examElement(exam, (exam.outcome || "").toLowerCase(), steps, rows, said.filter(Boolean).join(" "));
+  });
+  if (latest.length > MOST_EXAMS)
+    elements.push(make("p", { class: "middle", text: `${countText(latest.length - MOST_EXAMS, "older exam", "older exams")}` }));
+  return elements;
+}
+
+function examElement(exam, outcome, steps, rows, said) {
+  return make(
+    "article",
+    { class: "queue-exam", testid: "queue-exam", data: { examId: exam.exam_id } },
+    make(
+      "header",
+      {},
+      make("span", { class: "queue-name" }, ...nameElements(exam.names)),
+      make("bdi", { class: "muted", text: exam.patient_id }),
+      make("span", { class: "muted", text: `${dateText(exam.exam_id.slice(0, 8))} ${clockText(exam.opened_at).slice(0, 5)}` }),
+      outcome ? make("span", { class: "outcome", testid: "exam-outcome", text: outcome }) : "",
+      ...steps.map(stepElement),
+    ),
+    said ? make("p", { class: "small", text: said }) : "",
+    ...rows,
+  );
+}
+
+function stepElement(step) {
+  return make("span", {
+    class: step.said ? "step warn" : "step",
+    testid: "step",
+    data: { modality: step.modality, state: step.state },
+    text: `Step ${step.modality}: ${step.state}${step.said ? ` (${step.said})` : ""}`,
+  });
+}
+
+function objectRow(object, titles, destinations) {
+  const details = [kindOf(object), titles.get(object.device) || object.device, bytesText(object.bytes)];
+  return make(
+    "div",
+    { class: "queue-object", testid: "queue-object", data: { uid: object.sop_instance_uid } },
+    make("span", { class: "what", text: details.join(", ") }),
+    yes("saved", true, object.saved_at),
+    ...(destinations.length
+      ? destinations.flatMap((name) => destinationCells(name, object.destinations[name], destinations.length > 1))
+      : [yes("stored", false), yes("committed", false)]),
+  );
+}
+
+function kindOf(object) {
+  if (object.kind) return kindText(object.kind);
+  return object.frames > 1 ? `Clip of ${object.frames} frames` : "Image";
+}
+
+function destinationCells(name, ledger, isNamed) {
+  if (!ledger) return [];
+  const suffix = isNamed ? ` in ${name}` : "";
+  const cells = [
+    yes(`stored${suffix}`, STORED.has(ledger.state), ledger.stored_at, name),
+    yes(`committed${suffix}`, COMMITTED.has(ledger.state), ledger.committed_at, name),
+  ];
+  const isBad = ledger.state === "refused";
+  if (isBad || ledger.said)
+    cells.push(
+      make("span", {
+        class: isBad ? "said bad" : "said warn",
+        testid: isBad ? "refused" : "said",
+        text: `${isBad ? "Refused. " : ""}${ledger.said}`,
+      }),
+    );
+  return cells;
+}
+
+/** One of the three yeses: said or not yet, in words and not by colour alone. */
+function yes(word, isSo, at = "", destination = "") {
+  const name = word.split(" ")[0];
+  return make(
+    "span",
+    { class: `yes ${name} ${isSo ? "is-so" : "not-yet"}`, testid: name, data: { yes: String(isSo), destination } },
+    make("span", { text: isSo ? `✓ ${word}` : `not ${word}` }),
+    make("span", { class: "small", text: isSo ? clockText(at) : "" }),
+  );
+}

@@ -1,0 +1,153 @@
+// The worklist: rows of who is scheduled, filtered as one types, and the screen that confirms the choice.
+
+import { byId, make, nameElements, replaceKeepingPlace, setText, show } from "./elements.js";
+import { agoText, ageText, countText, dateText, foldText, sexText, timeText } from "./words.js";
+
+const MOST_ROWS = 200;
+// Older than this the list is called old, loudly.
+const OLD_MS = 15 * 60 * 1000;
+
+let drawn = "";
+
+function searchTextOf(item) {
+  return foldText(
+    [...item.names, item.patient_id, item.accession_number, item.procedure, item.modality, dateText(item.birth_date)].join(" "),
+  );
+}
+
+/** The items that hold every word of `search`. */
+export function itemsFound(items, search) {
+  const words = foldText(search).split(/\s+/).filter(Boolean);
+  return items.filter((item) => {
+    const text = searchTextOf(item);
+    return words.every((word) => text.includes(word));
+  });
+}
+
+/** Draw the list of `worklist` (GET /api/worklist); `choose(item)` is called when a row is tapped. */
+export function drawWorklist(worklist, search, choose) {
+  drawAge(worklist);
+  const key = JSON.stringify([worklist.items, search, worklist.now.slice(0, 10)]);
+  if (key === drawn) return;
+  drawn = key;
+  const found = itemsFound(worklist.items, search);
+  const rows = found.slice(0, MOST_ROWS).map((item) => row(item, worklist.now, choose));
+  if (found.length === 0) rows.push(make("p", { class: "middle", testid: "list-empty", text: emptyText(worklist, search) }));
+  if (found.length > MOST_ROWS)
+    rows.push(make("p", { class: "middle", text: `${found.length - MOST_ROWS} more: type to find them.` }));
+  replaceKeepingPlace(byId("list"), rows);
+}
+
+function emptyText(worklist, search) {
+  if (search.trim()) return "Nobody on the list matches.";
+  if (worklist.sources.length === 0) return "No worklist source is configured.";
+  return worklist.sources.some((source) => source.answered_at) ? "Nobody is scheduled." : "The worklist has not arrived yet.";
+}
+
+function drawAge(worklist) {
+  const troubles = [];
+  let isOld = false;
+  const ages = worklist.sources.map((source) => {
+    if (source.trouble) troubles.push(`${source.source}: ${source.trouble}`);
+    if (source.is_cut_off) troubles.push(`${source.source}: the list was too long and is cut off.`);
+    isOld ||= !source.answered_at || Date.parse(worklist.now) - Date.parse(source.answered_at) > OLD_MS;
+    return source.answered_at ? `${agoText(source.answered_at, worklist.now)} old` : "not here yet";
+  });
+  const isBad = isOld || troubles.length > 0;
+  setText(byId("list-age"), `List ${ages.join(", ") || "without a source"}`);
+  byId("list-age").classList.toggle("warn", isBad);
+  setText(byId("list-trouble"), troubles.join(" "));
+  show(byId("list-trouble"), troubles.length > 0);
+}
+
+function row(item, now, choose) {
+  const isToday = item.scheduled_date === now.slice(0, 10).replaceAll("-", "");
+  return make(
+    "button",
+    {
+      type: "button",
+      class: item.examined ? "entry examined" : "entry",
+      testid: "worklist-row",
+      data: { key: item.key, patientId: item.patient_id, examined: String(item.examined) },
+      onclick: () => choose(item),
+    },
+    make(
+      "span",
+      { class: "entry-time" },
+      isToday || !item.scheduled_date ? null : make("span", { class: "small", text: dateText(item.scheduled_date).slice(5) }),
+      make("span", { text: timeText(item.scheduled_time) }),
+      make("span", { class: "modality", text: item.modality }),
+    ),
+    make(
+      "span",
+      { class: "entry-name" },
+      ...nameElements(item.names),
+      item.examined ? make("span", { class: "mark", testid: "examined-mark", text: "examined already" }) : null,
+    ),
+    make(
+      "span",
+      { class: "entry-who" },
+      item.birth_date
+        ? make("span", { text: `${dateText(item.birth_date)} · ${ageText(item.birth_date, now)}` })
+        : make("span", { class: "missing", text: "birth date not given" }),
+      make("span", { class: "small", text: sexText(item.sex) }),
+    ),
+    make(
+      "span",
+      { class: "entry-id" },
+      item.patient_id
+        ? make("bdi", { class: "breaks", text: item.patient_id })
+        : make("span", { class: "missing", text: "no ID" }),
+      make("bdi", { class: "small breaks", text: item.accession_number ? `Acc. ${item.accession_number}` : "" }),
+    ),
+    make("span", { class: "entry-what" }, make("bdi", { text: item.procedure || "no procedure given", dir: "auto" })),
+  );
+}
+
+/** Draw the confirm screen: three identifiers, large. */
+export function drawConfirm(item, now) {
+  byId("confirm-card").replaceChildren(
+    make("p", { class: "question", text: "Is this the patient in front of you?" }),
+    make("p", { class: "huge", testid: "confirm-name" }, ...nameElements(item.names)),
+    make(
+      "div",
+      { class: "identifiers" },
+      identifier("Born", birthText(item, now), "confirm-birth-date", !item.birth_date),
+      identifier("Patient ID", item.patient_id || "not given", "confirm-patient-id", !item.patient_id),
+      identifier("Sex", sexText(item.sex), "confirm-sex", false, "minor"),
+      identifier("Accession", item.accession_number || "none", "confirm-accession", false, "minor"),
+    ),
+    make(
+      "p",
+      { class: "large", testid: "confirm-procedure" },
+      make("span", { class: "modality", text: item.modality }),
+      " ",
+      make("bdi", { text: item.procedure || "no procedure given", dir: "auto" }),
+    ),
+    item.examined
+      ? make("p", { class: "warn", text: "This entry was examined already. A further exam is added to the same study." })
+      : "",
+    item.missing.length
+      ? make("p", {
+          class: "warn",
+          testid: "confirm-missing",
+          text: `The entry lacks ${countText(item.missing.length, "value", "values")}: ${item.missing.join(", ")}.`,
+        })
+      : "",
+  );
+}
+
+export function birthText(who, now) {
+  if (!who.birth_date) return "not given";
+  const age = ageText(who.birth_date, now);
+  return age ? `${dateText(who.birth_date)} (${age})` : dateText(who.birth_date);
+}
+
+function identifier(label, text, testid, isMissing, importance = "") {
+  return make(
+    "div",
+    { class: `identifier ${importance}` },
+    make("span", { class: "small", text: label }),
+    make("bdi", { class: isMissing ? "value missing" : "value", testid, text }),
+  );
+}
