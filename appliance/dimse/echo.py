@@ -9,6 +9,8 @@ from appliance.base.errors import ApplianceError
 from appliance.config.schema import Peer
 from appliance.dimse.association import Context, open_association
 
+VERIFICATION_CONTEXT = Context(str(Verification))
+
 
 class EchoRefused(ApplianceError):
     """The peer answered the verification with a status other than success."""
@@ -16,7 +18,7 @@ class EchoRefused(ApplianceError):
 
 def echo(peer: Peer, calling_ae: str) -> None:
     """Verify that `peer` answers. Raises the errors of `open_association`, and EchoRefused."""
-    with open_association(peer, calling_ae, [Context(str(Verification))]) as association:
+    with open_association(peer, calling_ae, [VERIFICATION_CONTEXT]) as association:
         request = C_ECHO()
         request.MessageID = association.next_message_id()
         request.AffectedSOPClassUID = Verification

@@ -1,0 +1,262 @@
+"""Taking work in: the rescan of `exams/` and `outbox/`, which is the truth however many hints were lost.
+
+Facts of exams become rows; a file that arrived is read whole once, against the digest in its name, and only then due.
+One damaged file or fact is set aside or told about, and the others go on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from appliance.base.clock import Clock
+from appliance.base.durable import make_directory, move_file
+from appliance.base.errors import Finding, finding_from
+from appliance.base.findings import FindingBoard
+from appliance.exam.exam import Closed, Exam, Outcome
+from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.forward.ledger import Arrival, DueObject, Ledger, Place
+from appliance.forward.states import FINAL_DELIVERIES, FINAL_STEPS, DeliveryState, StepState
+from appliance.forward.step_ledger import StepLedger
+from appliance.spool.names import is_intact
+from appliance.spool.summary import DamagedObjectError, read_summary
+from appliance.spool.tree import Spool, list_objects
+
+_log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 30.0
+# A person's decision about an object after its exam was closed: it is not to be stored (again).
+_DECISIONS = ("discarded", "reassigned", "released", "rejected")
+
+
+class Intake:
+    """What is known of each exam's directory, and what is still awaited."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        ledger: Ledger,
+        steps: StepLedger | None,
+        findings: FindingBoard,
+        clock: Clock,
+        *,
+        destinations: frozenset[str],
+        is_journal_new: bool,
+        on_new: Callable[[], None],
+    ) -> None:
+        """`steps` is None where no performed-step manager is configured; `on_new` is called when something is due."""
+        self._spool = spool
+        self._facts = ExamFacts(spool.exams)
+        self._ledger = ledger
+        self._steps = steps
+        self._findings = findings
+        self._clock = clock
+        self._destinations = destinations
+        self._is_journal_new = is_journal_new
+        self._on_new = on_new
+        self._taken_in: dict[str, set[str]] = {}
+        self._awaited_since: dict[str, float] = {}
+        self._strange_since: dict[str, float] = {}
+        self.settled: set[str] = set()
+        """Exams of which nothing more is expected."""
+        self.closed: dict[str, Closed] = {}
+        """Exams that are over and not settled."""
+
+    def rescan(self) -> None:
+        """One look at everything that is not settled. OSError when the medium fails."""
+        for exam_id in self._facts.exam_ids():
+            if exam_id in self.settled:
+                continue
+            try:
+                self._look_at_exam(exam_id)
+                self._findings.clear("damaged-fact", exam_id)
+            except DamagedFactError as error:
+                self._findings.report(finding_from(error, "damaged-fact", exam_id))
+        for awaited in self._ledger.objects_in(Place.AWAITED):
+            self._look_for(awaited)
+        self._look_for_strangers()
+
+    # -- facts
+
+    def _look_at_exam(self, exam_id: str) -> None:
+        names = {path.name for path in (self._spool.exams / exam_id).glob("*.json")}
+        known = self._taken_in.setdefault(exam_id, set())
+        if names == known:
+            return
+        settled = self._spool.settled / f"{exam_id}.json"
+        is_settled = settled.exists()
+        if is_settled and not self._is_journal_new:
+            self.settled.add(exam_id)
+            return
+        exam = self._facts.exam(exam_id)
+        if exam is None:
+            return
+        for modality in self._facts.started(exam_id):
+            self._begin_step(exam, modality)
+        closed = self._facts.closed(exam_id)
+        if closed is not None:
+            self._take_in(exam, closed, names)
+            if is_settled:
+                self._restore(exam_id, settled)
+            else:
+                self.closed[exam_id] = closed
+        self._taken_in[exam_id] = names
+        self._on_new()
+
+    def _begin_step(self, exam: Exam, modality: str) -> None:
+        if self._steps is None:
+            return
+        try:
+            step = exam.step_of(modality)
+        except KeyError:
+            _log.error("exam %s began a step of modality %s that it did not plan", exam.exam_id, modality)
+            return
+        self._steps.add(exam.exam_id, step, may_have_been_told=self._is_journal_new)
+
+    def _take_in(self, exam: Exam, closed: Closed, names: set[str]) -> None:
+        for instance in closed.instances:
+            if not any(f"{decision}-{instance.sop_instance_uid}.json" in names for decision in _DECISIONS):
+                self._ledger.add_object(exam.exam_id, instance, closed.destinations)
+        self._tell_of_destinations(exam.exam_id, closed)
+        if self._steps is None:
+            return
+        performed = {instance.modality for instance in closed.instances}
+        for modality in sorted(performed):
+            self._begin_step(exam, modality)
+            self._steps.end(exam.exam_id, modality, closed.outcome)
+        for step in exam.steps:
+            if step.modality not in performed:
+                # Nothing of this modality remained: a step of which the manager never heard is none, another ends.
+                self._steps.drop_untold(exam.exam_id, step.modality)
+                self._steps.end(exam.exam_id, step.modality, Outcome.DISCONTINUED)
+
+    def _tell_of_destinations(self, exam_id: str, closed: Closed) -> None:
+        unknown = sorted(set(closed.destinations) - self._destinations)
+        if unknown or not closed.destinations:
+            self._findings.report(
+                Finding(
+                    "no-destination",
+                    f"The exam {exam_id} must go to {', '.join(unknown)}, which is not configured."
+                    if unknown
+                    else f"The exam {exam_id} was closed while no destination was configured.",
+                    "It stays saved. Configure the destination again.",
+                    exam_id,
+                )
+            )
+
+    def _restore(self, exam_id: str, settled: Path) -> None:
+        """A lost journal hears from `settled/` what it knew: nothing settled is stored again."""
+        try:
+            record = json.loads(settled.read_bytes())
+            for one in record["objects"]:
+                for name, told in one["destinations"].items():
+                    state = DeliveryState(told["state"])
+                    if state in FINAL_DELIVERIES:
+                        self._ledger.restore_final(
+                            one["sop_instance_uid"], name, state, told["stored_at"], told["committed_at"]
+                        )
+                self._ledger.place_object(one["sop_instance_uid"], Place.KEPT)
+            for told in record["steps"]:
+                if self._steps is not None and StepState(told["state"]) in FINAL_STEPS:
+                    self._steps.restore_final(told["sop_instance_uid"], StepState(told["state"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedFactError(f"The file settled/{settled.name} is damaged ({type(error).__name__}).") from error
+        self.settled.add(exam_id)
+
+    # -- files
+
+    def _look_for(self, awaited: DueObject) -> None:
+        for place, directory in (
+            (Place.OUTBOX, self._spool.outbox),
+            (Place.KEPT, self._spool.kept),
+            (Place.QUARANTINE, self._spool.quarantine),
+        ):
+            path = directory / awaited.file_name
+            if path.exists():
+                self._awaited_since.pop(awaited.sop_instance_uid, None)
+                self._findings.clear("object-missing", awaited.sop_instance_uid)
+                if place is Place.QUARANTINE:
+                    self._ledger.place_object(awaited.sop_instance_uid, place)
+                    self._tell_of_quarantine(path)
+                else:
+                    self._take_file(awaited, place, path)
+                return
+        now = self._clock.monotonic()
+        if now - self._awaited_since.setdefault(awaited.sop_instance_uid, now) > PATIENCE_SECONDS:
+            self._findings.report(
+                Finding(
+                    "object-missing",
+                    "An object of a closed exam has not arrived in the outbox.",
+                    "The console hands it over when it runs; if it runs, look for the file in captured/.",
+                    awaited.sop_instance_uid,
+                )
+            )
+
+    def _take_file(self, awaited: DueObject, place: Place, path: Path) -> None:
+        try:
+            if not is_intact(path):
+                raise DamagedObjectError(f"The file {path.name} does not match its digest.")
+            summary = read_summary(path)
+            modified = path.stat().st_mtime
+        except DamagedObjectError as error:
+            _log.error("%s", error)
+            make_directory(self._spool.quarantine)
+            move_file(path, self._spool.quarantine / path.name)
+            self._ledger.place_object(awaited.sop_instance_uid, Place.QUARANTINE)
+            self._tell_of_quarantine(path)
+            return
+        except FileNotFoundError:
+            return  # somebody took it between our two looks; the next rescan sees where it is
+        arrival = Arrival(
+            summary.study_instance_uid,
+            summary.patient_id,
+            summary.accession_number,
+            summary.frames,
+            summary.bytes,
+            _iso_from_dicom(summary.captured_at),
+            datetime.fromtimestamp(modified).astimezone().isoformat(),
+        )
+        self._ledger.place_object(awaited.sop_instance_uid, place, arrival)
+        self._on_new()
+
+    def _tell_of_quarantine(self, path: Path) -> None:
+        self._findings.report(
+            Finding(
+                "object-damaged",
+                "An object was damaged on flash and is kept in quarantine; it is not sent.",
+                "Copy what can be saved with `appliance export`, and have the box's flash checked.",
+                path.name.partition("~")[0],
+            )
+        )
+
+    def _look_for_strangers(self) -> None:
+        """Objects in the outbox that no closed exam lists: never sent to anyone, so a person must know."""
+        names = {path.name for path, _name in list_objects(self._spool.outbox)}
+        known = {one.file_name for one in self._ledger.objects_in(Place.OUTBOX)}
+        now = self._clock.monotonic()
+        strange = names - known - {one.file_name for one in self._ledger.objects_in(Place.AWAITED)}
+        self._strange_since = {name: self._strange_since.get(name, now) for name in strange}
+        lasting = [name for name, since in self._strange_since.items() if now - since > PATIENCE_SECONDS]
+        if lasting:
+            self._findings.report(
+                Finding(
+                    "outbox-unknown",
+                    f"{len(lasting)} objects in the outbox belong to no exam that was closed; they are kept, not sent.",
+                    "Assign them to an exam on the panel.",
+                )
+            )
+        else:
+            self._findings.clear("outbox-unknown")
+
+
+def _iso_from_dicom(value: str) -> str:
+    """DICOM's date and time joined (`YYYYMMDDHHMMSS.ffffff`), the box's own, as ISO 8601; empty when they are not."""
+    for form in ("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S", "%Y%m%d"):
+        try:
+            return datetime.strptime(value, form).astimezone().isoformat()
+        except ValueError:
+            continue
+    return ""

@@ -1,0 +1,174 @@
+"""The journal: one SQLite file that indexes what the files say. Losing it costs work, never an object.
+
+WAL with synchronous FULL: a transaction that was answered survives a pulled plug. The schema only adds: a migration is
+never changed once it was released, and a newer release's journal is used as far as it is known here.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from appliance.base.durable import make_directory, move_file
+
+_log = logging.getLogger(__name__)
+
+MIGRATIONS: Final[tuple[str, ...]] = (
+    # 1: objects, what becomes of each at each destination, commitment transactions, performed steps, peers in trouble.
+    """
+    CREATE TABLE objects (
+        sop_instance_uid TEXT PRIMARY KEY,
+        exam_id TEXT NOT NULL,
+        sop_class_uid TEXT NOT NULL,
+        transfer_syntax_uid TEXT NOT NULL,
+        study_instance_uid TEXT NOT NULL DEFAULT '',
+        device TEXT NOT NULL,
+        modality TEXT NOT NULL,
+        file_name TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        frames INTEGER NOT NULL DEFAULT 0,
+        patient_id TEXT NOT NULL DEFAULT '',
+        accession_number TEXT NOT NULL DEFAULT '',
+        captured_at TEXT NOT NULL DEFAULT '',
+        saved_at TEXT NOT NULL DEFAULT '',
+        place TEXT NOT NULL DEFAULT 'awaited' CHECK (place IN ('awaited', 'outbox', 'kept', 'quarantine'))
+    ) STRICT;
+    CREATE INDEX objects_of_exam ON objects (exam_id);
+    CREATE INDEX objects_in_place ON objects (place);
+
+    CREATE TABLE deliveries (
+        sop_instance_uid TEXT NOT NULL REFERENCES objects,
+        destination TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'pending',
+        claim TEXT NOT NULL DEFAULT '',
+        attempts INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
+        stores INTEGER NOT NULL DEFAULT 0,
+        rounds INTEGER NOT NULL DEFAULT 0,
+        next_attempt_at REAL NOT NULL DEFAULT 0,
+        stored_at TEXT NOT NULL DEFAULT '',
+        committed_at TEXT NOT NULL DEFAULT '',
+        said TEXT NOT NULL DEFAULT '',
+        warning TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (sop_instance_uid, destination)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX deliveries_due ON deliveries (destination, state, next_attempt_at);
+
+    CREATE TABLE transactions (
+        transaction_uid TEXT PRIMARY KEY,
+        destination TEXT NOT NULL,
+        deadline_at REAL NOT NULL,
+        is_taken INTEGER NOT NULL DEFAULT 0,
+        is_open INTEGER NOT NULL DEFAULT 1
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE transaction_members (
+        transaction_uid TEXT NOT NULL REFERENCES transactions,
+        sop_instance_uid TEXT NOT NULL,
+        stores INTEGER NOT NULL,
+        PRIMARY KEY (transaction_uid, sop_instance_uid)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE steps (
+        sop_instance_uid TEXT PRIMARY KEY,
+        exam_id TEXT NOT NULL,
+        modality TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'due',
+        outcome TEXT NOT NULL DEFAULT '' CHECK (outcome IN ('', 'COMPLETED', 'DISCONTINUED')),
+        managers_uid TEXT NOT NULL,
+        creation_sent INTEGER NOT NULL DEFAULT 0,
+        final_sent INTEGER NOT NULL DEFAULT 0,
+        failures INTEGER NOT NULL DEFAULT 0,
+        next_attempt_at REAL NOT NULL DEFAULT 0,
+        said TEXT NOT NULL DEFAULT ''
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX steps_of_exam ON steps (exam_id);
+
+    CREATE TABLE peers (
+        name TEXT PRIMARY KEY,
+        failures INTEGER NOT NULL,
+        next_attempt_at REAL NOT NULL,
+        trouble TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
+)
+
+
+class Journal:
+    """One connection, shared by the process's threads one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the journal or begin a new one. A damaged one is set aside first, whole, for support to look at."""
+        make_directory(path.parent)
+        self._path = path
+        self._lock = threading.RLock()
+        self.is_new = not path.exists()
+        try:
+            self._connection = _open(path)
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+                raise  # no space, no right: another file would fare no better
+            _set_aside(path, error)
+            self.is_new = True
+            self._connection = _open(path)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing; durable when the block has ended. Nested blocks belong to the outermost."""
+        with self._lock:
+            if self._connection.in_transaction:
+                yield self._connection
+                return
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Questions only."""
+        with self._lock:
+            yield self._connection
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+    try:
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        # Otherwise a journal of half a year of work is held in memory twice.
+        connection.execute("PRAGMA cache_size = -2000")
+        found = connection.execute("PRAGMA quick_check").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError("the journal does not pass its check")
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+            connection.executescript(f"BEGIN;\n{statements}\nPRAGMA user_version = {number};\nCOMMIT;")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _set_aside(path: Path, error: sqlite3.DatabaseError) -> None:
+    number = 1
+    while (aside := path.parent / f"damaged-{number}").exists():
+        number += 1
+    make_directory(aside)
+    _log.error("the journal is damaged (%s); it is kept as %s and rebuilt from the files", error, aside.name)
+    for part in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        if part.exists():
+            move_file(part, aside / part.name)

@@ -1,0 +1,59 @@
+"""The end of the way: a file that every destination has taken goes to `kept/`, an exam that is done is `settled/`."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from appliance.base.clock import Clock
+from appliance.base.durable import make_directory, move_file, write_once
+from appliance.forward.intake import Intake
+from appliance.forward.ledger import Ledger, Place
+from appliance.forward.listing import Listing
+from appliance.forward.step_ledger import StepLedger
+from appliance.spool.tree import Spool
+
+_log = logging.getLogger(__name__)
+
+
+class Settlement:
+    """Moves what is finished. A restart repeats what is missing: each step finds what the one before did."""
+
+    def __init__(
+        self, spool: Spool, ledger: Ledger, steps: StepLedger | None, *, listing: Listing, intake: Intake, clock: Clock
+    ) -> None:
+        self._spool = spool
+        self._ledger = ledger
+        self._steps = steps
+        self._listing = listing
+        self._intake = intake
+        self._clock = clock
+
+    def settle(self) -> None:
+        """Move what is finished, and settle the exams of which nothing more is to come."""
+        for finished in self._ledger.finished_in_outbox():
+            self._keep(finished.sop_instance_uid, finished.file_name)
+        for exam_id in list(self._intake.closed):
+            if self._ledger.count_unfinished(exam_id) or (self._steps and self._steps.count_unfinished(exam_id)):
+                continue
+            self._settle_exam(exam_id)
+
+    def _keep(self, sop_instance_uid: str, file_name: str) -> None:
+        target = self._spool.kept / file_name
+        make_directory(target.parent)
+        try:
+            move_file(self._spool.outbox / file_name, target)
+        except FileNotFoundError:
+            if not target.exists():
+                _log.error("the file of object %s is neither in outbox nor in kept", sop_instance_uid)
+                self._ledger.place_object(sop_instance_uid, Place.AWAITED)
+                return
+        self._ledger.place_object(sop_instance_uid, Place.KEPT)
+
+    def _settle_exam(self, exam_id: str) -> None:
+        record = {"exam_id": exam_id, "settled_at": self._clock.now().isoformat(), **self._listing.settlement(exam_id)}
+        make_directory(self._spool.settled)
+        write_once(self._spool.settled / f"{exam_id}.json", json.dumps(record, indent=1).encode())
+        self._intake.settled.add(exam_id)
+        del self._intake.closed[exam_id]
+        _log.info("exam %s is settled", exam_id)

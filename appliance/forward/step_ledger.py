@@ -1,0 +1,162 @@
+"""Performed steps in the journal: which are due, what may have been sent, how they stand at the manager."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from appliance.base.clock import Clock
+from appliance.exam.exam import Outcome, PlannedStep
+from appliance.forward.journal import Journal
+from appliance.forward.states import FINAL_STEPS, StepEvent, StepState, next_step
+
+_CLOCK_SLACK_SECONDS = 5.0
+_FINAL = tuple(str(state) for state in sorted(FINAL_STEPS))
+# Something is to be told: the beginning, or the end once the exam has one.
+_HAS_NEWS = "(state = 'due' OR (state = 'in progress' AND outcome <> ''))"
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One step. `managers_uid` is what the manager calls it; `*_sent` say that a message may have left."""
+
+    sop_instance_uid: str
+    exam_id: str
+    modality: str
+    state: StepState
+    outcome: Outcome | None
+    managers_uid: str
+    is_creation_sent: bool
+    is_final_sent: bool
+
+
+class StepLedger:
+    """The questions and acts of the performed steps, each act one durable transaction."""
+
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        self._journal = journal
+        self._clock = clock
+
+    def add(self, exam_id: str, step: PlannedStep, *, may_have_been_told: bool) -> None:
+        """A step has begun. `may_have_been_told`: the journal that would know what was sent is lost."""
+        with self._journal.transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO steps"
+                " (sop_instance_uid, exam_id, modality, managers_uid, creation_sent, final_sent)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    step.sop_instance_uid,
+                    exam_id,
+                    step.modality,
+                    step.sop_instance_uid,
+                    may_have_been_told,
+                    may_have_been_told,
+                ),
+            )
+
+    def end(self, exam_id: str, modality: str, outcome: Outcome) -> None:
+        """The exam is over for this modality; the first outcome stands."""
+        with self._journal.transaction() as db:
+            db.execute(
+                "UPDATE steps SET outcome = ?, next_attempt_at = 0 WHERE exam_id = ? AND modality = ? AND outcome = ''",
+                (outcome, exam_id, modality),
+            )
+
+    def drop_untold(self, exam_id: str, modality: str) -> None:
+        """Forget a step of which the manager cannot have heard."""
+        with self._journal.transaction() as db:
+            db.execute(
+                "DELETE FROM steps WHERE exam_id = ? AND modality = ? AND state = 'due' AND creation_sent = 0",
+                (exam_id, modality),
+            )
+
+    def due(self, longest: float) -> list[StepRow]:
+        """Steps with something to tell now, oldest exam first."""
+        now = self._clock.now().timestamp()
+        with self._journal.reading() as db:
+            rows = db.execute(
+                f"SELECT * FROM steps WHERE {_HAS_NEWS} AND (next_attempt_at <= ? OR next_attempt_at > ?)"
+                " ORDER BY exam_id, modality",
+                (now, now + longest + _CLOCK_SLACK_SECONDS),
+            )
+            return [_step_row(row) for row in rows]
+
+    def read(self, sop_instance_uid: str) -> StepRow | None:
+        with self._journal.reading() as db:
+            row = db.execute("SELECT * FROM steps WHERE sop_instance_uid = ?", (sop_instance_uid,)).fetchone()
+            return _step_row(row) if row else None
+
+    def seconds_to_next(self) -> float | None:
+        """Until a step is due; None when none will be."""
+        with self._journal.reading() as db:
+            row = db.execute(f"SELECT min(next_attempt_at) FROM steps WHERE {_HAS_NEWS}").fetchone()
+        return None if row[0] is None else max(0.0, float(row[0]) - self._clock.now().timestamp())
+
+    def mark_creation_sent(self, sop_instance_uid: str) -> bool:
+        """From now on an N-CREATE may have left; false when the step is gone."""
+        with self._journal.transaction() as db:
+            return (
+                db.execute(
+                    "UPDATE steps SET creation_sent = 1 WHERE sop_instance_uid = ?", (sop_instance_uid,)
+                ).rowcount
+                == 1
+            )
+
+    def mark_final_sent(self, sop_instance_uid: str) -> None:
+        """From now on an N-SET may have left."""
+        with self._journal.transaction() as db:
+            db.execute("UPDATE steps SET final_sent = 1 WHERE sop_instance_uid = ?", (sop_instance_uid,))
+
+    def record(self, sop_instance_uid: str, event: StepEvent, said: str, managers_uid: str = "") -> StepState | None:
+        """Let `event` happen; the new state, or None when it changes nothing."""
+        with self._journal.transaction() as db:
+            step = self.read(sop_instance_uid)
+            state = next_step(step.state, event) if step else None
+            if state is None:
+                return None
+            db.execute(
+                "UPDATE steps SET state = ?, said = ?, failures = 0, next_attempt_at = 0,"
+                " managers_uid = CASE WHEN ? <> '' THEN ? ELSE managers_uid END WHERE sop_instance_uid = ?",
+                (state, said, managers_uid, managers_uid, sop_instance_uid),
+            )
+            return state
+
+    def postpone(self, sop_instance_uid: str, said: str, wait: Callable[[int], float]) -> None:
+        """The manager would not; try again after `wait(failures)` seconds."""
+        with self._journal.transaction() as db:
+            row = db.execute("SELECT failures FROM steps WHERE sop_instance_uid = ?", (sop_instance_uid,)).fetchone()
+            if row is not None:
+                failures = int(row[0]) + 1
+                db.execute(
+                    "UPDATE steps SET failures = ?, next_attempt_at = ?, said = ? WHERE sop_instance_uid = ?",
+                    (failures, self._clock.now().timestamp() + wait(failures), said, sop_instance_uid),
+                )
+
+    def restore_final(self, sop_instance_uid: str, state: StepState) -> None:
+        """Take over from `settled/` what a lost journal knew."""
+        with self._journal.transaction() as db:
+            db.execute("UPDATE steps SET state = ? WHERE sop_instance_uid = ?", (state, sop_instance_uid))
+
+    def count_unfinished(self, exam_id: str | None = None) -> int:
+        """Steps of the exam, or of all, that are not final."""
+        with self._journal.reading() as db:
+            row = db.execute(
+                f"SELECT count(*) FROM steps WHERE state NOT IN ({', '.join('?' for _ in _FINAL)})"
+                " AND (? IS NULL OR exam_id = ?)",
+                (*_FINAL, exam_id, exam_id),
+            ).fetchone()
+        return int(row[0])
+
+
+def _step_row(row: sqlite3.Row) -> StepRow:
+    return StepRow(
+        row["sop_instance_uid"],
+        row["exam_id"],
+        row["modality"],
+        StepState(row["state"]),
+        Outcome(row["outcome"]) if row["outcome"] else None,
+        row["managers_uid"],
+        bool(row["creation_sent"]),
+        bool(row["final_sent"]),
+    )

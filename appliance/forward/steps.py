@@ -1,0 +1,159 @@
+"""Telling the performed-step manager what began and what ended, each once, in order, and for as long as it takes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from pydicom import Dataset
+
+from appliance.base.clock import Clock
+from appliance.base.errors import ApplianceError, Finding, finding_from
+from appliance.base.findings import FindingBoard
+from appliance.config.schema import Box, PerformedStepManager
+from appliance.dimse.association import Association, open_association
+from appliance.dimse.performed_step import STEP_CONTEXT, create_step, set_step
+from appliance.exam.exam import Closed, Exam, Outcome, PlannedStep
+from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.forward.states import StepState, backoff_seconds, event_of_creation, event_of_final
+from appliance.forward.step_ledger import StepLedger, StepRow
+from appliance.forward.troubles import Troubles
+from appliance.forward.worker import LONGEST_SLEEP_SECONDS, Worker
+
+_log = logging.getLogger(__name__)
+
+CreationFrom = Callable[[Exam, PlannedStep, Box], Dataset]
+"""Composes the N-CREATE data set (compose.steps.creation_from)."""
+FinalFrom = Callable[[Exam, PlannedStep, Closed], Dataset]
+"""Composes the N-SET data set (compose.steps.final_from)."""
+
+RETRY_FIRST_SECONDS = 2.0
+RETRY_LONGEST_SECONDS = 60.0
+_PEER = "performed step"
+
+
+class StepMessages:
+    """The work for the one performed-step manager. Its being down delays nothing else."""
+
+    def __init__(
+        self,
+        manager: PerformedStepManager,
+        box: Box,
+        *,
+        facts: ExamFacts,
+        ledger: StepLedger,
+        troubles: Troubles,
+        findings: FindingBoard,
+        clock: Clock,
+        creation_from: CreationFrom,
+        final_from: FinalFrom,
+    ) -> None:
+        self._manager = manager
+        self._box = box
+        self._facts = facts
+        self._ledger = ledger
+        self._troubles = troubles
+        self._findings = findings
+        self._creation_from = creation_from
+        self._final_from = final_from
+        self.worker = Worker(_PEER, self.work, clock)
+
+    @property
+    def trouble(self) -> str:
+        """Why the manager hears nothing now, in a sentence; empty while all is well."""
+        known = self._troubles.of(_PEER)
+        return known.sentence if known else ""
+
+    def work(self) -> float:
+        """Tell what is due; the seconds until something will be."""
+        left = self._troubles.seconds_left(_PEER, RETRY_LONGEST_SECONDS)
+        if left > 0:
+            return left
+        due = self._ledger.due(RETRY_LONGEST_SECONDS)
+        if not due:
+            seconds = self._ledger.seconds_to_next()
+            return LONGEST_SLEEP_SECONDS if seconds is None else max(seconds, 0.05)
+        try:
+            with open_association(self._manager, self._box.ae_title, [STEP_CONTEXT]) as association:
+                for step in due:
+                    if self.worker.is_stopping:
+                        break
+                    self._tell(association, step)
+        except ApplianceError as error:
+            delay = self._troubles.add(_PEER, error.sentence, RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS)
+            self._findings.report(finding_from(error, "step-manager-trouble"))
+            return delay
+        return 0.0
+
+    def _tell(self, association: Association, row: StepRow) -> None:
+        """N-CREATE if the step is due, and then N-SET if its exam is over: never the other way round."""
+        try:
+            exam = self._facts.exam(row.exam_id)
+            closed = self._facts.closed(row.exam_id)
+        except DamagedFactError as error:
+            self._postpone(row, error.sentence)
+            return
+        if exam is None:
+            self._postpone(row, "The exam's own record is missing.")
+            return
+        step = exam.step_of(row.modality)
+        if row.state is StepState.DUE and not self._create(association, row, exam, step):
+            return
+        known = self._ledger.read(row.sop_instance_uid)
+        if known and known.state is StepState.IN_PROGRESS and known.outcome is not None and closed is not None:
+            self._finish(association, known, self._final_from(exam, step, replace(closed, outcome=known.outcome)))
+
+    def _create(self, association: Association, row: StepRow, exam: Exam, step: PlannedStep) -> bool:
+        dataset = self._creation_from(exam, step, self._box)
+        if not self._ledger.mark_creation_sent(row.sop_instance_uid):
+            return False  # nothing of it remained, and it was dropped a moment ago
+        answer = create_step(association, row.sop_instance_uid, dataset)
+        self._clear_trouble()
+        event = event_of_creation(answer.verdict)
+        if event is None:
+            self._postpone(row, answer.said)
+            return False
+        self._ledger.record(row.sop_instance_uid, event, _warning(answer.code, answer.said), answer.sop_instance_uid)
+        _log.info("exam %s: step of %s is in progress (%s)", row.exam_id, row.modality, answer.said)
+        return True
+
+    def _finish(self, association: Association, row: StepRow, dataset: Dataset) -> None:
+        self._ledger.mark_final_sent(row.sop_instance_uid)
+        answer = set_step(association, row.managers_uid, dataset)
+        self._clear_trouble()
+        event = event_of_final(
+            answer.verdict,
+            is_discontinued=row.outcome is Outcome.DISCONTINUED,
+            may_have_been_sent=row.is_final_sent,
+            is_surely_final=answer.is_surely_final,
+        )
+        if event is None:
+            self._postpone(row, answer.said)
+            return
+        self._findings.clear("step-refused", row.exam_id)
+        state = self._ledger.record(row.sop_instance_uid, event, _warning(answer.code, answer.said))
+        _log.info("exam %s: step of %s is %s (%s)", row.exam_id, row.modality, state, answer.said)
+
+    def _postpone(self, row: StepRow, said: str) -> None:
+        self._ledger.postpone(
+            row.sop_instance_uid,
+            said,
+            lambda failures: backoff_seconds(failures, RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS),
+        )
+        self._findings.report(
+            Finding(
+                "step-refused",
+                f"The performed step of {row.modality} could not be told: {said}",
+                "It is tried again. If it stays so, ask the administrator of the performed-step manager.",
+                row.exam_id,
+            )
+        )
+
+    def _clear_trouble(self) -> None:
+        self._troubles.clear(_PEER)
+        self._findings.clear("step-manager-trouble")
+
+
+def _warning(code: int, said: str) -> str:
+    return said if code else ""

@@ -1,0 +1,179 @@
+"""The forward process: worklist, performed steps, delivery and commitment. The only one that reaches the network."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+import warnings
+from pathlib import Path
+
+from appliance.base.clock import Clock, SystemClock
+from appliance.base.errors import ApplianceError
+from appliance.base.findings import FindingBoard
+from appliance.base.http import serve
+from appliance.base.lock import ProcessLock
+from appliance.base.log import configure_logging
+from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
+from appliance.base.paths import Paths
+from appliance.base.sockets import bind_unix
+from appliance.compose.steps import creation_from, final_from
+from appliance.config.load import load_configuration
+from appliance.config.schema import Configuration
+from appliance.dimse.commitment import CommitmentListener
+from appliance.exam.facts import ExamFacts
+from appliance.forward.api import Parts, make_app
+from appliance.forward.delivery import Delivery
+from appliance.forward.intake import Intake
+from appliance.forward.journal import Journal
+from appliance.forward.ledger import Ledger
+from appliance.forward.listing import Listing
+from appliance.forward.reports import ReportDesk
+from appliance.forward.settle import Settlement
+from appliance.forward.step_ledger import StepLedger
+from appliance.forward.steps import StepMessages
+from appliance.forward.troubles import Troubles
+from appliance.forward.worker import Worker
+from appliance.forward.worklist import WorklistPoller
+from appliance.spool.tree import Spool
+
+_log = logging.getLogger(__name__)
+
+RESCAN_SECONDS = 1.0
+_STOP_SECONDS = 4.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; 1 with a sentence when it cannot start."""
+    configure_logging("forward")
+    # pydicom's warnings quote the value that they complain about.
+    warnings.filterwarnings("ignore", module="pydicom")
+    try:
+        paths = Paths.from_environment()
+        configuration = load_configuration(paths.configuration)
+        lock = ProcessLock(paths.run / "forward.lock", "The forward process of this box")
+        run(paths, configuration, SystemClock())
+    except ApplianceError as error:
+        _log.error("%s", error)
+        return 1
+    lock.release()
+    return 0
+
+
+def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
+    """The parts list; returns after SIGTERM. ApplianceError when something cannot start."""
+    spool = Spool(paths.state)
+    spool.make()
+    findings = FindingBoard()
+    journal = Journal(paths.journal)
+    ledger = Ledger(journal, clock, claim=f"{_boot_id()} {os.getpid()}")
+    step_ledger = StepLedger(journal, clock)
+    troubles = Troubles(journal, clock)
+    listing = Listing(journal, spool)
+
+    deliveries: list[Delivery] = []
+
+    def wake_after_report(name: str) -> None:
+        for delivery in deliveries:
+            if delivery.destination.name == name:
+                delivery.worker.wake()
+        rescanner.wake()
+
+    desk = ReportDesk(ledger, configuration.destinations, findings, wake_after_report)
+    for destination in configuration.destinations:
+        deliveries.append(
+            Delivery(
+                destination,
+                configuration.box,
+                spool=spool,
+                ledger=ledger,
+                troubles=troubles,
+                desk=desk,
+                findings=findings,
+                clock=clock,
+            )
+        )
+    steps = None
+    if configuration.performed_step is not None:
+        steps = StepMessages(
+            configuration.performed_step,
+            configuration.box,
+            facts=ExamFacts(spool.exams),
+            ledger=step_ledger,
+            troubles=troubles,
+            findings=findings,
+            clock=clock,
+            creation_from=creation_from,
+            final_from=final_from,
+        )
+    pollers = [
+        (source, WorklistPoller(source, configuration.box, paths.worklist, findings=findings, clock=clock))
+        for source in configuration.worklist
+    ]
+
+    def wake_senders() -> None:
+        for delivery in deliveries:
+            delivery.worker.wake()
+        if steps:
+            steps.worker.wake()
+
+    intake = Intake(
+        spool,
+        ledger,
+        step_ledger if steps else None,
+        findings,
+        clock,
+        destinations=frozenset(destination.name for destination in configuration.destinations),
+        is_journal_new=journal.is_new,
+        on_new=wake_senders,
+    )
+    settlement = Settlement(spool, ledger, step_ledger if steps else None, listing=listing, intake=intake, clock=clock)
+
+    def rescan() -> float:
+        intake.rescan()
+        settlement.settle()
+        notify_watchdog()
+        return RESCAN_SECONDS
+
+    rescanner = Worker("rescan", rescan, clock)
+    workers = [rescanner, *(one.worker for one in deliveries), *(poller.worker for _, poller in pollers)]
+    if steps:
+        workers.append(steps.worker)
+    listener = CommitmentListener(configuration.listener, configuration.box.ae_title, desk.hear)
+    app = make_app(Parts(listing, findings, deliveries, steps, step_ledger, pollers, rescanner.wake))
+
+    def begin() -> None:
+        for worker in workers:
+            worker.start()
+        notify_ready("Images, performed steps and worklists are looked after.")
+
+    # uvicorn raises the signal that stopped it once more; what follows here must still run.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    serve(app, [bind_unix(paths.forward_socket)], begin)
+    notify_stopping()
+    listener.stop()
+    _stop(workers)
+    journal.close()
+
+
+def _stop(workers: list[Worker]) -> None:
+    """Let what is under way come to its next end; what takes longer is cut off, and repeated by the next run."""
+    end = time.monotonic() + _STOP_SECONDS
+    for worker in workers:
+        worker.stop()
+    if not all(worker.join(max(0.0, end - time.monotonic())) for worker in workers):
+        _log.info("a peer is still being waited for; the next run goes on there")
+
+
+def _boot_id() -> str:
+    return _BOOT_ID.read_text(encoding="ascii").strip()
+
+
+if __name__ == "__main__":
+    # A thread of the network library that waits for a stalled peer is no daemon and would keep the process.
+    status = main()
+    logging.shutdown()
+    os._exit(status)
