@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import sys
-import threading
 from functools import partial
+from typing import Self
 
 from appliance.base.clock import SystemClock
 from appliance.base.durable import make_directory
@@ -27,26 +28,54 @@ from appliance.simulator.hospital.step_service import StepService
 from appliance.simulator.hospital.storage_service import StorageService
 from appliance.simulator.hospital.worklist_service import WorklistService
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("appliance.services.hospital")
 
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; 1 with a sentence when it cannot start."""
     options = options_from_arguments(sys.argv[1:])
     configure_logging("hospital")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     try:
-        run_hospital(options, stop)
+        with EndSignal() as end:
+            run_hospital(options, end)
     except ApplianceError as error:
         logger.error("%s", error)
         return 1
     return 0
 
 
-def run_hospital(options: HospitalOptions, stop: threading.Event) -> None:
-    """The parts list; returns after `stop` is set. ApplianceError when the hospital cannot start."""
+class EndSignal:
+    """SIGTERM and SIGINT as a byte in a socket pair, from now on.
+
+    Python runs handlers in the main thread between byte codes, so one that sets an Event loses the signal that comes
+    just before the wait, and another thread (numpy brings some) may take it. The wakeup descriptor is written by the C
+    handler in whichever thread.
+    """
+
+    def __enter__(self) -> Self:
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        return self
+
+    def wait(self) -> None:
+        """Return when one has come, at once when it came before."""
+        self._reader.recv(1)
+
+    def give(self) -> None:
+        """End as if a signal had come."""
+        self._writer.send(b"!")
+
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(-1)
+        self._reader.close()
+        self._writer.close()
+
+
+def run_hospital(options: HospitalOptions, end: EndSignal) -> None:
+    """The parts list; returns after `end`. ApplianceError when the hospital cannot start or go on."""
     clock = SystemClock()
     make_directory(options.directory)
     lock = ProcessLock(options.directory / "lock", "The hospital of this directory")
@@ -62,6 +91,7 @@ def run_hospital(options: HospitalOptions, stop: threading.Event) -> None:
         clock=clock,
         timing=options.timing,
         retrieve_ae=options.ae_title,
+        on_failure=end.give,
     )
     server = HospitalServer(
         options.ae_title,
@@ -78,11 +108,14 @@ def run_hospital(options: HospitalOptions, stop: threading.Event) -> None:
     reporter.start()
     notify_ready(f"The hospital {options.ae_title} listens on port {options.port}.")
     logger.info("%s listens on %s port %d", options.ae_title, options.address, options.port)
-    stop.wait()
+    end.wait()
+    has_failed = reporter.has_failed()
     notify_stopping()
     server.stop()
     reporter.stop()
     lock.release()
+    if has_failed:
+        raise ApplianceError("The hospital cannot report on commitments any more.", "Its log says why.")
     logger.info("hospital ends")
 
 

@@ -133,19 +133,15 @@ def test_ok__a_repeated_request_is_reported_again(hospital: Hospital) -> None:
         wait_until(lambda: state_of(hospital, wanted.TransactionUID) == "reported", "the ledger")
 
 
-@pytest.mark.parametrize(
-    ("information", "action", "instance", "status"),
-    [
-        (request(small_object()), 2, COMMITMENT_INSTANCE, 0x0123),
-        (request(small_object()), 1, "1.2.3", 0x0112),
-        (request(), 1, COMMITMENT_INSTANCE, 0x0115),
-        (request(small_object(), uid="none"), 1, COMMITMENT_INSTANCE, 0x0115),
-    ],
-    ids=["action type", "instance", "no object", "no UID"],
-)
+@pytest.mark.parametrize(("action", "instance", "status"), [(2, COMMITMENT_INSTANCE, 0x0123), (1, "1.2.3", 0x0112)])
+def test_fail__other_actions_and_instances(hospital: Hospital, action: int, instance: str, status: int) -> None:
+    assert ask(hospital, request(small_object()), action, instance) == status
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
-def test_fail__requests(hospital: Hospital, information: Dataset, action: int, instance: str, status: int) -> None:
-    assert ask(hospital, information, action, instance) == status
+def test_fail__incomplete_requests(hospital: Hospital) -> None:
+    assert ask(hospital, request()) == 0x0115
+    assert ask(hospital, request(small_object(), uid="none")) == 0x0115
 
 
 def test_fail__a_transaction_uid_in_use(hospital: Hospital) -> None:
@@ -187,6 +183,7 @@ def reporter_of(
         clock=clock,
         timing=ReportTiming(delay=2.0, first_pause=1.0, longest_pause=3.0, attempts=attempts),
         retrieve_ae="HOSPITAL",
+        on_failure=lambda: None,
     )
     return ledger, reporter
 
@@ -247,6 +244,22 @@ def test_ok__the_fault_no_commitment_ends(tmp_path: Path, clock: HandClock) -> N
     clock.seconds += 1.0
     reporter.report_due()
     assert delivered == [1]
+
+
+def test_ok__asked_again_during_the_report(tmp_path: Path, clock: HandClock) -> None:
+    delivered: list[int] = []
+
+    def deliver(event_type: int, _information: Dataset) -> None:
+        delivered.append(event_type)
+        if len(delivered) == 1:
+            reporter.queue("1.2")
+
+    ledger, reporter = reporter_of(tmp_path, clock, deliver)
+    ledger.write(Transaction("1.2", REFERENCES))
+    reporter.queue("1.2")
+    for _ in range(5):
+        clock.seconds += reporter.report_due()
+    assert delivered == [1, 1]
 
 
 def test_ok__every_reference_is_in_exactly_one_list() -> None:

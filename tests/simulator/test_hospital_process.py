@@ -16,9 +16,10 @@ from appliance.base.uids import new_uid
 from appliance.simulator.hospital.entries import SCHEDULE
 from appliance.simulator.hospital.sop_classes import PERFORMED_STEP, WORKLIST
 from appliance.simulator.hospital.uid_names import is_uid
-from tests.peers import small_object, wait_until
+from tests.peers import DEADLINE, small_object, wait_until
 from tests.simulator.datasets import step_creation
 from tests.simulator.hospitals import Hospital
+from tests.simulator.test_hospital_commitment import ask, request
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -66,6 +67,17 @@ def test_fail__unknown_fault(tmp_path: Path) -> None:
     assert 'There is no fault "earthquake".' in done.stderr
 
 
+def test_fail__a_reporter_that_cannot_go_on_ends_the_hospital(start_own_hospital: Callable[..., Hospital]) -> None:
+    own = start_own_hospital("--commitment-delay", "0.5")
+    wanted = request(small_object())
+    assert ask(own, wanted) == 0x0000
+    (own.state / "commitments" / f"{wanted.TransactionUID}.json").write_text("damaged")
+    assert own.process is not None
+    assert own.process.wait(DEADLINE) == 1
+    assert "cannot report on commitments any more" in own.log.read_text()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 def test_ok__no_patient_in_the_log(hospital: Hospital, tmp_path: Path) -> None:
     """Worklist, storage, a conflict, a step and refused ones: everything that holds a name passes once."""
     hospital.find(tmp_path, "PatientName=M*", "PatientID", "PatientBirthDate")

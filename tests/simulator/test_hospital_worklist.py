@@ -151,6 +151,7 @@ def _found(hospital: Hospital, query: Dataset) -> list[Dataset]:
     return [identifier for _, identifier in answers[:-1]]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 def test_fail__malformed_key(hospital: Hospital) -> None:
     step = Dataset()
     step.ScheduledProcedureStepStartDate = "20261122-20261122"

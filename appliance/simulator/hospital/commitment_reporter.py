@@ -55,8 +55,12 @@ class CommitmentReporter:
         clock: Clock,
         timing: ReportTiming,
         retrieve_ae: str,
+        on_failure: Callable[[], None],
     ) -> None:
-        """`class_of` tells as what an object is held. What the ledger has pending is queued for its delay."""
+        """`class_of` tells as what an object is held; `on_failure` is called when the thread cannot go on.
+
+        What the ledger has pending is queued for its delay.
+        """
         self._ledger = ledger
         self._class_of = class_of
         self._deliver = deliver
@@ -64,10 +68,12 @@ class CommitmentReporter:
         self._clock = clock
         self._timing = timing
         self._retrieve_ae = retrieve_ae
+        self._on_failure = on_failure
         self._lock = threading.Lock()
         self._due: dict[str, float] = {}
         self._woken = threading.Event()
         self._stopping = False
+        self._has_failed = False
         self._thread = threading.Thread(target=self._run, name="commitment-reporter", daemon=True)
         for uid in ledger.pending():
             self._due[uid] = clock.monotonic() + timing.delay
@@ -80,6 +86,10 @@ class CommitmentReporter:
         self._stopping = True
         self._woken.set()
         self._thread.join(seconds)
+
+    def has_failed(self) -> bool:
+        """Has the thread ended by itself?"""
+        return self._has_failed
 
     def may_take(self) -> bool:
         """Is there room in the queue?"""
@@ -100,19 +110,25 @@ class CommitmentReporter:
                     return 60.0
                 uid = min(self._due, key=self._due.__getitem__)
                 wait = self._due[uid] - self._clock.monotonic()
+                if wait <= 0:
+                    del self._due[uid]  # before the attempt: it may be asked for again meanwhile
             if wait > 0:
                 return min(wait, 60.0)
             again = self._seconds_to_retry(uid)
-            with self._lock:
-                del self._due[uid]
-                if again is not None:
-                    self._due[uid] = self._clock.monotonic() + again
+            if again is not None:
+                with self._lock:
+                    self._due.setdefault(uid, self._clock.monotonic() + again)
         return 0.0
 
     def _run(self) -> None:
-        while not self._stopping:
-            self._woken.clear()
-            self._clock.wait(self._woken, self.report_due())
+        try:
+            while not self._stopping:
+                self._woken.clear()
+                self._clock.wait(self._woken, self.report_due())
+        finally:
+            if not self._stopping:
+                self._has_failed = True
+                self._on_failure()
 
     def _seconds_to_retry(self, uid: str) -> float | None:
         """Try one report; None when this transaction is over."""

@@ -28,10 +28,8 @@ def deliver_report(own_ae: str, box: Box, event_type: int, information: Dataset)
     The requestor is the SCP of storage commitment, so it proposes the SCP role for itself and not the SCU's.
     """
     ae = AE(ae_title=own_ae)
-    ae.connection_timeout = 5
-    ae.acse_timeout = 10
-    ae.dimse_timeout = 10
-    ae.network_timeout = 15
+    ae.connection_timeout = ae.acse_timeout = ae.dimse_timeout = 5
+    ae.network_timeout = 10
     ae.add_requested_context(COMMITMENT, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     role = build_role(COMMITMENT, scu_role=False, scp_role=True)
     association = ae.associate(box.host, box.port, ae_title=box.ae_title, ext_neg=[role])

@@ -35,7 +35,7 @@ class StorageService:
         self._faults = faults
         self._lock = threading.Lock()
         self._begun = 0
-        self._receiving: weakref.WeakKeyDictionary[Association, int] = weakref.WeakKeyDictionary()
+        self._receiving: weakref.WeakKeyDictionary[Association, C_STORE_RQ] = weakref.WeakKeyDictionary()
         self._aborted: weakref.WeakSet[Association] = weakref.WeakSet()
 
     def answer_store(self, event: Event) -> int:
@@ -74,12 +74,12 @@ class StorageService:
         every = self._faults.in_force().get(Fault.ABORT_IN_STORE)
         if every is None:
             return
-        is_first = self._receiving.get(event.assoc) != id(message)
+        is_first = self._receiving.get(event.assoc) is not message
         fragments = event.pdu.presentation_data_value_items
         is_last = any(each.message_control_header_byte == "00000010" for each in fragments)
         with self._lock:
             if is_first:
-                self._receiving[event.assoc] = id(message)
+                self._receiving[event.assoc] = message
                 self._begun += 1
             is_chosen = self._begun % every == 0
         if is_chosen and (is_last or not is_first) and event.assoc not in self._aborted:
