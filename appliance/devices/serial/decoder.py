@@ -49,10 +49,11 @@ class XmodemDecoder:
     `next_moment` is when `elapse` has something to do. Moments are seconds of a monotonic clock and never go back.
     """
 
-    def __init__(self, limits: TransferLimits, name: str, now: float) -> None:
+    def __init__(self, limits: TransferLimits, name: str, now: float, kept_at: float | None = None) -> None:
+        """`kept_at`: when a receiver before this one kept a payload, whose sender may still ask for its ACK."""
         self._limits = limits
         self._name = name
-        self._acknowledged_at: float | None = None
+        self._acknowledged_at = kept_at
         self._polls = 0
         self._rest(now, next_poll=now)
 

@@ -72,14 +72,17 @@ class XmodemReceiver:
                 transfer.acknowledge()
 
     Both calls raise BadTransfer for a transfer that failed; the receiver then waits for the next one. After DeviceGone
-    the line must be opened again and given to a new receiver.
+    the line must be opened again and given to a new receiver; `kept_at` tells that one when the last payload was kept,
+    in case its sender never heard the ACK and still repeats its EOT.
     """
 
-    def __init__(self, line: ByteLine, clock: Clock, limits: TransferLimits | None = None) -> None:
+    def __init__(
+        self, line: ByteLine, clock: Clock, limits: TransferLimits | None = None, kept_at: float | None = None
+    ) -> None:
         self._line = line
         self._clock = clock
         self._limits = limits if limits is not None else TransferLimits()
-        self._decoder = XmodemDecoder(self._limits, line.name, clock.monotonic())
+        self._decoder = XmodemDecoder(self._limits, line.name, clock.monotonic(), kept_at)
         self._started_at = 0.0
         self._payload: bytes | None = None
 
@@ -110,6 +113,8 @@ class XmodemReceiver:
         if self._decoder.phase in (Phase.IDLE, Phase.ENDED):
             raise RuntimeError("no transfer has begun")
         try:
+            if on_progress is not None and self._decoder.received:
+                on_progress(self._decoder.received)  # a first block that arrived in one piece with its beginning
             while self._payload is None:
                 if stop is not None and stop.is_set():
                     self._cancel()

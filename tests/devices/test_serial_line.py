@@ -1,0 +1,111 @@
+"""The serial line over a real pty: deadlines, a line that vanishes or is taken, a transcript that stays small."""
+
+from __future__ import annotations
+
+import os
+import select
+from pathlib import Path
+
+import pytest
+
+from appliance.base.clock import Deadline, SystemClock
+from appliance.devices.errors import DeviceBusy, DeviceGone, DeviceTimeout
+from appliance.devices.serial.line import Direction, SerialLine, Transcript
+from tests.devices.conftest import Pair
+
+
+def test_ok__bytes_of_all_values_cross_both_ways(pair: Pair, clock: SystemClock) -> None:
+    everything = bytes(range(256))
+    os.write(pair.far, everything)
+    received = b""
+    while len(received) < 256:
+        received += pair.line.read(5.0)
+    assert received == everything
+    pair.line.write(everything, Deadline.after(clock, 5.0))
+    sent = b""
+    while len(sent) < 256:
+        sent += os.read(pair.far, 1024)
+    assert sent == everything
+
+
+def test_ok__read_gives_up_in_time(pair: Pair, clock: SystemClock) -> None:
+    before = clock.monotonic()
+    assert pair.line.read(0.05) == b""
+    assert 0.04 < clock.monotonic() - before < 5.0
+
+
+def test_fail__line_that_is_not_there(tmp_path: Path, clock: SystemClock) -> None:
+    with pytest.raises(DeviceGone, match="The scope's serial line cannot be opened"):
+        SerialLine(str(tmp_path / "nothing"), clock, name="scope").open()
+
+
+def test_fail__what_is_no_terminal(tmp_path: Path, clock: SystemClock) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DeviceGone):
+        SerialLine(str(tmp_path / "file"), clock).open()
+
+
+def test_fail__line_that_another_program_has(pair: Pair, clock: SystemClock) -> None:
+    with pytest.raises(DeviceBusy, match="Another program uses"):
+        SerialLine(os.ttyname(pair.near), clock).open()
+
+
+def test_fail__line_that_hangs_up(pair: Pair, clock: SystemClock) -> None:
+    os.close(pair.far)
+    os.close(pair.near)
+    pair.far = pair.near = -1
+    with pytest.raises(DeviceGone, match="serial line vanished"):
+        pair.line.read(5.0)
+    with pytest.raises(DeviceGone):
+        pair.line.write(b"x", Deadline.after(clock, 1.0))
+    with pytest.raises(DeviceGone):
+        pair.line.offer(b"x")
+
+
+def test_fail__line_that_is_not_open(pair: Pair) -> None:
+    pair.line.close()
+    assert not pair.line.is_open
+    with pytest.raises(DeviceGone, match="not open"):
+        pair.line.read(0.0)
+
+
+def test_fail__line_that_takes_nothing(pair: Pair, clock: SystemClock) -> None:
+    with pytest.raises(DeviceTimeout, match="takes no bytes"):
+        pair.line.write(bytes(1 << 20), Deadline.after(clock, 0.2))
+
+
+def test_ok__invitations_that_nobody_reads_block_nobody(pair: Pair, clock: SystemClock) -> None:
+    before = clock.monotonic()
+    for _ in range(20_000):  # a pty keeps some 4 KiB for its far end, a real line nothing
+        pair.line.offer(b"C")
+    assert clock.monotonic() - before < 30.0
+    assert set(os.read(pair.far, 65536)) == {ord("C")}
+
+
+def test_ok__purge_ends_when_the_line_is_still_and_at_its_deadline(pair: Pair, clock: SystemClock) -> None:
+    os.write(pair.far, b"x" * 500)
+    assert pair.line.purge(0.05, Deadline.after(clock, 10.0)) == 500
+    assert not select.select([pair.near], [], [], 0)[0]
+    os.write(pair.far, b"y" * 10)
+    assert pair.line.purge(0.05, Deadline.after(clock, 0.0)) == 0
+
+
+def test_ok__transcript_knows_both_directions(pair: Pair, clock: SystemClock) -> None:
+    os.write(pair.far, b"hello")
+    pair.line.read(5.0)
+    pair.line.write(b"you", Deadline.after(clock, 5.0))
+    assert [(entry.direction, entry.data) for entry in pair.line.transcript.entries()] == [
+        (Direction.RECEIVED, b"hello"),
+        (Direction.SENT, b"you"),
+    ]
+
+
+def test_ok__transcript_keeps_the_last_bytes_only() -> None:
+    transcript = Transcript(limit=1000)
+    for number in range(10_000):
+        transcript.note(float(number), Direction.RECEIVED, bytes((number % 256,)) * 10)
+    entries = transcript.entries()
+    assert sum(len(entry.data) for entry in entries) <= 1000
+    assert entries[-1].at == 9999.0
+    transcript.note(1.0, Direction.SENT, bytes(5000))
+    assert len(transcript.entries()[-1].data) == 1000
