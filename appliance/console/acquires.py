@@ -1,4 +1,4 @@
-"""The acquire processes, asked over their sockets. Nothing here knows what a device is."""
+"""The acquire processes, asked over their sockets. Nothing here touches a device."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ _STATUS_SECONDS = 1.0
 _DRAIN_SECONDS = 2.0
 # Flash stalls for seconds when it erases; what was captured is answered only when it is durable.
 _SAVE_SECONDS = 30.0
+
+
+# What a device will be able to do when its acquire answers: the screen keeps its shape while one is away.
+_KINDS = {"grabber": ["still", "clip"], "xmodem": ["transfer"], "sane": ["film"]}
 
 
 class NoSuchDeviceError(ApplianceError):
@@ -55,7 +59,14 @@ class Acquires:
             return {**known, **self._askers[device.name].ask("GET", "/status", seconds=_STATUS_SECONDS)}
         except ApplianceError:
             sentence = f"{_title_of(device)} is not connected, or its program is just starting."
-            return {**known, "state": "not running", "sentence": sentence, "kinds": [], "findings": [], "captured": []}
+            absent: dict[str, Any] = {
+                "state": "not running",
+                "sentence": sentence,
+                "progress": None,
+                "findings": [],
+                "captured": [],
+            }
+            return {**known, "kinds": _KINDS[device.driver], **absent}
 
     def drain(self, devices: Sequence[str], exam_id: str) -> Mapping[str, Drain]:
         """Ask `devices`, all at once, whether everything of the exam is on flash; a few seconds at most."""

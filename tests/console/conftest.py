@@ -98,7 +98,11 @@ class Bench:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait(20)
-        for fake in (self.forward, self.ultrasound, self.endoscope, self.film):
+        fakes = (self.forward, self.ultrasound, self.endoscope, self.film)
+        for fake in fakes:
+            if fake.server is not None:
+                fake.server.begin_stop()
+        for fake in fakes:
             fake.stop()
         self._listener.close()
 

@@ -245,10 +245,13 @@ class SocketServer:
         while not self._server.started:
             time.sleep(0.01)
 
-    def stop(self) -> None:
+    def begin_stop(self) -> None:
         self._path.unlink(missing_ok=True)
         self._server.should_exit = True
         self._server.force_exit = True  # a killed process finishes nothing
+
+    def stop(self) -> None:
+        self.begin_stop()
         self._thread.join(10)
         self._listener.close()
 

@@ -3,7 +3,12 @@
 import { byId, make, nameElements } from "./elements.js";
 import { countText, kindText } from "./words.js";
 
-const REASONS = ["The patient left or refused.", "The machine or the cable failed.", "The examination was stopped for a medical reason.", "Another reason."];
+const REASONS = [
+  "The patient left or refused.",
+  "The machine or the cable failed.",
+  "It was stopped for a medical reason.",
+  "Another reason.",
+];
 const AT_WORK = new Set(["recording", "receiving", "scanning"]);
 
 let reason = "";
@@ -30,14 +35,14 @@ export function drawEnding(state) {
       make(
         "p",
         { class: "large", testid: "ending-count" },
-        `${countText(captured.length, "object is", "objects are")} sent to ${where}`,
+        `${countText(captured.length, "object", "objects")} will be sent to ${where}`,
       ),
       make("p", { text: countByKind(captured) }),
       make("p", {
         class: "muted",
         text: state.tellsPerformedStep
-          ? "The hospital is told that the examination is completed."
-          : "Nobody is configured to be told that the examination is completed.",
+          ? "The hospital will be told that the examination is completed."
+          : "Nobody is configured to be told that the examination took place.",
       }),
     );
   }

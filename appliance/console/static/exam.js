@@ -48,6 +48,11 @@ export class ExamScreen {
     this.preview.select(null);
   }
 
+  /** True when the screen says this finding beside its device already. */
+  isShowing(finding) {
+    return (this.device?.findings || []).some((one) => one.code === finding.code && one.sentence === finding.sentence);
+  }
+
   draw(state) {
     if (state.exam.exam_id !== this.examId) {
       this.examId = state.exam.exam_id;
@@ -134,8 +139,8 @@ export class ExamScreen {
     let text = "";
     if (isShown && this.device) {
       const isSilent = !["idle", "recording"].includes(this.device.state);
-      const said = isSilent ? this.device.sentence : sentence || this.device.sentence;
-      text = age === null ? said || "Waiting for the first picture…" : `Picture is ${durationSeconds(age)} old. ${said}`;
+      const said = isSilent ? this.device.sentence : sentence;
+      text = age === null ? said || "Waiting for the first picture…" : `Picture is ${durationSeconds(age)} old. ${said}`.trim();
     }
     setText(this.veil, text);
     show(this.veil, isShown);

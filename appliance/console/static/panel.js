@@ -111,7 +111,8 @@ function drawFindingLine(screen) {
   const all = state.status?.findings || [];
   const keyOf = (finding) => `${finding.code} ${finding.subject} ${finding.sentence}`;
   if (screen === "queue") for (const finding of all) seenFindings.add(keyOf(finding));
-  const fresh = all.filter((finding) => !seenFindings.has(keyOf(finding)));
+  const isShown = (finding) => seenFindings.has(keyOf(finding)) || (screen === "exam" && examScreen.isShowing(finding));
+  const fresh = all.filter((finding) => !isShown(finding));
   const line = byId("finding-line");
   show(line, fresh.length > 0 && screen !== "queue");
   if (fresh.length) setText(line, fresh.at(-1).sentence + (fresh.length > 1 ? ` (and ${fresh.length - 1} more)` : ""));
@@ -169,6 +170,7 @@ async function askQueue() {
     state.queueTrouble = "";
   } catch (error) {
     if (!(error instanceof BoxError)) throw error;
+    state.queue = null; // old news about what was sent would be read as new
     state.queueTrouble = error.sentence;
   }
   draw();
@@ -200,7 +202,9 @@ async function press(button, work) {
 async function openExam() {
   const exam = await post("/api/exams", { key: chosen.key });
   epoch += 1;
-  Object.assign(state, { exam, captured: [] });
+  // The next person to choose begins with the whole list.
+  Object.assign(state, { exam, captured: [], search: "" });
+  byId("search").value = "";
   wanted = null;
   chosen = null;
 }

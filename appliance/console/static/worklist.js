@@ -88,9 +88,9 @@ function row(item, now, choose) {
       "span",
       { class: "entry-who" },
       item.birth_date
-        ? make("span", { text: `${dateText(item.birth_date)} · ${ageText(item.birth_date, now)}` })
+        ? make("span", { text: dateText(item.birth_date) })
         : make("span", { class: "missing", text: "birth date not given" }),
-      make("span", { class: "small", text: sexText(item.sex) }),
+      make("span", { class: "small", text: [ageText(item.birth_date, now), sexText(item.sex)].filter(Boolean).join(", ") }),
     ),
     make(
       "span",
@@ -104,17 +104,20 @@ function row(item, now, choose) {
   );
 }
 
+/** True when name or ID are so long that in large type they would push each other off a small screen. */
+const isLong = (item) => item.names.join(" ").length > 48 || item.patient_id.length > 24;
+
 /** Draw the confirm screen: three identifiers, large. */
 export function drawConfirm(item, now) {
   byId("confirm-card").replaceChildren(
     make("p", { class: "question", text: "Is this the patient in front of you?" }),
-    make("p", { class: "huge", testid: "confirm-name" }, ...nameElements(item.names)),
+    make("p", { class: isLong(item) ? "huge long" : "huge", testid: "confirm-name" }, ...nameElements(item.names)),
     make(
       "div",
       { class: "identifiers" },
       identifier("Born", birthText(item, now), "confirm-birth-date", !item.birth_date),
-      identifier("Patient ID", item.patient_id || "not given", "confirm-patient-id", !item.patient_id),
-      identifier("Sex", sexText(item.sex), "confirm-sex", false, "minor"),
+      identifier("Patient ID", item.patient_id || "not given", "confirm-patient-id", !item.patient_id, isLong(item) ? "long" : ""),
+      identifier("Sex", sexText(item.sex).replace("sex ", ""), "confirm-sex", false, "minor"),
       identifier("Accession", item.accession_number || "none", "confirm-accession", false, "minor"),
     ),
     make(
