@@ -1,0 +1,261 @@
+"""The rescan on a spool made by hand: facts become rows, files are verified, and decisions are obeyed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance.base.findings import FindingBoard
+from appliance.config.schema import Configuration
+from appliance.exam.exam import Outcome
+from appliance.forward.intake import PATIENCE_SECONDS, Intake
+from appliance.forward.journal import Journal
+from appliance.forward.ledger import Ledger, Place
+from appliance.forward.listing import Listing
+from appliance.forward.settle import Settlement
+from appliance.forward.states import DeliveryEvent, DeliveryState, StepState
+from appliance.forward.step_ledger import StepLedger
+from appliance.spool.tree import Spool
+from tests.forward.hand_clock import HandClock
+from tests.forward.hospital_job import PATIENT_ID, Job
+
+CONFIGURATION = Configuration.model_validate(
+    {
+        "destinations": [{"name": "archive", "ae_title": "A", "host": "h", "port": 104}],
+        "devices": [
+            {"name": "ultrasound", "driver": "xmodem", "modality": "US", "line": "a"},
+            {"name": "endoscope", "driver": "grabber", "modality": "ES", "source": "b"},
+        ],
+    }
+)
+ARCHIVE = CONFIGURATION.destinations[0]
+
+
+class Bench:
+    """Intake and settlement over one spool; `restart` is what a new process finds."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.spool = Spool(directory)
+        self.spool.make()
+        self.clock = HandClock()
+        self.restart()
+
+    def restart(self) -> None:
+        self.findings = FindingBoard()
+        self.journal = Journal(self.directory / "journal" / "journal.sqlite")
+        self.ledger = Ledger(self.journal, self.clock, "run")
+        self.steps = StepLedger(self.journal, self.clock)
+        self.listing = Listing(self.journal, self.spool)
+        self.intake = Intake(
+            self.spool,
+            self.ledger,
+            self.steps,
+            self.findings,
+            self.clock,
+            destinations=frozenset({"archive"}),
+            is_journal_new=self.journal.is_new,
+            on_new=lambda: None,
+        )
+        self.settlement = Settlement(
+            self.spool, self.ledger, self.steps, listing=self.listing, intake=self.intake, clock=self.clock
+        )
+
+    def job(self, **given: str) -> Job:
+        return Job(self.spool, CONFIGURATION, ("archive",), **given)
+
+    def rescan(self) -> None:
+        self.intake.rescan()
+        self.settlement.settle()
+
+    def codes(self) -> set[str]:
+        return {finding.code for finding in self.findings.listing()}
+
+    def steps_by_modality(self) -> dict[str, tuple[str, str]]:
+        with self.journal.reading() as db:
+            return {row["modality"]: (row["state"], row["outcome"]) for row in db.execute("SELECT * FROM steps")}
+
+    def commit_all(self) -> None:
+        for one in self.ledger.due_objects(ARCHIVE, 100):
+            for event in (
+                DeliveryEvent.CLAIMED,
+                DeliveryEvent.STORE_ACCEPTED,
+                DeliveryEvent.COMMITMENT_ASKED,
+                DeliveryEvent.COMMITTED,
+            ):
+                self.ledger.record(one.sop_instance_uid, "archive", event)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path)
+    bench.journal.close()
+    bench.restart()  # a journal that is not new: what was never sent is known never to have been
+    return bench
+
+
+def test_ok__nothing_is_due_before_the_exam_is_closed_and_the_file_is_there(bench: Bench) -> None:
+    job = bench.job()
+    made = job.capture()
+    bench.rescan()
+    assert bench.listing.queue(None)["objects"] == []
+    assert bench.steps_by_modality() == {"US": ("due", "")}
+    job.close()
+    bench.rescan()
+    assert bench.steps_by_modality() == {"US": ("due", "COMPLETED")}
+    assert bench.ledger.due_objects(ARCHIVE, 5) == []
+    job.hand_over()
+    bench.rescan()
+    assert [one.sop_instance_uid for one in bench.ledger.due_objects(ARCHIVE, 5)] == [made.sop_instance_uid]
+    told = bench.listing.queue(job.exam_id)["objects"][0]
+    assert (told["patient_id"], told["bytes"], told["frames"], told["place"]) == (PATIENT_ID, made.bytes, 1, "outbox")
+
+
+def test_ok__a_file_that_does_not_come_is_told_about_until_it_comes(bench: Bench) -> None:
+    job = bench.job()
+    job.capture()
+    job.close()
+    bench.rescan()
+    assert "object-missing" not in bench.codes()
+    bench.clock.advance(PATIENCE_SECONDS + 1)
+    bench.rescan()
+    assert "object-missing" in bench.codes()
+    job.hand_over()
+    bench.rescan()
+    assert bench.codes() == set()
+
+
+def test_ok__a_damaged_file_goes_to_quarantine_and_the_others_on(bench: Bench) -> None:
+    job = bench.job()
+    bad, good = job.capture(), job.capture()
+    job.close()
+    job.hand_over()
+    (bench.spool.outbox / bad.file_name).write_bytes(b"rotten")
+    bench.rescan()
+    assert [one.sop_instance_uid for one in bench.ledger.due_objects(ARCHIVE, 5)] == [good.sop_instance_uid]
+    assert (bench.spool.quarantine / bad.file_name).read_bytes() == b"rotten"
+    assert bench.codes() == {"object-damaged"}
+    bench.journal.close()
+    bench.restart()
+    bench.rescan()
+    assert [one.file_name for one in bench.ledger.objects_in(Place.QUARANTINE)] == [bad.file_name]
+
+
+def test_ok__a_damaged_fact_stops_only_its_exam(bench: Bench) -> None:
+    broken = bench.job(exam_id="20261122-090000-0001")
+    (bench.spool.exams / broken.exam_id / "closed.json").write_text("{")
+    whole = bench.job(exam_id="20261122-100000-0002")
+    whole.capture()
+    whole.close()
+    whole.hand_over()
+    bench.rescan()
+    assert len(bench.ledger.due_objects(ARCHIVE, 5)) == 1
+    assert bench.codes() == {"damaged-fact"}
+
+
+def test_ok__committed_files_are_kept_and_the_exam_is_settled(bench: Bench) -> None:
+    job = bench.job()
+    job.capture()
+    job.capture("endoscope")
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    bench.commit_all()
+    bench.rescan()
+    assert job.kept() == job.uids
+    assert not job.settled.exists(), "its steps are not told yet"
+    for planned in job.exam.steps:
+        bench.steps.restore_final(planned.sop_instance_uid, StepState.COMPLETED)
+    bench.rescan()
+    assert job.settled.exists()
+    before = job.settled.read_bytes()
+    bench.journal.close()
+    bench.restart()
+    bench.rescan()
+    assert job.settled.read_bytes() == before
+
+
+def test_ok__a_crash_between_the_move_and_its_row(bench: Bench) -> None:
+    job = bench.job()
+    made = job.capture()
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    bench.commit_all()
+    (bench.spool.outbox / made.file_name).rename(bench.spool.kept / made.file_name)
+    bench.rescan()
+    assert [one.place for one in bench.ledger.objects_in(Place.KEPT)] == [Place.KEPT]
+
+
+def test_ok__a_rebuild_obeys_decisions_and_finds_kept_files(bench: Bench) -> None:
+    job = bench.job()
+    kept, rejected = job.capture(), job.capture()
+    job.close()
+    job.hand_over()
+    (bench.spool.outbox / kept.file_name).rename(bench.spool.kept / kept.file_name)
+    (bench.spool.exams / job.exam_id / f"rejected-{rejected.sop_instance_uid}.json").write_text("{}")
+    bench.rescan()
+    due = bench.ledger.due_objects(ARCHIVE, 5)
+    assert [(one.sop_instance_uid, one.place) for one in due] == [(kept.sop_instance_uid, Place.KEPT)]
+
+
+def test_ok__an_empty_exam_has_no_step_and_is_settled(bench: Bench) -> None:
+    job = bench.job()
+    job.close(Outcome.DISCONTINUED)
+    bench.rescan()
+    assert bench.steps_by_modality() == {}
+    assert job.settled.exists()
+
+
+def test_ok__a_step_of_which_nothing_remained_is_dropped_or_discontinued(bench: Bench) -> None:
+    job = bench.job()
+    job.begin("US", "1.2.3")
+    job.begin("ES", "1.2.4")
+    bench.rescan()
+    bench.steps.mark_creation_sent(job.exam.step_of("ES").sop_instance_uid)
+    job.close()
+    bench.rescan()
+    assert bench.steps_by_modality() == {"ES": ("due", "DISCONTINUED")}
+
+
+def test_ok__without_the_old_journal_a_step_may_have_been_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    job = bench.job()
+    job.begin("US", "1.2.3")
+    job.close()
+    bench.rescan()
+    row = bench.steps.due(60)[0]
+    assert (row.is_creation_sent, row.is_final_sent, row.outcome) == (True, True, Outcome.DISCONTINUED)
+
+
+def test_ok__settled_exams_are_taken_over_by_a_new_journal(bench: Bench) -> None:
+    job = bench.job()
+    made = job.capture()
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    bench.commit_all()
+    bench.steps.restore_final(job.exam.step_of("US").sop_instance_uid, StepState.COMPLETED)
+    bench.rescan()
+    bench.journal.close()
+    for path in (bench.directory / "journal").iterdir():
+        path.unlink()
+    bench.restart()
+    bench.rescan()
+    assert bench.ledger.state_of(made.sop_instance_uid, "archive") is DeliveryState.COMMITTED
+    assert bench.ledger.due_objects(ARCHIVE, 5) == []
+    assert bench.listing.queue(job.exam_id)["steps"][0]["state"] == "completed"
+
+
+def test_ok__files_that_belong_to_no_exam_and_destinations_that_are_not_configured_are_told(bench: Bench) -> None:
+    job = Job(bench.spool, CONFIGURATION, ("elsewhere",))
+    made = job.capture()
+    (bench.spool.captured("ultrasound", job.exam_id) / made.file_name).rename(bench.spool.outbox / made.file_name)
+    bench.rescan()
+    bench.clock.advance(PATIENCE_SECONDS + 1)
+    bench.rescan()
+    assert bench.codes() == {"outbox-unknown"}
+    job.close()
+    bench.rescan()
+    assert bench.codes() == {"no-destination"}
