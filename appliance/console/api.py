@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError
+from appliance.base.findings import FindingBoard
 from appliance.base.http import Asker, answer_appliance_error, error_response, read_json
 from appliance.config.schema import Configuration
 from appliance.console.acquires import Acquires, NoSuchDeviceError
@@ -29,11 +30,10 @@ from appliance.console.exams import ExamKeeper
 from appliance.console.guard import Guard
 from appliance.console.page import page_from
 from appliance.console.views import (
+    NamedExams,
     current_view_from,
     exam_view_from,
-    finding_views_from,
     read_captured,
-    read_named_exams,
 )
 from appliance.console.worklist import Worklist
 from appliance.exam.exam import Outcome
@@ -60,6 +60,7 @@ class Parts:
     worklist: Worklist
     acquires: Acquires
     forward: Asker
+    findings: FindingBoard
     clock: Clock
 
 
@@ -126,6 +127,7 @@ class _Api:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._facts = ExamFacts(parts.spool.exams)
+        self._named = NamedExams(self._facts)
 
     # -- worklist
 
@@ -161,7 +163,7 @@ class _Api:
                 "captured": read_captured(parts.spool, current.exam.exam_id, statuses) if current else [],
                 "destinations": [destination.name for destination in configuration.destinations],
                 "tells_performed_step": configuration.performed_step is not None,
-                "findings": finding_views_from(parts.keeper.findings()),
+                "findings": parts.findings.as_json(),
             }
         )
 
@@ -235,14 +237,14 @@ class _Api:
             {
                 **queue,
                 "open": {"exam": current_view_from(current), "captured": captured} if current else None,
-                "exams": read_named_exams(self._facts, named),
+                "exams": self._named.read(named),
             }
         )
 
     def show_status(self, _request: Request) -> Response:
         """Everything that is wrong anywhere on the box, in sentences, and how the destinations are."""
         parts = self._parts
-        findings = finding_views_from(parts.keeper.findings())
+        findings = parts.findings.as_json()
         for status in parts.acquires.statuses():
             findings += status.get("findings", [])
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from appliance.base.clock import Clock, Deadline
 from appliance.base.durable import make_directory, move_file, remove_file
@@ -18,11 +19,15 @@ from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome
 from appliance.spool.names import ObjectName
 from appliance.spool.tree import Spool, list_objects, list_temporaries
 
+if TYPE_CHECKING:
+    from appliance.spool.summary import ObjectSummary
+
 # A killed acquire is started again and salvages what it was writing; this long it is given to do so.
 DRAIN_SECONDS = 30.0
 # A device that made no directory for the exam has begun no object of it. If its process does not answer either, the
 # device is most likely not plugged in, and nobody should wait for it; this long covers a process that just restarts.
 ABSENT_SECONDS = 3.0
+UNASSIGNED_CODE = "unassigned"
 
 
 class Drain(StrEnum):
@@ -100,25 +105,16 @@ def list_captured(spool: Spool, exam_id: str) -> list[tuple[str, Path, ObjectNam
 
 def list_instances(spool: Spool, exam: Exam) -> tuple[list[Instance], list[Finding]]:
     """Everything of `exam` as its end lists it; what cannot be the exam's object goes to quarantine with a finding."""
-    # pydicom costs 15 MB: only a console that closes an exam pays for it.
-    from appliance.spool.summary import read_summary
-
     instances: list[Instance] = []
     findings: list[Finding] = []
     for device, path, name in list_captured(spool, exam.exam_id):
         try:
-            summary = read_summary(path)
-            if summary.sop_instance_uid != name.sop_instance_uid:
-                raise ApplianceError(f"The file {path.name} holds another object than its name says.")
-            if summary.study_instance_uid != exam.study_instance_uid:
-                raise ApplianceError(f"The file {path.name} does not belong to the study in whose exam it lies.")
+            summary = _read_object_of(exam, path, name)
         except ApplianceError as error:
             make_directory(spool.quarantine)
             _move(path, spool.quarantine / path.name)
             findings.append(
-                Finding(
-                    "quarantined", error.sentence, "It was set aside in quarantine; support can look at it.", device
-                )
+                Finding("quarantined", error.sentence, "It was set aside in quarantine; support can look.", path.name)
             )
             continue
         instances.append(
@@ -134,6 +130,25 @@ def list_instances(spool: Spool, exam: Exam) -> tuple[list[Instance], list[Findi
             )
         )
     return instances, findings
+
+
+def _read_object_of(exam: Exam, path: Path, name: ObjectName) -> ObjectSummary:
+    """The summary of an object that truly is one of `exam`; ApplianceError otherwise, OSError when unreadable."""
+    # pydicom costs 15 MB: only a console that ends an exam pays for it.
+    from appliance.spool.summary import read_summary
+
+    try:
+        summary = read_summary(path)
+    except (ApplianceError, OSError):
+        raise
+    except Exception as error:  # on damaged bytes pydicom raises whatever its innermost line does; one file must not
+        # keep the box from ever ending an exam again
+        raise ApplianceError(f"The file {path.name} is not a readable object ({type(error).__name__}).") from error
+    if summary.sop_instance_uid != name.sop_instance_uid:
+        raise ApplianceError(f"The file {path.name} holds another object than its name says.")
+    if summary.study_instance_uid != exam.study_instance_uid:
+        raise ApplianceError(f"The file {path.name} does not belong to the study in whose exam it lies.")
+    return summary
 
 
 def list_leftovers(spool: Spool, exam_id: str) -> list[Path]:
@@ -167,10 +182,21 @@ def set_aside_late(spool: Spool, exam_id: str, closed: Closed) -> list[Finding]:
                 "late-object",
                 f"The device {device} delivered an image after its exam {exam_id} had been closed.",
                 f"It is safe on this box as unassigned (object {name.sop_instance_uid}); it was sent nowhere.",
-                device,
+                name.sop_instance_uid,
             )
         )
     return findings
+
+
+def unassigned_finding_from(device: str, count: int) -> Finding:
+    """What is said while `count` objects of `device` belong to no exam."""
+    subject = "1 image belongs" if count == 1 else f"{count} images belong"
+    return Finding(
+        UNASSIGNED_CODE,
+        f"{subject} to no exam (device {device}).",
+        "They are safe on this box and were sent nowhere.",
+        device,
+    )
 
 
 def _move(source: Path, target: Path) -> None:

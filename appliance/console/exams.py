@@ -22,9 +22,11 @@ from functools import partial
 
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding
+from appliance.base.findings import FindingBoard
 from appliance.base.http import Unreachable
 from appliance.config.schema import Configuration
 from appliance.console.closing import (
+    UNASSIGNED_CODE,
     Drain,
     Draining,
     closed_from,
@@ -33,6 +35,7 @@ from appliance.console.closing import (
     list_instances,
     list_leftovers,
     set_aside_late,
+    unassigned_finding_from,
 )
 from appliance.exam.exam import Closed, Closing, Exam, Outcome, Started, open_exam
 from appliance.exam.facts import DamagedFactError, ExamFacts, new_exam_id
@@ -46,7 +49,7 @@ ROUND_SECONDS = 0.5
 _LOOK_EVERYWHERE_SECONDS = 60.0
 _CLOSE_ANSWER_SECONDS = 120.0
 _MARKED_DAYS = 7
-_NOTICING, _ENDING, _LOOKING_AFTER = "noticing", "ending", "looking after"
+_NOTICING, _ENDING, _LOOKING_AFTER = "watching", "ending", "hand-over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,10 @@ class ExamKeeper:
         spool: Spool,
         configuration: Configuration,
         clock: Clock,
+        *,
         drain: Callable[[Sequence[str], str], Mapping[str, Drain]],
         hint: Callable[[], None],
+        findings: FindingBoard,
     ) -> None:
         """`drain(devices, exam_id)` asks each of the devices once, for a few seconds at most; `hint()` tells forward
         that the outbox has something new and may raise ApplianceError, since forward looks by itself."""
@@ -76,6 +81,7 @@ class ExamKeeper:
         self._clock = clock
         self._drain = drain
         self._hint = hint
+        self._findings = findings
         self._facts = ExamFacts(spool.exams)
         self._lock = threading.RLock()
         self._wake = threading.Event()
@@ -84,9 +90,8 @@ class ExamKeeper:
         self._started: set[tuple[str, str]] = set()
         self._just_closed: deque[str] = deque(maxlen=4)
         self._look_everywhere = Deadline.after(clock, 0.0)
-        self._troubles: dict[tuple[str, str], Finding] = {}  # by task and exam
-        self._events: deque[Finding] = deque(maxlen=20)
-        self._unassigned: dict[str, int] = {}
+        self._stuck: dict[str, Finding] = {}  # exams whose ending fails, and why
+        self._with_unassigned: frozenset[str] = frozenset()
         spool.make()
         self._open: Exam | None = self._find_open()
         self._closing: dict[str, Exam | None] = dict.fromkeys(self._facts.unfinished())
@@ -102,7 +107,7 @@ class ExamKeeper:
             if self._open is not None:
                 return CurrentExam(self._open, is_closing=False)
             for exam_id, exam in self._closing.items():
-                if exam is not None and (_ENDING, exam_id) not in self._troubles:
+                if exam is not None and exam_id not in self._stuck:
                     draining = self._draining.get(exam_id)
                     return CurrentExam(exam, is_closing=True, waiting_for=draining.waiting_for if draining else ())
             return None
@@ -112,7 +117,7 @@ class ExamKeeper:
         with self._lock:
             if self._open is not None:
                 raise ApplianceError("Another exam is open.", "End it before you open the next one.")
-            if any((_ENDING, exam_id) not in self._troubles for exam_id in self._closing):
+            if any(exam_id not in self._stuck for exam_id in self._closing):
                 raise ApplianceError(
                     "The exam before is still being ended.", "Wait until it has ended; then try again."
                 )
@@ -135,7 +140,7 @@ class ExamKeeper:
             done = self._done.get(exam_id)
         deadline = Deadline.after(self._clock, _CLOSE_ANSWER_SECONDS)
         while done is not None and not self._clock.wait(done, 1.0):
-            trouble = self._troubles.get((_ENDING, exam_id))
+            trouble = self._stuck.get(exam_id)
             if trouble is not None:
                 raise Unreachable(trouble.sentence, trouble.suggestion)
             if deadline.is_over():
@@ -163,22 +168,6 @@ class ExamKeeper:
         """Something was captured: look now, not only in half a second."""
         self._wake.set()
 
-    def findings(self) -> list[Finding]:
-        """What is wrong now, and what happened since the start that a person should know."""
-        with self._lock:
-            found = list(self._troubles.values()) + list(self._events)
-            for device, count in self._unassigned.items():
-                found.append(
-                    Finding(
-                        "unassigned",
-                        f"{count} image{'s' if count != 1 else ''} of the device {device} belong"
-                        f"{'s' if count == 1 else ''} to no exam.",
-                        "They are safe on this box and were sent nowhere.",
-                        device,
-                    )
-                )
-            return found
-
     def is_examined(self, key: str) -> bool:
         """True when an exam with at least one object was made of this worklist item in the last days."""
         return key in self._examined
@@ -204,28 +193,23 @@ class ExamKeeper:
             self._try(_ENDING, exam_id, partial(self._advance, exam_id))
         for exam_id in self._exams_to_look_after():
             self._try(_LOOKING_AFTER, exam_id, partial(self._look_after, exam_id))
-        unassigned = {
-            device: sum(1 for _ in list_objects(self._spool.captured(device, None)))
-            for device in self._spool.captured_devices()
-        }
-        with self._lock:
-            self._unassigned = {device: count for device, count in unassigned.items() if count}
+        self._report_unassigned()
 
     def _try(self, task: str, exam_id: str, act: Callable[[], None]) -> None:
         """Do one exam's step; a fault of it becomes a finding, and the step is repeated in the next round."""
+        finding_code = f"exam-{task}"
         try:
             act()
         except (ApplianceError, OSError) as error:
             sentence = error.sentence if isinstance(error, ApplianceError) else f"The flash failed: {error.strerror}."
-            finding = Finding("exam-stuck", sentence, "It is tried again by itself; call support if it stays.", exam_id)
-            with self._lock:
-                is_new = self._troubles.get((task, exam_id)) != finding
-                self._troubles[task, exam_id] = finding
-            if is_new:
-                _log.error("exam %s: %s", exam_id, sentence)
+            finding = Finding(finding_code, sentence, "It is tried again by itself; call support if it stays.", exam_id)
+            self._findings.report(finding)
+            if task == _ENDING:
+                self._stuck[exam_id] = finding
         else:
-            with self._lock:
-                self._troubles.pop((task, exam_id), None)
+            if task == _ENDING:
+                self._stuck.pop(exam_id, None)
+            self._findings.clear(finding_code, exam_id)
 
     def _notice(self, exam: Exam) -> None:
         """Write `started-MODALITY.json` for each modality whose first object is durable."""
@@ -285,11 +269,10 @@ class ExamKeeper:
         destinations = tuple(destination.name for destination in self._configuration.destinations)
         closed = closed_from(closing, tuple(instances), destinations, self._clock.now(), sentences)
         self._facts.write(exam.exam_id, "closed", closed)
-        with self._lock:
-            self._events.extend(findings)
-            self._events.extend(Finding("exam-ended", sentence, "", exam.exam_id) for sentence in sentences)
-        for sentence in sentences:
-            _log.warning("exam %s: %s", exam.exam_id, sentence)
+        for finding in findings:
+            self._findings.report(finding)
+        if sentences:
+            self._findings.report(Finding("exam-ended", " ".join(sentences), "", exam.exam_id))
         # What was written first stands, if a round before this one was cut off between writing and moving.
         return self._facts.closed(exam.exam_id) or closed
 
@@ -316,11 +299,21 @@ class ExamKeeper:
             return
         if hand_over(self._spool, exam_id, closed):
             self._tell_forward()
-        late = set_aside_late(self._spool, exam_id, closed)
-        with self._lock:
-            self._events.extend(late)
-        for finding in late:
-            _log.warning("%s %s", finding.sentence, finding.suggestion)
+        for finding in set_aside_late(self._spool, exam_id, closed):
+            self._findings.report(finding)
+
+    def _report_unassigned(self) -> None:
+        """What belongs to no exam stays on the board for as long as it lies there."""
+        counts = {
+            device: sum(1 for _ in list_objects(self._spool.captured(device, None)))
+            for device in self._spool.captured_devices()
+        }
+        found = frozenset(device for device, count in counts.items() if count)
+        for device in found:
+            self._findings.report(unassigned_finding_from(device, counts[device]))
+        for device in self._with_unassigned - found:
+            self._findings.clear(UNASSIGNED_CODE, device)
+        self._with_unassigned = found
 
     def _tell_forward(self) -> None:
         try:
@@ -338,8 +331,7 @@ class ExamKeeper:
         try:
             exam = self._facts.exam(exam_id)
         except DamagedFactError as error:
-            self._events.append(Finding("damaged-exam", error.sentence, "Support must look at the files.", exam_id))
-            _log.error("%s", error.sentence)
+            self._findings.report(Finding("damaged-exam", error.sentence, "Support must look at the files.", exam_id))
             return None
         if exam is not None:
             self._started = {(exam_id, modality) for modality in self._facts.started(exam_id)}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from appliance.base.errors import Finding
 from appliance.console.closing import list_captured
 from appliance.console.exams import CurrentExam
 from appliance.exam.exam import Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.spool.tree import Spool
+
+_MOST_REMEMBERED = 2000
 
 
 def exam_view_from(exam: Exam, state: str) -> dict[str, Any]:
@@ -71,24 +71,38 @@ def read_captured(spool: Spool, exam_id: str, statuses: Sequence[dict[str, Any]]
     return view
 
 
-def read_named_exams(facts: ExamFacts, exam_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """By identifier: whose exam it is and how it ended. An exam whose facts are damaged or gone is left out."""
-    known = set(facts.exam_ids())
-    views = {}
-    for exam_id in sorted(known.intersection(exam_ids)):
+class NamedExams:
+    """Whose exam it is, and how it ended, by identifier; what is closed never changes and is read once."""
+
+    def __init__(self, facts: ExamFacts) -> None:
+        self._facts = facts
+        self._closed: dict[str, dict[str, Any]] = {}
+
+    def read(self, exam_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """The views of those exams that exist. One whose facts are damaged is left out: the keeper reports it."""
+        known = set(self._facts.exam_ids())
+        if len(self._closed) > _MOST_REMEMBERED:
+            self._closed.clear()
+        views = {}
+        for exam_id in sorted(known.intersection(exam_ids)):
+            view = self._closed.get(exam_id) or self._read_one(exam_id)
+            if view is not None:
+                views[exam_id] = view
+        return views
+
+    def _read_one(self, exam_id: str) -> dict[str, Any] | None:
         try:
-            exam, closed = facts.exam(exam_id), facts.closed(exam_id)
-        except DamagedFactError:  # the keeper reports it where it matters
-            continue
-        if exam is not None:
-            views[exam_id] = {
-                **exam_view_from(exam, "closed" if closed else "open"),
-                "closed_at": closed.closed_at.isoformat() if closed else None,
-                "outcome": closed.outcome if closed else None,
-                "findings": list(closed.findings) if closed else [],
-            }
-    return views
-
-
-def finding_views_from(findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    return [asdict(finding) for finding in findings]
+            exam, closed = self._facts.exam(exam_id), self._facts.closed(exam_id)
+        except DamagedFactError:
+            return None
+        if exam is None:
+            return None
+        view = {
+            **exam_view_from(exam, "closed" if closed else "open"),
+            "closed_at": closed.closed_at.isoformat() if closed else None,
+            "outcome": closed.outcome if closed else None,
+            "findings": list(closed.findings) if closed else [],
+        }
+        if closed is not None:
+            self._closed[exam_id] = view
+        return view

@@ -10,6 +10,7 @@ import threading
 
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
+from appliance.base.findings import FindingBoard
 from appliance.base.http import Asker, serve
 from appliance.base.lock import ProcessLock
 from appliance.base.log import configure_logging
@@ -52,9 +53,10 @@ def run_console(paths: Paths) -> int:
     def hint() -> None:
         hinter.ask("POST", "/hint", {}, seconds=_HINT_SECONDS)
 
-    keeper = ExamKeeper(spool, configuration, clock, acquires.drain, hint)
+    findings = FindingBoard()
+    keeper = ExamKeeper(spool, configuration, clock, drain=acquires.drain, hint=hint, findings=findings)
     worklist = Worklist(paths.worklist, [source.name for source in configuration.worklist], keeper.is_examined)
-    app = build_app(Parts(configuration, spool, keeper, worklist, acquires, forward, clock))
+    app = build_app(Parts(configuration, spool, keeper, worklist, acquires, forward, findings, clock))
 
     stop, died = threading.Event(), threading.Event()
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.

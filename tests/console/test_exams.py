@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from appliance.base import durable
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
+from appliance.base.findings import FindingBoard
 from appliance.base.http import Unreachable
 from appliance.console import closing
 from appliance.console.closing import ABSENT_SECONDS, DRAIN_SECONDS, Drain
@@ -29,6 +31,7 @@ class Box:
         self.spool = Spool(directory)
         self.spool.make()
         self.clock = HandClock()
+        self.findings = FindingBoard()
         self.answers: dict[str, Drain] = {}
         self.asked: list[tuple[str, ...]] = []
         self.hints = 0
@@ -43,7 +46,11 @@ class Box:
         self.hints += 1
 
     def keeper(self) -> ExamKeeper:
-        return ExamKeeper(self.spool, make_configuration(), self.clock, self.drain, self.hint)
+        """A console that starts now and remembers nothing."""
+        self.findings = FindingBoard()
+        return ExamKeeper(
+            self.spool, make_configuration(), self.clock, drain=self.drain, hint=self.hint, findings=self.findings
+        )
 
     @property
     def facts(self) -> ExamFacts:
@@ -229,7 +236,7 @@ def test_fail__a_device_that_never_drains_is_a_finding_after_the_deadline(box: B
     assert closed is not None
     assert len(closed.instances) == 1
     assert "endoscope" in closed.findings[0]
-    assert any(finding.sentence == closed.findings[0] for finding in keeper.findings())
+    assert any(finding.sentence == closed.findings[0] for finding in box.findings.listing())
 
 
 def test_ok__what_comes_after_the_end_is_unassigned_with_a_finding(box: Box) -> None:
@@ -242,13 +249,16 @@ def test_ok__what_comes_after_the_end_is_unassigned_with_a_finding(box: Box) -> 
     assert not late.exists()
     assert box.names(box.spool.captured("endoscope", None)) == {late.name}
     assert box.names(box.spool.outbox) == {path.name}
-    assert {"late-object", "unassigned"} <= {finding.code for finding in keeper.findings()}
+    assert {"late-object", "unassigned"} <= {finding.code for finding in box.findings.listing()}
     # The same after a restart, long after the end.
     later = write_object(box.spool, exam, "film")
     fresh = box.keeper()
     fresh.round()
     assert box.names(box.spool.captured("film", None)) == {later.name}
-    assert {finding.subject for finding in fresh.findings() if finding.code == "unassigned"} == {"endoscope", "film"}
+    assert {finding.subject for finding in box.findings.listing() if finding.code == "unassigned"} == {
+        "endoscope",
+        "film",
+    }
 
 
 def test_ok__every_exam_is_looked_after_once_a_minute(box: Box) -> None:
@@ -279,7 +289,25 @@ def test_fail__an_object_of_another_study_goes_to_quarantine(box: Box) -> None:
     assert closed is not None
     assert [instance.file_name for instance in closed.instances] == [good.name]
     assert box.names(box.spool.quarantine) == {wrong.name, broken.name}
-    assert sum(finding.code == "quarantined" for finding in keeper.findings()) == 2
+    assert sum(finding.code == "quarantined" for finding in box.findings.listing()) == 2
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom complains of the damage
+def test_fail__no_damage_to_an_object_keeps_the_exam_from_ending(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    chance = random.Random(4)
+    for number in range(60):
+        path = write_object(box.spool, exam, "endoscope")
+        data = bytearray(path.read_bytes())
+        for _ in range(3):  # in the header, behind the preamble
+            data[chance.randrange(132, 700)] = chance.randrange(256)
+        path.write_bytes(data[: chance.randrange(200, 700)] if number % 3 == 0 else data)
+    end(box, keeper, exam)
+    closed = box.facts.closed(exam.exam_id)
+    assert closed is not None
+    assert len(closed.instances) + len(box.names(box.spool.quarantine)) == 60
+    assert box.names(box.spool.outbox) == {instance.file_name for instance in closed.instances}
 
 
 def test_ok__temporaries_stay_with_their_owner(box: Box) -> None:
@@ -312,7 +340,9 @@ def test_fail__closing_what_is_not_open(box: Box) -> None:
 
 
 def test_ok__close_waits_for_the_working_thread(box: Box) -> None:
-    keeper = ExamKeeper(box.spool, make_configuration(), SystemClock(), box.drain, box.hint)
+    keeper = ExamKeeper(
+        box.spool, make_configuration(), SystemClock(), drain=box.drain, hint=box.hint, findings=box.findings
+    )
     exam = keeper.open(make_item())
     write_object(box.spool, exam, "endoscope")
     stop = threading.Event()
@@ -338,12 +368,12 @@ def test_fail__a_full_flash_is_a_finding_and_is_tried_again(box: Box, monkeypatc
 
         patch.setattr(ExamFacts, "write", refuse)
         keeper.round()
-        assert any("No space left" in finding.sentence for finding in keeper.findings())
+        assert any("No space left" in finding.sentence for finding in box.findings.listing())
         with pytest.raises(Unreachable, match="No space left"):
             keeper.close(exam.exam_id, Outcome.COMPLETED)
     keeper.round()
     assert box.facts.closed(exam.exam_id) is not None
-    assert not keeper.findings()
+    assert not box.findings.listing()
 
 
 def test_fail__a_damaged_record_does_not_stop_the_box(box: Box) -> None:
@@ -352,7 +382,7 @@ def test_fail__a_damaged_record_does_not_stop_the_box(box: Box) -> None:
     keeper = box.keeper()
     keeper.round()
     assert keeper.current() is None
-    assert [finding.code for finding in keeper.findings()] == ["damaged-exam"]
+    assert [finding.code for finding in box.findings.listing()] == ["damaged-exam"]
     box.clock.seconds += 2
     keeper.open(make_item(patient_id="PID-2"))
 
@@ -361,7 +391,7 @@ def test_fail__forward_that_does_not_answer_hinders_nothing(box: Box) -> None:
     def refuse() -> None:
         raise Unreachable("The sender does not answer.")
 
-    keeper = ExamKeeper(box.spool, make_configuration(), box.clock, box.drain, refuse)
+    keeper = ExamKeeper(box.spool, make_configuration(), box.clock, drain=box.drain, hint=refuse, findings=box.findings)
     exam = keeper.open(make_item())
     path = write_object(box.spool, exam, "endoscope")
     end(box, keeper, exam)

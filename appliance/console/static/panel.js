@@ -28,7 +28,7 @@ import { countText, sexText } from "./words.js";
 const EXAM_EVERY_MS = 700;
 const WORKLIST_EVERY_MS = 2500;
 const STATUS_EVERY_MS = 2000;
-const QUEUE_EVERY_MS = 1000;
+const QUEUE_EVERY_MS = 1200;
 const NOTICE_MS = 6000;
 
 const state = {

@@ -53,7 +53,15 @@ export function drawStrip(captured, examId) {
 }
 
 function addTile(object) {
-  if (tiles.has(object.sop_instance_uid)) return;
+  const known = tiles.get(object.sop_instance_uid);
+  if (known) {
+    // A poll may list an object before its device has told what kind it is.
+    if (object.kind && !known.dataset.kind) {
+      known.dataset.kind = object.kind;
+      known.querySelector(".tile-kind").textContent = kindText(object.kind);
+    }
+    return;
+  }
   const details = [object.frames > 1 ? countText(object.frames, "frame", "frames") : "", bytesText(object.bytes)];
   const tile = make(
     "div",
