@@ -47,6 +47,7 @@ UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MAX_PDU_BYTES = 131_072
 _MAX_CONTEXTS = 128  # odd numbers of one byte (PS3.8 9.3.2.2)
 _QUEUED_PDUS = 16
+_REACTOR_SECONDS = 2.0
 # What waits in the kernel counts as sent for our deadlines; on a line of 8 kB/s this much takes half a minute.
 _SEND_BUFFER_BYTES = 262_144
 
@@ -233,12 +234,11 @@ def open_association(
     association = _request(peer, calling_ae, contexts, handlers)
     try:
         yield association
-    except BaseException:
-        association.abort()
-        raise
-    association.release()
-    if association.dul.is_alive():
-        association.abort()
+        association.release()
+    finally:
+        if association.dul.is_alive():
+            association.abort()
+        association.join(_REACTOR_SECONDS)
 
 
 def _request(

@@ -89,13 +89,16 @@ def sentence_from(destinations: Sequence[dict[str, Any]], steps: dict[str, Any])
         return "No destination is configured: everything stays saved on this box."
     said = []
     for one in destinations:
-        open_parts = [
+        waiting = [
             f"{one[key]} {words}"
             for key, words in (("pending", "to store"), ("stored", "stored, not committed"), ("refused", "refused"))
             if one[key]
         ]
-        state = ", ".join(open_parts) or "nothing waits"
-        said.append(f"{one['name']}: {state}" + (f" ({one['trouble']})" if one["trouble"] else ""))
+        said.append(f"{one['name']}: {', '.join(waiting) or 'nothing waits'}{_in_brackets(one['trouble'])}")
     if steps["due"] and steps["trouble"]:
-        said.append(f"{steps['due']} performed steps wait ({steps['trouble']})")
-    return "; ".join(said) + ("" if said[-1].endswith(")") and said[-1].endswith(".)") else ".")
+        said.append(f"performed steps: {steps['due']} to tell{_in_brackets(steps['trouble'])}")
+    return "; ".join(said) + "."
+
+
+def _in_brackets(sentence: str) -> str:
+    return f" ({sentence.removesuffix('.')})" if sentence else ""

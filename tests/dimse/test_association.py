@@ -136,3 +136,16 @@ def _body(path: Path) -> bytes:
     data = path.read_bytes()
     length = int.from_bytes(data[140:144], "little")
     return data[144 + length :]
+
+
+def test_ok__no_response_is_stolen_and_no_thread_stays(tmp_path: Path) -> None:
+    """The library's own reactor took one response in some thousand, and the send waited out its timeout."""
+    path = save_object(tmp_path / "out", small_object())
+    before = threading.active_count()
+    with running(start_storescp(tmp_path / "scp", "--ignore")) as scp:
+        begun = time.monotonic()
+        with open_association(_peer(scp.port, answer_seconds=30), "BRIDGE", [STORE]) as association:
+            for _ in range(1000):
+                assert store_object(association, path).code == 0
+        assert time.monotonic() - begun < 30
+    assert threading.active_count() <= before

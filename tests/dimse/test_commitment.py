@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 from pydicom.uid import ImplicitVRLittleEndian
-from pynetdicom import AE, build_role
+from pynetdicom import AE, build_role, evt
 from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
@@ -167,3 +167,37 @@ def test_ok__the_listener_outlives_garbage(box: Box) -> None:
         with socket.create_connection(("127.0.0.1", box.port), 5) as connection:
             connection.sendall(garbage)
     echo(Peer(ae_title="BRIDGE", host="127.0.0.1", port=box.port), "ANYONE")
+
+
+def test_ok__a_report_on_the_association_that_asked(box: Box) -> None:
+    """An archive that reports before it even answers, and on the same association."""
+    heard: queue.Queue[CommitmentReport] = queue.Queue()
+    ae = AE(ae_title="ARCHIVE")
+    ae.add_supported_context(StorageCommitmentPushModel)
+    answers: queue.Queue[int] = queue.Queue()
+
+    def on_action(event: evt.Event) -> tuple[int, None]:
+        information = event.action_information
+        good = tuple(str(item.ReferencedSOPInstanceUID) for item in information.ReferencedSOPSequence)
+        status, _ = event.assoc.send_n_event_report(
+            _information(str(information.TransactionUID), good),
+            1,
+            StorageCommitmentPushModel,
+            StorageCommitmentPushModelInstance,
+        )
+        answers.put(int(status.Status))
+        return 0x0000, None
+
+    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_N_ACTION, on_action)])
+    assert server is not None
+    try:
+        peer = Peer(ae_title="ARCHIVE", host="127.0.0.1", port=server.server_address[1], answer_seconds=10)
+        handlers = report_handlers(lambda report: heard.put(report) is None)
+        with open_association(peer, "BRIDGE", [COMMITMENT_CONTEXT], handlers=handlers) as association:
+            answer = request_commitment(association, "1.2.9", [Reference(SECONDARY_CAPTURE, "1.1")])
+            assert answer.verdict is ActionVerdict.ACCEPTED
+        report = heard.get(timeout=5)
+        assert (report.calling_ae, report.transaction_uid, report.committed) == ("ARCHIVE", "1.2.9", {"1.1"})
+        assert answers.get(timeout=5) == 0
+    finally:
+        server.shutdown()
