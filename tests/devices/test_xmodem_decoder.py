@@ -478,8 +478,17 @@ def _spoil(data: bytes, happenings: list[tuple[str, int, int]]) -> bytes:
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(_PAYLOADS, st.sampled_from([128, 1024]), _SPOILED, _LOST, _SPLIT, _BACK, st.booleans())
+@given(
+    data=_PAYLOADS,
+    size=st.sampled_from([128, 1024]),
+    spoiled=_SPOILED,
+    lost=_LOST,
+    split=_SPLIT,
+    back=_BACK,
+    discards=st.booleans(),
+)
 def test_ok__whatever_happens_to_the_line_it_ends_and_no_wrong_payload_is_handed_out(
+    *,
     data: bytes,
     size: int,
     spoiled: dict[int, list[tuple[str, int, int]]],

@@ -69,7 +69,7 @@ def in_background(work: Callable[[], None]) -> threading.Thread:
     ],
 )
 def test_ok__sx_sends_and_succeeds_only_after_our_acknowledgement(
-    pair: Pair, clock: SystemClock, tmp_path: Path, options: list[str], polls: tuple[Check, ...], block_size: int
+    *, pair: Pair, clock: SystemClock, tmp_path: Path, options: list[str], polls: tuple[Check, ...], block_size: int
 ) -> None:
     data = os.urandom(20_000)
     file = tmp_path / "picture"

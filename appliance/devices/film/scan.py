@@ -1,7 +1,7 @@
 """One film from a digitizer: the header first, then 16-bit rows in bounded pieces, judged by the bytes that came.
 
 scanimage answers 0 for a scan that stopped in the middle and for a resolution that it changed on its own (tried with
-1.2.1), so its exit status proves nothing: what counts is a header that is what was asked for, exactly as many bytes as
+1.1.1), so its exit status proves nothing: what counts is a header that is what was asked for, exactly as many bytes as
 it promises, and then status 0 as well.
 """
 
@@ -108,17 +108,13 @@ class _Run:
     def read_header(self) -> tuple[PnmHeader, bytes]:
         """The header that was asked for, and what came behind it."""
         data = bytearray()
-        stall = Deadline.after(self._clock, self._options.warm_up)
-        while True:
-            piece = self._read(stall)
+        header = None
+        while header is None:
+            piece = self._read_within(self._options.stall if data else self._options.warm_up)
             if piece is None:
                 raise self._end_without_film(0, None)
             data += piece
-            header = pnm_header_from(data) if data else None
-            if header is not None:
-                break
-            if piece:
-                stall = Deadline.after(self._clock, self._options.stall)
+            header = pnm_header_from(data)
         self._check_header(header)
         return header, bytes(data[header.size :])
 
@@ -141,7 +137,7 @@ class _Run:
                 received += whole
                 if on_progress is not None:
                     on_progress(received / promised)
-            piece = self._read_before_stall()
+            piece = self._read_within(self._options.stall)
             if piece is None:
                 break
             pending += piece
@@ -152,28 +148,23 @@ class _Run:
         if status != 0:
             raise self._end_without_film(received, promised)
 
-    def _read_before_stall(self) -> bytes | None:
-        """The next bytes. The time that the reader itself was away, writing, is not counted against the digitizer."""
-        stall = Deadline.after(self._clock, self._options.stall)
-        while True:
-            piece = self._read(stall)
-            if piece is None or piece:
-                return piece
+    def _read_within(self, seconds: float) -> bytes | None:
+        """The next bytes; None at their end. Raises what ends a scan early.
 
-    def _read(self, stall: Deadline) -> bytes | None:
-        """Some output, or nothing after a fifth of a second; None at its end. Raises what ends a scan early."""
-        if self._cancel is not None and self._cancel.is_set():
-            raise ScanCancelled(f"The scan on the {self._options.name} was stopped.")
-        piece = self._child.read(min(_SLICE, max(0.01, stall.remaining())))
-        if piece is None or piece:
+        The time that the reader itself was away, writing, is not counted against the digitizer.
+        """
+        stall = Deadline.after(self._clock, seconds)
+        while True:
+            if self._cancel is not None and self._cancel.is_set():
+                raise ScanCancelled(f"The scan on the {self._options.name} was stopped.")
             if self._total.is_over():
                 raise self._timeout(f"was not ready after {self._options.total:g} s")
-            return piece
-        if stall.is_over():
-            raise self._timeout("stood still for too long")
-        if self._total.is_over():
-            raise self._timeout(f"was not ready after {self._options.total:g} s")
-        return b""
+            is_last_look = stall.is_over()
+            piece = self._child.read(min(_SLICE, stall.remaining()))
+            if piece is None or piece:
+                return piece
+            if is_last_look:
+                raise self._timeout(f"stood still for {seconds:g} s")
 
     def _timeout(self, what: str) -> DeviceTimeout:
         return DeviceTimeout(

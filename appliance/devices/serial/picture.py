@@ -13,10 +13,15 @@ from appliance.devices.video.jpeg import JpegHeader, parse_jpeg, with_standard_h
 
 # Pillow knows some forty formats; an imaging machine of the time knows these, and each more is a way in. TGA has no
 # mark of its own: nearly any bytes would pass for one.
-_FORMATS: Final = ("PNG", "BMP", "DIB", "PCX", "DCX", "TIFF", "GIF", "JPEG", "PPM")
+_FORMATS: Final = ("PNG", "BMP", "DIB", "PCX", "TIFF", "GIF", "JPEG", "PPM")
 _GRAY16_MODES: Final = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
 _GRAY8_MODES: Final = frozenset({"1", "L", "LA", "La"})
 _COLOUR_MODES: Final = frozenset({"RGB", "RGBA", "RGBX", "RGBa", "P", "PA", "CMYK", "YCbCr"})
+_PADDING: Final = b"\x1a"
+_PCX_WITH_PALETTE: Final = b"\x0a\x05"
+_PCX_PALETTE: Final = 769
+_PCX_PALETTE_MARK: Final = 0x0C
+_PCX_SAYS_GRAY: Final = 2
 _DICOM_LONGEST_SIDE: Final = 65535  # Rows and Columns are US (PS3.3 C.7.6.3)
 
 
@@ -32,7 +37,26 @@ def picture_from_file(data: bytes, max_pixels: int, *, sequence: int = 0, timest
         frame = _frame_from_baseline_jpeg(data, max_pixels, sequence, timestamp)
         if frame is not None:
             return frame
+    if data[:2] == _PCX_WITH_PALETTE:
+        data = _without_padding_behind_palette(data)
     return _decode(data, max_pixels, sequence, timestamp)
+
+
+def _without_padding_behind_palette(data: bytes) -> bytes:
+    """A PCX file of version 5 less XMODEM's padding: its palette is found from the end of the file, or not at all.
+
+    A mark 0CH and 256 colours of 3 bytes. Without them the colour numbers would pass for shades of gray: BadImage,
+    unless the picture does not need them (more than one plane, fewer bits) or says that it is gray.
+    """
+    if len(data) < 128 or data[3] != 8 or data[65] != 1:
+        return data
+    end_of_data = len(data.rstrip(_PADDING))
+    for end in range(end_of_data, len(data) + 1):  # the last colours may look like padding
+        if end >= 128 + _PCX_PALETTE and data[end - _PCX_PALETTE] == _PCX_PALETTE_MARK:
+            return data[:end]
+    if data[68] != _PCX_SAYS_GRAY:
+        raise BadImage("The image that arrived is damaged.", "Send the image once more.")
+    return data
 
 
 def _frame_from_baseline_jpeg(data: bytes, max_pixels: int, sequence: int, timestamp: float) -> Frame | None:
