@@ -401,6 +401,48 @@ def test_ok__two_panels_show_the_same_exam(bench: Bench, panel: Panel, browser: 
     assert len(bench.facts.exam_ids()) == 1
 
 
+def test_ok__words_of_the_page(bench: Bench, panel: Panel) -> None:
+    """The page's pure functions, in the page's own engine."""
+
+    def call(function: str, *arguments: object) -> object:
+        return panel.page.evaluate(
+            "async ([name, values]) => (await import('/static/words.js'))[name](...values)", [function, list(arguments)]
+        )
+
+    now = "2026-11-22T09:30:00+01:00"
+    for birth_date, age in {
+        "19481122": "78 y",
+        "19481123": "77 y",
+        "20241122": "2 y",
+        "20241123": "23 m",
+        "20261001": "52 d",
+        "20261122": "0 d",
+        "20270101": "",
+        "1948": "",
+        "": "",
+    }.items():
+        assert call("ageText", birth_date, now) == age, birth_date
+    assert call("dateText", "19610304") == "1961-03-04"
+    assert call("timeText", "073000.000") == "07:30"
+    assert call("timeText", "") == ""
+    assert call("clockText", "2026-11-22T09:30:12.5+01:00") == "09:30:12"
+    assert call("agoText", "2026-11-22T09:29:41+01:00", now) == "19 s"
+    assert call("agoText", "2026-11-20T09:30:00+01:00", now) == "2 days"
+    assert call("durationText", 65.9) == "1:05"
+    assert call("bytesText", 999) == "999 B"
+    assert call("bytesText", 1_234_567) == "1.2 MB"
+    assert call("foldText", "Jérôme MÜLLER") == "jerome muller"
+
+
+def test_fail__a_damaged_worklist_is_said_and_heals(bench: Bench, panel: Panel) -> None:
+    panel.count("worklist-row", 30)
+    file = bench.paths.worklist / "ris.json"
+    file.write_bytes(b"{")
+    panel.has("list-trouble", "The file ris.json of worklist is damaged")
+    write_worklist(bench.paths, make_items())
+    panel.count("worklist-row", 30)
+
+
 def test_ok__the_list_is_refreshed_by_tap(bench: Bench, panel: Panel) -> None:
     panel.count("worklist-row", 30)
     write_worklist(bench.paths, [], age_seconds=120)

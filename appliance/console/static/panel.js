@@ -152,9 +152,13 @@ function ignoreBoxError(error) {
 
 async function askWorklist() {
   if (screenNow() !== "worklist") return;
-  const answer = await get("/api/worklist", 10_000);
-  state.worklist = answer;
-  state.now = answer.now;
+  try {
+    const answer = await get("/api/worklist", 10_000);
+    Object.assign(state, { worklist: answer, now: answer.now });
+  } catch (error) {
+    if (!(error instanceof BoxError) || error.isLost) throw error; // the connection line tells of a loss
+    state.worklist = { now: state.now, sources: [{ source: "worklist", answered_at: "", trouble: error.sentence }], items: [] };
+  }
   draw();
 }
 
