@@ -70,13 +70,18 @@ class ObjectWriter:
         os.fsync(self._descriptor)
         self._temporary.rename(target)
         sync_directory(self._directory)
-        os.close(self._descriptor)
+        self._close()
         return target
 
     def abandon(self) -> None:
-        """Remove what was written; it was never answered *saved*."""
-        os.close(self._descriptor)
+        """Remove what was written; it was never answered *saved*. Harmless when it was abandoned before."""
+        self._close()
         self._temporary.unlink(missing_ok=True)
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 def publish_salvaged(temporary: Path, name: TemporaryName, target_directory: Path) -> Path:

@@ -1,0 +1,99 @@
+"""Whose frame is it? Decided at its first byte, by the files of the exams; and what is still under way for whom.
+
+A capture registers *before* it reads which exam is open, and an exam's closing is written *before* the captures are
+asked to drain. So either the capture sees the closing, or the draining sees the capture: none falls in between.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from appliance.base.clock import Clock, Deadline
+from appliance.base.errors import ApplianceError
+from appliance.exam.exam import Exam
+from appliance.exam.facts import ExamFacts
+
+
+class WrongExamError(ApplianceError):
+    """The exam that a capture was meant for is not the open one."""
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """One capture under way. `exam` is None for a frame that comes while nobody chose a patient."""
+
+    captured_at: datetime
+    exam: Exam | None = None
+
+    @property
+    def exam_id(self) -> str | None:
+        return self.exam.exam_id if self.exam else None
+
+
+class ExamGate:
+    """Gives out tickets and waits for them."""
+
+    def __init__(self, facts: ExamFacts, clock: Clock) -> None:
+        self._facts = facts
+        self._clock = clock
+        self._under_way: set[Ticket] = set()
+        self._changed = threading.Condition()
+
+    def admit(self, expected_exam_id: str | None = None, began: float | None = None) -> Ticket:
+        """A ticket for the exam that is open now; `end` it, whatever happens.
+
+        `began` is the monotonic moment of the capture's first byte, if that was earlier than now. WrongExamError when
+        the panel asked for an exam that is not open any more.
+        """
+        elapsed = 0.0 if began is None else self._clock.monotonic() - began
+        ticket = Ticket(self._clock.now() - timedelta(seconds=max(0.0, elapsed)))
+        with self._changed:
+            self._under_way.add(ticket)
+        try:
+            exam_id = self._facts.open_exam_id()
+            if expected_exam_id is not None and expected_exam_id != exam_id:
+                raise WrongExamError(
+                    "This exam is not open any more; nothing was captured.", "Choose the patient again."
+                )
+            ticket.exam = self._facts.exam(exam_id) if exam_id else None
+        except BaseException:
+            self.end(ticket)
+            raise
+        return ticket
+
+    def end(self, ticket: Ticket) -> None:
+        """The capture is durable, or failed."""
+        with self._changed:
+            self._under_way.discard(ticket)
+            self._changed.notify_all()
+
+    @contextmanager
+    def admitting(self, expected_exam_id: str | None = None) -> Iterator[Ticket]:
+        """`admit` and `end` around a block."""
+        ticket = self.admit(expected_exam_id)
+        try:
+            yield ticket
+        finally:
+            self.end(ticket)
+
+    def drain(self, exam_id: str, seconds: float, finish: Callable[[], None] = lambda: None) -> bool:
+        """Wait until nothing is under way for `exam_id`; false when `seconds` were not enough.
+
+        `finish` is called first and ends what goes on until somebody ends it: a clip. A ticket whose exam is not known
+        yet counts as the exam's.
+        """
+        deadline = Deadline.after(self._clock, seconds)
+        finish()
+        with self._changed:
+            while self._has_under_way(exam_id):
+                if deadline.is_over():
+                    return False
+                self._changed.wait(min(0.5, deadline.remaining()))
+        return True
+
+    def _has_under_way(self, exam_id: str) -> bool:
+        return any(ticket.exam is None or ticket.exam.exam_id == exam_id for ticket in self._under_way)

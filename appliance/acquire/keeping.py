@@ -1,0 +1,154 @@
+"""A frame becomes a durable object: compose the header, write it and the pixels once, publish, and only then answer."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from appliance.acquire.gate import Ticket
+from appliance.base.clock import Clock
+from appliance.base.errors import ApplianceError
+from appliance.base.uids import new_uid
+from appliance.compose.instance import Composed, Origins, compose_still
+from appliance.compose.pixels import pixel_form_from
+from appliance.config.schema import Box, Device
+from appliance.devices.frame import Frame
+from appliance.spool.names import object_name_from
+from appliance.spool.tree import Spool, ensure_room, list_objects
+from appliance.spool.writer import ObjectWriter
+
+_log = logging.getLogger(__name__)
+
+_REMEMBERED = 64
+
+
+class Kind(StrEnum):
+    """What was captured."""
+
+    STILL = "still"
+    CLIP = "clip"
+    TRANSFER = "transfer"
+    FILM = "film"
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """An object that is durable on this box. `captured_at` and `saved_at` are the box's wall clock, aware."""
+
+    sop_instance_uid: str
+    kind: Kind
+    exam_id: str | None
+    file_name: str
+    captured_at: datetime
+    saved_at: datetime
+    frames: int
+    bytes: int
+
+
+class ObjectKeeper:
+    """Writes the objects of one device. Thread-safe: a still may be taken while a clip is being written."""
+
+    def __init__(self, spool: Spool, box: Box, device: Device, clock: Clock) -> None:
+        self.device = device
+        self.clock = clock
+        self._spool = spool
+        self._box = box
+        self._numbers: dict[str | None, int] = {}
+        self._lock = threading.Lock()
+        self._saved: OrderedDict[str, Saved] = OrderedDict()
+
+    def directory(self, ticket: Ticket) -> Path:
+        """Where this ticket's objects are born."""
+        return self._spool.captured(self.device.name, ticket.exam_id)
+
+    def origins(self, ticket: Ticket, uid: str, *, video_format: str = "", digital_format: str = "") -> Origins:
+        """Whose the object is and where it comes from. ApplianceError for a device that the exam does not know."""
+        if ticket.exam is not None and all(self.device.name != series.device for series in ticket.exam.series):
+            raise ApplianceError(
+                f"{self.device.title or self.device.name} was set up after this exam was opened.",
+                "End the exam and open it again to use the device.",
+            )
+        return Origins(
+            exam=ticket.exam,
+            device=self.device,
+            box=self._box,
+            sop_instance_uid=uid,
+            captured_at=ticket.captured_at,
+            instance_number=self._next_number(ticket),
+            video_format=video_format,
+            digital_format=digital_format,
+        )
+
+    def ensure_room(self, needed: int) -> None:
+        """NoRoomError unless `needed` bytes and the configured reserve are free."""
+        ensure_room(self._spool.state, needed, self._box.reserve_bytes)
+
+    def keep_still(
+        self,
+        ticket: Ticket,
+        frame: Frame,
+        kind: Kind,
+        *,
+        uid: str | None = None,
+        video_format: str = "",
+        digital_format: str = "",
+    ) -> Saved:
+        """Make `frame` a durable Secondary Capture Image. NoRoomError before flash is full, OSError when it fails."""
+        self.ensure_room(len(frame.data))
+        form = pixel_form_from(frame)
+        origins = self.origins(ticket, uid or new_uid(), video_format=video_format, digital_format=digital_format)
+        composed = compose_still(origins, form, len(frame.data), frame.lossy_bytes)
+        return self.keep_whole(ticket, composed, frame.data, kind)
+
+    def keep_whole(self, ticket: Ticket, composed: Composed, pixels: bytes, kind: Kind) -> Saved:
+        """Write a composed object whose pixels are all here."""
+        writer = ObjectWriter(self.directory(ticket), composed.sop_instance_uid, composed.header)
+        try:
+            writer.append(pixels)
+            writer.append(composed.trailer)
+            path = writer.publish()
+        except BaseException:
+            writer.abandon()
+            raise
+        return self.remember(ticket, path, kind, frames=1)
+
+    def remember(self, ticket: Ticket, path: Path, kind: Kind, frames: int) -> Saved:
+        """Note what has just been published, for the answer and for the panel's strip."""
+        name = object_name_from(path.name)
+        assert name is not None
+        saved = Saved(
+            sop_instance_uid=name.sop_instance_uid,
+            kind=kind,
+            exam_id=ticket.exam_id,
+            file_name=path.name,
+            captured_at=ticket.captured_at,
+            saved_at=self.clock.now(),
+            frames=frames,
+            bytes=path.stat().st_size,
+        )
+        with self._lock:
+            self._saved[saved.sop_instance_uid] = saved
+            while len(self._saved) > _REMEMBERED:
+                self._saved.popitem(last=False)
+        _log.info(
+            "saved %s %s for exam %s, %d bytes", kind, saved.sop_instance_uid, ticket.exam_id or "none", saved.bytes
+        )
+        return saved
+
+    def recently_saved(self) -> list[Saved]:
+        """The last objects since this process started, oldest first."""
+        with self._lock:
+            return list(self._saved.values())
+
+    def _next_number(self, ticket: Ticket) -> int:
+        """Instance Number (0020,0013): counts the device's objects of the exam, across restarts too."""
+        with self._lock:
+            if ticket.exam_id not in self._numbers:
+                self._numbers = {ticket.exam_id: sum(1 for _ in list_objects(self.directory(ticket)))}
+            self._numbers[ticket.exam_id] += 1
+            return self._numbers[ticket.exam_id]
