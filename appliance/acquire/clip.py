@@ -62,6 +62,15 @@ class ClipRecorder:
         self._thread.start()
 
     @property
+    def has_ended(self) -> bool:
+        return self._ended.is_set()
+
+    @property
+    def first_frame(self) -> Frame | None:
+        """The frame that the clip began with, for its thumbnail."""
+        return self._first
+
+    @property
     def seconds(self) -> float:
         """Running time of what has been recorded."""
         return self._last_timestamp - self._first.timestamp if self._first else 0.0

@@ -1,0 +1,91 @@
+"""Small pictures for the panel: the live preview and the strip's thumbnails. They are shown and never stored."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+
+from PIL import Image
+
+from appliance.devices.frame import Encoding, Frame
+
+THUMBNAIL_SIZE = (192, 144)
+_QUALITY = 75
+_REMEMBERED = 64
+_MODES = {Encoding.RGB: "RGB", Encoding.GRAY8: "L"}
+
+
+def small_jpeg_from(frame: Frame, size: tuple[int, int]) -> bytes:
+    """`frame` as a JPEG of at most `size` (width, height) pixels; costs no more than decoding at that size."""
+    if frame.encoding is Encoding.JPEG:
+        picture: Image.Image = Image.open(io.BytesIO(frame.data))
+        picture.draft("RGB", size)  # libjpeg decodes at 1/2, 1/4 or 1/8 without touching the rest
+    elif frame.encoding is Encoding.GRAY16:
+        # The high byte of each little-endian sample, at the depth that is stored.
+        shift = frame.bits_stored - 8
+        high = (
+            frame.data[1::2]
+            if shift == 8
+            else bytes(
+                min(255, int.from_bytes(frame.data[at : at + 2], "little") >> max(shift, 0))
+                for at in range(0, len(frame.data), 2)
+            )
+        )
+        picture = Image.frombytes("L", (frame.width, frame.height), high)
+    else:
+        picture = Image.frombytes(_MODES[frame.encoding], (frame.width, frame.height), frame.data)
+    picture.thumbnail(size)
+    return _encode(picture)
+
+
+class FilmThumbnail:
+    """Picks every n-th pixel of every n-th row while a film's rows go by: no second copy of the film is held."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._row_bytes = width * 2
+        self._step = max(1, -(-width // THUMBNAIL_SIZE[0]), -(-height // THUMBNAIL_SIZE[1]))
+        self._pending = bytearray()
+        self._row = 0
+        self._rows: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> None:
+        """Little-endian 16-bit samples, as they come."""
+        self._pending += chunk
+        whole = len(self._pending) // self._row_bytes
+        for index in range(whole):
+            if (self._row + index) % self._step == 0:
+                start = index * self._row_bytes
+                self._rows.append(bytes(self._pending[start + 1 : start + self._row_bytes : 2 * self._step]))
+        self._row += whole
+        del self._pending[: whole * self._row_bytes]
+
+    def jpeg(self) -> bytes:
+        """The picture; b"" when no row came."""
+        if not self._rows:
+            return b""
+        return _encode(Image.frombytes("L", (len(self._rows[0]), len(self._rows)), b"".join(self._rows)))
+
+
+def _encode(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.convert("RGB" if picture.mode not in ("L", "RGB") else picture.mode).save(buffer, "JPEG", quality=_QUALITY)
+    return buffer.getvalue()
+
+
+class Thumbnails:
+    """The last thumbnails by SOP Instance UID; the oldest falls off."""
+
+    def __init__(self) -> None:
+        self._pictures: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, sop_instance_uid: str, picture: bytes) -> None:
+        with self._lock:
+            self._pictures[sop_instance_uid] = picture
+            while len(self._pictures) > _REMEMBERED:
+                self._pictures.popitem(last=False)
+
+    def get(self, sop_instance_uid: str) -> bytes | None:
+        with self._lock:
+            return self._pictures.get(sop_instance_uid)

@@ -1,0 +1,111 @@
+"""What every device's runner offers to the process around it, and what they share."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Any
+
+from appliance.acquire.gate import ExamGate
+from appliance.acquire.keeping import ObjectKeeper, Saved
+from appliance.acquire.preview import Thumbnails
+from appliance.base.clock import Clock
+from appliance.base.errors import ApplianceError
+from appliance.base.findings import FindingBoard
+from appliance.config.schema import Device
+
+
+class State(StrEnum):
+    """What the device is doing, in the panel's words."""
+
+    IDLE = "idle"
+    RECORDING = "recording"
+    RECEIVING = "receiving"
+    SCANNING = "scanning"
+    NO_SIGNAL = "no signal"
+    UNPLUGGED = "unplugged"
+
+
+class Unsupported(ApplianceError):
+    """This kind of device cannot do what was asked."""
+
+
+class DeviceRunner(ABC):
+    """One device: a loop of its own (`run`), commands from the panel, and what it shows of itself."""
+
+    kinds: tuple[str, ...] = ()
+
+    def __init__(
+        self, device: Device, keeper: ObjectKeeper, gate: ExamGate, clock: Clock, findings: FindingBoard
+    ) -> None:
+        self.device = device
+        self.keeper = keeper
+        self.gate = gate
+        self.clock = clock
+        self.findings = findings
+        self.thumbnails = Thumbnails()
+        self.state = State.IDLE
+
+    @property
+    def title(self) -> str:
+        return self.device.title or self.device.name
+
+    @abstractmethod
+    def run(self, stop: threading.Event, alive: Callable[[], None]) -> None:
+        """Work until `stop` is set; `alive` is called each time the loop comes round."""
+
+    @abstractmethod
+    def sentence(self) -> str:
+        """What the device is doing, for people."""
+
+    def progress(self) -> dict[str, Any] | None:
+        """How far something long has come: `done`, `total` (or None) and `unit`; None when nothing is under way."""
+        return None
+
+    def take_still(self, exam_id: str | None) -> Saved:
+        raise Unsupported(f"{self.title} takes no stills.")
+
+    def start_clip(self, exam_id: str | None) -> str:
+        raise Unsupported(f"{self.title} records no clips.")
+
+    def stop_clip(self) -> Saved:
+        raise Unsupported(f"{self.title} records no clips.")
+
+    def scan_film(self, exam_id: str | None) -> Saved:
+        raise Unsupported(f"{self.title} scans no film.")
+
+    def cancel(self) -> None:
+        """Break off what is under way, if it is something that can be broken off."""
+
+    def finish(self, exam_id: str) -> None:
+        """End what goes on until somebody ends it, before `exam_id` closes."""
+
+    def preview(self) -> bytes:
+        raise Unsupported(f"{self.title} has no live picture.")
+
+    def status(self) -> dict[str, Any]:
+        """The device as the console shows it."""
+        return {
+            "device": self.device.name,
+            "title": self.title,
+            "modality": self.device.modality,
+            "driver": self.device.driver,
+            "kinds": list(self.kinds),
+            "state": str(self.state),
+            "sentence": self.sentence(),
+            "progress": self.progress(),
+            "findings": self.findings.as_json(),
+            "captured": [json_from(saved) for saved in self.keeper.recently_saved()],
+        }
+
+
+def json_from(saved: Saved) -> dict[str, Any]:
+    """`saved` as it crosses a socket: times in ISO 8601."""
+    return {
+        **asdict(saved),
+        "captured_at": saved.captured_at.isoformat(),
+        "saved_at": saved.saved_at.isoformat(),
+    }

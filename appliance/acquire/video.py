@@ -1,0 +1,213 @@
+"""A video source: one loop reads every frame; stills, clips and the preview take from it what they need."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from appliance.acquire.clip import ClipRecorder, video_format_of
+from appliance.acquire.gate import ExamGate
+from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
+from appliance.acquire.preview import THUMBNAIL_SIZE, small_jpeg_from
+from appliance.acquire.runner import DeviceRunner, State
+from appliance.base.clock import Clock, Deadline
+from appliance.base.errors import ApplianceError, Finding, finding_from
+from appliance.base.findings import FindingBoard
+from appliance.compose.pixels import pixel_form_from
+from appliance.config.schema import GrabberDevice
+from appliance.devices.errors import BadFrame, DeviceError, DeviceGone, NoSignal
+from appliance.devices.frame import Frame
+from appliance.devices.video.source import VideoSource
+
+_OPEN_SECONDS = 5.0
+_RETRY_SECONDS = 1.0
+_STALE_SECONDS = 2.0
+# A finding about damaged frames goes away after so many good ones in a row.
+_GOOD_AGAIN = 90
+
+
+class VideoRunner(DeviceRunner):
+    """Reads the source for ever; opens it again when it is gone."""
+
+    kinds = ("still", "clip")
+
+    def __init__(
+        self,
+        device: GrabberDevice,
+        source: VideoSource,
+        keeper: ObjectKeeper,
+        gate: ExamGate,
+        clock: Clock,
+        findings: FindingBoard,
+    ) -> None:
+        super().__init__(device, keeper, gate, clock, findings)
+        self._video = device
+        self._source = source
+        self._fresh = threading.Condition()
+        self._latest: Frame | None = None
+        self._clip: ClipRecorder | None = None
+        self._last_clip: ClipRecorder | None = None
+        self._torn = 0
+        self._good = 0
+        self._preview: tuple[Frame, bytes] | None = None
+        self._preview_lock = threading.Lock()
+
+    def run(self, stop: threading.Event, alive: Callable[[], None]) -> None:
+        """Open, read until the source is gone, and again."""
+        while not stop.is_set():
+            alive()
+            try:
+                self._source.open(Deadline.after(self.clock, _OPEN_SECONDS))
+                self._read_until_gone(stop, alive)
+            except DeviceError as error:
+                self._lose(error)
+                self.clock.wait(stop, _RETRY_SECONDS)
+            finally:
+                self._source.close()
+        clip = self._clip
+        if clip is not None:
+            clip.end("The box was stopped; the clip ended there.")
+            clip.result()
+
+    def _read_until_gone(self, stop: threading.Event, alive: Callable[[], None]) -> None:
+        while not stop.is_set():
+            alive()
+            try:
+                frame = self._source.read_frame(Deadline.after(self.clock, self._video.frame_seconds))
+            except BadFrame as error:
+                self._note_torn(error)
+            except NoSignal as error:
+                self._lose(error)
+            else:
+                self._take(frame)
+
+    def _take(self, frame: Frame) -> None:
+        if self.state in (State.NO_SIGNAL, State.UNPLUGGED):
+            self.state = State.IDLE
+        self.findings.clear("no_signal", self.device.name)
+        self._good += 1
+        if self._good == _GOOD_AGAIN:
+            self._torn = 0
+            self.findings.clear("bad_frame", self.device.name)
+        with self._fresh:
+            self._latest = frame
+            self._fresh.notify_all()
+        clip = self._clip
+        if clip is not None:
+            clip.offer(frame)
+
+    def _note_torn(self, error: BadFrame) -> None:
+        """A damaged frame is dropped and counted; the picture goes on with the next one."""
+        self._torn += 1
+        self._good = 0
+        sentence = f"{error.sentence} {self._torn} damaged frame{'s were' if self._torn > 1 else ' was'} left out."
+        self.findings.report(
+            Finding(
+                "bad_frame", sentence, "Check the grabber's cable and its USB port if this goes on.", self.device.name
+            )
+        )
+
+    def _lose(self, error: DeviceError) -> None:
+        """No picture: say so, and end a clip with what it has."""
+        self.state = State.UNPLUGGED if isinstance(error, DeviceGone) else State.NO_SIGNAL
+        self.findings.report(finding_from(error, "no_signal", self.device.name))
+        clip = self._clip
+        if clip is not None:
+            clip.end("The picture was lost; the clip ended there.")
+
+    def next_frame(self, after: float, seconds: float) -> Frame:
+        """The first frame that was captured at or after the monotonic moment `after`. NoSignal when none comes."""
+        deadline = Deadline.after(self.clock, seconds)
+        with self._fresh:
+            while self._latest is None or self._latest.timestamp < after:
+                if deadline.is_over():
+                    raise NoSignal(
+                        f"No picture comes from the {self.device.name}; nothing was captured.",
+                        "Check that the machine is on and its video cable is plugged in.",
+                    )
+                self._fresh.wait(min(0.5, deadline.remaining()))
+            return self._latest
+
+    def take_still(self, exam_id: str | None) -> Saved:
+        """The first whole frame after this call, durable. Never an older one."""
+        with self.gate.admitting(exam_id) as ticket:
+            frame = self.next_frame(self.clock.monotonic(), self._video.frame_seconds * 2)
+            video_format = video_format_of(self._video, pixel_form_from(frame), frame)
+            saved = self.keeper.keep_still(ticket, frame, Kind.STILL, video_format=video_format)
+        self.thumbnails.put(saved.sop_instance_uid, small_jpeg_from(frame, THUMBNAIL_SIZE))
+        return saved
+
+    def start_clip(self, exam_id: str | None) -> str:
+        """Begin to record; the clip's SOP Instance UID."""
+        if self._clip is not None:
+            raise ApplianceError("A clip is being recorded already.", "Stop it first.")
+        if self.state in (State.NO_SIGNAL, State.UNPLUGGED):
+            raise NoSignal(
+                f"No picture comes from the {self.device.name}; no clip was started.",
+                "Check that the machine is on and its video cable is plugged in.",
+            )
+        ticket = self.gate.admit(exam_id)
+        try:
+            self.keeper.ensure_room(self._video.max_frame_bytes * 4)
+            self._last_clip = None
+            clip = ClipRecorder(self.keeper, self._video, self.gate, ticket, self._note_end)
+        except BaseException:
+            self.gate.end(ticket)
+            raise
+        self.findings.clear("clip_ended", self.device.name)
+        self._clip = clip
+        if clip.has_ended:  # it failed before the line above; `_note_end` found nothing to put aside
+            self._clip = None
+        self.state = State.RECORDING
+        return clip.sop_instance_uid
+
+    def stop_clip(self) -> Saved:
+        """End the clip and answer when it is durable; also for one that ended by itself a moment ago."""
+        clip = self._clip or self._last_clip
+        if clip is None:
+            raise ApplianceError("No clip is being recorded.", "Start one first.")
+        clip.end()
+        return clip.result()
+
+    def finish(self, exam_id: str) -> None:
+        clip = self._clip
+        if clip is not None and clip.exam_id == exam_id:
+            clip.end()
+
+    def _note_end(self, clip: ClipRecorder) -> None:
+        self._last_clip, self._clip = clip, None
+        if self.state is State.RECORDING:
+            self.state = State.IDLE
+        if clip.notice:
+            self.findings.report(Finding("clip_ended", clip.notice, "", self.device.name))
+        if clip.first_frame is not None:
+            self.thumbnails.put(clip.sop_instance_uid, small_jpeg_from(clip.first_frame, THUMBNAIL_SIZE))
+
+    def preview(self) -> bytes:
+        """The latest frame at the panel's size, decoded only because somebody asked. NoSignal when it is stale."""
+        frame = self._latest
+        if frame is None or self.clock.monotonic() - frame.timestamp > _STALE_SECONDS:
+            raise NoSignal(f"No picture comes from the {self.device.name}.", "")
+        with self._preview_lock:
+            if self._preview is None or self._preview[0] is not frame:
+                width = self._video.preview_width
+                self._preview = (frame, small_jpeg_from(frame, (width, width * frame.height // frame.width)))
+            return self._preview[1]
+
+    def progress(self) -> dict[str, Any] | None:
+        clip = self._clip
+        if clip is None:
+            return None
+        return {"done": round(clip.seconds, 1), "total": self._video.max_clip_seconds, "unit": "seconds"}
+
+    def sentence(self) -> str:
+        match self.state:
+            case State.RECORDING:
+                return f"Recording, {self._clip.seconds:.0f} s." if self._clip else "Recording."
+            case State.NO_SIGNAL:
+                return "No picture comes from the machine."
+            case State.UNPLUGGED:
+                return "The grabber is not connected; it is tried again by itself."
+            case _:
+                return "Live picture."

@@ -1,0 +1,139 @@
+"""The acquire process of one device: `python -m appliance.services.acquire NAME`. No network; one device."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from appliance.acquire.api import make_app
+from appliance.acquire.films import FilmRunner
+from appliance.acquire.gate import ExamGate
+from appliance.acquire.keeping import ObjectKeeper
+from appliance.acquire.runner import DeviceRunner
+from appliance.acquire.salvage import salvage_device
+from appliance.acquire.transfers import TransferRunner
+from appliance.acquire.video import VideoRunner
+from appliance.base.clock import Clock, SystemClock
+from appliance.base.errors import ApplianceError, Finding
+from appliance.base.findings import FindingBoard
+from appliance.base.http import serve
+from appliance.base.lock import ProcessLock
+from appliance.base.log import configure_logging
+from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
+from appliance.base.paths import Paths
+from appliance.base.sockets import bind_unix
+from appliance.config.load import load_configuration
+from appliance.config.schema import Box, Device, FilmDevice, GrabberDevice, SerialDevice
+from appliance.devices.film.options import FilmOptions
+from appliance.devices.serial.line import SerialLine
+from appliance.devices.video.stream import StreamGrabber
+from appliance.exam.facts import ExamFacts
+from appliance.spool.tree import Spool
+
+_log = logging.getLogger(__name__)
+
+_STOP_SECONDS = 10.0
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until told to stop; 0 then, 1 when it could not begin or its working thread died."""
+    if len(arguments) != 1:
+        print("usage: python -m appliance.services.acquire NAME", file=sys.stderr)  # noqa: T201
+        return 2
+    configure_logging(f"acquire of {arguments[0]}")
+    try:
+        return run_acquire(Paths.from_environment(), arguments[0])
+    except ApplianceError as error:
+        _log.critical("%s", error)
+        return 1
+
+
+def run_acquire(paths: Paths, name: str) -> int:
+    """The parts list. ApplianceError when something cannot start."""
+    configuration = load_configuration(paths.configuration)
+    try:
+        device = configuration.device(name)
+    except KeyError:
+        known = ", ".join(one.name for one in configuration.devices) or "none"
+        raise ApplianceError(f"No device is called {name!r}.", f"The configuration has: {known}.") from None
+    lock = ProcessLock(paths.run / f"acquire-{name}.lock", f"The acquire process of {name}")
+    clock = SystemClock()
+    spool = Spool(paths.state)
+    spool.make()
+    facts = ExamFacts(spool.exams)
+    findings = FindingBoard()
+    for found in salvage_device(spool, facts, name):
+        findings.report(Finding("interrupted", found.sentence, found.suggestion, name))
+    runner = make_runner(paths, configuration.box, device, spool, facts, findings, clock)
+
+    stop, died = threading.Event(), threading.Event()
+    # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    thread = threading.Thread(target=_work, args=(runner, stop, died), name=name, daemon=True)
+    thread.start()
+
+    def report_ready() -> None:
+        notify_ready(runner.sentence())
+        if stop.is_set():  # asked to stop before uvicorn listened to signals
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    serve(make_app(runner), [bind_unix(paths.acquire_socket(name))], report_ready)
+    notify_stopping()
+    stop.set()
+    thread.join(_STOP_SECONDS)
+    lock.release()
+    return 1 if died.is_set() else 0
+
+
+def make_runner(
+    paths: Paths, box: Box, device: Device, spool: Spool, facts: ExamFacts, findings: FindingBoard, clock: Clock
+) -> DeviceRunner:
+    """The runner that fits the device's driver."""
+    keeper = ObjectKeeper(spool, box, device, clock)
+    gate = ExamGate(facts, clock)
+    match device:
+        case GrabberDevice():
+            source = StreamGrabber(str(paths.run / device.source), device.max_frame_bytes, clock, device.name)
+            return VideoRunner(device, source, keeper, gate, clock, findings)
+        case SerialDevice():
+            line = SerialLine(str(paths.run / device.line), clock, baud=device.baud, name=device.name)
+            return TransferRunner(device, line, keeper, gate, clock, findings)
+        case FilmDevice():
+            return FilmRunner(device, film_options_from(device, paths.run), keeper, gate, clock, findings)
+
+
+def film_options_from(device: FilmDevice, run: Path) -> FilmOptions:
+    """What the digitizer is asked for, from its configuration; relative paths are below `run`."""
+    directory = device.sane_config_directory
+    return FilmOptions(
+        device=device.sane_device,
+        resolution_dpi=device.resolution_dpi,
+        width_mm=device.width_mm,
+        height_mm=device.height_mm,
+        extra=device.options,
+        config_directory=run / directory if directory else None,
+        name=device.name,
+        max_bytes=device.max_bytes,
+        warm_up=device.stall_seconds,
+        stall=device.stall_seconds,
+        total=device.scan_seconds,
+    )
+
+
+def _work(runner: DeviceRunner, stop: threading.Event, died: threading.Event) -> None:
+    """Run the device's loop; if it dies, so does the process, and the supervisor starts it again."""
+    try:
+        runner.run(stop, notify_watchdog)
+    finally:
+        if not stop.is_set():
+            died.set()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
