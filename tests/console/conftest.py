@@ -114,3 +114,13 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="module")
+def quiet_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One box for all those tests of a file that open no exam and end no process."""
+    made = Bench(tmp_path_factory.mktemp("quiet"))
+    try:
+        yield made
+    finally:
+        made.stop()

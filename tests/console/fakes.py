@@ -269,7 +269,7 @@ class FakeAcquire:
         self.captured: list[dict[str, Any]] = []
         self.is_drained = True
         self.has_picture = True
-        self.film_seconds = 2.0
+        self.film_seconds = 1.5
         self.still_error: str = ""
         self.asked: list[str] = []
         self._recording_since = 0.0

@@ -185,17 +185,17 @@ def test_ok__killed_while_the_exam_is_being_ended(bench: Bench) -> None:
     assert len(list(bench.spool.outbox.iterdir())) == 1
 
 
-def test_fail__a_second_console_refuses_to_start(bench: Bench) -> None:
+def test_fail__a_second_console_refuses_to_start(quiet_bench: Bench) -> None:
     second = subprocess.run(
         [sys.executable, "-m", "appliance.services.console"],
-        env={**os.environ, **bench.paths.environment(), "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, **quiet_bench.paths.environment(), "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         timeout=60,
         check=False,
     )
     assert second.returncode == 1
     assert b"The console is running already." in second.stderr
-    assert bench.is_answering()
+    assert quiet_bench.is_answering()
 
 
 def test_ok__an_orderly_stop(bench: Bench) -> None:
@@ -213,10 +213,18 @@ def raw(bench: Bench, request: bytes) -> bytes:
         return answer
 
 
-def test_fail__what_the_guard_refuses(bench: Bench) -> None:
-    url = bench.url
+def test_fail__what_the_guard_refuses(quiet_bench: Bench) -> None:
+    url = quiet_bench.url
     assert httpx.get(f"{url}/").status_code == 200
-    for host in ("evil.example", f"appliance:{bench.port}", "appliance", "", "127.0.0.1.evil.example", "[::1", "a:b"):
+    for host in (
+        "evil.example",
+        f"appliance:{quiet_bench.port}",
+        "appliance",
+        "",
+        "127.0.0.1.evil.example",
+        "[::1",
+        "a:b",
+    ):
         for path in ("/", "/api/worklist", "/static/panel.js"):
             assert httpx.get(url + path, headers={"Host": host}).status_code == 421, host
     key = {"key": "x"}
@@ -234,14 +242,14 @@ def test_fail__what_the_guard_refuses(bench: Bench) -> None:
     assert httpx.post(f"{url}/api/exams", content=b"[1]", headers=PANEL).status_code == 409
     assert httpx.post(f"{url}/api/exams", content=b"{", headers=PANEL).status_code == 409
     for path in (b"/static/../api.py", b"/static/%2e%2e/api.py", b"/static/..%2f..%2fconfig%2factive.toml"):
-        answer = raw(bench, b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = raw(quiet_bench, b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert answer.split(b" ", 2)[1] == b"404", answer
-    assert bench.is_answering()
+    assert quiet_bench.is_answering()
 
 
-def test_ok__every_answer_bears_the_headers(bench: Bench) -> None:
+def test_ok__every_answer_bears_the_headers(quiet_bench: Bench) -> None:
     for path in ("/", "/static/panel.js", "/static/panel.css", "/api/alive", "/api/nothing", "/favicon.ico"):
-        headers = httpx.get(bench.url + path).headers
+        headers = httpx.get(quiet_bench.url + path).headers
         assert headers["cache-control"] == "no-store", path
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cross-origin-resource-policy"] == "same-origin"

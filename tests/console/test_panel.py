@@ -99,6 +99,14 @@ def panel(request: pytest.FixtureRequest, browser: Browser, bench: Bench) -> Ite
     made.close()
 
 
+@pytest.fixture
+def quiet_panel(browser: Browser, quiet_bench: Bench) -> Iterator[Panel]:
+    write_worklist(quiet_bench.paths, make_items())
+    made = Panel(browser, quiet_bench, "1024x600")
+    yield made
+    made.close()
+
+
 @pytest.mark.parametrize("panel", ["800x480", "1024x600"] if _SHOTS else ["1024x600"], indirect=True)
 def test_ok__the_main_job_by_taps(bench: Bench, panel: Panel) -> None:
     panel.is_on("worklist")
@@ -401,11 +409,11 @@ def test_ok__two_panels_show_the_same_exam(bench: Bench, panel: Panel, browser: 
     assert len(bench.facts.exam_ids()) == 1
 
 
-def test_ok__words_of_the_page(bench: Bench, panel: Panel) -> None:
+def test_ok__words_of_the_page(quiet_panel: Panel) -> None:
     """The page's pure functions, in the page's own engine."""
 
     def call(function: str, *arguments: object) -> object:
-        return panel.page.evaluate(
+        return quiet_panel.page.evaluate(
             "async ([name, values]) => (await import('/static/words.js'))[name](...values)", [function, list(arguments)]
         )
 
@@ -434,25 +442,26 @@ def test_ok__words_of_the_page(bench: Bench, panel: Panel) -> None:
     assert call("foldText", "Jérôme MÜLLER") == "jerome muller"
 
 
-def test_fail__a_damaged_worklist_is_said_and_heals(bench: Bench, panel: Panel) -> None:
-    panel.count("worklist-row", 30)
-    file = bench.paths.worklist / "ris.json"
+def test_fail__a_damaged_worklist_is_said_and_heals(quiet_bench: Bench, quiet_panel: Panel) -> None:
+    quiet_panel.count("worklist-row", 30)
+    file = quiet_bench.paths.worklist / "ris.json"
     file.write_bytes(b"{")
-    panel.has("list-trouble", "The file ris.json of worklist is damaged")
-    write_worklist(bench.paths, make_items())
-    panel.count("worklist-row", 30)
+    quiet_panel.has("list-trouble", "The file ris.json of worklist is damaged")
+    write_worklist(quiet_bench.paths, make_items())
+    quiet_panel.count("worklist-row", 30)
 
 
-def test_ok__the_list_is_refreshed_by_tap(bench: Bench, panel: Panel) -> None:
-    panel.count("worklist-row", 30)
-    write_worklist(bench.paths, [], age_seconds=120)
-    panel.has("list-empty", "Nobody is scheduled.")
-    panel.shot("worklist-empty")
-    panel.tap("refresh")
-    panel.count("worklist-row", 30)
-    assert bench.forward.refreshed == 1
-    panel.page.get_by_test_id("search").fill("nobody of this name")
-    panel.has("list-empty", "Nobody on the list matches.")
-    bench.forward.stop()
-    panel.tap("refresh")
-    panel.has("notice", "The sender does not answer")
+def test_ok__the_list_is_refreshed_by_tap(quiet_bench: Bench, quiet_panel: Panel) -> None:
+    quiet_panel.count("worklist-row", 30)
+    write_worklist(quiet_bench.paths, [], age_seconds=120)
+    quiet_panel.has("list-empty", "Nobody is scheduled.")
+    quiet_panel.shot("worklist-empty")
+    quiet_panel.tap("refresh")
+    quiet_panel.count("worklist-row", 30)
+    assert quiet_bench.forward.refreshed == 1
+    quiet_panel.page.get_by_test_id("search").fill("nobody of this name")
+    quiet_panel.has("list-empty", "Nobody on the list matches.")
+    quiet_bench.forward.stop()
+    quiet_panel.tap("refresh")
+    quiet_panel.has("notice", "The sender does not answer")
+    quiet_bench.forward.start()
