@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 
 _PRIORITY = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
@@ -37,9 +38,11 @@ def configure_logging(process: str, level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for library in ("pydicom", "httpx", "httpcore", "uvicorn", "asyncio", "PIL"):
+    for library in ("httpx", "httpcore", "uvicorn", "asyncio", "PIL"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    # pynetdicom logs identifiers at DEBUG and its own routine at ERROR; what matters of an
-    # association we say ourselves, in words.
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    # pydicom's warnings quote the value that they complain about; pynetdicom logs identifiers at DEBUG and its own
+    # routine at ERROR. What matters of an object or an association we say ourselves, in words.
+    for library in ("pydicom", "pynetdicom"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module="pydicom")
     logging.getLogger(__name__).info("%s starts", process)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 
@@ -57,6 +56,23 @@ def is_loopback_port_free(port: int) -> bool:
         return True
 
 
-def socket_environment(listeners: int) -> dict[str, str]:
-    """What a child needs beside file descriptors 3, 4, … to find `listeners` sockets; LISTEN_PID is set at its exec."""
-    return {**os.environ, "LISTEN_FDS": str(listeners)}
+def is_listening(port: int, host: str = "127.0.0.1") -> bool:
+    """True when something accepts connections on `port`."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((host, port)) == 0
+
+
+def bind_loopback(port: int) -> socket.socket:
+    """Listen on a loopback port, for who then passes the listener on. ApplianceError when it is taken."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise ApplianceError(
+            f"Port {port} is used by another program.", "Stop that program, or choose another port."
+        ) from error
+    listener.listen(_BACKLOG)
+    return listener

@@ -16,6 +16,9 @@ from appliance.config.schema import Configuration
 
 MAX_FILE_BYTES = 1024 * 1024
 
+# The commented example: the demo's own configuration, and the reference of every key.
+EXAMPLE = Path(__file__).parent / "example.toml"
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

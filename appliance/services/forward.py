@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import time
-import warnings
 from pathlib import Path
 
 from appliance.base.clock import Clock, SystemClock
@@ -48,8 +47,6 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 def main() -> int:
     """Run until SIGTERM or SIGINT; 1 with a sentence when it cannot start."""
     configure_logging("forward")
-    # pydicom's warnings quote the value that they complain about.
-    warnings.filterwarnings("ignore", module="pydicom")
     try:
         paths = Paths.from_environment()
         configuration = load_configuration(paths.configuration)

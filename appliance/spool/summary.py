@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from appliance.base.errors import ApplianceError
 
@@ -22,6 +23,20 @@ _TAGS = [
     "DateOfSecondaryCapture",
     "TimeOfSecondaryCapture",
 ]
+
+
+# What pydicom raises for bytes that are no data set; OSError stays what it is, the medium's.
+_DAMAGE = (
+    InvalidDicomError,
+    BytesLengthException,
+    struct.error,
+    AttributeError,
+    EOFError,
+    KeyError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
 
 
 class DamagedObjectError(ApplianceError):
@@ -62,7 +77,7 @@ def read_summary(path: Path) -> ObjectSummary:
             captured_at=f"{dataset.get('DateOfSecondaryCapture', '')}{dataset.get('TimeOfSecondaryCapture', '')}",
             bytes=path.stat().st_size,
         )
-    except (InvalidDicomError, AttributeError, ValueError, EOFError) as error:
+    except _DAMAGE as error:
         raise DamagedObjectError(
             f"The file {path.name} is not a readable object ({type(error).__name__}).", "It is set aside in quarantine."
         ) from error

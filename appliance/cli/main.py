@@ -1,0 +1,95 @@
+"""The command `appliance`. Each subcommand imports what it needs when it runs: `--help` imports next to nothing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from appliance.base.errors import ApplianceError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 when all is well, 1 with a sentence on stderr, 2 for a wrong command line."""
+    given = _parser().parse_args(arguments)
+    try:
+        status: int = given.run(given)
+    except ApplianceError as error:
+        print(f"appliance: {error.sentence}", file=sys.stderr)
+        if error.suggestion:
+            print(f"           {error.suggestion}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="appliance", description="The modality bridge: DICOM for imaging machines that speak none."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser(
+        "demo",
+        help="run the box with a simulated hospital and three old machines",
+        description="Run the box's own processes beside a simulated hospital and three simulated old machines.",
+    )
+    demo.add_argument("--once", action="store_true", help="do the whole job unattended, print what became of it, end")
+    demo.add_argument("--archive", choices=("simulator", "orthanc"), default="simulator", help="who plays the archive")
+    demo.add_argument("--directory", type=Path, help="where the state lives (default: .demo/ARCHIVE here)")
+    demo.add_argument("--deadline", type=float, default=45.0, metavar="SECONDS", help="for --once (default: 45)")
+    demo.add_argument("--json", action="store_true", help="with --once: print JSON")
+    demo.add_argument("--panel-port", type=int, default=8080, help="loopback port of the panel (default: 8080)")
+    demo.add_argument("--machines-port", type=int, default=8081, help="loopback port of the machines' keys")
+    demo.add_argument(
+        "--fault", action="append", default=[], metavar="NAME[=N]", help="a trouble that the hospital plays"
+    )
+    demo.set_defaults(run=_run_demo)
+
+    config = commands.add_parser("config", help="check a configuration file, or print the commented example")
+    actions = config.add_subparsers(required=True, metavar="ACTION")
+    check = actions.add_parser("check", help="say everything that is wrong with FILE")
+    check.add_argument("file", type=Path, metavar="FILE")
+    check.set_defaults(run=_check_config)
+    example = actions.add_parser("example", help="print the commented example")
+    example.set_defaults(run=_print_example)
+    return parser
+
+
+def _run_demo(given: argparse.Namespace) -> int:
+    from appliance.cli.demo import DemoOptions, run_demo
+
+    return run_demo(
+        DemoOptions(
+            archive=given.archive,
+            directory=(given.directory or Path(".demo") / given.archive).absolute(),
+            once=given.once,
+            json=given.json,
+            deadline=given.deadline,
+            panel_port=given.panel_port,
+            machines_port=given.machines_port,
+            faults=tuple(given.fault),
+        )
+    )
+
+
+def _check_config(given: argparse.Namespace) -> int:
+    from appliance.config.load import ConfigurationError, load_configuration
+
+    try:
+        load_configuration(given.file)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return 1
+    print(f"{given.file}: good")
+    return 0
+
+
+def _print_example(_given: argparse.Namespace) -> int:
+    from appliance.config.load import EXAMPLE
+
+    print(EXAMPLE.read_text(encoding="utf-8"), end="")
+    return 0
