@@ -1,0 +1,61 @@
+"""For every room: the programs that the tests need, hypothesis's profile, and how long each room took."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+_TESTS = Path(__file__).parent
+
+# DCMTK's names also belong to pynetdicom's examples, which come first in a virtual environment's PATH.
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+
+# What the tests run → the Debian package that has it. Real peers are not optional: without them a test says nothing.
+NEEDED = {
+    "Orthanc": "orthanc",
+    "storescp": "dcmtk",
+    "findscu": "dcmtk",
+    "wlmscpfs": "dcmtk",
+    "dcmdump": "dcmtk",
+    "dump2dcm": "dcmtk",
+    "dcmj2pnm": "dcmtk",
+    "dciodvfy": "dicom3tools",
+    "gdcminfo": "libgdcm-tools",
+    "gdcmconv": "libgdcm-tools",
+    "sx": "lrzsz",
+    "scanimage": "sane-utils",
+    "chromium": "chromium",
+}
+
+# Busy cores make any deadline of an example a lie. In CI the same examples run in each run, so that red means changed.
+settings.register_profile("here", deadline=None, print_blob=True)
+settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
+
+_seconds: Counter[str] = Counter()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Without its peers the run fails before the first test: a skipped test would look like a passed one."""
+    missing = {name: package for name, package in NEEDED.items() if shutil.which(name, path=_SYSTEM_PATH) is None}
+    if missing:
+        packages = " ".join(sorted(set(missing.values())))
+        raise pytest.UsageError(f"The tests need {', '.join(missing)}: run `apt-get install {packages}`.")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    room = report.location[0].removeprefix(f"{_TESTS.name}{os.sep}").partition(os.sep)[0]
+    _seconds[room] += report.duration
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each room, the slowest first."""
+    if _seconds:
+        terminalreporter.section("time by room")
+        for room, seconds in _seconds.most_common():
+            terminalreporter.line(f"{seconds:8.1f} s  {room}")
