@@ -97,16 +97,18 @@ class Supervisor:
             }
 
     def stop(self) -> None:
-        """SIGTERM in the reverse order of the start, with one deadline for each; SIGKILL for who does not hear."""
-        for child in reversed(self._children):
-            process = child.process
-            if process is not None and process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(_STOP_SECONDS)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+        """SIGTERM to all, one deadline for all; SIGKILL for who does not hear."""
+        running = [child.process for child in self._children if child.process is not None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for child in self._children:
             child.notify.close()
             Path(self._notify_paths[child.part.name]).unlink(missing_ok=True)
 

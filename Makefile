@@ -1,0 +1,78 @@
+# Two commands do everything: `make demo` and `make test`. Bare `make` says what else there is.
+# System packages come from Debian by apt, Python's into .venv from hash-locked files.
+
+PYTHON  ?= python3
+ARCHIVE ?= simulator
+ARGS    ?=
+VENV    := .venv
+BIN     := $(VENV)/bin
+SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+# systemd-python is compiled at its installation.
+BUILD_PACKAGES := python3-venv python3-dev gcc libc6-dev libsystemd-dev pkg-config
+DEMO_PACKAGES  := $(BUILD_PACKAGES) util-linux sane-utils libsane1
+TEST_PACKAGES  := $(DEMO_PACKAGES) orthanc dcmtk dicom3tools libgdcm-tools lrzsz chromium \
+                  fonts-noto-core fonts-noto-cjk git
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench lint format lock clean demo-packages test-packages
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: demo-packages $(VENV)/demo.stamp ## run the box, a hospital and three old machines (ARCHIVE=orthanc: Debian's Orthanc)
+	@exec $(BIN)/appliance demo --archive $(ARCHIVE) $(ARGS)
+
+test: test-packages $(VENV)/test.stamp ## run all tests (ARGS="tests/spool -k writer": some of them)
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: test-packages $(VENV)/test.stamp ## measure: tap to saved, bytes to flash for each byte, memory
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lint: $(VENV)/test.stamp ## ruff, mypy and the rooms' import contracts
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: $(VENV)/test.stamp ## let ruff write the files as it likes them
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+clean: ## remove the virtual environment and the demo's state
+	rm -rf $(VENV) .demo
+
+demo-packages:
+	@$(call install,$(DEMO_PACKAGES) $(if $(filter orthanc,$(ARCHIVE)),orthanc))
+
+test-packages:
+	@$(call install,$(TEST_PACKAGES))
+
+# Installs those of the given packages that are missing, and says nothing when none is.
+define install
+missing=""; for package in $(1); do \
+  dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+done; \
+if [ -n "$$missing" ]; then \
+  echo "Installing$$missing"; \
+  $(SUDO) apt-get -qq update && \
+  $(SUDO) env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq install --no-install-recommends $$missing >/dev/null; \
+fi
+endef
+
+$(VENV)/base.stamp: image/build.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r image/build.lock
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/base.stamp image/python.lock pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r image/python.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/demo.stamp tests/python.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation -r tests/python.lock
+	@touch $@
+
+# Needs uv (`pip install uv`); the files name no index, and every file in them by its hash.
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11
+lock: ## write the lock files anew from pyproject.toml
+	printf 'setuptools>=77\nwheel\n' | $(LOCK) - -o image/build.lock
+	$(LOCK) pyproject.toml -o image/python.lock
+	$(LOCK) --extra test -c image/python.lock pyproject.toml -o tests/python.lock
