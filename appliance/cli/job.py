@@ -242,6 +242,7 @@ def _record_from(one: dict[str, Any]) -> ObjectRecord:
         sop_class_uid=one["sop_class_uid"],
         transfer_syntax_uid=one["transfer_syntax_uid"],
         path=one["path"],
+        place=one["place"],
         device=one["device"],
         modality=one["modality"],
         state=next(iter(states.values())) if len(set(states.values())) == 1 else json.dumps(states),

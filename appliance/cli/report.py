@@ -16,6 +16,7 @@ class ObjectRecord:
     sop_class_uid: str
     transfer_syntax_uid: str
     path: str
+    place: str
     device: str
     modality: str
     state: str
@@ -70,6 +71,8 @@ class Report:
                 f"{len(waiting)} of {len(self.objects)} objects are not committed; "
                 f"all are saved on the box, {stored} are stored in the archive."
             )
+        if any(one.place != "kept" for one in self.objects):
+            return "Everything is committed; the box is still putting its own copies aside."
         modalities = {one.modality for one in self.objects}
         open_steps = sorted(modalities - {step.modality for step in self.steps if step.status == "COMPLETED"})
         if open_steps:

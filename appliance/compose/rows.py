@@ -6,6 +6,7 @@ words of PS3.2 Annex N, so that a conformance statement can be generated from th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -15,8 +16,14 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
+
+_log = logging.getLogger(__name__)
+
+# VRs whose values are character strings one by one: pydicom writes any of them as another.
+_PLAIN = frozenset({"AE", "AS", "CS", "DA", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UT"})
 
 
 class Presence(StrEnum):
@@ -151,15 +158,35 @@ def _scheduled_value(scheduled: Dataset, path: tuple[str, ...]) -> Any:
     here = scheduled
     for keyword in path[:-1]:
         items = here.get(keyword)
-        if not items:
+        if not isinstance(items, Sequence) or not items:
             return None
         here = items[0]
-    value = here.get(path[-1])
-    return deepcopy(value) if isinstance(value, Sequence) else value
+    keyword = path[-1]
+    if keyword not in here:
+        return None
+    element, expected = here[keyword], _vr_of(keyword)
+    if expected == "SQ":
+        # Some sources send one empty item for a code that they do not have; an empty item is no value.
+        items = element.value if element.VR == "SQ" else []
+        return Sequence([deepcopy(item) for item in items if _has_value(item)])
+    if expected == element.VR or (element.VR in _PLAIN and expected in _PLAIN):
+        return element.value
+    # A source in explicit VR may call a text a number: what cannot be written must not cost the frame.
+    _log.warning("the worklist's %s has VR %s instead of %s and is left out", keyword, element.VR, expected)
+    return None
+
+
+def _has_value(item: Dataset) -> bool:
+    return any(
+        any(_has_value(inner) for inner in element.value) if element.VR == "SQ" else not _is_absent(element.value)
+        for element in item
+    )
 
 
 def _is_absent(value: Any) -> bool:
-    if isinstance(value, Sequence | list | tuple):
+    if isinstance(value, MultiValue | list | tuple):
+        return all(_is_absent(one) for one in value)
+    if isinstance(value, Sequence):
         return len(value) == 0
     return value is None or value == ""
 
