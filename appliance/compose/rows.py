@@ -166,9 +166,9 @@ def _scheduled_value(scheduled: Dataset, path: tuple[str, ...]) -> Any:
         return None
     element, expected = here[keyword], _vr_of(keyword)
     if expected == "SQ":
-        # Some sources send one empty item for a code that they do not have; an empty item is no value.
-        items = element.value if element.VR == "SQ" else []
-        return Sequence([deepcopy(item) for item in items if _has_value(item)])
+        return _filled_items(element) if element.VR == "SQ" else None
+    if _is_absent(element.value):
+        return None
     if expected == element.VR or (element.VR in _PLAIN and expected in _PLAIN):
         return element.value
     # A source in explicit VR may call a text a number: what cannot be written must not cost the frame.
@@ -176,18 +176,25 @@ def _scheduled_value(scheduled: Dataset, path: tuple[str, ...]) -> Any:
     return None
 
 
-def _has_value(item: Dataset) -> bool:
-    return any(
-        any(_has_value(inner) for inner in element.value) if element.VR == "SQ" else not _is_absent(element.value)
-        for element in item
-    )
+def _filled_items(element: DataElement) -> Sequence:
+    """A copy of the sequence without what is empty: some sources send all keys of a code that they do not have."""
+    filled = Sequence()
+    for item in element.value:
+        copy = Dataset()
+        for inner in item:
+            value = _filled_items(inner) if inner.VR == "SQ" else deepcopy(inner.value)
+            if not _is_absent(value):
+                copy.add(DataElement(inner.tag, inner.VR, value))
+        if len(copy):
+            filled.append(copy)
+    return filled
 
 
 def _is_absent(value: Any) -> bool:
-    if isinstance(value, MultiValue | list | tuple):
-        return all(_is_absent(one) for one in value)
     if isinstance(value, Sequence):
         return len(value) == 0
+    if isinstance(value, MultiValue | list | tuple):
+        return all(_is_absent(one) for one in value)
     return value is None or value == ""
 
 
