@@ -49,8 +49,7 @@ def make_app(runner: DeviceRunner) -> Starlette:
         exam_id = _exam_id_in(body)
         if exam_id is None:
             raise ApplianceError("The request names no exam.")
-        seconds = float(body.get("seconds", 0.0))
-        return {"drained": runner.gate.drain(exam_id, min(seconds, _MAX_DRAIN_SECONDS), lambda: runner.finish(exam_id))}
+        return {"drained": runner.gate.drain(exam_id, _seconds_in(body), lambda: runner.finish(exam_id))}
 
     async def status(_request: Request) -> Response:
         return JSONResponse(runner.status())
@@ -96,3 +95,11 @@ def _exam_id_in(body: dict[str, Any]) -> str | None:
     if exam_id is not None and not isinstance(exam_id, str):
         raise ApplianceError("The exam's identifier is not text.")
     return exam_id
+
+
+def _seconds_in(body: dict[str, Any]) -> float:
+    seconds = body.get("seconds", 0.0)
+    # JSON as Python reads it knows NaN, which is neither below nor above anything.
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= _MAX_DRAIN_SECONDS:
+        raise ApplianceError(f"The time to wait is not a number of seconds from 0 to {_MAX_DRAIN_SECONDS:g}.")
+    return float(seconds)

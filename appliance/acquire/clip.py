@@ -10,16 +10,25 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from datetime import datetime
 
 from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
+from appliance.acquire.torn_clip import mend_clip
+from appliance.base.clock import Deadline
 from appliance.base.errors import ApplianceError
 from appliance.base.uids import new_uid
 from appliance.compose.encode import format_frame_time
 from appliance.compose.instance import Composed, compose_clip, compose_still
-from appliance.compose.pixels import PixelForm, format_ratio, fragment_header, padding, pixel_form_from
+from appliance.compose.pixels import (
+    ITEM_HEADER_BYTES,
+    PixelForm,
+    format_ratio,
+    fragment_header,
+    padding,
+    pixel_form_from,
+)
 from appliance.config.schema import GrabberDevice
+from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
 from appliance.spool.tree import NoRoomError
 from appliance.spool.writer import ObjectWriter
@@ -27,6 +36,7 @@ from appliance.spool.writer import ObjectWriter
 _log = logging.getLogger(__name__)
 
 SYNC_SECONDS = 1.0
+_LOOK_SECONDS = 0.1
 _FINISH_SECONDS = 60.0
 
 
@@ -41,10 +51,9 @@ class ClipRecorder:
         ticket: Ticket,
         on_end: Callable[[ClipRecorder], None],
     ) -> None:
-        """Start the writing thread. The recorder owns `ticket` from here on and ends it."""
+        """`on_end` is called in the writing thread, before `result` answers. Nothing happens until `start`."""
         self.sop_instance_uid = new_uid()
         self.exam_id = ticket.exam_id
-        self.started_at: datetime = ticket.captured_at
         self.notice = ""  # why the clip ended by itself, in a sentence; empty if somebody ended it
         self._keeper, self._device, self._gate, self._ticket = keeper, device, gate, ticket
         self._on_end = on_end
@@ -59,11 +68,10 @@ class ClipRecorder:
         self._count = 0
         self._pixel_bytes = 0
         self._thread = threading.Thread(target=self._record, name="clip", daemon=True)
-        self._thread.start()
 
-    @property
-    def has_ended(self) -> bool:
-        return self._ended.is_set()
+    def start(self) -> None:
+        """Begin to write. The recorder owns the ticket from here on and ends it."""
+        self._thread.start()
 
     @property
     def first_frame(self) -> Frame | None:
@@ -71,9 +79,20 @@ class ClipRecorder:
         return self._first
 
     @property
+    def trouble(self) -> ApplianceError | None:
+        """Why there is no clip; None while it is recorded, and when it was saved."""
+        return self._trouble
+
+    @property
+    def saved(self) -> Saved | None:
+        """The published clip, if there is one."""
+        return self._saved
+
+    @property
     def seconds(self) -> float:
         """Running time of what has been recorded."""
-        return self._last_timestamp - self._first.timestamp if self._first else 0.0
+        first = self._first
+        return max(0.0, self._last_timestamp - first.timestamp) if first is not None else 0.0
 
     def offer(self, frame: Frame) -> None:
         """Record `frame`; when the flash has stalled for as long as the queue lasts, the clip ends with what it has."""
@@ -108,21 +127,24 @@ class ClipRecorder:
             self._trouble = error
         except OSError as error:
             self._trouble = ApplianceError(
-                f"The clip could not be written: {error.strerror}.", "Check the box's flash; nothing else was lost."
+                f"The clip could not be written: {error.strerror}.",
+                "What of it is on flash is looked through when the box starts again; record it once more.",
             )
         except Exception as error:  # noqa: BLE001 -- whoever waits for the clip must be told, whatever it was
             _log.exception("recording a clip failed")
             self._trouble = ApplianceError(f"The clip failed by a fault in the box ({type(error).__name__}).")
         finally:
             self._ending.set()
-            self._gate.end(self._ticket)
-            self._ended.set()
-            self._on_end(self)
+            try:
+                # Before the answer: who hears that a clip is saved may at once start the next one.
+                self._on_end(self)
+            finally:
+                self._gate.end(self._ticket)
+                self._ended.set()
 
     def _write(self) -> Saved:
-        first = self._next_frame(self._device.frame_seconds * 2)
-        if first is None:
-            raise ApplianceError("The clip has no frame; nothing was saved.", "Check that the machine gives a picture.")
+        first = self._await_first_frame()
+        self._last_timestamp = first.timestamp
         self._first = first
         self._form = form = pixel_form_from(first)
         self._keeper.ensure_room(self._device.max_frame_bytes)
@@ -133,41 +155,108 @@ class ClipRecorder:
             self._keeper.directory(self._ticket), self.sop_instance_uid, composed.header, is_patched=True
         )
         try:
-            self._write_frames(writer, first)
+            self._write_frames(writer, composed, first)
             if self._count == 1:
-                # Frame Increment Pointer is forbidden with one frame (PS3.3 C.7.6.6): it becomes a still.
-                writer.abandon()
+                # Frame Increment Pointer is forbidden with one frame (PS3.3 C.7.6.6): it becomes a still. Until that
+                # is durable the clip's file stays: a salvage would make the same of it.
                 still = compose_still(origins, form, len(first.data))
-                return self._keeper.keep_whole(self._ticket, still, first.data, Kind.CLIP)
+                saved = self._keeper.keep_whole(self._ticket, still, first.data, Kind.CLIP)
+                writer.abandon()
+                return saved
             self._patch(writer, composed)
             writer.append(composed.trailer)
             path = writer.publish()
+        except OSError as error:
+            return self._mend(writer, error)
         except BaseException:
-            writer.abandon()
+            if self._count:
+                writer.leave()  # a defect of ours: frames are on flash, and a salvage may do better
+            else:
+                writer.abandon()
             raise
-        return self._keeper.remember(self._ticket, path, Kind.CLIP, self._count)
+        return self._keeper.remember(self._ticket, path, Kind.CLIP, self._count, writer.bytes_written)
 
-    def _write_frames(self, writer: ObjectWriter, first: Frame) -> None:
+    def _mend(self, writer: ObjectWriter, error: OSError) -> Saved:
+        """Flash failed in the middle: publish the whole frames that it gives back. The first `error` when it has none.
+
+        What cannot be mended now stays, for the salvage at the next start.
+        """
+        _log.warning("clip %s: %s", self.sop_instance_uid, error.strerror)
+        left = writer.leave()
+        mended = mend_clip(left, left.parent)
+        if mended is None:
+            writer.abandon()
+            raise error
+        self.notice = f"The flash failed ({error.strerror}); the clip ended early. Everything up to there is kept."
+        return self._keeper.remember(self._ticket, mended.path, Kind.CLIP, mended.frames, mended.path.stat().st_size)
+
+    def _await_first_frame(self) -> Frame:
         clock = self._keeper.clock
-        synced = clock.monotonic()
+        deadline = Deadline.after(clock, self._device.frame_seconds * 2)
+        while True:
+            # Looked at before the queue: what was offered before the end is in the queue then.
+            is_over = self._ending.is_set() or deadline.is_over()
+            frame = self._next_frame()
+            if frame is not None:
+                return frame
+            if is_over:
+                raise ApplianceError(
+                    "The clip has no frame; nothing was saved.", "Check that the machine gives a picture."
+                )
+
+    def _write_frames(self, writer: ObjectWriter, composed: Composed, first: Frame) -> None:
+        clock = self._keeper.clock
+        synced, is_rate_known = clock.monotonic(), False
         frame: Frame | None = first
+        is_ending = False
         while True:
             if frame is not None:
-                if not self._append(writer, frame) or not self._may_go_on(writer):
+                if not self._may_append(writer, frame) or not self._append(writer, frame):
                     return
-            elif self._ending.is_set() and self._frames.empty():
+            elif is_ending:
                 return
             if clock.monotonic() - synced >= SYNC_SECONDS:
+                if not is_rate_known and self._count > 1:
+                    # Once, so that a salvage finds the rate that the frames have, not the one that was configured.
+                    self._patch_one(writer, composed, "FrameTime", self._mean_frame_time())
+                    is_rate_known = True
                 writer.sync()
                 synced = clock.monotonic()
-            frame = self._next_frame(0.1)
+            is_ending = self._ending.is_set()  # before the queue: what was offered before the end is in it then
+            frame = self._next_frame()
+
+    def _may_append(self, writer: ObjectWriter, frame: Frame) -> bool:
+        """False when the clip must end before `frame`; the notice says why."""
+        if self._count == 0:
+            return True
+        assert self._first is not None
+        device = self._device
+        if not self._is_alike(frame):
+            self.end("The machine changed its picture format; the clip ended there.")
+        elif frame.timestamp - self._first.timestamp > device.max_clip_seconds:
+            self.end(f"The clip reached its longest time, {device.max_clip_seconds:g} s, and ended.")
+        elif writer.bytes_written + len(frame.data) + 1 + 2 * ITEM_HEADER_BYTES > device.max_clip_bytes:
+            self.end(f"The clip reached its largest size, {device.max_clip_bytes // 1_000_000} MB, and ended.")
+        else:
+            try:
+                self._keeper.ensure_room(device.max_frame_bytes)
+            except NoRoomError as error:
+                self.end(f"{error.sentence} The clip ended early.")
+                return False
+            return True
+        return False
+
+    def _is_alike(self, frame: Frame) -> bool:
+        """Whether `frame` is what the header says of every frame: size, components, subsampling."""
+        if frame.encoding is not Encoding.JPEG:
+            return False
+        try:
+            return pixel_form_from(frame) == self._form
+        except BadFrame:
+            return False
 
     def _append(self, writer: ObjectWriter, frame: Frame) -> bool:
-        """Write one fragment; false when the clip must end here."""
-        assert self._first is not None
-        if (frame.width, frame.height, frame.encoding) != (self._first.width, self._first.height, Encoding.JPEG):
-            self.end("The machine changed its picture format; the clip ended there.")
-            return False
+        """Write one fragment; false when flash takes no more. OSError when it did not even take the first."""
         pad = padding(len(frame.data))
         try:
             writer.append(b"".join((fragment_header(len(frame.data) + len(pad)), frame.data, pad)))
@@ -182,36 +271,25 @@ class ClipRecorder:
         self._last_timestamp = frame.timestamp
         return True
 
-    def _may_go_on(self, writer: ObjectWriter) -> bool:
-        """False when the clip has reached a limit; the notice says which."""
-        if self.seconds >= self._device.max_clip_seconds:
-            self.end(f"The clip reached its longest time, {self._device.max_clip_seconds:g} s, and ended.")
-        elif writer.bytes_written + self._device.max_frame_bytes > self._device.max_clip_bytes:
-            self.end(f"The clip reached its largest size, {self._device.max_clip_bytes // 1_000_000} MB, and ended.")
-        else:
-            try:
-                self._keeper.ensure_room(self._device.max_frame_bytes)
-            except NoRoomError as error:
-                self.end(f"{error.sentence} The clip ended early.")
-                return False
-            return True
-        return False
+    def _mean_frame_time(self) -> str:
+        """Frame Time: the mean over what was recorded; the configured one where the source's moments say nothing."""
+        mean = self.seconds * 1000.0 / (self._count - 1)
+        return format_frame_time(mean if mean > 0 else 1000.0 / self._device.frames_per_second)
 
     def _patch(self, writer: ObjectWriter, composed: Composed) -> None:
         assert self._form is not None
-        mean = self.seconds * 1000.0 / (self._count - 1)
-        values = {
-            "NumberOfFrames": str(self._count),
-            "FrameTime": format_frame_time(mean if mean > 0 else 1000.0 / self._device.frames_per_second),
-            "LossyImageCompressionRatio": format_ratio(self._form.frame_bytes * self._count, self._pixel_bytes),
-        }
-        for keyword, value in values.items():
-            slot = composed.slots[keyword]
-            writer.patch(slot.position, slot.fill(value))
+        ratio = format_ratio(self._form.frame_bytes * self._count, self._pixel_bytes)
+        self._patch_one(writer, composed, "NumberOfFrames", str(self._count))
+        self._patch_one(writer, composed, "FrameTime", self._mean_frame_time())
+        self._patch_one(writer, composed, "LossyImageCompressionRatio", ratio)
 
-    def _next_frame(self, seconds: float) -> Frame | None:
+    def _patch_one(self, writer: ObjectWriter, composed: Composed, keyword: str, value: str) -> None:
+        slot = composed.slots[keyword]
+        writer.patch(slot.position, slot.fill(value))
+
+    def _next_frame(self) -> Frame | None:
         try:
-            return self._frames.get(timeout=seconds)
+            return self._frames.get(timeout=_LOOK_SECONDS)
         except queue.Empty:
             return None
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from appliance.acquire.gate import ExamGate, Ticket
+from appliance.acquire.gate import ExamGate, Ticket, WrongExamError
 from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
 from appliance.acquire.preview import FilmThumbnail
 from appliance.acquire.runner import DeviceRunner, State
@@ -23,6 +23,8 @@ from appliance.devices.film.scan import FilmScan, scan_film
 from appliance.spool.writer import ObjectWriter
 
 _TICK_SECONDS = 1.0
+# TERM, its grace and KILL of the digitizer's program, and a flash that stalls meanwhile.
+_END_SECONDS = 15.0
 
 
 class FilmRunner(DeviceRunner):
@@ -44,14 +46,18 @@ class FilmRunner(DeviceRunner):
         self._options = options
         self._busy = threading.Lock()
         self._cancel = threading.Event()
-        self._part = 0.0
+        self._done, self._total = 0, 0
+        self._stopping = False
 
     def run(self, stop: threading.Event, alive: Callable[[], None]) -> None:
-        """Be alive until `stop`; a scan under way is then broken off."""
+        """Be alive until `stop`; a scan under way is then broken off, and has let go of everything on return."""
         while not stop.is_set():
             alive()
             self.clock.wait(stop, _TICK_SECONDS)
+        self._stopping = True
         self._cancel.set()
+        if self._busy.acquire(timeout=_END_SECONDS):
+            self._busy.release()
 
     def scan_film(self, exam_id: str | None) -> Saved:
         """One film, durable. Errors of the digitizer as `devices.film.scan`; the panel shows them as a finding too."""
@@ -59,12 +65,17 @@ class FilmRunner(DeviceRunner):
             raise ApplianceError("A film is being scanned already.", "Wait for it, or cancel it.")
         try:
             self._cancel.clear()
-            self._part = 0.0
-            self.state = State.SCANNING
+            if self._stopping:
+                self._cancel.set()
+            self._done, self._total = 0, 0
             with self.gate.admitting(exam_id) as ticket:
+                self.keeper.check(ticket)
+                self.state = State.SCANNING
                 saved = self._scan(ticket)
             self.findings.clear("scan_failed", self.device.name)
             return saved
+        except WrongExamError:
+            raise
         except ScanCancelled:
             self.findings.clear("scan_failed", self.device.name)
             raise
@@ -82,11 +93,12 @@ class FilmRunner(DeviceRunner):
             self._busy.release()
 
     def _scan(self, ticket: Ticket) -> Saved:
-        with scan_film(self._options, self.clock, cancel=self._cancel, on_progress=self._note_part) as film:
+        with scan_film(self._options, self.clock, cancel=self._cancel, on_progress=self._note_progress) as film:
             return self._keep(ticket, film)
 
     def _keep(self, ticket: Ticket, film: FilmScan) -> Saved:
         header = film.header
+        self._total = header.data_bytes
         form = film_form_from(header.width, header.height, header.bits)
         self.keeper.ensure_room(form.frame_bytes)
         composed = compose_film(self.keeper.origins(ticket, new_uid()), form, header.resolution_dpi)
@@ -101,22 +113,23 @@ class FilmRunner(DeviceRunner):
         except BaseException:
             writer.abandon()
             raise
-        saved = self.keeper.remember(ticket, path, Kind.FILM, frames=1)
+        saved = self.keeper.remember(ticket, path, Kind.FILM, 1, writer.bytes_written)
         self.thumbnails.put(saved.sop_instance_uid, thumbnail.jpeg())
+        self.note_saved(saved)
         return saved
 
     def cancel(self) -> None:
         self._cancel.set()
 
-    def _note_part(self, part: float) -> None:
-        self._part = part
+    def _note_progress(self, part: float) -> None:
+        self._done = round(part * self._total)
 
     def progress(self) -> dict[str, Any] | None:
         if self.state is not State.SCANNING:
             return None
-        return {"done": round(100 * self._part), "total": 100, "unit": "%"}
+        return {"done": self._done, "total": self._total or None, "unit": "bytes"}
 
     def sentence(self) -> str:
         if self.state is State.SCANNING:
-            return f"Scanning a film, {100 * self._part:.0f} %."
+            return f"Scanning a film, {100 * self._done // max(1, self._total)} %."
         return "Ready: put a film in and press Scan."

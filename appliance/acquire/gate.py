@@ -6,6 +6,7 @@ asked to drain. So either the capture sees the closing, or the draining sees the
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +16,11 @@ from datetime import datetime, timedelta
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError
 from appliance.exam.exam import Exam
-from appliance.exam.facts import ExamFacts
+from appliance.exam.facts import DamagedFactError, ExamFacts
+
+_log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.2
 
 
 class WrongExamError(ApplianceError):
@@ -24,10 +29,14 @@ class WrongExamError(ApplianceError):
 
 @dataclass(eq=False, slots=True)
 class Ticket:
-    """One capture under way. `exam` is None for a frame that comes while nobody chose a patient."""
+    """One capture under way. `exam` is None for a frame that comes while nobody chose a patient.
+
+    Until `is_decided` the exams' files have not been read for it, and it may turn out to be any exam's.
+    """
 
     captured_at: datetime
     exam: Exam | None = None
+    is_decided: bool = False
 
     @property
     def exam_id(self) -> str | None:
@@ -47,7 +56,8 @@ class ExamGate:
         """A ticket for the exam that is open now; `end` it, whatever happens.
 
         `began` is the monotonic moment of the capture's first byte, if that was earlier than now. WrongExamError when
-        the panel asked for an exam that is not open any more.
+        the panel asked for an exam that is not open any more. Nobody can capture into an exam whose record is damaged;
+        what comes by itself is unassigned then. OSError when the facts cannot be read.
         """
         elapsed = 0.0 if began is None else self._clock.monotonic() - began
         ticket = Ticket(self._clock.now() - timedelta(seconds=max(0.0, elapsed)))
@@ -59,14 +69,26 @@ class ExamGate:
                 raise WrongExamError(
                     "This exam is not open any more; nothing was captured.", "Choose the patient again."
                 )
-            ticket.exam = self._facts.exam(exam_id) if exam_id else None
+            ticket.exam = self._exam_of(exam_id, expected_exam_id)
+            ticket.is_decided = True
         except BaseException:
             self.end(ticket)
             raise
         return ticket
 
+    def _exam_of(self, exam_id: str | None, expected_exam_id: str | None) -> Exam | None:
+        if exam_id is None:
+            return None
+        try:
+            return self._facts.exam(exam_id)
+        except DamagedFactError:
+            if expected_exam_id is not None:
+                raise
+            _log.error("the record of exam %s is damaged; what is captured now is unassigned", exam_id)
+            return None
+
     def end(self, ticket: Ticket) -> None:
-        """The capture is durable, or failed."""
+        """The capture is durable, or failed. Harmless when it was ended before."""
         with self._changed:
             self._under_way.discard(ticket)
             self._changed.notify_all()
@@ -83,17 +105,18 @@ class ExamGate:
     def drain(self, exam_id: str, seconds: float, finish: Callable[[], None] = lambda: None) -> bool:
         """Wait until nothing is under way for `exam_id`; false when `seconds` were not enough.
 
-        `finish` is called first and ends what goes on until somebody ends it: a clip. A ticket whose exam is not known
-        yet counts as the exam's.
+        `finish` ends what goes on until somebody ends it: a clip. It is called in each round, since a clip that was
+        admitted a moment ago may only now have begun. A ticket whose exam is not decided yet counts as the exam's.
         """
         deadline = Deadline.after(self._clock, seconds)
-        finish()
-        with self._changed:
-            while self._has_under_way(exam_id):
+        while True:
+            finish()
+            with self._changed:
+                if not self._has_under_way(exam_id):
+                    return True
                 if deadline.is_over():
                     return False
-                self._changed.wait(min(0.5, deadline.remaining()))
-        return True
+                self._changed.wait(min(_LOOK_SECONDS, deadline.remaining()))
 
     def _has_under_way(self, exam_id: str) -> bool:
-        return any(ticket.exam is None or ticket.exam.exam_id == exam_id for ticket in self._under_way)
+        return any(not ticket.is_decided or ticket.exam_id == exam_id for ticket in self._under_way)

@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from pydicom import dcmread
+
 from appliance.acquire.gate import Ticket
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError
@@ -58,7 +60,7 @@ class ObjectKeeper:
         self.clock = clock
         self._spool = spool
         self._box = box
-        self._numbers: dict[str | None, int] = {}
+        self._numbers: dict[str, int] = {}
         self._lock = threading.Lock()
         self._saved: OrderedDict[str, Saved] = OrderedDict()
 
@@ -66,13 +68,20 @@ class ObjectKeeper:
         """Where this ticket's objects are born."""
         return self._spool.captured(self.device.name, ticket.exam_id)
 
-    def origins(self, ticket: Ticket, uid: str, *, video_format: str = "", digital_format: str = "") -> Origins:
-        """Whose the object is and where it comes from. ApplianceError for a device that the exam does not know."""
-        if ticket.exam is not None and all(self.device.name != series.device for series in ticket.exam.series):
+    def check(self, ticket: Ticket) -> None:
+        """ApplianceError unless the ticket's exam was opened for this device as it is now."""
+        exam, device = ticket.exam, self.device
+        if exam is not None and (device.name, device.modality) not in {
+            (one.device, one.modality) for one in exam.series
+        }:
             raise ApplianceError(
-                f"{self.device.title or self.device.name} was set up after this exam was opened.",
+                f"{device.title or device.name} was set up after this exam was opened.",
                 "End the exam and open it again to use the device.",
             )
+
+    def origins(self, ticket: Ticket, uid: str, *, video_format: str = "", digital_format: str = "") -> Origins:
+        """Whose the object is and where it comes from. ApplianceError as `check`."""
+        self.check(ticket)
         return Origins(
             exam=ticket.exam,
             device=self.device,
@@ -115,9 +124,9 @@ class ObjectKeeper:
         except BaseException:
             writer.abandon()
             raise
-        return self.remember(ticket, path, kind, frames=1)
+        return self.remember(ticket, path, kind, 1, writer.bytes_written)
 
-    def remember(self, ticket: Ticket, path: Path, kind: Kind, frames: int) -> Saved:
+    def remember(self, ticket: Ticket, path: Path, kind: Kind, frames: int, size: int) -> Saved:
         """Note what has just been published, for the answer and for the panel's strip."""
         name = object_name_from(path.name)
         assert name is not None
@@ -129,7 +138,7 @@ class ObjectKeeper:
             captured_at=ticket.captured_at,
             saved_at=self.clock.now(),
             frames=frames,
-            bytes=path.stat().st_size,
+            bytes=size,
         )
         with self._lock:
             self._saved[saved.sop_instance_uid] = saved
@@ -146,9 +155,27 @@ class ObjectKeeper:
             return list(self._saved.values())
 
     def _next_number(self, ticket: Ticket) -> int:
-        """Instance Number (0020,0013): counts the device's objects of the exam, across restarts too."""
+        """Instance Number (0020,0013): counts the device's captures of the exam, across restarts too.
+
+        What belongs to no exam is in a series of its own.
+        """
+        if ticket.exam_id is None:
+            return 1
         with self._lock:
             if ticket.exam_id not in self._numbers:
-                self._numbers = {ticket.exam_id: sum(1 for _ in list_objects(self.directory(ticket)))}
+                self._numbers = {ticket.exam_id: _highest_number_in(self.directory(ticket))}
             self._numbers[ticket.exam_id] += 1
             return self._numbers[ticket.exam_id]
+
+
+def _highest_number_in(directory: Path) -> int:
+    """The highest Instance Number of the objects in `directory`; a damaged one counts as one more."""
+    highest = 0
+    for path, _ in list_objects(directory):
+        try:
+            header = dcmread(path, stop_before_pixels=True, specific_tags=["InstanceNumber"])
+            highest = max(highest, int(header.InstanceNumber))
+        except Exception as error:  # noqa: BLE001 -- an old object's damage must not keep a new one from being captured
+            _log.warning("the number of %s cannot be read (%s)", path.name, type(error).__name__)
+            highest += 1
+    return highest

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import logging
 import threading
 from collections import OrderedDict
 
 from PIL import Image
 
+from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
+
+_log = logging.getLogger(__name__)
 
 THUMBNAIL_SIZE = (192, 144)
 _QUALITY = 75
@@ -17,7 +21,19 @@ _MODES = {Encoding.RGB: "RGB", Encoding.GRAY8: "L"}
 
 
 def small_jpeg_from(frame: Frame, size: tuple[int, int]) -> bytes:
-    """`frame` as a JPEG of at most `size` (width, height) pixels; costs no more than decoding at that size."""
+    """`frame` as a JPEG of at most `size` (width, height) pixels; costs no more than decoding at that size.
+
+    BadFrame when the coded picture is damaged between sound markers, which nobody knows before it is decoded.
+    """
+    try:
+        picture = _picture_from(frame, size)
+        picture.thumbnail((max(1, size[0]), max(1, size[1])))
+        return _encode(picture)
+    except Exception as error:
+        raise BadFrame("A frame's picture is damaged and cannot be shown.") from error
+
+
+def _picture_from(frame: Frame, size: tuple[int, int]) -> Image.Image:
     if frame.encoding is Encoding.JPEG:
         picture: Image.Image = Image.open(io.BytesIO(frame.data))
         picture.draft("RGB", size)  # libjpeg decodes at 1/2, 1/4 or 1/8 without touching the rest
@@ -35,8 +51,7 @@ def small_jpeg_from(frame: Frame, size: tuple[int, int]) -> bytes:
         picture = Image.frombytes("L", (frame.width, frame.height), high)
     else:
         picture = Image.frombytes(_MODES[frame.encoding], (frame.width, frame.height), frame.data)
-    picture.thumbnail(size)
-    return _encode(picture)
+    return picture
 
 
 class FilmThumbnail:
@@ -85,6 +100,13 @@ class Thumbnails:
             self._pictures[sop_instance_uid] = picture
             while len(self._pictures) > _REMEMBERED:
                 self._pictures.popitem(last=False)
+
+    def put_frame(self, sop_instance_uid: str, frame: Frame) -> None:
+        """The small picture of an object that is saved; where there can be none, the object is saved all the same."""
+        try:
+            self.put(sop_instance_uid, small_jpeg_from(frame, THUMBNAIL_SIZE))
+        except BadFrame as error:
+            _log.warning("no small picture of %s: %s", sop_instance_uid, error.sentence)
 
     def get(self, sop_instance_uid: str) -> bytes | None:
         with self._lock:

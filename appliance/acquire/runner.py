@@ -12,10 +12,12 @@ from typing import Any
 from appliance.acquire.gate import ExamGate
 from appliance.acquire.keeping import ObjectKeeper, Saved
 from appliance.acquire.preview import Thumbnails
+from appliance.acquire.salvage import INTERRUPTED
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Device
+from appliance.devices.frame import Frame
 
 
 class State(StrEnum):
@@ -60,6 +62,14 @@ class DeviceRunner(ABC):
     @abstractmethod
     def sentence(self) -> str:
         """What the device is doing, for people."""
+
+    def note_saved(self, saved: Saved, frame: Frame | None = None) -> None:
+        """An object is durable: its small picture for the strip, and what was interrupted before it is history."""
+        if frame is not None:
+            self.thumbnails.put_frame(saved.sop_instance_uid, frame)
+        for finding in self.findings.listing():
+            if finding.code == INTERRUPTED:
+                self.findings.clear(finding.code, finding.subject)
 
     def progress(self) -> dict[str, Any] | None:
         """How far something long has come: `done`, `total` (or None) and `unit`; None when nothing is under way."""

@@ -7,64 +7,75 @@ Runs at boot for every device, plugged in or not, and at the start of each devic
 
 from __future__ import annotations
 
-import io
 import logging
-import os
-import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import FileDataset
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import SecondaryCaptureImageStorage
-
-from appliance.base.durable import remove_file
-from appliance.compose.encode import Slot, encode_dataset, file_lead_bytes
-from appliance.compose.pixels import (
-    EMPTY_OFFSET_TABLE,
-    ITEM_HEADER_BYTES,
-    SEQUENCE_DELIMITER,
-    UNDEFINED_LENGTH,
-    format_ratio,
-    fragment_header,
-    padding,
-    pixel_data_header,
-)
-from appliance.exam.facts import ExamFacts
-from appliance.spool.names import TemporaryName, temporary_name_from
-from appliance.spool.tree import UNASSIGNED, Spool, list_temporaries
-from appliance.spool.writer import ObjectWriter, publish_salvaged
+from appliance.acquire.torn_clip import DamagedHeaderError, mend_clip
+from appliance.base.durable import make_directory, move_file, remove_file
+from appliance.base.errors import Finding
+from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.spool.names import temporary_name_from
+from appliance.spool.tree import UNASSIGNED, Spool, list_objects, list_temporaries
 
 _log = logging.getLogger(__name__)
 
-_ITEM = struct.Struct("<HHL")
-_CLIP_FIELDS = ("NumberOfFrames", "FrameIncrementPointer", "FrameTime")
+INTERRUPTED = "interrupted"
+
+
+class Fate(StrEnum):
+    """What became of an interrupted capture."""
+
+    SAVED = "saved"
+    REMOVED = "removed"
+    QUARANTINED = "quarantined"
+    UNTOUCHED = "untouched"  # flash failed; the next start tries again
+
+
+_WORDS = {
+    Fate.REMOVED: ("A capture was interrupted before it was saved; nothing of it is kept.", "Capture it again."),
+    Fate.QUARANTINED: (
+        "A clip was cut short by an interruption and its beginning is damaged; it was set aside in quarantine.",
+        "Record it again; support may look at what is left.",
+    ),
+    Fate.UNTOUCHED: (
+        "A capture was interrupted, and the flash failed when it was looked through.",
+        "It is tried again when the box starts; call support.",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """What became of one interrupted capture: an object of `frames` frames, or nothing (0)."""
+    """What became of one interrupted capture; `frames` of it are saved."""
 
     device: str
     exam_id: str | None
     sop_instance_uid: str
-    frames: int
+    fate: Fate
+    frames: int = 0
 
     @property
-    def sentence(self) -> str:
-        if self.frames:
-            return f"A clip was cut short by an interruption; its {self.frames} frames up to there are saved."
-        return "A capture was interrupted before it was saved; nothing of it is kept."
-
-    @property
-    def suggestion(self) -> str:
-        return "Record it again if more is needed." if self.frames else "Capture it again."
+    def finding(self) -> Finding:
+        """As the panel shows it."""
+        if self.fate is Fate.SAVED:
+            sentence = f"A clip was cut short by an interruption; its {self.frames} frames up to there are saved."
+            if self.frames == 1:
+                sentence = "A clip was cut short by an interruption; its one frame is saved as a still."
+            suggestion = "Record it again if more is needed."
+        else:
+            sentence, suggestion = _WORDS[self.fate]
+        return Finding(INTERRUPTED, sentence, suggestion, self.sop_instance_uid or self.device)
 
 
 def salvage_device(spool: Spool, facts: ExamFacts, device: str) -> list[Salvaged]:
-    """Deal with every temporary file of `device`. The caller holds the device's lock. OSError when the medium fails."""
+    """Deal with every temporary file of `device`. The caller holds the device's lock.
+
+    One file that flash does not give back does not keep the others from being salvaged. Repeating it after a crash in
+    its middle comes to the same.
+    """
     top = spool.captured(device, None).parent
     found: list[Salvaged] = []
     if not top.is_dir():
@@ -72,109 +83,74 @@ def salvage_device(spool: Spool, facts: ExamFacts, device: str) -> list[Salvaged
     for directory in sorted(entry for entry in top.iterdir() if entry.is_dir()):
         exam_id = None if directory.name == UNASSIGNED else directory.name
         for path in list_temporaries(directory):
-            salvaged = _salvage_file(spool, facts, device, exam_id, path)
-            found.append(salvaged)
-            _log.warning(
-                "salvage of %s for exam %s: %s", salvaged.sop_instance_uid, exam_id or "none", salvaged.sentence
-            )
+            try:
+                salvaged = _salvage_file(spool, facts, device, exam_id, path)
+            except OSError as error:
+                _log.error("salvage of %s: %s", path.name, error.strerror)
+                name = temporary_name_from(path.name)
+                uid = name.sop_instance_uid if name is not None else ""
+                salvaged = Salvaged(device, exam_id, uid, Fate.UNTOUCHED)
+            if salvaged is not None:
+                found.append(salvaged)
+                uid, exam = salvaged.sop_instance_uid, exam_id or "none"
+                _log.warning("salvage of %s for exam %s: %s", uid, exam, salvaged.finding.sentence)
     return found
 
 
-def _salvage_file(spool: Spool, facts: ExamFacts, device: str, exam_id: str | None, path: Path) -> Salvaged:
+def _salvage_file(spool: Spool, facts: ExamFacts, device: str, exam_id: str | None, path: Path) -> Salvaged | None:
+    """None for what an earlier salvage, cut off before its end, had made an object of already."""
     name = temporary_name_from(path.name)
-    frames = _whole_frames(path, name.offset) if name is not None and name.offset else []
-    uid = name.sop_instance_uid if name is not None else ""
-    if name is None or not frames:
+    if name is None or not name.offset:
+        uid = name.sop_instance_uid if name is not None else ""
+        # A still that a salvage was making of a clip stands beside the clip, or beside what became of it.
+        is_known = name is not None and (_has_clip(path.parent.parent, uid) or _is_saved(facts, path, uid))
         remove_file(path)
-        return Salvaged(device, exam_id, uid, 0)
-    # An exam that is closed lists its objects for ever: what is found later belongs to nobody until a person says so.
-    target = path.parent if exam_id and facts.closed(exam_id) is None else spool.captured(device, None)
-    if len(frames) == 1:
-        _publish_as_still(path, name, frames[0], target)
-    else:
-        _repair_clip(path, name, frames)
-        publish_salvaged(path, name, target)
-    return Salvaged(device, exam_id, uid, len(frames))
-
-
-def _whole_frames(path: Path, offset: int) -> list[tuple[int, int]]:
-    """(position, length) of each fragment's data that is whole: a JPEG image from its first marker to its last."""
-    frames: list[tuple[int, int]] = []
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        position = offset
-        while position + ITEM_HEADER_BYTES <= size:
-            file.seek(position)
-            group, element, length = _ITEM.unpack(file.read(ITEM_HEADER_BYTES))
-            start = position + ITEM_HEADER_BYTES
-            if (group, element) != (0xFFFE, 0xE000) or length < 4 or start + length > size:
-                break
-            if file.read(2) != b"\xff\xd8":
-                break
-            file.seek(start + length - 3)
-            # The image ends with the fragment, or one byte of padding before.
-            if b"\xff\xd9" not in file.read(3):
-                break
-            frames.append((start, length))
-            position = start + length
-    return frames
-
-
-def _repair_clip(path: Path, name: TemporaryName, frames: list[tuple[int, int]]) -> None:
-    """Cut behind the last whole frame, end the sequence, and fill in the header. Repeating it gives the same file."""
-    dataset = _header_of(path, name.offset)
-    slots = {keyword: _slot_in(dataset, keyword) for keyword in ("NumberOfFrames", "LossyImageCompressionRatio")}
-    end = frames[-1][0] + frames[-1][1]
-    uncompressed = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel) * len(frames)
-    values = {
-        "NumberOfFrames": str(len(frames)),
-        "LossyImageCompressionRatio": format_ratio(uncompressed, sum(length for _, length in frames)),
-    }
-    with path.open("r+b") as file:
-        for keyword, value in values.items():
-            slot = slots[keyword]
-            os.pwrite(file.fileno(), slot.fill(value), slot.position)
-        file.truncate(end)
-        file.seek(end)
-        file.write(SEQUENCE_DELIMITER)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _publish_as_still(path: Path, name: TemporaryName, frame: tuple[int, int], target: Path) -> None:
-    """A clip of one frame is a still (PS3.3 C.7.6.6): the same UID, another header."""
-    dataset = _header_of(path, name.offset)
-    with path.open("rb") as file:
-        file.seek(frame[0])
-        data = file.read(frame[1])
-    for keyword in _CLIP_FIELDS:
-        delattr(dataset, keyword)
-    dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.LossyImageCompressionRatio = format_ratio(
-        int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel), len(data)
-    )
-    lead = file_lead_bytes(SecondaryCaptureImageStorage, name.sop_instance_uid, dataset.file_meta.TransferSyntaxUID)
-    pixels = pixel_data_header(b"OB", UNDEFINED_LENGTH) + fragment_header(len(data) + len(data) % 2)
-    writer = ObjectWriter(target, name.sop_instance_uid, lead + encode_dataset(dataset) + pixels)
-    writer.append(data + padding(len(data)) + SEQUENCE_DELIMITER)
-    writer.publish()
-    remove_file(path)
-
-
-def _slot_in(dataset: FileDataset, keyword: str) -> Slot:
-    """Where the file holds the value of `keyword`; before it was looked at, pydicom knows."""
-    raw = dataset.get_item(keyword)
-    assert isinstance(raw, RawDataElement)
-    return Slot(raw.value_tell, raw.length)
-
-
-def _header_of(path: Path, offset: int) -> FileDataset:
-    """The data set before the pixels, as it was composed. OSError when the file's header was lost."""
-    with path.open("rb") as file:
-        header = file.read(offset)
-    pixels = len(pixel_data_header(b"OB", UNDEFINED_LENGTH))
-    assert header.endswith(EMPTY_OFFSET_TABLE)
+        return None if is_known else Salvaged(device, exam_id, uid, Fate.REMOVED)
+    uid = name.sop_instance_uid
+    if _is_saved(facts, path, uid):
+        remove_file(path)
+        return None
+    target = path.parent if exam_id and _is_open(facts, exam_id) else spool.captured(device, None)
     try:
-        return dcmread(io.BytesIO(header[:-pixels]))
-    except InvalidDicomError as error:
-        raise OSError(f"the header of {path.name} is damaged") from error
+        mended = mend_clip(path, target)
+    except DamagedHeaderError:
+        make_directory(spool.quarantine)
+        move_file(path, spool.quarantine / f"interrupted-{uid}~{name.offset}")
+        return Salvaged(device, exam_id, uid, Fate.QUARANTINED)
+    if mended is None:
+        remove_file(path)
+        return Salvaged(device, exam_id, uid, Fate.REMOVED)
+    return Salvaged(device, exam_id, uid, Fate.SAVED, mended.frames)
+
+
+def _is_open(facts: ExamFacts, exam_id: str) -> bool:
+    """Whether the exam still takes objects: a closed one lists its own for ever, one that expired is no exam any more.
+
+    What is found later belongs to nobody until a person says so.
+    """
+    try:
+        return facts.exam(exam_id) is not None and facts.closed(exam_id) is None
+    except DamagedFactError:
+        return False
+
+
+def _has_clip(top: Path, uid: str) -> bool:
+    """Whether a clip's temporary file of this object lies anywhere below the device's directory."""
+    names = (temporary_name_from(path.name) for directory in _directories(top) for path in list_temporaries(directory))
+    return any(name is not None and name.sop_instance_uid == uid and name.offset for name in names)
+
+
+def _is_saved(facts: ExamFacts, path: Path, uid: str) -> bool:
+    """Whether an object of this UID was published: it lies at the device's, or its exam lists it."""
+    for directory in _directories(path.parent.parent):
+        if any(name.sop_instance_uid == uid for _, name in list_objects(directory)):
+            return True
+    try:
+        closed = facts.closed(path.parent.name)
+    except DamagedFactError:
+        closed = None
+    return closed is not None and any(instance.sop_instance_uid == uid for instance in closed.instances)
+
+
+def _directories(top: Path) -> Iterator[Path]:
+    return (entry for entry in top.iterdir() if entry.is_dir())

@@ -14,15 +14,14 @@ from collections.abc import Callable
 from typing import Any
 
 from appliance.acquire.gate import ExamGate, Ticket
-from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
-from appliance.acquire.preview import THUMBNAIL_SIZE, small_jpeg_from
+from appliance.acquire.keeping import Kind, ObjectKeeper
 from appliance.acquire.runner import DeviceRunner, State
-from appliance.base.clock import Clock
+from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.uids import uid_from_parts
 from appliance.config.schema import SerialDevice
-from appliance.devices.errors import DeviceError, DeviceGone
+from appliance.devices.errors import DeviceError, DeviceGone, DeviceTimeout
 from appliance.devices.serial.line import SerialLine
 from appliance.devices.serial.picture import picture_from_file
 from appliance.devices.serial.receiver import Transfer, XmodemReceiver
@@ -33,6 +32,7 @@ _log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _POLL_SECONDS = 0.5
+PADDING = b"\x1a"
 
 
 class TransferRunner(DeviceRunner):
@@ -54,6 +54,7 @@ class TransferRunner(DeviceRunner):
         self._line = line
         self._received: int | None = None
         self._ticket: Ticket | None = None
+        self._kept_at: float | None = None
 
     def run(self, stop: threading.Event, alive: Callable[[], None]) -> None:
         """Open the line, take transfers until it is gone, and again."""
@@ -67,6 +68,7 @@ class TransferRunner(DeviceRunner):
             except DeviceError as error:
                 self.state = State.UNPLUGGED
                 self.findings.report(finding_from(error, "unplugged", self.device.name))
+                self._line.close()
                 self.clock.wait(stop, _RETRY_SECONDS)
             finally:
                 self._line.close()
@@ -75,48 +77,74 @@ class TransferRunner(DeviceRunner):
         limits = TransferLimits(
             max_bytes=self._serial.max_bytes, silence=self._serial.gap_seconds, total=self._serial.transfer_seconds
         )
-        receiver = XmodemReceiver(self._line, self.clock, limits)
+        line = _WatchedLine(self._line, alive)
+        receiver = XmodemReceiver(line, self.clock, limits, self._kept_at)
         while not stop.is_set():
-            alive()
             try:
-                self._take_one(receiver, stop, alive)
-            except DeviceGone:
-                raise
+                self._take_one(receiver, stop)
+            except (DeviceGone, DeviceTimeout):
+                raise  # where the receiver stands is not known any more: a new one, on a line opened anew
             except ApplianceError as error:
-                # A bad transfer or a full flash: say so, and be there for the next one. The exam goes on.
-                self.findings.report(finding_from(error, "transfer_failed", self.device.name))
+                # A bad transfer: say so, and be there for the next one. The exam goes on.
+                self._note_failure(error)
             finally:
                 self._end_ticket()
 
-    def _take_one(self, receiver: XmodemReceiver, stop: threading.Event, alive: Callable[[], None]) -> None:
+    def _take_one(self, receiver: XmodemReceiver, stop: threading.Event) -> None:
         if not receiver.wait_for_sender(stop, _POLL_SECONDS, self._begin):
             return
+        transfer = receiver.receive_transfer(self._note_progress, stop)
+        failed = self._keep_or_say_why_not(transfer)
+        if failed is None:
+            self._kept_at = self.clock.monotonic()
+            self.findings.clear("transfer_failed", self.device.name)
+            transfer.acknowledge()
+        else:
+            self._note_failure(failed)  # first: refusing needs the line once more
+            transfer.refuse()
 
-        def note_progress(received: int) -> None:
-            self._received = received
-            alive()
-
-        transfer = receiver.receive_transfer(note_progress, stop)
-        assert self._ticket is not None
+    def _keep_or_say_why_not(self, transfer: Transfer) -> ApplianceError | None:
+        """None when the image is durable. Whatever the fault, the machine is told, and the line stays in use."""
         try:
-            self._keep(self._ticket, transfer)
-        except ApplianceError:
-            transfer.refuse()
-            raise
+            self._keep(self._admitted(), transfer)
+        except ApplianceError as error:
+            return error
         except OSError as error:
-            transfer.refuse()
-            raise ApplianceError(
+            return ApplianceError(
                 f"The image from {self.title} could not be written to flash: {error.strerror}.",
                 "Nothing was acknowledged to the machine; check the box's flash and send again.",
-            ) from error
-        self.findings.clear("transfer_failed", self.device.name)
-        transfer.acknowledge()
+            )
+        except Exception as error:  # noqa: BLE001 -- one picture must not end the process for every one that follows
+            _log.exception("an image could not be kept")
+            return ApplianceError(
+                f"The image from {self.title} was not kept, by a fault in the box ({type(error).__name__}).",
+                "Nothing was acknowledged to the machine; call support.",
+            )
+        return None
 
     def _begin(self, at: float) -> None:
         """The first byte: from here on the image is the open exam's."""
-        self._ticket = self.gate.admit(began=at)
         self._received = 0
         self.state = State.RECEIVING
+        try:
+            self._ticket = self.gate.admit(began=at)
+        except OSError as error:
+            # The transfer is let come to its end: then the machine can be told that it failed.
+            _log.error("the exams cannot be read: %s", error.strerror)
+
+    def _admitted(self) -> Ticket:
+        if self._ticket is None:
+            raise ApplianceError(
+                f"Whose image came from {self.title} could not be read from flash.",
+                "Nothing was acknowledged to the machine; check the box's flash and send again.",
+            )
+        return self._ticket
+
+    def _note_progress(self, received: int) -> None:
+        self._received = received
+
+    def _note_failure(self, error: ApplianceError) -> None:
+        self.findings.report(finding_from(error, "transfer_failed", self.device.name))
 
     def _end_ticket(self) -> None:
         if self._ticket is not None:
@@ -125,19 +153,19 @@ class TransferRunner(DeviceRunner):
         if self.state is State.RECEIVING:
             self.state = State.IDLE
 
-    def _keep(self, ticket: Ticket, transfer: Transfer) -> Saved | None:
+    def _keep(self, ticket: Ticket, transfer: Transfer) -> None:
         frame = picture_from_file(transfer.payload, self._serial.max_pixels, timestamp=transfer.started_at)
-        digest = hashlib.sha256(transfer.payload).hexdigest()
+        # Without the last block's padding: another block size does not make it another image.
+        digest = hashlib.sha256(transfer.payload.rstrip(PADDING)).hexdigest()
         uid = uid_from_parts("transfer", ticket.exam_id or "", self.device.name, digest)
         directory = self.keeper.directory(ticket)
         if any(name.sop_instance_uid == uid for _, name in list_objects(directory)):
             sentence = f"{self.title} sent an image that is saved already; it was kept once."
             self.findings.report(Finding("sent_again", sentence, "Nothing needs to be done.", self.device.name))
-            return None
+            return
         self.findings.clear("sent_again", self.device.name)
         saved = self.keeper.keep_still(ticket, frame, Kind.TRANSFER, uid=uid, digital_format="XMODEM")
-        self.thumbnails.put(saved.sop_instance_uid, small_jpeg_from(frame, THUMBNAIL_SIZE))
-        return saved
+        self.note_saved(saved, frame)
 
     def progress(self) -> dict[str, Any] | None:
         received = self._received
@@ -151,3 +179,28 @@ class TransferRunner(DeviceRunner):
                 return "The serial line is not connected; it is tried again by itself."
             case _:
                 return "Waiting for an image: press Print on the machine."
+
+
+class _WatchedLine:
+    """The line, which gives a sign of life whenever it is read: a transfer may be silent for longer than a watchdog."""
+
+    def __init__(self, line: SerialLine, alive: Callable[[], None]) -> None:
+        self._line = line
+        self._alive = alive
+
+    @property
+    def name(self) -> str:
+        return self._line.name
+
+    def read(self, seconds: float) -> bytes:
+        self._alive()
+        return self._line.read(seconds)
+
+    def write(self, data: bytes, deadline: Deadline) -> None:
+        self._line.write(data, deadline)
+
+    def offer(self, data: bytes) -> None:
+        self._line.offer(data)
+
+    def purge(self, quiet: float, deadline: Deadline) -> int:
+        return self._line.purge(quiet, deadline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from appliance.acquire.clip import ClipRecorder, video_format_of
 from appliance.acquire.gate import ExamGate
 from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
-from appliance.acquire.preview import THUMBNAIL_SIZE, small_jpeg_from
+from appliance.acquire.preview import small_jpeg_from
 from appliance.acquire.runner import DeviceRunner, State
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding, finding_from
@@ -20,15 +21,23 @@ from appliance.devices.errors import BadFrame, DeviceError, DeviceGone, NoSignal
 from appliance.devices.frame import Frame
 from appliance.devices.video.source import VideoSource
 
+_log = logging.getLogger(__name__)
+
 _OPEN_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _STALE_SECONDS = 2.0
+# The longest the loop stays in one read: how late it may notice that somebody wants it to stop.
+_SLICE_SECONDS = 0.5
 # A finding about damaged frames goes away after so many good ones in a row.
 _GOOD_AGAIN = 90
 
 
 class VideoRunner(DeviceRunner):
-    """Reads the source for ever; opens it again when it is gone."""
+    """Reads the source for ever; opens it again when it is gone.
+
+    The state is what the signal is, or that a clip is being recorded. `_clip`, `_last_clip` and `_signal` change under
+    `_lock`, since the loop, the clip's own thread and the panel's requests all come to them.
+    """
 
     kinds = ("still", "clip")
 
@@ -46,8 +55,10 @@ class VideoRunner(DeviceRunner):
         self._source = source
         self._fresh = threading.Condition()
         self._latest: Frame | None = None
+        self._lock = threading.Lock()
         self._clip: ClipRecorder | None = None
         self._last_clip: ClipRecorder | None = None
+        self._signal = self.state = State.NO_SIGNAL
         self._torn = 0
         self._good = 0
         self._preview: tuple[Frame, bytes] | None = None
@@ -68,32 +79,43 @@ class VideoRunner(DeviceRunner):
         clip = self._clip
         if clip is not None:
             clip.end("The box was stopped; the clip ended there.")
-            clip.result()
+            try:
+                clip.result()
+            except ApplianceError as error:
+                _log.warning("the clip that was being recorded: %s", error.sentence)
 
     def _read_until_gone(self, stop: threading.Event, alive: Callable[[], None]) -> None:
+        silence = Deadline.after(self.clock, self._video.frame_seconds)
         while not stop.is_set():
             alive()
             try:
-                frame = self._source.read_frame(Deadline.after(self.clock, self._video.frame_seconds))
+                # What arrived of a frame before the slice was over counts for the next one.
+                frame = self._source.read_frame(silence.sooner(_SLICE_SECONDS))
             except BadFrame as error:
                 self._note_torn(error)
             except NoSignal as error:
-                self._lose(error)
+                if silence.is_over():
+                    self._lose(error)
+                    silence = Deadline.after(self.clock, self._video.frame_seconds)
+                continue
             else:
                 self._take(frame)
+            silence = Deadline.after(self.clock, self._video.frame_seconds)
 
     def _take(self, frame: Frame) -> None:
-        if self.state in (State.NO_SIGNAL, State.UNPLUGGED):
-            self.state = State.IDLE
-        self.findings.clear("no_signal", self.device.name)
         self._good += 1
         if self._good == _GOOD_AGAIN:
             self._torn = 0
             self.findings.clear("bad_frame", self.device.name)
+        with self._lock:
+            clip = self._clip
+            if self._signal is not State.IDLE:
+                self._signal = State.IDLE
+                self._show_state()
+        self.findings.clear("no_signal", self.device.name)
         with self._fresh:
             self._latest = frame
             self._fresh.notify_all()
-        clip = self._clip
         if clip is not None:
             clip.offer(frame)
 
@@ -102,19 +124,21 @@ class VideoRunner(DeviceRunner):
         self._torn += 1
         self._good = 0
         sentence = f"{error.sentence} {self._torn} damaged frame{'s were' if self._torn > 1 else ' was'} left out."
-        self.findings.report(
-            Finding(
-                "bad_frame", sentence, "Check the grabber's cable and its USB port if this goes on.", self.device.name
-            )
-        )
+        suggestion = "Check the grabber's cable and its USB port if this goes on."
+        self.findings.report(Finding("bad_frame", sentence, suggestion, self.device.name))
 
     def _lose(self, error: DeviceError) -> None:
         """No picture: say so, and end a clip with what it has."""
-        self.state = State.UNPLUGGED if isinstance(error, DeviceGone) else State.NO_SIGNAL
+        with self._lock:
+            self._signal = State.UNPLUGGED if isinstance(error, DeviceGone) else State.NO_SIGNAL
+            self._show_state()
+            clip = self._clip
         self.findings.report(finding_from(error, "no_signal", self.device.name))
-        clip = self._clip
         if clip is not None:
             clip.end("The picture was lost; the clip ended there.")
+
+    def _show_state(self) -> None:
+        self.state = State.RECORDING if self._clip is not None else self._signal
 
     def next_frame(self, after: float, seconds: float) -> Frame:
         """The first frame that was captured at or after the monotonic moment `after`. NoSignal when none comes."""
@@ -132,68 +156,79 @@ class VideoRunner(DeviceRunner):
     def take_still(self, exam_id: str | None) -> Saved:
         """The first whole frame after this call, durable. Never an older one."""
         with self.gate.admitting(exam_id) as ticket:
+            self.keeper.check(ticket)
             frame = self.next_frame(self.clock.monotonic(), self._video.frame_seconds * 2)
             video_format = video_format_of(self._video, pixel_form_from(frame), frame)
             saved = self.keeper.keep_still(ticket, frame, Kind.STILL, video_format=video_format)
-        self.thumbnails.put(saved.sop_instance_uid, small_jpeg_from(frame, THUMBNAIL_SIZE))
+        self.note_saved(saved, frame)
         return saved
 
     def start_clip(self, exam_id: str | None) -> str:
         """Begin to record; the clip's SOP Instance UID."""
-        if self._clip is not None:
-            raise ApplianceError("A clip is being recorded already.", "Stop it first.")
-        if self.state in (State.NO_SIGNAL, State.UNPLUGGED):
-            raise NoSignal(
-                f"No picture comes from the {self.device.name}; no clip was started.",
-                "Check that the machine is on and its video cable is plugged in.",
-            )
-        ticket = self.gate.admit(exam_id)
-        try:
-            self.keeper.ensure_room(self._video.max_frame_bytes * 4)
-            self._last_clip = None
-            clip = ClipRecorder(self.keeper, self._video, self.gate, ticket, self._note_end)
-        except BaseException:
-            self.gate.end(ticket)
-            raise
+        with self._lock:
+            if self._clip is not None:
+                raise ApplianceError("A clip is being recorded already.", "Stop it first.")
+            if self._signal is not State.IDLE:
+                raise NoSignal(
+                    f"No picture comes from the {self.device.name}; no clip was started.",
+                    "Check that the machine is on and its video cable is plugged in.",
+                )
+            ticket = self.gate.admit(exam_id)
+            try:
+                self.keeper.check(ticket)
+                self.keeper.ensure_room(self._video.max_frame_bytes * 4)
+                clip = ClipRecorder(self.keeper, self._video, self.gate, ticket, self._note_end)
+                clip.start()
+            except BaseException:
+                self.gate.end(ticket)
+                raise
+            self._clip, self._last_clip = clip, None
+            self._show_state()
         self.findings.clear("clip_ended", self.device.name)
-        self._clip = clip
-        if clip.has_ended:  # it failed before the line above; `_note_end` found nothing to put aside
-            self._clip = None
-        self.state = State.RECORDING
         return clip.sop_instance_uid
 
     def stop_clip(self) -> Saved:
-        """End the clip and answer when it is durable; also for one that ended by itself a moment ago."""
-        clip = self._clip or self._last_clip
+        """End the clip and answer when it is durable; also for one that ended by itself, or was stopped, before."""
+        with self._lock:
+            clip = self._clip or self._last_clip
         if clip is None:
             raise ApplianceError("No clip is being recorded.", "Start one first.")
         clip.end()
         return clip.result()
 
     def finish(self, exam_id: str) -> None:
-        clip = self._clip
+        with self._lock:
+            clip = self._clip
         if clip is not None and clip.exam_id == exam_id:
             clip.end()
 
     def _note_end(self, clip: ClipRecorder) -> None:
-        self._last_clip, self._clip = clip, None
-        if self.state is State.RECORDING:
-            self.state = State.IDLE
-        if clip.notice:
+        """In the clip's own thread; `start_clip` waits in its lock for nothing of this."""
+        with self._lock:
+            self._clip, self._last_clip = None, clip
+            self._show_state()
+        if clip.trouble is not None:
+            self.findings.report(finding_from(clip.trouble, "clip_ended", self.device.name))
+        elif clip.notice:
             self.findings.report(Finding("clip_ended", clip.notice, "", self.device.name))
-        if clip.first_frame is not None:
-            self.thumbnails.put(clip.sop_instance_uid, small_jpeg_from(clip.first_frame, THUMBNAIL_SIZE))
+        if clip.saved is not None:
+            self.note_saved(clip.saved, clip.first_frame)
 
     def preview(self) -> bytes:
-        """The latest frame at the panel's size, decoded only because somebody asked. NoSignal when it is stale."""
+        """The latest frame at the panel's size, decoded only because somebody asked. NoSignal when it is stale.
+
+        However many ask, no more than the configured number a second is decoded.
+        """
         frame = self._latest
         if frame is None or self.clock.monotonic() - frame.timestamp > _STALE_SECONDS:
             raise NoSignal(f"No picture comes from the {self.device.name}.", "")
         with self._preview_lock:
-            if self._preview is None or self._preview[0] is not frame:
+            shown = self._preview
+            if shown is None or frame.timestamp - shown[0].timestamp >= 1.0 / self._video.preview_frames_per_second:
                 width = self._video.preview_width
-                self._preview = (frame, small_jpeg_from(frame, (width, width * frame.height // frame.width)))
-            return self._preview[1]
+                shown = (frame, small_jpeg_from(frame, (width, width * frame.height // frame.width)))
+                self._preview = shown
+            return shown[1]
 
     def progress(self) -> dict[str, Any] | None:
         clip = self._clip
@@ -204,7 +239,8 @@ class VideoRunner(DeviceRunner):
     def sentence(self) -> str:
         match self.state:
             case State.RECORDING:
-                return f"Recording, {self._clip.seconds:.0f} s." if self._clip else "Recording."
+                clip = self._clip
+                return f"Recording, {clip.seconds:.0f} s." if clip is not None else "Recording."
             case State.NO_SIGNAL:
                 return "No picture comes from the machine."
             case State.UNPLUGGED:

@@ -7,7 +7,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 from appliance.acquire.api import make_app
 from appliance.acquire.films import FilmRunner
@@ -18,7 +21,7 @@ from appliance.acquire.salvage import salvage_device
 from appliance.acquire.transfers import TransferRunner
 from appliance.acquire.video import VideoRunner
 from appliance.base.clock import Clock, SystemClock
-from appliance.base.errors import ApplianceError, Finding
+from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.base.http import serve
 from appliance.base.lock import ProcessLock
@@ -36,7 +39,9 @@ from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
 
-_STOP_SECONDS = 10.0
+# A clip that is ended by the stop is still written, on a flash that may stall.
+_STOP_SECONDS = 70.0
+_ALIVE_SECONDS = 1.0
 
 
 def main(arguments: list[str]) -> int:
@@ -67,18 +72,22 @@ def run_acquire(paths: Paths, name: str) -> int:
     facts = ExamFacts(spool.exams)
     findings = FindingBoard()
     for found in salvage_device(spool, facts, name):
-        findings.report(Finding("interrupted", found.sentence, found.suggestion, name))
+        findings.report(found.finding)
     runner = make_runner(paths, configuration.box, device, spool, facts, findings, clock)
 
     stop, died = threading.Event(), threading.Event()
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    thread = threading.Thread(target=_work, args=(runner, stop, died), name=name, daemon=True)
+    alive = _SignOfLife(clock)
+    thread = threading.Thread(target=_work, args=(runner, stop, alive, died), name=name, daemon=True)
     thread.start()
 
     def report_ready() -> None:
         notify_ready(runner.sentence())
+        # uvicorn lets what is asked of it come to its end; that needs the runner to stop now, not after uvicorn has.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _stopping_first(stop, signal.getsignal(number)))
         if stop.is_set():  # asked to stop before uvicorn listened to signals
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -125,10 +134,33 @@ def film_options_from(device: FilmDevice, run: Path) -> FilmOptions:
     )
 
 
-def _work(runner: DeviceRunner, stop: threading.Event, died: threading.Event) -> None:
+class _SignOfLife:
+    """Feeds the watchdog from the working loop, which comes round for every frame: once a second is enough."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = float("-inf")
+
+    def __call__(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._last >= _ALIVE_SECONDS:
+            self._last = now
+            notify_watchdog()
+
+
+def _stopping_first(stop: threading.Event, uvicorns: Any) -> Callable[[int, FrameType | None], None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        if callable(uvicorns):
+            uvicorns(number, frame)
+
+    return handle
+
+
+def _work(runner: DeviceRunner, stop: threading.Event, alive: Callable[[], None], died: threading.Event) -> None:
     """Run the device's loop; if it dies, so does the process, and the supervisor starts it again."""
     try:
-        runner.run(stop, notify_watchdog)
+        runner.run(stop, alive)
     finally:
         if not stop.is_set():
             died.set()

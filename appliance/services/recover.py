@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from appliance.acquire.salvage import salvage_device
+from appliance.acquire.salvage import Fate, Salvaged, salvage_device
 from appliance.base.errors import ApplianceError
 from appliance.base.lock import ProcessLock
 from appliance.base.log import configure_logging
@@ -17,20 +17,22 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """0 when every device's directory was looked through; 1 with a sentence for each that could not be."""
+    """0 when every device's directory was looked through; 1 with a line for each file that flash did not give back."""
     configure_logging("recover")
     paths = Paths.from_environment()
     spool = Spool(paths.state)
-    failed = 0
+    found: list[Salvaged] = []
     for device in spool.captured_devices():
         try:
             lock = ProcessLock(paths.run / f"acquire-{device}.lock", f"The acquire process of {device}")
-            salvage_device(spool, ExamFacts(spool.exams), device)
-            lock.release()
-        except (ApplianceError, OSError) as error:
-            failed += 1
-            _log.error("the captures of %s could not be looked through: %s", device, error)
-    return 1 if failed else 0
+        except ApplianceError as error:
+            _log.info("%s It has looked through its own captures.", error.sentence)
+            continue
+        found += salvage_device(spool, ExamFacts(spool.exams), device)
+        lock.release()
+    saved = sum(1 for one in found if one.fate is Fate.SAVED)
+    _log.info("%d interrupted captures, %d of them saved", len(found), saved)
+    return 1 if any(one.fate is Fate.UNTOUCHED for one in found) else 0
 
 
 if __name__ == "__main__":

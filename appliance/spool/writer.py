@@ -73,6 +73,11 @@ class ObjectWriter:
         self._close()
         return target
 
+    def leave(self) -> Path:
+        """Close the temporary file without publishing or removing it, for a salvage; answers where it lies."""
+        self._close()
+        return self._temporary
+
     def abandon(self) -> None:
         """Remove what was written; it was never answered *saved*. Harmless when it was abandoned before."""
         self._close()

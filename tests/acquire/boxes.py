@@ -92,7 +92,7 @@ class Box:
         return found
 
     def temporaries(self) -> list[Path]:
-        return [path for path in (self.paths.state / "captured").rglob(".part-*")]
+        return list((self.paths.state / "captured").rglob(".part-*"))
 
     def close(self) -> None:
         """End everything; no log named the patient or told of a fault in the program."""

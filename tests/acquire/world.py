@@ -1,4 +1,4 @@
-"""What the acquire room's tests stand on: a patient, an exam, frames, a source played by hand, a clock turned by hand."""
+"""What the acquire room's tests stand on: a patient and an exam, frames, a source and a clock in the test's hand."""
 
 from __future__ import annotations
 

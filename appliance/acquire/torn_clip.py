@@ -1,0 +1,188 @@
+"""A clip's file that was cut off, by whatever: find its whole frames, end it behind them, and publish it.
+
+A clip of one frame becomes a still under the same UID. Every step can be repeated after a crash and comes to the same.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import FileDataset
+from pydicom.uid import SecondaryCaptureImageStorage
+
+from appliance.base.durable import make_directory, remove_file
+from appliance.base.errors import ApplianceError
+from appliance.compose.encode import Slot, encode_dataset, file_lead_bytes
+from appliance.compose.pixels import (
+    ITEM_HEADER_BYTES,
+    SEQUENCE_DELIMITER,
+    UNDEFINED_LENGTH,
+    format_ratio,
+    fragment_header,
+    padding,
+    pixel_data_header,
+)
+from appliance.devices.errors import BadFrame
+from appliance.devices.video.jpeg import parse_jpeg
+from appliance.spool.names import TemporaryName, temporary_name_from
+from appliance.spool.writer import ObjectWriter, publish_salvaged
+
+_ITEM = struct.Struct("<HHL")
+_ITEM_TAG = (0xFFFE, 0xE000)
+_LONGEST_FRAME = 256 * 1024 * 1024
+_CLIP_FIELDS = ("NumberOfFrames", "FrameIncrementPointer", "FrameTime")
+# A page that was never written reads as zeros; the pages around it may have been. No coded picture holds so many.
+_LOST_PAGE = re.compile(rb"\x00{4096}")
+
+
+class DamagedHeaderError(ApplianceError):
+    """The file's header, which was durable before its first frame, cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """The published object and how many frames it has."""
+
+    path: Path
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class _WholeFrame:
+    """Where a JPEG image lies in the file, without its padding."""
+
+    start: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        return self.start + self.length + self.length % 2
+
+
+def mend_clip(path: Path, target: Path) -> Mended | None:
+    """Publish the whole frames of the temporary file `path` into `target`; None when there are none, and it stays.
+
+    DamagedHeaderError, or OSError when the medium fails; the file then stays as it was or was repaired in part.
+    """
+    name = temporary_name_from(path.name)
+    if name is None or not name.offset:
+        raise ValueError(f"{path.name} is not a clip's temporary name")
+    with path.open("rb") as file:
+        frames = list(_whole_frames(file, name.offset))
+    if not frames:
+        return None
+    header = _header_of(path, name.offset)
+    if len(frames) == 1:
+        return Mended(_publish_as_still(path, name, header, frames[0], target), 1)
+    _repair_clip(path, header, frames)
+    return Mended(publish_salvaged(path, name, target), len(frames))
+
+
+def _whole_frames(file: BinaryIO, position: int) -> Iterator[_WholeFrame]:
+    """The frames from `position` on, up to the first that is cut off, lost or anything else than a frame."""
+    size = os.fstat(file.fileno()).st_size
+    while position + ITEM_HEADER_BYTES <= size:
+        file.seek(position)
+        group, element, length = _ITEM.unpack(file.read(ITEM_HEADER_BYTES))
+        start = position + ITEM_HEADER_BYTES
+        if (group, element) != _ITEM_TAG or length % 2 or length > min(_LONGEST_FRAME, size - start):
+            return
+        data = file.read(length)
+        try:
+            header = parse_jpeg(data)
+        except BadFrame:
+            return
+        if header.end + header.end % 2 != length or _LOST_PAGE.search(data, header.scan_offset):
+            return
+        yield _WholeFrame(start, header.end)
+        position = start + length
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What the file's header says; `slots` are the fields of fixed width that a clip's end fills in."""
+
+    dataset: FileDataset
+    slots: dict[str, Slot]
+    frame_bytes: int  # of one frame without compression
+
+
+def _header_of(path: Path, offset: int) -> _Header:
+    with path.open("rb") as file:
+        data = file.read(offset)
+    pixels = pixel_data_header(b"OB", UNDEFINED_LENGTH)
+    if not data.endswith(pixels):
+        raise DamagedHeaderError(f"The header of {path.name} is damaged.")
+    data = data.removesuffix(pixels)
+    try:
+        for _ in dcmread(io.BytesIO(data)).iterall():
+            pass  # pydicom reads a value when it is asked for it, and only then complains
+        dataset = dcmread(io.BytesIO(data))
+        slots = {keyword: _slot_in(dataset, keyword) for keyword in ("NumberOfFrames", "LossyImageCompressionRatio")}
+        frame_bytes = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel)
+        for keyword in (*_CLIP_FIELDS, "SOPInstanceUID"):
+            if keyword not in dataset:
+                raise KeyError(keyword)
+    except Exception as error:  # on damaged bytes pydicom raises whatever its innermost line does
+        raise DamagedHeaderError(f"The header of {path.name} is damaged ({type(error).__name__}).") from error
+    return _Header(dataset, slots, frame_bytes)
+
+
+def _slot_in(dataset: FileDataset, keyword: str) -> Slot:
+    """Where the file holds the value of `keyword`; before it was looked at, pydicom knows."""
+    raw = dataset.get_item(keyword)
+    if not isinstance(raw, RawDataElement):
+        raise TypeError(f"{keyword} is not there as it was read")
+    return Slot(raw.value_tell, raw.length)
+
+
+def _repair_clip(path: Path, header: _Header, frames: list[_WholeFrame]) -> None:
+    """Cut behind the last whole frame, end the sequence, and fill in the header."""
+    coded = sum(frame.length for frame in frames)
+    values = {
+        "NumberOfFrames": str(len(frames)),
+        "LossyImageCompressionRatio": format_ratio(header.frame_bytes * len(frames), coded),
+    }
+    with path.open("r+b") as file:
+        for keyword, value in values.items():
+            slot = header.slots[keyword]
+            os.pwrite(file.fileno(), slot.fill(value), slot.position)
+        file.truncate(frames[-1].end)
+        file.seek(frames[-1].end)
+        file.write(SEQUENCE_DELIMITER)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _publish_as_still(path: Path, name: TemporaryName, header: _Header, frame: _WholeFrame, target: Path) -> Path:
+    """A clip of one frame is a still (PS3.3 C.7.6.6): the same UID, another header."""
+    dataset = header.dataset
+    with path.open("rb") as file:
+        file.seek(frame.start)
+        data = file.read(frame.length)
+    for keyword in _CLIP_FIELDS:
+        delattr(dataset, keyword)
+    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.LossyImageCompressionRatio = format_ratio(header.frame_bytes, len(data))
+    lead = file_lead_bytes(SecondaryCaptureImageStorage, name.sop_instance_uid, dataset.file_meta.TransferSyntaxUID)
+    pixels = pixel_data_header(b"OB", UNDEFINED_LENGTH) + fragment_header(len(data) + len(data) % 2)
+    make_directory(target)
+    remove_file(target / str(TemporaryName(name.sop_instance_uid, 0)))  # of a salvage that was cut off
+    writer = ObjectWriter(target, name.sop_instance_uid, lead + encode_dataset(dataset) + pixels)
+    try:
+        writer.append(data + padding(len(data)) + SEQUENCE_DELIMITER)
+        published = writer.publish()
+    except BaseException:
+        writer.abandon()
+        raise
+    remove_file(path)
+    return published
