@@ -25,6 +25,7 @@ PATIENT: Rows = (
     Row("PatientWeight", ANAP, (mwl("PatientWeight"),)),
     Row("AdmissionID", ANAP, (mwl("AdmissionID"),)),
     Row("IssuerOfAdmissionIDSequence", ANAP, (mwl("IssuerOfAdmissionIDSequence"),)),
+    Row("RouteOfAdmissions", ANAP, (mwl("RouteOfAdmissions"),)),
 )
 
 STUDY: Rows = (
@@ -40,6 +41,7 @@ STUDY: Rows = (
     Row("ProcedureCodeSequence", ANAP, (mwl("RequestedProcedureCodeSequence"),)),
     Row("ReferencedStudySequence", ANAP, (mwl("ReferencedStudySequence"),)),
     Row("RequestingService", ANAP, (mwl("RequestingService"),)),
+    Row("RequestingServiceCodeSequence", ANAP, (mwl("RequestingServiceCodeSequence"),)),
     Row("ReasonForPerformedProcedureCodeSequence", ANAP, (mwl("ReasonForRequestedProcedureCodeSequence"),)),
 )
 
@@ -54,7 +56,9 @@ _REQUEST: Rows = (
     Row("ReasonForTheRequestedProcedure", ANAP, (mwl("ReasonForTheRequestedProcedure"),)),
     Row("ReasonForRequestedProcedureCodeSequence", ANAP, (mwl("ReasonForRequestedProcedureCodeSequence"),)),
     Row("RequestingPhysician", ANAP, (mwl("RequestingPhysician"),)),
+    Row("RequestingPhysicianIdentificationSequence", ANAP, (mwl("RequestingPhysicianIdentificationSequence"),)),
     Row("RequestingService", ANAP, (mwl("RequestingService"),)),
+    Row("RequestingServiceCodeSequence", ANAP, (mwl("RequestingServiceCodeSequence"),)),
     Row("ScheduledProcedureStepID", ANAP, (mwl(_STEP, "ScheduledProcedureStepID"),)),
     Row("ScheduledProcedureStepDescription", ANAP, (mwl(_STEP, "ScheduledProcedureStepDescription"),)),
     Row("ScheduledProtocolCodeSequence", ANAP, (mwl(_STEP, "ScheduledProtocolCodeSequence"),)),

@@ -101,7 +101,7 @@ def compose_clip(origins: Origins, form: PixelForm, frame_time_ms: float) -> Com
     if form.photometric != "YBR_FULL_422":
         raise ApplianceError(
             f"The grabber's frames are {form.photometric}, which a clip cannot hold.",
-            "Set the grabber to colour JPEG with 4:2:2 or 4:2:0 sampling.",
+            "Set the grabber to colour JPEG.",
         )
     device = {
         "lossy_ratio": wide_number(DSfloat(1.0), "1.00", 16),

@@ -56,14 +56,13 @@ def pixel_form_from(frame: Frame) -> PixelForm:
             lossy_method="ISO_10918_1" if frame.lossy_bytes else "",
         )
     header = parse_jpeg(frame.data)
-    # PS3.5 8.2.1: baseline JPEG in YCbCr is YBR_FULL_422, however its chrominance was sampled; the exception is 4:4:4.
-    color = "YBR_FULL" if header.subsampling == "4:4:4" else "YBR_FULL_422"
     return PixelForm(
         transfer_syntax_uid=JPEGBaseline8Bit,
         rows=header.height,
         columns=header.width,
         samples=header.components,
-        photometric="MONOCHROME2" if header.components == 1 else color,
+        # PS3.5 8.2.1: baseline JPEG in YCbCr is YBR_FULL_422, however its chrominance was sampled.
+        photometric="MONOCHROME2" if header.components == 1 else "YBR_FULL_422",
         bits_allocated=8,
         bits_stored=8,
         lossy_method="ISO_10918_1",

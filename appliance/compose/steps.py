@@ -44,6 +44,7 @@ CREATION: Rows = (
     Row("PatientName", VNAP, (mwl("PatientName"),)),
     Row("PatientID", VNAP, (mwl("PatientID"),)),
     Row("IssuerOfPatientID", ANAP, (mwl("IssuerOfPatientID"),)),
+    Row("IssuerOfPatientIDQualifiersSequence", ANAP, (mwl("IssuerOfPatientIDQualifiersSequence"),)),
     Row("PatientBirthDate", VNAP, (mwl("PatientBirthDate"),)),
     Row("PatientSex", VNAP, (mwl("PatientSex"),)),
     Row("ReferencedPatientSequence", EMPTY),
