@@ -57,7 +57,8 @@ class Job:
         self._stop = threading.Event()
         self._exam_id = ""
         self._is_closed = False
-        self._saved: set[str] = set()  # what was answered *saved*, by SOP Instance UID
+        self._saved: set[str] = set()  # what is known to be saved, by SOP Instance UID
+        self._earlier: set[str] = set()  # what the exam held before this job
         self._missing = "The job did not begin."
 
     def run(self, stop: threading.Event) -> None:
@@ -102,6 +103,7 @@ class Job:
             self._pause("An earlier exam is still being ended.")
             current = self._do("the console", lambda: self._console.ask("GET", "/api/exam"))["exam"]
         if current is not None:
+            self._earlier = self._captured_by(None)
             return str(current["exam_id"])
         self._do("the worklist", self._refresh_worklist)
         key = self._do("a scheduled entry", self._choose_entry)
@@ -127,13 +129,22 @@ class Job:
                 raise
             return str(current["exam_id"])  # the answer to the first attempt was lost; the exam is there
 
+    def _adopt(self, device: str) -> bool:
+        """True when an attempt before this one was saved and its answer lost: the object is in the exam."""
+        arrived = self._captured_by(device) - self._earlier - self._saved
+        self._saved |= arrived
+        return bool(arrived)
+
     def _take_still(self, device: str) -> None:
+        if self._adopt(device):
+            return
         answer = self._command(device, "still", seconds=_CAPTURE_SECONDS)
         self._saved.add(str(answer["sop_instance_uid"]))
 
     def _record_clip(self, device: str) -> None:
         """A clip of the full length; one that an interruption cut short is kept, and another one is recorded."""
         self._end_stray_clip(device)
+        self._adopt(device)
         self._command(device, "clip/start")
         if self._stop.wait(CLIP_SECONDS):
             raise DeadlineError("The job was stopped while the clip was recorded.")
@@ -156,16 +167,15 @@ class Job:
 
     def _receive_image(self, device: str) -> None:
         """Press Print at the ultrasound; its image counts when the machine was told that it is kept."""
-        before = self._captured_by(device)
         answer = self._machines.ask("POST", "/ultrasound/print", {"format": "png"}, seconds=_CAPTURE_SECONDS)
         if not answer["acknowledged"]:
             raise Unreachable(f"The serial image was not kept: {answer['sentence']}", "It is sent again.")
-        arrived = self._captured_by(device) - before
-        if not arrived:
+        if not self._adopt(device):
             raise Unreachable("The serial image did not arrive in the exam.", "It is sent again.")
-        self._saved |= arrived
 
     def _scan_film(self, device: str) -> None:
+        if self._adopt(device):
+            return
         answer = self._command(device, "film", seconds=self._left())
         self._saved.add(str(answer["sop_instance_uid"]))
 
@@ -185,9 +195,10 @@ class Job:
         except Refused as error:
             raise Unreachable(error.sentence, error.suggestion) from error
 
-    def _captured_by(self, device: str) -> set[str]:
+    def _captured_by(self, device: str | None) -> set[str]:
+        """What the open exam holds of `device`, or of all."""
         captured = self._console.ask("GET", "/api/exam")["captured"]
-        return {str(one["sop_instance_uid"]) for one in captured if one["device"] == device}
+        return {str(one["sop_instance_uid"]) for one in captured if device in (None, one["device"])}
 
     def _do(self, what: str, act: Callable[[], Answer]) -> Answer:
         """`act` until it is answered; DeadlineError with the last trouble when the time is over."""
