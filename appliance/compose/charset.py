@@ -89,7 +89,7 @@ def set_character_set(dataset: Dataset, scheduled: Dataset) -> None:
     received = scheduled.get("SpecificCharacterSet")
     terms = [received] if isinstance(received, str) else list(received or [])
     chosen = choose_character_set(dataset, terms)
-    if chosen:
+    if any(chosen):
         dataset.SpecificCharacterSet = chosen
 
 

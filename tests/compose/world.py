@@ -152,8 +152,8 @@ def sparse_entry() -> Dataset:
 def named_entry(terms: str | list[str], name: str, description: str = "") -> Dataset:
     """An entry in the character sets `terms`."""
     entry = full_entry()
-    for keyword in ("ReferringPhysicianName", "InstitutionName"):
-        delattr(entry, keyword)
+    entry.ReferringPhysicianName = "Referrer"
+    entry.InstitutionName = "Hospital"
     entry.SpecificCharacterSet = terms
     entry.PatientName = name
     entry.RequestedProcedureDescription = description or "Abdomen"
