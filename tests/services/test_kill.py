@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -119,7 +120,7 @@ def kill_at(demo: Demo, moments: list[Moment], reached: list[str]) -> None:
 def check_nothing_lost_or_doubled(directory: Path) -> None:
     """What the services logged as saved is at the archive, once, in one exam; no transfer came under two UIDs."""
     held = {path.stem: path for path in (directory / "hospital" / "objects").glob("*.dcm")}
-    saved = {line.split()[6] for line in logs_of(directory).splitlines() if "acquire.keeping: saved " in line}
+    saved = set(re.findall(r"acquire\.keeping: saved \w+ ([0-9.]+) for exam", logs_of(directory)))
     assert saved
     assert saved <= set(held)
     assert not list((directory / "hospital").glob("conflicts/*"))
