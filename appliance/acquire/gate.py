@@ -106,17 +106,18 @@ class ExamGate:
         """Wait until nothing is under way for `exam_id`; false when `seconds` were not enough.
 
         `finish` ends what goes on until somebody ends it: a clip. It is called in each round, since a clip that was
-        admitted a moment ago may only now have begun. A ticket whose exam is not decided yet counts as the exam's.
+        admitted a moment ago may only now have begun. A ticket from before the draining, whose exam is not decided yet,
+        counts as the exam's; one from after it sees the closing.
         """
         deadline = Deadline.after(self._clock, seconds)
+        with self._changed:
+            undecided = {ticket for ticket in self._under_way if not ticket.is_decided}
         while True:
             finish()
             with self._changed:
-                if not self._has_under_way(exam_id):
+                undecided = {ticket for ticket in undecided & self._under_way if not ticket.is_decided}
+                if not undecided and all(ticket.exam_id != exam_id for ticket in self._under_way):
                     return True
                 if deadline.is_over():
                     return False
                 self._changed.wait(min(_LOOK_SECONDS, deadline.remaining()))
-
-    def _has_under_way(self, exam_id: str) -> bool:
-        return any(not ticket.is_decided or ticket.exam_id == exam_id for ticket in self._under_way)
