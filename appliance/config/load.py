@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from appliance.base.errors import ApplianceError
-from appliance.config.schema import Configuration
+from appliance.config.schema import SHAPES, Configuration
 
 MAX_FILE_BYTES = 1024 * 1024
+_LONGEST_SHOWN = 60
 
 # The commented example: the demo's own configuration, and the reference of every key.
 EXAMPLE = Path(__file__).parent / "example.toml"
@@ -43,7 +45,8 @@ class ConfigurationError(ApplianceError):
 def load_configuration(path: Path) -> Configuration:
     """The configuration in `path`. ConfigurationError names every problem, OSErrors included."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigurationError((Problem(path, "", f"cannot be read: {error.strerror}"),)) from error
     return configuration_from(data, path)
@@ -59,24 +62,54 @@ def configuration_from(data: bytes, path: Path) -> Configuration:
         raise ConfigurationError((Problem(path, "", f"is not UTF-8 at byte {error.start}"),)) from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError((Problem(path, "", f"is not TOML: {error}"),)) from error
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits, a thousand brackets
+        raise ConfigurationError((Problem(path, "", "holds something that is too long or too deep"),)) from error
     try:
-        return Configuration.model_validate(tree)
+        # Strict, so that no text becomes a number and no `true` a port; in JSON's way, since TOML has no tuples.
+        return Configuration.model_validate_json(json.dumps(tree, default=_moment_as_json), strict=True)
     except ValidationError as error:
         raise ConfigurationError(tuple(_problems_from(error, path))) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError((Problem(path, "", "holds something that is too long or too deep"),)) from error
+
+
+def _moment_as_json(value: object) -> dict[str, str]:
+    # TOML's dates and times: no key takes one, and an object is of no type that a key takes either.
+    return {"date or time": str(value)}
 
 
 def _problems_from(error: ValidationError, path: Path) -> Iterator[Problem]:
     for found in error.errors(include_url=False):
-        location = [part for part in found["loc"] if part not in _DRIVERS]
+        location = _written_location(found["loc"])
         key = _key_from(location)
-        if found["type"] == "extra_forbidden":
-            yield Problem(path, key, f"is not a key that is known here{_nearest(str(location[-1]))}")
-        elif found["type"] == "missing":
+        kind, context = found["type"], found.get("ctx", {})
+        if kind == "extra_forbidden":
+            yield Problem(path, key, f"is not a key that is known here{_nearest(found['loc'])}")
+        elif kind == "missing":
             yield Problem(path, key, "is missing")
+        elif kind == "union_tag_not_found":
+            yield Problem(path, f"{key}.driver", "is missing")
+        elif kind == "union_tag_invalid":
+            yield Problem(
+                path, f"{key}.driver", f"must be one of {context['expected_tags']} (it is {context['tag']!r})"
+            )
+        elif kind == "string_pattern_mismatch":
+            yield Problem(path, key, SHAPES[context["pattern"]] + _shown(found["input"]))
         else:
-            given = found["input"]
-            shown = f" (it is {given!r})" if isinstance(given, str | int | float | bool) else ""
-            yield Problem(path, key, found["msg"].removeprefix("Value error, ") + shown)
+            sentence = found["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            yield Problem(path, key, sentence + _shown(found["input"]))
+
+
+def _written_location(location: tuple[str | int, ...]) -> list[str | int]:
+    # pydantic names the chosen member of the devices' union behind the device's number; people did not write that.
+    return [part for place, part in enumerate(location) if not (place == 2 and location[0] == "devices")]
+
+
+def _shown(given: object) -> str:
+    if not isinstance(given, str | int | float):
+        return ""
+    shown = repr(given)
+    return f" (it is {shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + '…'})"
 
 
 def _key_from(location: list[str | int]) -> str:
@@ -86,20 +119,26 @@ def _key_from(location: list[str | int]) -> str:
     return key
 
 
-def _nearest(key: str) -> str:
-    close = difflib.get_close_matches(key, sorted(_all_keys(Configuration)), n=1)
+def _nearest(location: tuple[str | int, ...]) -> str:
+    close = difflib.get_close_matches(str(location[-1]), sorted(_keys_beside(location)), n=1, cutoff=0.7)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _all_keys(model: type[BaseModel]) -> set[str]:
-    return set(_keys_of(model.model_json_schema()))
+def _keys_beside(location: tuple[str | int, ...]) -> set[str]:
+    """The keys of the section in which the last part of `location` stands."""
+    models: list[type[BaseModel]] = [Configuration]
+    for part in location[:-1]:
+        fields = [model.model_fields[part] for model in models if part in model.model_fields]
+        if fields:
+            models = [model for field in fields for model in _models_in(field.annotation)]
+        elif isinstance(part, str):  # the union's member
+            models = [model for model in models if part in get_args(model.model_fields["driver"].annotation)]
+    return {name for model in models for name in model.model_fields}
 
 
-def _keys_of(schema: dict[str, Any]) -> Iterator[str]:
-    yield from schema.get("properties", {})
-    for definition in schema.get("$defs", {}).values():
-        yield from definition.get("properties", {})
-
-
-# pydantic names the chosen member of the devices' union in the location; people did not write that.
-_DRIVERS = frozenset({"xmodem", "grabber", "sane"})
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections that a field holds, inside of tuples, unions and annotations."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)

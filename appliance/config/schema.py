@@ -11,14 +11,55 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-# AE: 16 characters, no backslash, no leading or trailing space (PS3.5 6.2).
-AETitle = Annotated[str, StringConstraints(pattern=r"^[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?$")]
+# What people are told of a text that does not fit: pattern → sentence. Filled below, beside the patterns.
+SHAPES: dict[str, str] = {}
+
+
+def _shape(pattern: str, sentence: str, *, strip: bool = False) -> StringConstraints:
+    SHAPES[pattern] = sentence
+    return StringConstraints(pattern=pattern, strip_whitespace=strip)
+
+
+# PS3.5 6.2 for AE, CS, LO and SH.
+AETitle = Annotated[
+    str,
+    _shape(
+        r"^[!-\[\]-~](?:[ -\[\]-~]{0,14}[!-\[\]-~])?$",
+        "must be an AE title: 1 to 16 ASCII characters, no backslash, no space at either end",
+    ),
+]
 # A name becomes part of directories, unit instances and sockets.
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,23}$")]
-# CS: 16 characters of capitals, digits, space and underscore (PS3.5 6.2).
-CodeString = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9_]{1,16}$")]
-LongString = Annotated[str, StringConstraints(pattern=r"^[^\\\x00-\x1f]{0,64}$")]
-ShortString = Annotated[str, StringConstraints(pattern=r"^[^\\\x00-\x1f]{0,16}$")]
+Name = Annotated[
+    str,
+    _shape(
+        r"^[a-z][a-z0-9-]{0,23}$",
+        "must be a name: 1 to 24 of small letters, digits and hyphens, a letter first",
+    ),
+]
+# Performed Station Name (0040,0242) is SH: a longer name of the box would be refused with every performed step.
+BoxName = Annotated[
+    str,
+    _shape(
+        r"^[a-z][a-z0-9-]{0,15}$",
+        "must be a short name: 1 to 16 of small letters, digits and hyphens, a letter first",
+    ),
+]
+CodeString = Annotated[str, _shape(r"^[A-Z0-9_]{1,16}$", "must be 1 to 16 of capital letters, digits and underscores")]
+LongString = Annotated[
+    str, _shape(r"^[^\\\x00-\x1f]{0,64}$", "must have at most 64 characters and no backslash", strip=True)
+]
+ShortString = Annotated[
+    str, _shape(r"^[^\\\x00-\x1f]{0,16}$", "must have at most 16 characters and no backslash", strip=True)
+]
+Host = Annotated[str, _shape(r"^[^\s/]{1,253}$", "must be a host's name or address")]
+# Specific Character Set (0008,0005): defined terms of PS3.3 C.12.1.1.2, several joined by a backslash.
+_TERM = (
+    r"(ISO_IR (6|13|100|101|109|110|126|127|138|144|148|166|192)|GB18030|GBK"
+    r"|ISO 2022 IR (6|13|58|87|100|101|109|110|126|127|138|144|148|149|159|166))"
+)
+CharacterSet = Annotated[
+    str, _shape(rf"^{_TERM}?(\\{_TERM})*$", 'must be a DICOM character set, "ISO_IR 192" for instance')
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -29,7 +70,7 @@ class _Section(BaseModel):
 class Box(_Section):
     """The box itself: what it is called in the hospital's network and in the objects it makes."""
 
-    name: Name = "bridge"
+    name: BoxName = "bridge"
     ae_title: AETitle = "BRIDGE"
     institution: LongString = ""
     reserve_bytes: int = Field(
@@ -40,21 +81,21 @@ class Box(_Section):
 class Listener(_Section):
     """Where the archive's commitment reports arrive."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 11119
 
 
 class Panel(_Section):
     """Names under which a browser may reach the panel (guards against DNS rebinding)."""
 
-    allowed_hosts: tuple[str, ...] = ("127.0.0.1", "localhost")
+    allowed_hosts: tuple[Host, ...] = Field(default=("127.0.0.1", "localhost"), min_length=1)
 
 
 class Peer(_Section):
     """A DICOM application entity of the hospital."""
 
     ae_title: AETitle
-    host: str
+    host: Host
     port: Port
     connect_seconds: float = Field(default=10.0, gt=0, le=120)
     answer_seconds: float = Field(default=60.0, gt=0, le=600)
@@ -69,7 +110,7 @@ class WorklistSource(Peer):
     days_ahead: int = Field(default=0, ge=0, le=30)
     modalities: tuple[CodeString, ...] = ()
     scheduled_station_ae_title: AETitle | None = None
-    character_set: str = "ISO_IR 100"
+    character_set: CharacterSet = "ISO_IR 100"
     max_items: int = Field(default=10_000, ge=1, le=100_000)
 
 
@@ -168,15 +209,18 @@ class Configuration(_Section):
 
     @model_validator(mode="after")
     def _check_names(self) -> Configuration:
+        twice: list[str] = []
         for kind, named in (
             ("worklist", self.worklist),
             ("destinations", self.destinations),
             ("devices", self.devices),
         ):
             names = [entry.name for entry in named]
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise ValueError(f"{kind}: the name {twice[0]!r} is used twice")
+            twice += [
+                f"{kind}: the name {name!r} is used twice" for name in sorted(set(names)) if names.count(name) > 1
+            ]
+        if twice:
+            raise ValueError("; ".join(twice))
         return self
 
     def device(self, name: str) -> Device:

@@ -1,0 +1,275 @@
+"""Reading a configuration: every problem at once, each with file and key, in words; nothing but that for any bytes."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.config.load import EXAMPLE, MAX_FILE_BYTES, ConfigurationError, configuration_from, load_configuration
+from appliance.config.schema import Configuration, FilmDevice, GrabberDevice, SerialDevice
+
+FILE = Path("site.toml")
+
+DESTINATION = """[[destinations]]
+name = "archive"
+ae_title = "ARCHIVE"
+host = "pacs.example"
+port = 104
+"""
+SOURCE = """[[worklist]]
+name = "ris"
+ae_title = "RIS"
+host = "10.0.0.1"
+port = 104
+"""
+SERIAL = """[[devices]]
+name = "ultrasound"
+driver = "xmodem"
+modality = "US"
+line = "/dev/ttyUSB0"
+"""
+GRABBER = """[[devices]]
+name = "endoscope"
+driver = "grabber"
+modality = "ES"
+source = "grabber.sock"
+"""
+FILM = """[[devices]]
+name = "film"
+driver = "sane"
+modality = "RG"
+sane_device = "test:0"
+"""
+
+
+def _problems(text: str | bytes) -> dict[str, str]:
+    """Key → sentence of everything that is wrong with `text`."""
+    data = text.encode() if isinstance(text, str) else text
+    with pytest.raises(ConfigurationError) as refused:
+        configuration_from(data, FILE)
+    for problem in refused.value.problems:
+        assert problem.file == FILE
+        assert str(problem) in refused.value.sentence
+    assert refused.value.suggestion
+    return {problem.key: problem.sentence for problem in refused.value.problems}
+
+
+def _read(text: str) -> Configuration:
+    return configuration_from(text.encode(), FILE)
+
+
+def test_ok__nothing_written_is_a_box_with_defaults() -> None:
+    configuration = _read("")
+    assert configuration == Configuration()
+    assert (configuration.box.ae_title, configuration.listener.port) == ("BRIDGE", 11119)
+    assert not configuration.devices and not configuration.destinations and configuration.performed_step is None
+
+
+def test_ok__everything_that_must_be_said_and_the_defaults_of_the_rest() -> None:
+    configuration = _read(DESTINATION + SOURCE + SERIAL + GRABBER + FILM)
+    assert [type(device) for device in configuration.devices] == [SerialDevice, GrabberDevice, FilmDevice]
+    assert configuration.device("film").conversion_type == "DF"
+    assert configuration.destinations[0].commitment
+    with pytest.raises(KeyError):
+        configuration.device("x-ray")
+
+
+def test_ok__a_configuration_cannot_be_changed() -> None:
+    configuration = _read(DESTINATION)
+    with pytest.raises(ValueError, match="frozen"):
+        configuration.destinations[0].port = 105  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        DESTINATION.encode("utf-8-sig"),  # what Windows' Notepad writes
+        DESTINATION.replace("\n", "\r\n").encode(),
+    ],
+)
+def test_ok__as_other_systems_write_files(data: bytes) -> None:
+    assert configuration_from(data, FILE).destinations[0].host == "pacs.example"
+
+
+# One thing wrong: the text, the key that is named, and what is said of it.
+WRONG: list[tuple[str, str, str]] = [
+    ("[box]\nae_titel = 'X'", "box.ae_titel", "is not a key that is known here; did you mean 'ae_title'?"),
+    ("[boxx]", "boxx", "is not a key that is known here; did you mean 'box'?"),
+    ("[box]\nport = 1", "box.port", "is not a key that is known here"),
+    (DESTINATION + "hosts = 'x'", "destinations[0].hosts", "is not a key that is known here; did you mean 'host'?"),
+    (SERIAL + "bauds = 9600", "devices[0].bauds", "is not a key that is known here; did you mean 'baud'?"),
+    (SERIAL + "frame_second = 1", "devices[0].frame_second", "is not a key that is known here"),
+    (GRABBER + "frame_second = 1", "devices[0].frame_second", "did you mean 'frame_seconds'?"),
+    ("sane = 1", "sane", "is not a key that is known here"),
+    ("xmodem = 1", "xmodem", "is not a key that is known here"),
+    (FILM + "sane = 1", "devices[0].sane", "is not a key that is known here"),
+    (DESTINATION.replace("port = 104", ""), "destinations[0].port", "is missing"),
+    (SERIAL.replace('driver = "xmodem"', ""), "devices[0].driver", "is missing"),
+    (SERIAL.replace("xmodem", "usb"), "devices[0].driver", "must be one of 'xmodem', 'grabber', 'sane' (it is 'usb')"),
+    # types: no text becomes a number, no number a text, no `true` a port
+    (DESTINATION.replace("104", "'104'"), "destinations[0].port", "should be a valid integer (it is '104')"),
+    (DESTINATION.replace("104", "true"), "destinations[0].port", "should be a valid integer (it is True)"),
+    (DESTINATION.replace("104", "104.5"), "destinations[0].port", "should be a valid integer (it is 104.5)"),
+    (DESTINATION + "commitment = 'yes'", "destinations[0].commitment", "should be a valid boolean (it is 'yes')"),
+    (DESTINATION + "commitment = 1", "destinations[0].commitment", "should be a valid boolean (it is 1)"),
+    ("[box]\ninstitution = 7", "box.institution", "should be a valid string (it is 7)"),
+    ("[box]\ninstitution = 2026-11-22", "box.institution", "should be a valid string"),
+    ("box = 3", "box", "should be an object (it is 3)"),
+    ("[devices]\nname = 'x'", "devices", "should be a valid array"),
+    ("devices = [3]", "devices[0]", "should be an object (it is 3)"),
+    ("[panel]\nallowed_hosts = 'localhost'", "panel.allowed_hosts", "should be a valid array (it is 'localhost')"),
+    ("[panel]\nallowed_hosts = []", "panel.allowed_hosts", "should have at least 1 item"),
+    # ranges
+    (DESTINATION.replace("104", "0"), "destinations[0].port", "should be greater than or equal to 1 (it is 0)"),
+    (DESTINATION.replace("104", "65536"), "destinations[0].port", "should be less than or equal to 65535"),
+    (DESTINATION + "connect_seconds = 0.0", "destinations[0].connect_seconds", "should be greater than 0"),
+    (DESTINATION + "connect_seconds = inf", "destinations[0].connect_seconds", "should be less than or equal to 120"),
+    (DESTINATION + "answer_seconds = nan", "destinations[0].answer_seconds", "should be less than or equal to 600"),
+    # shapes
+    (DESTINATION.replace("ARCHIVE", "A" * 17), "destinations[0].ae_title", "must be an AE title"),
+    (DESTINATION.replace("ARCHIVE", " A"), "destinations[0].ae_title", "must be an AE title"),
+    (DESTINATION.replace("ARCHIVE", r"A\\B"), "destinations[0].ae_title", "must be an AE title"),
+    (DESTINATION.replace('"archive"', '"Archive"'), "destinations[0].name", "must be a name"),
+    (DESTINATION.replace('"archive"', '"../archive"'), "destinations[0].name", "must be a name"),
+    (DESTINATION.replace('"archive"', '"a\\n"'), "destinations[0].name", "must be a name"),
+    (DESTINATION.replace("pacs.example", ""), "destinations[0].host", "must be a host's name or address"),
+    ("[box]\nname = 'abcdefghijklmnopq'", "box.name", "must be a short name"),
+    ("[box]\ninstitution = '" + "x" * 65 + "'", "box.institution", "must have at most 64 characters"),
+    (SERIAL.replace("US", "us"), "devices[0].modality", "must be 1 to 16 of capital letters"),
+    (SERIAL + "station_name = 'seventeen letters'", "devices[0].station_name", "must have at most 16 characters"),
+    (SOURCE + "character_set = 'latin1'", "worklist[0].character_set", "must be a DICOM character set"),
+    # several together
+    (
+        DESTINATION + "retry_first_seconds = 60.0\nretry_longest_seconds = 30.0",
+        "destinations[0]",
+        "retry_longest_seconds must not be below retry_first_seconds",
+    ),
+    (DESTINATION * 2, "", "destinations: the name 'archive' is used twice"),
+    (SERIAL + GRABBER.replace("endoscope", "ultrasound"), "", "devices: the name 'ultrasound' is used twice"),
+    (DESTINATION * 2 + SOURCE * 2, "", "worklist: the name 'ris' is used twice; destinations: the name 'archive'"),
+    # not even TOML
+    ("a", "", "is not TOML: "),
+    ("a = 1\na = 2", "", "is not TOML: "),
+    ("a = " + "9" * 5000, "", "holds something that is too long or too deep"),
+    ("a = 0x" + "f" * 9000, "", "holds something that is too long or too deep"),
+    ("a = " + "[" * 20_000, "", "holds something that is too long or too deep"),
+]
+
+
+@pytest.mark.parametrize(("text", "key", "sentence"), WRONG)
+def test_fail__what_is_wrong_is_said_with_its_key(text: str, key: str, sentence: str) -> None:
+    problems = _problems(text)
+    assert list(problems) == [key]
+    assert sentence in problems[key]
+
+
+@pytest.mark.parametrize("text", ["\\\\ISO 2022 IR 87", "ISO 2022 IR 6\\\\ISO 2022 IR 87", "ISO_IR 192", "GB18030", ""])
+def test_ok__character_sets_alone_and_together(text: str) -> None:
+    assert _read(SOURCE + f'character_set = "{text}"').worklist[0].character_set == text.replace("\\\\", "\\")
+
+
+def test_ok__spaces_around_a_text_do_not_count() -> None:
+    """A description of spaces alone would be a type 1 attribute without a value."""
+    device = _read(SERIAL + 'series_description = "   "\nmanufacturer = " Demo "').devices[0]
+    assert (device.series_description, device.manufacturer) == ("", "Demo")
+
+
+def test_fail__all_problems_are_said_at_once() -> None:
+    text = DESTINATION.replace("104", "0").replace("host", "hots") + SERIAL.replace("US", "us") + "[bix]\n"
+    assert set(_problems(text)) == {
+        "destinations[0].port",
+        "destinations[0].host",
+        "destinations[0].hots",
+        "devices[0].modality",
+        "bix",
+    }
+
+
+def test_fail__a_long_value_is_not_repeated_whole() -> None:
+    assert len(_problems("[box]\nname = '" + "x" * 100_000 + "'")["box.name"]) < 200
+
+
+def test_fail__not_utf_8_is_said_with_the_place() -> None:
+    assert _problems(b"# Klinik am H\xfcgel\n") == {"": "is not UTF-8 at byte 13"}
+
+
+def test_fail__a_file_that_is_too_large(tmp_path: Path) -> None:
+    assert "is larger than" in _problems(b"#" * (MAX_FILE_BYTES + 1))[""]
+    with pytest.raises(ConfigurationError, match="is larger than"):
+        load_configuration(Path("/dev/zero"))  # read no further than to the limit
+    (tmp_path / "just.toml").write_bytes(b"#" * MAX_FILE_BYTES)
+    assert load_configuration(tmp_path / "just.toml") == Configuration()
+
+
+@pytest.mark.parametrize(("name", "sentence"), [("none.toml", "No such file"), (".", "Is a directory")])
+def test_fail__a_file_that_cannot_be_read(tmp_path: Path, name: str, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence) as refused:
+        load_configuration(tmp_path / name)
+    assert str(tmp_path / name) in refused.value.sentence
+
+
+def _configuration_or_problems(data: bytes) -> None:
+    try:
+        assert isinstance(configuration_from(data, FILE), Configuration)
+    except ConfigurationError as error:
+        assert error.problems
+        assert all(problem.sentence for problem in error.problems)
+
+
+@given(st.binary(max_size=200))
+def test_fail__any_bytes(data: bytes) -> None:
+    _configuration_or_problems(data)
+
+
+_EXAMPLE_LINES = EXAMPLE.read_text().splitlines()
+
+
+@given(st.data())
+def test_fail__the_example_with_one_line_spoiled(data: st.DataObject) -> None:
+    lines = list(_EXAMPLE_LINES)
+    place = data.draw(st.integers(0, len(lines) - 1))
+    key = lines[place].partition("=")[0]
+    lines[place] = data.draw(
+        st.text(max_size=20)
+        | st.sampled_from(["", "nan", "-1", "[]", "{}", "true", "''", "1979-05-27T07:32:00Z", "[[1]]", "1e400"]).map(
+            lambda value: f"{key} = {value}"
+        )
+    )
+    _configuration_or_problems("\n".join(lines).encode(errors="surrogatepass"))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "driver", "sane", "0", ""]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["box", "devices", "destinations", "worklist", "panel", "x"]), _JSON))
+def test_fail__any_tree(tree: dict[str, Any]) -> None:
+    def toml(value: Any) -> str:
+        match value:
+            case None:
+                return "{}"
+            case bool():
+                return "true" if value else "false"
+            case int() | float():
+                return repr(value)
+            case str():
+                return '"' + "".join(f"\\U{ord(letter):08x}" for letter in value) + '"'
+            case list():
+                return "[" + ", ".join(map(toml, value)) + "]"
+            case dict():
+                return "{" + ", ".join(f"{toml(key)} = {toml(inner)}" for key, inner in value.items()) + "}"
+        raise TypeError
+
+    text = "".join(f"{key} = {toml(value)}\n" for key, value in tree.items())
+    tomllib.loads(text)
+    _configuration_or_problems(text.encode())
