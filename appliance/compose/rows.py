@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydicom import Dataset
 from pydicom.datadict import dictionary_VR
@@ -33,6 +33,10 @@ class Presence(StrEnum):
     VNAP = "VNAP"  # always there, value not always present
     ANAP = "ANAP"  # attribute not always present
     EMPTY = "EMPTY"  # always there, never with a value
+
+
+# The attribute's type in its module (PS3.5 7.4), independent of what this box does with it.
+AttributeType = Literal["1", "1C", "2", "2C", "3"]
 
 
 class Source(StrEnum):
@@ -62,6 +66,7 @@ class Row:
     """
 
     keyword: str
+    type: AttributeType
     presence: Presence
     origins: tuple[Origin, ...] = ()
     when: str | None = None

@@ -70,7 +70,7 @@ CASES: list[tuple[Presence, tuple[Origin, ...], Any]] = [
 
 @pytest.mark.parametrize(("presence", "origins", "expected"), CASES)
 def test_ok__presence_and_source(presence: Presence, origins: tuple[Origin, ...], expected: Any) -> None:
-    dataset = dataset_from((Row("StudyDescription", presence, origins),), _facts())
+    dataset = dataset_from((Row("StudyDescription", "3", presence, origins),), _facts())
     if expected is ABSENT:
         assert len(dataset) == 0
     elif expected is None:
@@ -81,25 +81,25 @@ def test_ok__presence_and_source(presence: Presence, origins: tuple[Origin, ...]
 
 def test_fail__what_must_have_a_value_and_has_none_is_a_defect() -> None:
     with pytest.raises(ValueError, match=r"StudyDescription has no value from \['MWL', 'GENERATED'\]"):
-        dataset_from((Row("StudyDescription", ALWAYS, (mwl("PatientID"), generated("nothing"))),), _facts())
+        dataset_from((Row("StudyDescription", "3", ALWAYS, (mwl("PatientID"), generated("nothing"))),), _facts())
 
 
 @pytest.mark.parametrize("name", ["misspelt", "text "])
 def test_fail__a_fact_that_nobody_gives_is_a_defect(name: str) -> None:
     for origin in (generated(name), configured(name), device(name), user(name)):
         with pytest.raises(KeyError):
-            dataset_from((Row("StudyDescription", ANAP, (origin,)),), _facts())
+            dataset_from((Row("StudyDescription", "3", ANAP, (origin,)),), _facts())
 
 
 def test_fail__a_misspelt_keyword_is_a_defect() -> None:
     with pytest.raises(ValueError, match="StudyDesc"):
-        dataset_from((Row("StudyDesc", EMPTY),), _facts())
+        dataset_from((Row("StudyDesc", "3", EMPTY),), _facts())
 
 
 def test_ok__a_row_counts_only_under_its_condition() -> None:
     rows = (
-        Row("NumberOfFrames", ALWAYS, (fixed(1),), when="film"),
-        Row("NumberOfFrames", ALWAYS, (device("number"),), when="clip"),
+        Row("NumberOfFrames", "3", ALWAYS, (fixed(1),), when="film"),
+        Row("NumberOfFrames", "3", ALWAYS, (device("number"),), when="clip"),
     )
     assert "NumberOfFrames" not in dataset_from(rows, _facts())
     assert dataset_from(rows, _facts(conditions={"film"})).NumberOfFrames == 1
@@ -107,15 +107,15 @@ def test_ok__a_row_counts_only_under_its_condition() -> None:
 
 
 def test_ok__an_item_of_rows_is_one_item_or_nothing() -> None:
-    item = (Row("StudyInstanceUID", ANAP, (mwl("StudyInstanceUID"),)),)
-    row = Row("RequestAttributesSequence", ANAP, item=item)
+    item = (Row("StudyInstanceUID", "3", ANAP, (mwl("StudyInstanceUID"),)),)
+    row = Row("RequestAttributesSequence", "3", ANAP, item=item)
     assert "RequestAttributesSequence" not in dataset_from((row,), _facts())
     scheduled = Dataset()
     scheduled.StudyInstanceUID = "1.2.3"
     (made,) = dataset_from((row,), _facts(scheduled=scheduled)).RequestAttributesSequence
     assert made.StudyInstanceUID == "1.2.3"
     with pytest.raises(ValueError, match="RequestAttributesSequence"):
-        dataset_from((Row("RequestAttributesSequence", ALWAYS, item=item),), _facts())
+        dataset_from((Row("RequestAttributesSequence", "3", ALWAYS, item=item),), _facts())
 
 
 def test_ok__a_sequence_is_copied_without_what_is_empty() -> None:
@@ -124,7 +124,7 @@ def test_ok__a_sequence_is_copied_without_what_is_empty() -> None:
     code.EquivalentCodeSequence = [empty]
     empty.CodeValue = ""
     scheduled.ProcedureCodeSequence = [empty, code]
-    row = Row("ProcedureCodeSequence", VNAP, (mwl("ProcedureCodeSequence"),))
+    row = Row("ProcedureCodeSequence", "3", VNAP, (mwl("ProcedureCodeSequence"),))
     (copied,) = dataset_from((row,), _facts(scheduled=scheduled)).ProcedureCodeSequence
     assert [element.keyword for element in copied] == ["CodeValue", "CodeMeaning"]
     copied.CodeValue = "2"
@@ -136,7 +136,7 @@ def test_ok__a_sequence_is_copied_without_what_is_empty() -> None:
 def test_fail__a_wrong_vr_is_said_without_its_value(caplog: pytest.LogCaptureFixture) -> None:
     scheduled = Dataset()
     scheduled.add_new("PatientID", "FD", 4711.0)
-    rows = (Row("PatientID", VNAP, (mwl("PatientID"),)),)
+    rows = (Row("PatientID", "3", VNAP, (mwl("PatientID"),)),)
     with caplog.at_level(logging.WARNING):
         assert not dataset_from(rows, _facts(scheduled=scheduled)).PatientID
     assert "PatientID has VR FD instead of LO" in caplog.text
@@ -146,10 +146,10 @@ def test_fail__a_wrong_vr_is_said_without_its_value(caplog: pytest.LogCaptureFix
 def test_ok__texts_of_another_vr_are_texts() -> None:
     scheduled = Dataset()
     scheduled.add_new("PatientID", "SH", "P1")
-    rows = (Row("PatientID", VNAP, (mwl("PatientID"),)),)
+    rows = (Row("PatientID", "3", VNAP, (mwl("PatientID"),)),)
     assert dataset_from(rows, _facts(scheduled=scheduled)).PatientID == "P1"
 
 
 def test_ok__several_values_stay_several() -> None:
-    made = dataset_from((Row("ImageType", ALWAYS, (fixed(("ORIGINAL", "PRIMARY")),)),), _facts())
+    made = dataset_from((Row("ImageType", "3", ALWAYS, (fixed(("ORIGINAL", "PRIMARY")),)),), _facts())
     assert list(made.ImageType) == ["ORIGINAL", "PRIMARY"]
