@@ -8,6 +8,7 @@ name is therefore whole; a name that begins with `TEMPORARY_PREFIX` may be anyth
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".part-"
@@ -27,15 +28,16 @@ def make_directory(directory: Path, mode: int = 0o2770) -> None:
 
     A crash leaves a prefix of the path, each level empty; repeating the call completes it.
     """
-    if directory.is_dir():
-        return
-    make_directory(directory.parent, mode)
-    try:
-        directory.mkdir()
-        # mkdir(2) subtracts the umask, which would cut the group's hand-over right.
-        directory.chmod(mode)
-    except FileExistsError:
-        return
+    if not directory.is_dir():
+        make_directory(directory.parent, mode)
+        try:
+            directory.mkdir()
+            # mkdir(2) subtracts the umask, which would cut the group's hand-over right.
+            directory.chmod(mode)
+        except FileExistsError:
+            if not directory.is_dir():
+                raise
+    # Also of a directory that was there: whoever made it may have been cut off before its own sync.
     sync_directory(directory.parent)
 
 
@@ -50,11 +52,26 @@ def replace_file(path: Path, data: bytes, mode: int = 0o640) -> None:
     """Put `data` under `path`, whatever was there before.
 
     A crash before the rename leaves the old content and perhaps a temporary file; after it, the new content, which
-    may still be the old one until the directory is synced. Never a mixture. Temporary names carry the process, so that
-    two processes never write one temporary file.
+    may still be the old one until the directory is synced. Never a mixture.
     """
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    temporary = _write_temporary(path, data, mode)
+    try:
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def _write_temporary(path: Path, data: bytes, mode: int) -> Path:
+    """A durable file with `data` beside `path`; nothing when that fails.
+
+    Its name carries the thread, whose number no other living thread of the machine has: no two ever write one file.
+    """
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{threading.get_native_id()}-{path.name}")
+    # What a crash left under this name may be a second name of a fact, which must not be written to.
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         write_all(descriptor, data)
         os.fsync(descriptor)
@@ -63,8 +80,7 @@ def replace_file(path: Path, data: bytes, mode: int = 0o640) -> None:
         raise
     finally:
         os.close(descriptor)
-    temporary.rename(path)
-    sync_directory(path.parent)
+    return temporary
 
 
 def write_once(path: Path, data: bytes, mode: int = 0o640) -> bool:
@@ -76,17 +92,13 @@ def write_once(path: Path, data: bytes, mode: int = 0o640) -> bool:
     if path.exists():
         sync_directory(path.parent)  # the earlier writer may have been cut off before its own sync
         return False
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{path.name}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    temporary = _write_temporary(path, data, mode)
     try:
-        write_all(descriptor, data)
-        os.fsync(descriptor)
         os.link(temporary, path)
         written = True
     except FileExistsError:
         written = False
     finally:
-        os.close(descriptor)
         temporary.unlink(missing_ok=True)
     sync_directory(path.parent)
     return written

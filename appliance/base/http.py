@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import socket
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from appliance.base.errors import ApplianceError
 _log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _SHUTDOWN_SECONDS = 5
+_TRY_AGAIN = "It may be starting; try again."
 
 
 class Unreachable(ApplianceError):
@@ -58,7 +61,7 @@ async def read_json(request: Request) -> dict[str, Any]:
         return {}
     try:
         value = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ApplianceError("The request is not JSON.") from error
     if not isinstance(value, dict):
         raise ApplianceError("The request is not a JSON object.")
@@ -93,50 +96,56 @@ async def _serve_until_stopped(
 
 
 class Asker:
-    """Asks one process over its unix socket."""
+    """Asks one process over its unix socket. A connection serves one question: one that was kept could have ended."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._name = name
-        self._client = httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://appliance")
+        transport = httpx.HTTPTransport(uds=str(path), limits=httpx.Limits(max_keepalive_connections=0))
+        self._client = httpx.Client(transport=transport, base_url="http://appliance")
 
     def ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, seconds: float = 5.0
     ) -> dict[str, Any]:
         """The JSON object answered within `seconds`; Unreachable when none came, Refused with the sentence given."""
-        try:
-            response = self._client.request(
-                method, path, json=body, timeout=httpx.Timeout(seconds, connect=min(seconds, 2.0))
-            )
-        except httpx.TransportError as error:
-            raise Unreachable(
-                f"{self._name} does not answer ({type(error).__name__}).", "It may be starting; try again."
-            ) from error
-        return _object_from(response, self._name)
+        status, content = self._exchange(method, path, body, seconds)
+        return _object_from(status, content, self._name)
 
     def ask_bytes(self, path: str, *, seconds: float = 5.0) -> bytes:
-        """The body answered to a GET of `path`, a picture for instance."""
-        try:
-            response = self._client.get(path, timeout=seconds)
-        except httpx.TransportError as error:
-            raise Unreachable(
-                f"{self._name} does not answer ({type(error).__name__}).", "It may be starting; try again."
-            ) from error
-        if response.status_code != 200:
-            _object_from(response, self._name)
-        return response.content
+        """The body answered to a GET of `path`, a picture for instance. Errors as of `ask`."""
+        status, content = self._exchange("GET", path, None, seconds)
+        if status != 200:
+            _object_from(status, content, self._name)
+            raise Unreachable(f"{self._name} answered without a body (status {status}).")
+        return content
 
     def close(self) -> None:
         self._client.close()
 
+    def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float) -> tuple[int, bytes]:
+        # httpx limits each wait, not their sum: a peer that drips would hold us for ever.
+        end = time.monotonic() + seconds
+        timeout = httpx.Timeout(seconds, connect=min(seconds, 2.0))
+        content = bytearray()
+        try:
+            with self._client.stream(method, path, json=body, timeout=timeout) as response:
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > MAX_ANSWER_BYTES or time.monotonic() > end:
+                        raise Unreachable(f"{self._name} does not come to an end with its answer.", _TRY_AGAIN)
+                return response.status_code, bytes(content)
+        except httpx.RequestError as error:
+            raise Unreachable(f"{self._name} does not answer ({type(error).__name__}).", _TRY_AGAIN) from error
 
-def _object_from(response: httpx.Response, name: str) -> dict[str, Any]:
+
+def _object_from(status: int, content: bytes, name: str) -> dict[str, Any]:
     try:
-        value = response.json()
-    except ValueError as error:
-        raise Unreachable(f"{name} answered something that is not JSON (status {response.status_code}).") from error
-    if response.status_code >= 400 or not isinstance(value, dict):
-        said = value.get("error", {}) if isinstance(value, dict) else {}
-        sentence = str(said.get("sentence") or f"{name} refused with status {response.status_code}.")
-        kind = Unreachable if response.status_code == 503 else Refused
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise Unreachable(f"{name} answered something that is not JSON (status {status}).") from error
+    if status >= 400 or not isinstance(value, dict):
+        said = value.get("error") if isinstance(value, dict) else None
+        said = said if isinstance(said, dict) else {}
+        sentence = str(said.get("sentence") or f"{name} refused with status {status}.")
+        kind = Unreachable if status == 503 else Refused
         raise kind(sentence, str(said.get("suggestion", "")))
     return value
