@@ -93,6 +93,7 @@ def build_app(parts: Parts) -> Starlette:
                 for action in ("still", "clip/start", "clip/stop", "film", "cancel")
             ),
             Route("/api/queue", api.show_queue),
+            _command("/api/queue/retry", api.retry_refused),
             Route("/api/status", api.show_status),
         ],
         middleware=[Middleware(Guard, allowed_hosts=parts.configuration.panel.allowed_hosts)],
@@ -142,6 +143,10 @@ class _Api:
     def refresh_worklist(self, _body: Body) -> dict[str, Any]:
         seconds = sum(source.connect_seconds + source.answer_seconds for source in self._parts.configuration.worklist)
         return self._parts.forward.ask("POST", "/worklist/refresh", {}, seconds=seconds + _REFRESH_EXTRA_SECONDS)
+
+    def retry_refused(self, _body: Body) -> dict[str, Any]:
+        """What an archive refused is tried again, now that a person did something about it."""
+        return self._parts.forward.ask("POST", "/retry", {})
 
     # -- exam
 

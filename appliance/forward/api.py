@@ -54,12 +54,16 @@ def make_app(parts: Parts) -> Starlette:
         parts.hint()
         return JSONResponse({})
 
+    def retry(_request: Request) -> JSONResponse:
+        return JSONResponse({"retried": sum(delivery.retry() for delivery in parts.deliveries)})
+
     return Starlette(
         routes=[
             Route("/status", status, methods=["GET"]),
             Route("/queue", queue, methods=["GET"]),
             Route("/worklist/refresh", refresh, methods=["POST"]),
             Route("/hint", hint, methods=["POST"]),
+            Route("/retry", retry, methods=["POST"]),
         ]
     )
 

@@ -166,10 +166,19 @@ class Delivery:
             Finding(
                 "object-refused",
                 f"{self.destination.name} refused an object: {said}",
-                "It stays saved. Ask the archive's administrator; it is not tried again by itself.",
+                "It stays saved. Ask the archive's administrator, then press Try again.",
                 one.sop_instance_uid,
             )
         )
+
+    def retry(self) -> int:
+        """What was refused is tried again since a person says so; how many objects that is."""
+        refused = self._ledger.refused(self.destination)
+        for sop_instance_uid in refused:
+            self._ledger.record(sop_instance_uid, self.destination.name, DeliveryEvent.RETRY_ASKED)
+            self._findings.clear("object-refused", sop_instance_uid)
+        self.worker.wake()
+        return len(refused)
 
     def _ask(self, association: Association) -> None:
         """Ask for commitment of what is stored, in one transaction that is durable before it leaves."""

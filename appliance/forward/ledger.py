@@ -216,6 +216,15 @@ class Ledger:
                 )
             )
 
+    def refused(self, destination: Destination) -> list[str]:
+        """The SOP Instance UIDs that `destination` refused and that wait for a person."""
+        with self._journal.reading() as db:
+            rows = db.execute(
+                "SELECT sop_instance_uid FROM deliveries WHERE destination = ? AND state = ?",
+                (destination.name, DeliveryState.REFUSED),
+            )
+            return [str(row[0]) for row in rows]
+
     def seconds_to_next(self, destination: Destination) -> float | None:
         """Until an object, a commitment or a report's deadline is due at `destination`; None when nothing will be."""
         with self._journal.reading() as db:

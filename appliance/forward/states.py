@@ -41,6 +41,7 @@ class DeliveryEvent(StrEnum):
     OBJECT_MISSING = "object missing"  # 0112
     COMMITMENT_REFUSED = "commitment refused"  # 0119, 0122
     COMMITTED = "committed"
+    RETRY_ASKED = "retry asked"  # a person did something about it at the archive
     RETENTION_ENDED = "retention ended"
 
 
@@ -61,6 +62,7 @@ DELIVERY: Final[dict[tuple[DeliveryState, DeliveryEvent], DeliveryState]] = {
     (_S.COMMIT_REQUESTED, _E.OBJECT_MISSING): _S.PENDING,
     (_S.COMMIT_REQUESTED, _E.COMMITMENT_REFUSED): _S.REFUSED,
     (_S.COMMIT_REQUESTED, _E.COMMITTED): _S.COMMITTED,
+    (_S.REFUSED, _E.RETRY_ASKED): _S.PENDING,
     (_S.COMMITTED, _E.RETENTION_ENDED): _S.EXPIRED,
 }
 

@@ -45,6 +45,8 @@ S, E = DeliveryState, DeliveryEvent
         (S.COMMITTED, E.OBJECT_MISSING, None),
         (S.STORED_ONLY, E.COMMITTED, None),
         (S.REFUSED, E.CLAIMED, None),
+        (S.REFUSED, E.RETRY_ASKED, S.PENDING),
+        (S.COMMITTED, E.RETRY_ASKED, None),
         (S.PENDING, E.COMMITTED, None),
     ],
 )
@@ -54,7 +56,7 @@ def test_ok__delivery_as_designed(state: DeliveryState, event: DeliveryEvent, th
 
 def test_ok__every_state_but_the_last_ones_has_a_way_on() -> None:
     going_on = {state for state, _ in DELIVERY}
-    assert set(DeliveryState) - going_on == {S.STORED_ONLY, S.REFUSED, S.EXPIRED}
+    assert set(DeliveryState) - going_on == {S.STORED_ONLY, S.EXPIRED}
     assert {state for state, _ in STEPS} == set(StepState) - FINAL_STEPS
 
 

@@ -125,6 +125,38 @@ def test_fail__a_bad_transfer_is_said_and_the_exam_goes_on(demo: Demo, exam: str
     wait_until(lambda: not finding_of(console, "ultrasound", "transfer_failed"), "the finding goes away")
 
 
+@pytest.mark.parametrize(
+    ("fault", "states"),
+    [("refuse-association", {"pending"}), ("abort-in-store=1", {"pending", "storing"}), ("refuse-store", {"refused"})],
+)
+def test_fail__what_the_archive_does_not_take_stays_saved_and_gets_there_later(
+    demo: Demo, exam: str, fault: str, states: set[str]
+) -> None:
+    """The association, the transfer, or the object itself: the last one is tried again when a person says so."""
+    console = demo.console()
+    still = take_still(console, exam)
+    faults = demo.directory / "hospital" / "faults"
+    faults.write_text(f"{fault}\n")
+    try:
+        console.ask("POST", "/api/exam/close", {"exam_id": exam, "outcome": "COMPLETED"}, seconds=130)
+
+        def told() -> dict[str, Any]:
+            objects = console.ask("GET", f"/api/queue?exam_id={exam}", seconds=30)["objects"]
+            return dict(objects[0]["destinations"]["archive"]) if objects else {"state": "", "attempts": 0, "said": ""}
+
+        def trouble() -> str:
+            (destination,) = console.ask("GET", "/api/status", seconds=30)["destinations"]
+            return str(told()["said"] or destination["trouble"])
+
+        wait_until(lambda: told()["state"] in states and trouble(), "the archive's words", 60)
+        assert list(demo.directory.glob(f"outbox/{still}~*.dcm"))
+    finally:
+        faults.unlink()
+    if states == {"refused"}:
+        assert console.ask("POST", "/api/queue/retry", {}, seconds=30)["retried"] == 1
+    wait_until(lambda: told()["state"] == "committed", "the object is committed", 90)
+
+
 def test_fail__torn_frames_are_left_out_and_said(demo: Demo, exam: str) -> None:
     console, machines = demo.console(), demo.machines()
     take_still(console, exam)

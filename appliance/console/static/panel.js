@@ -14,7 +14,7 @@
 //   ending:   ending-count, ending-empty, ending-at-work, ending-back, abandon, confirm-end,
 //             reason, abandon-back, confirm-abandon
 //   queue:    finding (data-code), destination (data-name), queue-exam (data-exam-id), exam-outcome,
-//             step (data-modality, data-state), queue-object (data-uid),
+//             step (data-modality, data-state), queue-object (data-uid), retry,
 //             saved, stored, committed (data-yes = true|false, data-destination), refused, said, queue-empty
 
 import { byId, make, nameElements, setText, show } from "./elements.js";
@@ -73,8 +73,12 @@ function draw() {
   else examScreen.rest();
   if (screen === "worklist" && state.worklist) drawWorklist(state.worklist, state.search, choose);
   if (screen === "ending") drawEnding(state);
-  if (screen === "queue") drawQueue(state.queue, state.status, state.queueTrouble, state.devices);
+  if (screen === "queue") drawQueue(state.queue, state.status, state.queueTrouble, state.devices, retryRefused);
   if (screen === "closing") setText(byId("closing-text"), closingText());
+}
+
+function retryRefused() {
+  post("/api/queue/retry").catch(sayError);
 }
 
 function closingText() {

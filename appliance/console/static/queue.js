@@ -11,13 +11,14 @@ const COMMITTED = new Set(["committed", "expired"]);
 
 let drawn = "";
 
-/** Draw `queue` (GET /api/queue or null), `status` (GET /api/status or null) and the sentence of what failed. */
-export function drawQueue(queue, status, trouble, devices) {
+/** Draw `queue` (GET /api/queue or null), `status` (GET /api/status or null) and the sentence of what failed.
+ *  `retry` is called when a person wants what was refused tried again. */
+export function drawQueue(queue, status, trouble, devices, retry) {
   const key = JSON.stringify([queue, status, trouble]);
   if (key === drawn) return;
   drawn = key;
   const titles = new Map(devices.map((device) => [device.device, device.title]));
-  const parts = [findings(status, trouble)];
+  const parts = [findings(status, trouble, retry)];
   if (queue?.open) parts.push(openExam(queue.open, titles));
   if (queue) parts.push(...endedExams(queue, titles));
   if (queue && !queue.open && queue.objects.length === 0)
@@ -25,7 +26,7 @@ export function drawQueue(queue, status, trouble, devices) {
   replaceKeepingPlace(byId("queue"), parts);
 }
 
-function findings(status, trouble) {
+function findings(status, trouble, retry) {
   const list = make("div", { class: "findings" });
   if (trouble) list.append(finding({ code: "queue", sentence: trouble, suggestion: "" }));
   for (const one of status?.findings || []) list.append(finding(one));
@@ -36,11 +37,17 @@ function findings(status, trouble) {
         { class: "destination", testid: "destination", data: { name: destination.name } },
         make("strong", { text: destination.name }),
         ` ${destination.pending} waiting · ${destination.stored} stored, not committed yet · ${destination.committed} committed`,
-        destination.refused ? make("span", { class: "bad", text: ` · ${destination.refused} refused` }) : "",
+        destination.refused ? make("span", { class: "bad", text: ` · ${destination.refused} refused ` }) : "",
+        destination.refused ? retryButton(retry) : "",
         destination.trouble ? make("span", { class: "warn", text: ` ${destination.trouble}` }) : "",
       ),
     );
   return list;
+}
+
+/** Tries again what was refused; the next drawing shows what came of it. */
+function retryButton(retry) {
+  return make("button", { testid: "retry", text: "Try again", onclick: retry });
 }
 
 function finding(one) {
