@@ -12,7 +12,7 @@ SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 BUILD_PACKAGES := python3-venv python3-dev gcc libc6-dev libsystemd-dev pkg-config
 DEMO_PACKAGES  := $(BUILD_PACKAGES) util-linux sane-utils libsane1
 TEST_PACKAGES  := $(DEMO_PACKAGES) orthanc dcmtk dicom3tools libgdcm-tools lrzsz chromium \
-                  fonts-noto-core fonts-noto-cjk git
+                  fonts-noto-core fonts-noto-cjk git strace
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench lint format lock clean demo-packages test-packages

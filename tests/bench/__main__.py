@@ -1,0 +1,138 @@
+"""`python -m tests.bench`: every measurement in one run, below three minutes. Exit 1 when one gave nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from appliance.base.errors import ApplianceError
+from tests.bench.box import CLIP_SECONDS, FILM, Box, running_box
+from tests.bench.command import measure_help, measure_job
+from tests.bench.load import IDLE_SECONDS, LoadMeter, rest, watch_picture
+from tests.bench.processes import bytes_written
+from tests.bench.stills import measure_stills
+from tests.bench.tables import MIB, BenchError, Table
+from tests.bench.writes import measure_writes
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure a running demo.")
+    parser.add_argument("--directory", type=Path, default=Path(), help="on whose filesystem to measure (default: here)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE too")
+    given = parser.parse_args()
+    began = time.monotonic()
+    given.directory.mkdir(parents=True, exist_ok=True)
+    facts = machine_facts(given.directory)
+    for name, value in facts.items():
+        print(f"{name + ':':<12} {value}")
+    tables: list[Table] = []
+
+    def show(table: Table) -> None:
+        tables.append(table)
+        table.print()
+        sys.stdout.flush()
+
+    try:
+        with tempfile.TemporaryDirectory(prefix=".bench-", dir=given.directory.absolute()) as name:
+            show(measure_help())
+            show(measure_job(Path(name) / "job"))
+            with running_box(Path(name) / "demo") as box:
+                for table in measure_box(box, facts["filesystem"].partition(" ")[0]):
+                    show(table)
+    except (BenchError, ApplianceError, AssertionError, subprocess.SubprocessError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    seconds = time.monotonic() - began
+    facts["load after"] = f"{os.getloadavg()[0]:.2f}"
+    print(f"\nMeasured in {seconds:.0f} s; load {facts['load after']} at the end.")
+    if given.json:
+        document = {"machine": facts, "seconds": seconds, "tables": {table.name: table.values for table in tables}}
+        given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+def measure_box(box: Box, filesystem: str) -> list[Table]:
+    """What needs the running demo: one exam from its first still to its commitment."""
+    meter = LoadMeter(box)
+    at_first = {name: bytes_written([pid]) for name, pid in box.own.items()}
+    meter.measure("idle", rest)
+    pictures = meter.measure("live picture", lambda: watch_picture(box))
+    stills = meter.measure("stills", lambda: measure_stills(box), is_timed=True)
+    clip = meter.measure("clip", box.record_clip)
+    first = meter.measure("film", lambda: box.tap("film", "film"))
+    meter.measure("second film", lambda: box.tap("film", "film"))
+    writes = measure_writes(box, filesystem)
+    objects: list[dict[str, Any]] = meter.measure("delivery", box.deliver)
+
+    memory, cpu = meter.memory_table(), meter.cpu_table()
+    size = sum(int(one["bytes"]) for one in objects)
+    parts = {name: bytes_written([pid]) - at_first[name] for name, pid in box.own.items()}
+    disk = sum(parts.values())
+    shares = ", ".join(f"{name} {written / MIB:.1f} MiB" for name, written in parts.items())
+    writes.values["whole exam"] = {"objects": len(objects), "object_bytes": size, "disk_bytes": parts}
+    writes.notes.append(
+        f"the whole exam until committed, all of the box's processes: {len(objects)} objects, {size / MIB:.1f} MiB, "
+        + (f"disk / byte {disk / size:.3f}: {shares}" if disk else "not told by this filesystem")
+    )
+    film = int(first["bytes"])
+    grown = {}
+    for phase in ("film", "second film"):
+        used = meter.phases[phase]["acquire film"]
+        grown[phase] = used.memory.peak - used.before.rss
+    memory.notes += [
+        f"idle and live picture {IDLE_SECONDS:g} s; clip {CLIP_SECONDS:g} s, {clip['frames']} frames, "
+        f"{int(clip['bytes']) / MIB:.1f} MiB; films {FILM['width_mm']:g} x {FILM['height_mm']:g} mm at "
+        f"{FILM['resolution_dpi']} dpi, 16 bits, {film / MIB:.1f} MiB; delivery: {size / MIB:.0f} MiB to the archive",
+        "growth of acquire film from before to its peak: "
+        + ", ".join(
+            f"{phase} {value / MIB:.1f} MiB ({value / film:.0%} of the film)" for phase, value in grown.items()
+        ),
+    ]
+    memory.values["film_bytes"], memory.values["film_growth_bytes"] = film, grown
+    cpu.notes.append(f"live picture: {pictures} previews asked for over the console, no capture")
+    return [stills, writes, memory, cpu]
+
+
+def machine_facts(directory: Path) -> dict[str, str]:
+    """What the numbers depend on."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    mount = subprocess.run(
+        [
+            "findmnt",
+            "--first-only",
+            "--noheadings",
+            "--output",
+            "FSTYPE,SOURCE,OPTIONS",
+            "--target",
+            str(directory.absolute()),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    return {
+        "processor": f"{model}, {len(os.sched_getaffinity(0))} cores",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "filesystem": " ".join(mount),
+        "python": platform.python_version(),
+        "load": f"{os.getloadavg()[0]:.2f} before the start (others' work makes the numbers worse)",
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
