@@ -69,7 +69,11 @@ async def read_json(request: Request) -> dict[str, Any]:
 
 
 def serve(app: Starlette, listeners: list[socket.socket], on_ready: Callable[[], None]) -> None:
-    """Serve `app` until SIGTERM or SIGINT; `on_ready` is called once the listeners are being answered."""
+    """Serve `app` until SIGTERM or SIGINT; `on_ready` is called once the listeners are being answered.
+
+    The signal is then raised once more for the handler that was there before (uvicorn does so): whoever has something
+    to do after this sets a handler of its own first, or dies of the signal here.
+    """
     app.add_exception_handler(ApplianceError, answer_appliance_error)
     config = uvicorn.Config(
         app,

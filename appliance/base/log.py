@@ -14,6 +14,13 @@ import warnings
 _PRIORITY = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
 
+def _is_without_patients(record: logging.LogRecord) -> bool:
+    # pydicom's warnings quote the value that they complain about; pynetdicom logs identifiers at DEBUG and its own
+    # routine at ERROR. What matters of an object or an association we say ourselves, in words. Not by their levels:
+    # both set them when they are imported, which may be later than this.
+    return record.name.partition(".")[0] not in ("pydicom", "pynetdicom")
+
+
 class _LineFormatter(logging.Formatter):
     """`<6>name: message` under journald, which keeps the time; with a time of our own elsewhere."""
 
@@ -34,15 +41,12 @@ class _LineFormatter(logging.Formatter):
 def configure_logging(process: str, level: int = logging.INFO) -> None:
     """Send everything of `level` and above to stderr; libraries that could print datasets only from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_is_without_patients)
     handler.setFormatter(_LineFormatter(under_journal="JOURNAL_STREAM" in os.environ))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
     for library in ("httpx", "httpcore", "uvicorn", "asyncio", "PIL"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    # pydicom's warnings quote the value that they complain about; pynetdicom logs identifiers at DEBUG and its own
-    # routine at ERROR. What matters of an object or an association we say ourselves, in words.
-    for library in ("pydicom", "pynetdicom"):
-        logging.getLogger(library).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module="pydicom")
     logging.getLogger(__name__).info("%s starts", process)
