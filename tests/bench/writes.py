@@ -30,6 +30,10 @@ def measure_writes(box: Box, filesystem: str) -> Table:
         f"`disk` by /proc/PID/io write_bytes on {filesystem}: whole pages, logs included",
         ("", "objects", "object MiB", "calls / byte", "disk / byte", "file syncs", "dir syncs", "log bytes"),
     )
+    table.notes.append(
+        "`calls` is exact; `disk` rounds up to pages, adds a page of the log for a line, and counts a page anew "
+        "that went to the disk between two writes"
+    )
     for kind, capture in kinds.items():
         before = bytes_written(box.acquires.values())
         with tracing(box.acquires.values(), Path(box.demo.directory)) as trace:
