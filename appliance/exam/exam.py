@@ -139,5 +139,9 @@ def open_exam(item: WorklistItem, devices: Iterable[Device], now: datetime, exam
             )
             for number, device in enumerate(chosen, start=1)
         ),
-        steps=tuple(PlannedStep(modality, new_uid(), f"{exam_id[-11:]}-{modality}"[:16]) for modality in modalities),
+        steps=tuple(
+            # By number, since modalities that begin alike would share an ID of 16 characters.
+            PlannedStep(modality, new_uid(), f"{exam_id[-11:]}-{number}")
+            for number, modality in enumerate(modalities, start=1)
+        ),
     )

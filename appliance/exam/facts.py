@@ -21,7 +21,7 @@ from appliance.exam.item import WorklistAnswer
 
 Fact = TypeVar("Fact", Exam, Started, Closing, Closed, WorklistAnswer)
 
-_EXAM_ID = re.compile(r"\A\d{8}-\d{6}-[0-9a-f]{4}\Z")
+_EXAM_ID = re.compile(r"\A[0-9]{8}-[0-9]{6}-[0-9a-f]{4}\Z")
 
 
 class DamagedFactError(ApplianceError):

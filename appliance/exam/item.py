@@ -84,6 +84,13 @@ def name_at(elements: Elements, *path: str) -> PersonName:
     )
 
 
+def _has_text(value: Any) -> bool:
+    """True when something stands in `value`; of a name or an item, when something stands in any part of it."""
+    if isinstance(value, Mapping):
+        return any(_has_text(part) for part in value.values())
+    return value is not None and bool(str(value).strip(" ^="))
+
+
 @dataclass(frozen=True)
 class WorklistItem:
     """One scheduled procedure step of one requested procedure, as `source` answered it.
@@ -154,7 +161,7 @@ class WorklistItem:
     def missing(self) -> Iterator[str]:
         """The standard's names of what an examination needs and this entry lacks."""
         for tag, name in _NEEDED.items():
-            if not values_at(self.elements, tag):
+            if not any(_has_text(value) for value in values_at(self.elements, tag)):
                 yield name
 
 

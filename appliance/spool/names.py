@@ -15,8 +15,8 @@ from pathlib import Path
 
 from appliance.base.durable import TEMPORARY_PREFIX
 
-_OBJECT = re.compile(r"\A(?P<uid>[0-9.]{1,64})~(?P<offset>\d{1,7})~(?P<digest>[0-9a-f]{64})\.dcm\Z")
-_TEMPORARY = re.compile(re.escape(TEMPORARY_PREFIX) + r"(?P<uid>[0-9.]{1,64})~(?P<offset>\d{1,7})\Z")
+_OBJECT = re.compile(r"\A(?P<uid>[0-9.]{1,64})~(?P<offset>0|[1-9][0-9]{0,6})~(?P<digest>[0-9a-f]{64})\.dcm\Z")
+_TEMPORARY = re.compile(re.escape(TEMPORARY_PREFIX) + r"(?P<uid>[0-9.]{1,64})~(?P<offset>0|[1-9][0-9]{0,6})\Z")
 _BLOCK = 1024 * 1024
 
 

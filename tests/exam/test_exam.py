@@ -1,0 +1,90 @@
+"""Opening an exam fixes every identifier that it will ever use."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.config.schema import Device, SerialDevice
+from appliance.exam.exam import Exam, open_exam
+from appliance.exam.item import WorklistItem
+
+NOW = datetime(2026, 11, 22, 9, 30, 15, 123456, tzinfo=UTC)
+EXAM_ID = "20261122-093015-4af1"
+
+
+def _device(name: str, modality: str, **more: Any) -> SerialDevice:
+    return SerialDevice(name=name, driver="xmodem", line=Path("tty"), modality=modality, **more)
+
+
+DEVICES: tuple[Device, ...] = (
+    _device("ultrasound", "US", series_description="Abdomen", title="Ultrasound"),
+    _device("endoscope", "ES", title="Endoscope"),
+    _device("doppler", "US"),
+)
+ITEM = WorklistItem("ris", {"0020000D": {"vr": "UI", "Value": ["1.2.276.0.1"]}})
+
+
+def _open(item: WorklistItem = ITEM, devices: tuple[Device, ...] = DEVICES, exam_id: str = EXAM_ID) -> Exam:
+    return open_exam(item, devices, NOW, exam_id)
+
+
+def test_ok__a_series_for_each_device_and_a_step_for_each_modality() -> None:
+    exam = _open()
+    assert [(series.device, series.modality, series.series_number) for series in exam.series] == [
+        ("ultrasound", "US", 1),
+        ("endoscope", "ES", 2),
+        ("doppler", "US", 3),
+    ]
+    assert [step.modality for step in exam.steps] == ["US", "ES"]
+    uids = [series.series_instance_uid for series in exam.series] + [step.sop_instance_uid for step in exam.steps]
+    assert len(set(uids)) == 5
+    assert exam.series_of("doppler") is exam.series[2]
+    assert exam.step_of("ES") is exam.steps[1]
+
+
+def test_fail__what_was_not_configured_at_the_opening_is_not_part_of_it() -> None:
+    with pytest.raises(KeyError, match="x-ray"):
+        _open().series_of("x-ray")
+    with pytest.raises(KeyError, match="CR"):
+        _open().step_of("CR")
+
+
+def test_ok__a_protocol_always_has_a_name() -> None:
+    """Type 1 in the performed series (PS3.3 C.4.15): the description, or the machine's title, or its modality."""
+    assert [series.protocol_name for series in _open().series] == ["Abdomen", "Endoscope", "US"]
+
+
+def test_ok__the_study_is_the_worklists_or_a_new_one() -> None:
+    assert _open().study_instance_uid == "1.2.276.0.1"
+    without = [_open(WorklistItem("ris", {})).study_instance_uid for _ in range(2)]
+    assert without[0] != without[1] and all(uid.startswith("2.25.") for uid in without)
+
+
+def test_ok__the_start_is_a_whole_second() -> None:
+    """The same text in every object and message, whoever writes it."""
+    assert _open().opened_at == NOW.replace(microsecond=0)
+
+
+def test_ok__the_identifiers_of_steps_fit_and_differ() -> None:
+    """Two performed steps of one requested procedure must not share an ID (IHE RAD, MESA 231); SH, 16 characters."""
+    modalities = ["US", "ES", "OPTBSV", "OPTENF", "OPT", "ULTRASOUND1", "ULTRASOUND2", "XC"]
+    devices = tuple(_device(f"d{number}", modality) for number, modality in enumerate(modalities))
+    steps = [*_open(devices=devices).steps, *_open(devices=devices, exam_id="20261122-093016-4af1").steps]
+    identifiers = [step.performed_procedure_step_id for step in steps]
+    assert len(set(identifiers)) == len(steps) == 16
+    assert all(len(identifier) <= 16 for identifier in identifiers)
+
+
+def test_ok__an_exam_without_devices_is_an_exam() -> None:
+    exam = _open(devices=())
+    assert (exam.series, exam.steps) == ((), ())
+
+
+def test_fail__an_exam_does_not_change() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        _open().exam_id = "other"  # type: ignore[misc]
