@@ -15,10 +15,12 @@ from pydicom import dcmread
 
 from appliance.base.errors import ApplianceError
 from appliance.base.http import Asker
+from appliance.cli.demo_site import make_site
 from tests.peers import wait_until
 from tests.services.demo_box import Demo, logs_of, running_demo
 
 EVENT_SECONDS = 150.0
+FILM_OPTIONS = 'options = { test-picture = "Grid" }'
 
 
 def has(directory: Path, pattern: str, least: int = 1) -> Callable[[], bool]:
@@ -98,6 +100,7 @@ RUNS: dict[str, list[Moment]] = {
 def test_ok__killed_at_any_moment_the_job_is_finished(tmp_path: Path, name: str) -> None:
     directory = tmp_path / "demo"
     reached: list[str] = []
+    slow_down_film(directory)
     with running_demo(directory, "--once", "--json", "--deadline", "240") as demo:
         killer = threading.Thread(target=kill_at, args=(demo, RUNS[name], reached), daemon=True)
         killer.start()
@@ -107,6 +110,17 @@ def test_ok__killed_at_any_moment_the_job_is_finished(tmp_path: Path, name: str)
     assert status == 0, f"{document['missing']}\n{logs_of(directory)[-6000:]}"
     assert reached == [moment for _, moment, _ in RUNS[name]]  # each kill really happened
     check_nothing_lost_or_doubled(directory)
+
+
+def slow_down_film(directory: Path) -> None:
+    """A scan of some seconds, as a real one: a digitizer that gives each piece after 20 ms."""
+    directory.mkdir()
+    site = directory / "site.toml"
+    make_site(site, "simulator")
+    slow = 'options = { test-picture = "Grid", read-delay = "yes", read-delay-duration = "20000" }'
+    text = site.read_text()
+    assert FILM_OPTIONS in text
+    site.write_text(text.replace(FILM_OPTIONS, slow))
 
 
 def kill_at(demo: Demo, moments: list[Moment], reached: list[str]) -> None:
