@@ -49,7 +49,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    room = report.location[0].removeprefix(f"{_TESTS.name}{os.sep}").partition(os.sep)[0]
+    room = report.nodeid.removeprefix(f"{_TESTS.name}/").partition("/")[0]
     _seconds[room] += report.duration
 
 

@@ -154,7 +154,7 @@ def _found(hospital: Hospital, query: Dataset) -> list[Dataset]:
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 def test_fail__malformed_key(hospital: Hospital) -> None:
     step = Dataset()
-    step.ScheduledProcedureStepStartDate = "20261122-20261122"
+    step.ScheduledProcedureStepStartDate = "19000101-29991231"  # any day: the time is looked at
     step.ScheduledProcedureStepStartTime = "25"
     query = Dataset()
     query.ScheduledProcedureStepSequence = Sequence([step])
