@@ -67,7 +67,7 @@ def make_configuration() -> Configuration:
     return configuration_from(CONFIGURATION.encode(), Path("active.toml"))
 
 
-def make_device(name: str, **changes: object) -> Device:
+def make_device(name: str, /, **changes: object) -> Device:
     return make_configuration().device(name).model_copy(update=changes)
 
 

@@ -1,0 +1,410 @@
+"""A clip from its first frame to its publication: what is in it, how it ends, and what flash may do meanwhile."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from appliance.acquire import keeping
+from appliance.acquire.clip import ClipRecorder
+from appliance.acquire.salvage import salvage_device
+from appliance.base.errors import ApplianceError
+from appliance.config.schema import Box, GrabberDevice
+from appliance.devices.frame import Encoding, Frame
+from appliance.spool.tree import NoRoomError, Spool
+from appliance.spool.writer import ObjectWriter
+from tests.acquire.conftest import Room
+from tests.acquire.world import errors_of, fragments_of, make_frame, make_grabber, open_exam_of, picture, unpadded
+from tests.peers import wait_until
+
+STILL_CLASS = "1.2.840.10008.5.1.4.1.1.7"
+CLIP_CLASS = "1.2.840.10008.5.1.4.1.1.7.4"
+
+
+def make_frames(count: int, every: float = 0.04, first: int = 0) -> list[Frame]:
+    """`count` frames of 4:2:0, some of an odd number of bytes, `every` so many seconds."""
+    return [make_frame(picture(first + n), first + n, 500.0 + n * every) for n in range(count)]
+
+
+class Clips:
+    """Recorders on a room, and what their ends said."""
+
+    def __init__(self, room: Room) -> None:
+        self.room = room
+        self.ended: list[ClipRecorder] = []
+
+    def start(self, frames: list[Frame] = [], **changes: object) -> ClipRecorder:  # noqa: B006
+        device: GrabberDevice = make_grabber(**changes)
+        keeper = self.room.keeper(device)
+        clip = ClipRecorder(keeper, device, self.room.gate, self.room.gate.admit(), self.ended.append)
+        clip.start()
+        for frame in frames:
+            clip.offer(frame)
+        return clip
+
+
+@pytest.fixture
+def clips(room: Room) -> Iterator[Clips]:
+    made = Clips(room)
+    yield made
+    assert room.is_idle(), "a ticket was left over"
+
+
+def wait_for_end(clip: ClipRecorder) -> None:
+    wait_until(clip._ended.is_set, "the clip ends by itself")
+
+
+@pytest.mark.parametrize("is_scheduled", [True, False])
+def test_ok__a_clip_is_valid_and_holds_the_frames_bit_for_bit(clips: Clips, is_scheduled: bool) -> None:
+    exam = open_exam_of(clips.room.facts) if is_scheduled else None
+    frames = make_frames(12)
+    assert {len(frame.data) % 2 for frame in frames} == {0, 1}
+    clip = clips.start(frames)
+    clip.end()
+    saved = clip.result()
+    path = clips.room.only_object("endoscope", exam.exam_id if exam else None)
+    assert errors_of(path) == []
+    assert [unpadded(one) for one in fragments_of(path)] == [frame.data for frame in frames]
+    assert all(len(one) % 2 == 0 for one in fragments_of(path))
+    read = dcmread(path)
+    assert read.SOPClassUID == CLIP_CLASS
+    assert read.SOPInstanceUID == read.file_meta.MediaStorageSOPInstanceUID == clip.sop_instance_uid
+    assert (saved.sop_instance_uid, saved.frames, saved.bytes) == (clip.sop_instance_uid, 12, path.stat().st_size)
+    assert read.NumberOfFrames == 12
+    assert float(read.FrameTime) == pytest.approx(40.0)
+    coded = sum(len(frame.data) for frame in frames)
+    assert float(read.LossyImageCompressionRatio) == pytest.approx(12 * 96 * 64 * 3 / coded, abs=0.01)
+    assert (clip.notice, clip.trouble, clips.ended) == ("", None, [clip])
+
+
+def test_ok__the_mean_frame_time_counts_what_was_lost_on_the_way(clips: Clips) -> None:
+    frames = [frame for frame in make_frames(21, every=0.02) if frame.sequence % 4 == 0]
+    clip = clips.start(frames)
+    clip.end()
+    clip.result()
+    read = dcmread(clips.room.only_object("endoscope", None))
+    assert (read.NumberOfFrames, float(read.FrameTime)) == (6, pytest.approx(80.0))
+
+
+def test_ok__a_source_that_says_no_moments_gives_the_configured_rate(clips: Clips) -> None:
+    clip = clips.start([make_frame(picture(n), n, 7.0) for n in range(3)], frames_per_second=25.0)
+    clip.end()
+    clip.result()
+    assert float(dcmread(clips.room.only_object("endoscope", None)).FrameTime) == 40.0
+
+
+def test_ok__one_frame_becomes_a_still(clips: Clips) -> None:
+    exam = open_exam_of(clips.room.facts)
+    (frame,) = make_frames(1)
+    clip = clips.start([frame])
+    clip.end()
+    assert clip.result().frames == 1
+    path = clips.room.only_object("endoscope", exam.exam_id)
+    assert errors_of(path) == []
+    read = dcmread(path)
+    assert (read.SOPClassUID, read.SOPInstanceUID) == (STILL_CLASS, clip.sop_instance_uid)
+    assert not {"NumberOfFrames", "FrameIncrementPointer", "FrameTime"} & set(read.dir())
+    assert [unpadded(one) for one in fragments_of(path)] == [frame.data]
+    assert clips.room.temporaries() == []
+
+
+def test_fail__no_frame(clips: Clips) -> None:
+    clip = clips.start()
+    clip.end()
+    with pytest.raises(ApplianceError, match="no frame; nothing was saved"):
+        clip.result()
+    silent = clips.start()
+    clips.room.clock.turn(4.0)
+    with pytest.raises(ApplianceError, match="no frame"):
+        silent.result()
+    assert clips.room.objects("endoscope", None) == [] == clips.room.temporaries()
+
+
+def test_ok__what_was_offered_before_the_end_is_written(clips: Clips) -> None:
+    for _ in range(20):
+        clip = clips.start(make_frames(5))
+        clip.end()
+        clip.offer(make_frames(1)[0])  # after it: not
+        assert clip.result().frames == 5
+
+
+def test_ok__many_may_wait_and_end_at_once(clips: Clips) -> None:
+    clip = clips.start(make_frames(4))
+    answers = []
+
+    def stop() -> None:
+        clip.end()
+        answers.append(clip.result())
+
+    threads = [threading.Thread(target=stop) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(answers) == 8 and len(set(answers)) == 1
+    assert clips.ended == [clip]
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        pytest.param(make_frame(picture(9, size=(64, 96)), 9, 501.0), id="size"),
+        pytest.param(make_frame(picture(9, mode="L"), 9, 501.0), id="components"),
+        pytest.param(Frame(bytes(96 * 64 * 3), Encoding.RGB, 96, 64, 8, 9, 501.0), id="encoding"),
+        pytest.param(Frame(b"\xff\xd8", Encoding.JPEG, 96, 64, 8, 9, 501.0), id="damaged"),
+    ],
+)
+def test_ok__another_picture_format_ends_the_clip_before_it(clips: Clips, strange: Frame) -> None:
+    clip = clips.start([*make_frames(3), strange, *make_frames(3, first=10)])
+    wait_for_end(clip)
+    assert clip.result().frames == 3
+    assert "changed its picture format" in clip.notice
+    assert errors_of(clips.room.only_object("endoscope", None)) == []
+
+
+def test_fail__frames_that_no_clip_may_hold(clips: Clips) -> None:
+    clip = clips.start([make_frame(picture(mode="L"))])
+    with pytest.raises(ApplianceError, match="which a clip cannot hold"):
+        clip.result()
+    assert clip.trouble is not None
+    assert clips.room.temporaries() == []
+
+
+def test_ok__the_longest_time(clips: Clips) -> None:
+    clip = clips.start(make_frames(40, every=0.1), max_clip_seconds=1.0)
+    wait_for_end(clip)
+    assert clip.result().frames == 11
+    assert clip.notice == "The clip reached its longest time, 1 s, and ended."
+
+
+def test_ok__the_largest_size_is_never_passed(clips: Clips) -> None:
+    limit = 9000
+    clip = clips.start(make_frames(40), max_clip_bytes=limit)
+    wait_for_end(clip)
+    saved = clip.result()
+    assert limit - 3000 < saved.bytes <= limit
+    assert 1 < saved.frames < 40
+    assert "largest size" in clip.notice
+
+
+def test_ok__flash_that_becomes_full_ends_the_clip_in_time(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def ensure_room(_directory: Path, _needed: int, _reserve: int) -> None:
+        asked.append(1)
+        if len(asked) > 4:  # once before the clip, once before each frame but the first
+            raise NoRoomError("The box's flash is full.", "")
+
+    monkeypatch.setattr(keeping, "ensure_room", ensure_room)
+    clip = clips.start(make_frames(9))
+    wait_for_end(clip)
+    assert clip.result().frames == 4
+    assert clip.notice == "The box's flash is full. The clip ended early."
+
+
+def test_fail__no_room_at_the_beginning(room: Room, clips: Clips) -> None:
+    room.box = Box(reserve_bytes=1 << 60)
+    clip = clips.start(make_frames(2))
+    with pytest.raises(NoRoomError):
+        clip.result()
+    assert room.temporaries() == []
+
+
+class StallingFlash:
+    """fdatasync that stands still until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.stalls, self.go_on = threading.Event(), threading.Event()
+        self.is_wanted = False
+        self._sync = os.fdatasync
+        monkeypatch.setattr(os, "fdatasync", self.sync)
+
+    def sync(self, descriptor: int) -> None:
+        if self.is_wanted:
+            self.stalls.set()
+            assert self.go_on.wait(60)
+        self._sync(descriptor)
+
+    def stall(self, clips: Clips) -> None:
+        """Let the writing thread go into a sync that does not come back."""
+        self.is_wanted = True
+        clips.room.clock.turn(1.0)
+        assert self.stalls.wait(30)
+
+
+def test_ok__the_queue_holds_what_comes_while_flash_stalls(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    flash = StallingFlash(monkeypatch)
+    frames = make_frames(50)
+    clip = clips.start(frames[:5], clip_queue_frames=60)
+    flash.stall(clips)
+    for frame in frames[5:]:
+        clip.offer(frame)
+    clip.end()
+    flash.is_wanted = False
+    flash.go_on.set()
+    assert clip.result().frames == 50
+    assert clip.notice == ""
+    path = clips.room.only_object("endoscope", None)
+    assert [unpadded(one) for one in fragments_of(path)] == [frame.data for frame in frames]
+
+
+def test_ok__a_full_queue_ends_the_clip_with_a_word(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    flash = StallingFlash(monkeypatch)
+    frames = make_frames(30)
+    clip = clips.start(frames[:5], clip_queue_frames=8)
+    flash.stall(clips)
+    wait_until(lambda: clip._frames.empty() or flash.stalls.is_set(), "the writer is stalled")
+    held = clip._frames.qsize()
+    for frame in frames[5:]:
+        clip.offer(frame)
+    assert clip.notice == "The flash was too slow; the clip ended early. Everything up to there is kept."
+    flash.go_on.set()
+    assert clip.result().frames == 5 - held + 8
+    assert errors_of(clips.room.only_object("endoscope", None)) == []
+
+
+class FailingAppends:
+    """ObjectWriter.append that fails from the `first` call on for `times` calls, having written half."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, first: int, times: int) -> None:
+        self._calls, self._failing = 0, range(first, first + times)
+        self._append = ObjectWriter.append
+        monkeypatch.setattr(ObjectWriter, "append", lambda writer, data: self.append(writer, data))
+
+    def append(self, writer: ObjectWriter, data: bytes) -> None:
+        self._calls += 1
+        if self._calls in self._failing:
+            os.write(writer._descriptor, bytes(data[: len(data) // 2]))
+            raise OSError(28, "No space left on device")
+        self._append(writer, data)
+
+
+def test_ok__flash_refuses_a_frame_and_those_before_are_kept(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    FailingAppends(monkeypatch, 5, 1)
+    frames = make_frames(9)
+    clip = clips.start(frames)
+    wait_for_end(clip)
+    assert clip.result().frames == 4
+    assert clip.notice == "The flash refused to take more (No space left on device); the clip ended early."
+    path = clips.room.only_object("endoscope", None)
+    assert errors_of(path) == []
+    assert [unpadded(one) for one in fragments_of(path)] == [frame.data for frame in frames[:4]]
+
+
+def test_ok__flash_refuses_even_the_end_and_the_frames_are_kept(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    FailingAppends(monkeypatch, 5, 2)  # a frame, and then the end of the sequence
+    frames = make_frames(9)
+    clip = clips.start(frames)
+    wait_for_end(clip)
+    saved = clip.result()
+    path = clips.room.only_object("endoscope", None)
+    assert (saved.frames, saved.bytes, saved.file_name) == (4, path.stat().st_size, path.name)
+    assert "ended early" in clip.notice
+    assert errors_of(path) == []
+    assert [unpadded(one) for one in fragments_of(path)] == [frame.data for frame in frames[:4]]
+    assert clips.room.temporaries() == []
+
+
+def test_fail__flash_refuses_the_very_first_frame(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    FailingAppends(monkeypatch, 1, 100)
+    clip = clips.start(make_frames(3))
+    with pytest.raises(ApplianceError, match=r"could not be written: No space left on device\."):
+        clip.result()
+    assert clips.room.objects("endoscope", None) == [] == clips.room.temporaries()
+
+
+def test_ok__a_sync_that_fails_ends_the_clip(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_writer: ObjectWriter) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(ObjectWriter, "sync", fail)
+    clip = clips.start(make_frames(3))
+    wait_until(lambda: clip._count == 3, "three frames are written")
+    clips.room.clock.turn(1.0)
+    wait_for_end(clip)
+    assert clip.result().frames == 3
+    assert "The flash failed (Input/output error)" in clip.notice
+    assert errors_of(clips.room.only_object("endoscope", None)) == []
+
+
+def test_fail__flash_that_gives_nothing_back_leaves_the_clip_for_the_next_start(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exam = open_exam_of(clips.room.facts)
+    with monkeypatch.context() as broken:
+
+        def fail(*_: object) -> None:
+            raise OSError(5, "Input/output error")
+
+        clip = clips.start(make_frames(6))
+        wait_until(lambda: clip._count == 6, "six frames are written")
+        broken.setattr(os, "fsync", fail)
+        clip.end()
+        with pytest.raises(ApplianceError, match="could not be written"):
+            clip.result()
+    assert clips.room.objects("endoscope", exam.exam_id) == []
+    assert len(clips.room.temporaries()) == 1
+    (salvaged,) = salvage_device(clips.room.spool, clips.room.facts, "endoscope")
+    assert (salvaged.sop_instance_uid, salvaged.frames) == (clip.sop_instance_uid, 6)
+    assert errors_of(clips.room.only_object("endoscope", exam.exam_id)) == []
+
+
+def test_fail__a_fault_of_ours_is_told_and_leaves_the_frames(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("PatientName")
+
+    monkeypatch.setattr(ObjectWriter, "patch", fail)
+    clip = clips.start(make_frames(3))
+    clip.end()
+    with pytest.raises(ApplianceError, match=r"failed by a fault in the box \(KeyError\)"):
+        clip.result()
+    assert len(clips.room.temporaries()) == 1
+
+
+def test_ok__a_fault_in_what_follows_the_end_holds_nobody_up(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", said.append)
+
+    def fail(_clip: ClipRecorder) -> None:
+        raise RuntimeError
+
+    device = make_grabber()
+    clip = ClipRecorder(room.keeper(device), device, room.gate, room.gate.admit(), fail)
+    clip.start()
+    clip.offer(make_frames(1)[0])
+    clip.end()
+    assert clip.result().frames == 1
+    wait_until(lambda: said, "the fault is said")
+    assert room.is_idle()
+
+
+def test_ok__the_rate_is_in_the_header_from_the_first_sync_on(clips: Clips) -> None:
+    """What a salvage finds: not the configured rate, but the one that the frames had until then."""
+    clip = clips.start(make_frames(5, every=0.1))
+    wait_until(lambda: clip._count == 5, "five frames are written")
+    clips.room.clock.turn(1.0)
+    (temporary,) = clips.room.temporaries()
+    wait_until(lambda: b"100.000000" in temporary.read_bytes(), "the rate is written")
+    clip.end()
+    clip.result()
+
+
+def test_ok__it_is_on_flash_before_its_end(room: Room, clips: Clips) -> None:
+    """A power cut in the middle keeps what was synced: the file is there, under a temporary name, with its header."""
+    clip = clips.start(make_frames(5))
+    wait_until(lambda: clip._count == 5, "five frames are written")
+    assert room.objects("endoscope", None) == []
+    copy = Spool(room.spool.state / "after")
+    directory = copy.captured("endoscope", None)
+    directory.mkdir(parents=True)
+    (temporary,) = room.temporaries()
+    (directory / temporary.name).write_bytes(temporary.read_bytes())
+    (salvaged,) = salvage_device(copy, room.facts, "endoscope")
+    assert salvaged.frames == 5
+    clip.end()
+    clip.result()
