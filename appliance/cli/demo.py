@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.base.durable import replace_file
+from appliance.base.errors import ApplianceError
 from appliance.base.lock import ProcessLock
 from appliance.base.paths import Paths
 from appliance.base.sockets import bind_loopback, is_loopback_port_free, pick_free_port
@@ -35,9 +36,14 @@ class DemoOptions:
 
 def run_demo(options: DemoOptions) -> int:
     """Run until Ctrl-C, or with `once` until the job is done; 0 when all is well."""
-    options.directory.mkdir(parents=True, exist_ok=True)
     paths = Paths.below(options.directory)
-    paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        options.directory.mkdir(parents=True, exist_ok=True)
+        paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ApplianceError(
+            f"{options.directory} cannot be the demo's directory: {error.strerror}.", "Choose another --directory."
+        ) from error
     lock = ProcessLock(paths.run / "demo.lock", f"A demo in {options.directory}")
     site = make_site(options.directory / "site.toml", options.archive)
     (paths.state / "config").mkdir(exist_ok=True)

@@ -39,10 +39,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--once", action="store_true", help="do the whole job unattended, print what became of it, end")
     demo.add_argument("--archive", choices=("simulator", "orthanc"), default="simulator", help="who plays the archive")
     demo.add_argument("--directory", type=Path, help="where the state lives (default: .demo/ARCHIVE here)")
-    demo.add_argument("--deadline", type=float, default=45.0, metavar="SECONDS", help="for --once (default: 45)")
+    demo.add_argument(
+        "--deadline", type=_seconds_from, default=45.0, metavar="SECONDS", help="for --once (default: 45)"
+    )
     demo.add_argument("--json", action="store_true", help="with --once: print JSON")
-    demo.add_argument("--panel-port", type=int, default=8080, help="loopback port of the panel (default: 8080)")
-    demo.add_argument("--machines-port", type=int, default=8081, help="loopback port of the machines' keys")
+    demo.add_argument("--panel-port", type=_port_from, default=8080, help="loopback port of the panel (default: 8080)")
+    demo.add_argument("--machines-port", type=_port_from, default=8081, help="loopback port of the machines' keys")
     demo.add_argument(
         "--fault", action="append", default=[], metavar="NAME[=N]", help="a trouble that the hospital plays"
     )
@@ -56,6 +58,20 @@ def _parser() -> argparse.ArgumentParser:
     example = actions.add_parser("example", help="print the commented example")
     example.set_defaults(run=_print_example)
     return parser
+
+
+def _port_from(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"{port} is no TCP port")
+    return port
+
+
+def _seconds_from(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 86400 seconds")
+    return seconds
 
 
 def _run_demo(given: argparse.Namespace) -> int:

@@ -210,6 +210,17 @@ class Intake:
             return
         except FileNotFoundError:
             return  # somebody took it between our two looks; the next rescan sees where it is
+        except OSError as error:
+            self._findings.report(
+                Finding(
+                    "object-unreadable",
+                    f"An object cannot be read from flash ({error.strerror}); it is not sent, the others are.",
+                    "Have the box's flash checked. It is tried again by itself.",
+                    awaited.sop_instance_uid,
+                )
+            )
+            return
+        self._findings.clear("object-unreadable", awaited.sop_instance_uid)
         arrival = Arrival(
             summary.study_instance_uid,
             summary.patient_id,
@@ -227,7 +238,7 @@ class Intake:
             Finding(
                 "object-damaged",
                 "An object was damaged on flash and is kept in quarantine; it is not sent.",
-                "Copy what can be saved with `appliance export`, and have the box's flash checked.",
+                "Have the box's flash checked; what is damaged lies in quarantine.",
                 path.name.partition("~")[0],
             )
         )
@@ -245,7 +256,7 @@ class Intake:
                 Finding(
                     "outbox-unknown",
                     f"{len(lasting)} objects in the outbox belong to no exam that was closed; they are kept, not sent.",
-                    "Assign them to an exam on the panel.",
+                    "Call support: they lie in the box's outbox directory.",
                 )
             )
         else:

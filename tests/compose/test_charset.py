@@ -77,7 +77,8 @@ WRITTEN: list[tuple[list[str], str, list[str]]] = [
 ]
 
 # What this release of DCMTK (iconv) cannot convert; a single value is what it can.
-_UNKNOWN_TO_DCMTK = ("ISO 2022 IR 13", "ISO 2022 IR 87", "ISO 2022 IR 159")
+# Debian 13's build converts no GB18030, Debian 12's does.
+_UNKNOWN_TO_DCMTK = ("ISO 2022 IR 13", "ISO 2022 IR 87", "ISO 2022 IR 159", "GB18030")
 
 
 def _terms_of(dataset: Dataset) -> list[str]:
