@@ -80,7 +80,7 @@ def mend_clip(path: Path, target: Path) -> Mended | None:
         frames = list(_whole_frames(file, name.offset))
     if not frames:
         return None
-    header = _header_of(path, name.offset)
+    header = _header_of(path, name)
     if len(frames) == 1:
         return Mended(_publish_as_still(path, name, header, frames[0], target), 1)
     _repair_clip(path, header, frames)
@@ -116,9 +116,9 @@ class _Header:
     frame_bytes: int  # of one frame without compression
 
 
-def _header_of(path: Path, offset: int) -> _Header:
+def _header_of(path: Path, name: TemporaryName) -> _Header:
     with path.open("rb") as file:
-        data = file.read(offset)
+        data = file.read(name.offset)
     pixels = pixel_data_header(b"OB", UNDEFINED_LENGTH)
     if not data.endswith(pixels):
         raise DamagedHeaderError(f"The header of {path.name} is damaged.")
@@ -129,9 +129,11 @@ def _header_of(path: Path, offset: int) -> _Header:
         dataset = dcmread(io.BytesIO(data))
         slots = {keyword: _slot_in(dataset, keyword) for keyword in ("NumberOfFrames", "LossyImageCompressionRatio")}
         frame_bytes = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel)
-        for keyword in (*_CLIP_FIELDS, "SOPInstanceUID"):
+        for keyword in _CLIP_FIELDS:
             if keyword not in dataset:
                 raise KeyError(keyword)
+        if {str(dataset.SOPInstanceUID), str(dataset.file_meta.MediaStorageSOPInstanceUID)} != {name.sop_instance_uid}:
+            raise ValueError("SOPInstanceUID")
     except Exception as error:  # on damaged bytes pydicom raises whatever its innermost line does
         raise DamagedHeaderError(f"The header of {path.name} is damaged ({type(error).__name__}).") from error
     return _Header(dataset, slots, frame_bytes)
