@@ -15,10 +15,15 @@ MAX_FINDINGS = 64
 
 
 class FindingBoard:
-    """Findings by (code, subject). A new one is logged once; the oldest falls off when there are MAX_FINDINGS."""
+    """Findings by (code, subject); the oldest falls off when there are MAX_FINDINGS.
+
+    A new one is logged. One that goes on with other words, as a count that grows thirty times a second, is logged at its
+    second, fourth, eighth … change and once more when it is over: the log stays readable and bounded.
+    """
 
     def __init__(self) -> None:
         self._findings: dict[tuple[str, str], Finding] = {}
+        self._changes: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
 
     def report(self, finding: Finding) -> None:
@@ -27,9 +32,16 @@ class FindingBoard:
         with self._lock:
             known = self._findings.get(key)
             self._findings[key] = finding
+            if known is None:
+                self._changes[key] = 0
+            elif known.sentence != finding.sentence:
+                self._changes[key] += 1
+            changes = self._changes[key]
             while len(self._findings) > MAX_FINDINGS:
-                del self._findings[next(iter(self._findings))]
-        if known is None or known.sentence != finding.sentence:
+                oldest = next(iter(self._findings))
+                del self._findings[oldest], self._changes[oldest]
+        is_changed = known is not None and known.sentence != finding.sentence
+        if known is None or (is_changed and changes & (changes - 1) == 0):
             _log.warning(
                 "%s%s: %s %s",
                 finding.subject + ": " if finding.subject else "",
@@ -42,8 +54,10 @@ class FindingBoard:
         """The trouble is over."""
         with self._lock:
             gone = self._findings.pop((code, subject), None)
+            changes = self._changes.pop((code, subject), 0)
         if gone is not None:
-            _log.info("%s%s: over", subject + ": " if subject else "", code)
+            last = f"; at last: {gone.sentence}" if changes & (changes - 1) else ""
+            _log.info("%s%s: over%s", subject + ": " if subject else "", code, last)
 
     def listing(self) -> list[Finding]:
         with self._lock:

@@ -10,11 +10,6 @@ def notify_ready(status: str) -> None:
     daemon.notify(f"READY=1\nSTATUS={status}")
 
 
-def notify_status(status: str) -> None:
-    """One sentence for `systemctl status`, without patient data."""
-    daemon.notify(f"STATUS={status}")
-
-
 def notify_watchdog() -> None:
     """The loop that does the work came round once more."""
     daemon.notify("WATCHDOG=1")

@@ -114,9 +114,11 @@ class Job:
 
     def _choose_entry(self) -> str:
         """The first entry that nobody examined yet and that lacks nothing; else the first one at all."""
-        items = self._console.ask("GET", "/api/worklist")["items"]
+        worklist = self._console.ask("GET", "/api/worklist")
+        items = worklist["items"]
         if not items:
-            raise Unreachable("The worklist is empty.", "Check the worklist's source.")
+            troubles = [source["trouble"] for source in worklist["sources"] if source["trouble"]]
+            raise Unreachable(troubles[0] if troubles else "The worklist is empty.", "Check the worklist's source.")
         fit = [item for item in items if not item["examined"] and not item["missing"]]
         return str((fit or items)[0]["key"])
 

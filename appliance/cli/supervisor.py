@@ -46,7 +46,6 @@ class _Child:
     notify: socket.socket
     process: subprocess.Popen[bytes] | None = None
     is_ready: bool = False
-    status: str = ""
     died_at: float = 0.0
     starts: int = 0
     log: Path = field(default_factory=Path)
@@ -66,7 +65,6 @@ class Supervisor:
             _Child(part, _bind_notify(run / f"{part.name}.notify"), log=logs / f"{part.name}.log") for part in parts
         ]
         self._notify_paths = {part.name: str(run / f"{part.name}.notify") for part in parts}
-        self._lock = threading.Lock()
 
     def start(self, seconds: float, stop: threading.Event) -> None:
         """Start every part and wait until all are ready. ApplianceError names the one that is not in time."""
@@ -86,15 +84,6 @@ class Supervisor:
         """Restart what dies until `stop` is set."""
         while not stop.wait(_TICK_SECONDS):
             self._tick()
-
-    def process_ids(self) -> dict[str, int]:
-        """The running processes by name."""
-        with self._lock:
-            return {
-                child.part.name: child.process.pid
-                for child in self._children
-                if child.process is not None and child.process.poll() is None
-            }
 
     def stop(self) -> None:
         """SIGTERM to all, one deadline for all; SIGKILL for who does not hear."""
@@ -139,7 +128,7 @@ class Supervisor:
         command = ["setpriv", "--pdeathsig", "TERM", "--", *command]
         if child.log.exists() and child.log.stat().st_size > _LOG_LIMIT:
             child.log.replace(child.log.with_suffix(".log.1"))
-        with child.log.open("ab") as log, self._lock:
+        with child.log.open("ab") as log:
             child.process = subprocess.Popen(
                 command,
                 env=environment,
@@ -160,8 +149,6 @@ class Supervisor:
             for line in message.decode("utf-8", "replace").splitlines():
                 if line == "READY=1":
                     child.is_ready = True
-                elif line.startswith("STATUS="):
-                    child.status = line.removeprefix("STATUS=")
 
 
 def _bind_notify(path: Path) -> socket.socket:

@@ -45,6 +45,18 @@ def test_ok__the_same_again_is_logged_once(caplog: pytest.LogCaptureFixture) -> 
     ]
 
 
+def test_ok__a_count_that_grows_does_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    board = FindingBoard()
+    with caplog.at_level(logging.INFO):
+        for number in range(1, 1001):
+            board.report(Finding("torn", f"{number} frames were left out.", "", "endoscope"))
+        board.clear("torn", "endoscope")
+    logged = [record.getMessage().strip() for record in caplog.records]
+    assert logged[:4] == [f"endoscope: torn: {number} frames were left out." for number in (1, 2, 3, 5)]
+    assert len(logged) == 12
+    assert logged[-1] == "endoscope: torn: over; at last: 1000 frames were left out."
+
+
 def test_ok__the_board_is_bounded_and_the_oldest_falls_off() -> None:
     board = FindingBoard()
     for number in range(MAX_FINDINGS + 5):

@@ -132,6 +132,7 @@ async function askExam() {
   if (askedIn !== epoch || order < answerShown) return;
   answerShown = order;
   const before = state.exam;
+  const isFirst = !state.isStarted;
   Object.assign(state, {
     isStarted: true,
     exam: answer.exam,
@@ -143,6 +144,7 @@ async function askExam() {
   const isOther = before?.exam_id !== answer.exam?.exam_id;
   if (isOther && (answer.exam || wanted !== "confirm")) wanted = null;
   draw();
+  if (isFirst) askWorklist().catch(ignoreBoxError); // the first screen must not wait for the next poll
 }
 
 function lookNow() {
