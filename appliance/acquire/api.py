@@ -35,8 +35,8 @@ def make_app(runner: DeviceRunner) -> Starlette:
     def start_clip(body: dict[str, Any]) -> dict[str, Any]:
         return {"sop_instance_uid": runner.start_clip(_exam_id_in(body))}
 
-    def stop_clip(_body: dict[str, Any]) -> dict[str, Any]:
-        return json_from(runner.stop_clip())
+    def stop_clip(body: dict[str, Any]) -> dict[str, Any]:
+        return json_from(runner.stop_clip(_exam_id_in(body)))
 
     def film(body: dict[str, Any]) -> dict[str, Any]:
         return json_from(runner.scan_film(_exam_id_in(body)))

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError
-from appliance.exam.exam import Exam
+from appliance.exam.exam import Closed, Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
 
 _log = logging.getLogger(__name__)
@@ -101,6 +101,17 @@ class ExamGate:
             yield ticket
         finally:
             self.end(ticket)
+
+    def recently_closed(self, count: int) -> list[tuple[str, Closed]]:
+        """The last exams that have ended, with their lists; OSError or DamagedFactError when they cannot be read."""
+        found = []
+        for exam_id in reversed(self._facts.exam_ids()):
+            closed = self._facts.closed(exam_id)
+            if closed is not None:
+                found.append((exam_id, closed))
+            if len(found) == count:
+                break
+        return found
 
     def drain(self, exam_id: str, seconds: float, finish: Callable[[], None] = lambda: None) -> bool:
         """Wait until nothing is under way for `exam_id`; false when `seconds` were not enough.

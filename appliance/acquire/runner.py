@@ -81,7 +81,7 @@ class DeviceRunner(ABC):
     def start_clip(self, exam_id: str | None) -> str:
         raise Unsupported(f"{self.title} records no clips.")
 
-    def stop_clip(self) -> Saved:
+    def stop_clip(self, exam_id: str | None = None) -> Saved:
         raise Unsupported(f"{self.title} records no clips.")
 
     def scan_film(self, exam_id: str | None) -> Saved:

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from appliance.acquire.gate import ExamGate, Ticket
@@ -31,6 +32,7 @@ from appliance.spool.tree import list_objects
 _log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
+_EXAMS_REMEMBERED = 3
 _POLL_SECONDS = 0.5
 PADDING = b"\x1a"
 
@@ -144,7 +146,11 @@ class TransferRunner(DeviceRunner):
         self._received = received
 
     def _note_failure(self, error: ApplianceError) -> None:
-        self.findings.report(finding_from(error, "transfer_failed", self.device.name))
+        """Say which machine it was: the panel shows findings on every screen."""
+        finding = finding_from(error, "transfer_failed", self.device.name)
+        if self.device.name not in finding.sentence.lower() and self.title not in finding.sentence:
+            finding = replace(finding, sentence=f"{self.title}: {finding.sentence}")
+        self.findings.report(finding)
 
     def _end_ticket(self) -> None:
         if self._ticket is not None:
@@ -157,7 +163,14 @@ class TransferRunner(DeviceRunner):
         frame = picture_from_file(transfer.payload, self._serial.max_pixels, timestamp=transfer.started_at)
         # Without the last block's padding: another block size does not make it another image.
         digest = hashlib.sha256(transfer.payload.rstrip(PADDING)).hexdigest()
-        uid = uid_from_parts("transfer", ticket.exam_id or "", self.device.name, digest)
+        if ticket.exam is not None and self._was_sent_before(digest):
+            # The acknowledgement was lost, the exam ended, and the machine tries again: this is not the next patient's.
+            sentence = (
+                f"{self.title} sent an image of an earlier exam once more; it is kept unassigned, not in this exam."
+            )
+            self.findings.report(Finding("sent_late", sentence, "Check whose image it is.", self.device.name))
+            ticket = Ticket(ticket.captured_at)
+        uid = self._uid_of(ticket.exam_id, digest)
         directory = self.keeper.directory(ticket)
         if any(name.sop_instance_uid == uid for _, name in list_objects(directory)):
             sentence = f"{self.title} sent an image that is saved already; it was kept once."
@@ -166,6 +179,18 @@ class TransferRunner(DeviceRunner):
         self.findings.clear("sent_again", self.device.name)
         saved = self.keeper.keep_still(ticket, frame, Kind.TRANSFER, uid=uid, digital_format="XMODEM")
         self.note_saved(saved, frame)
+
+    def _uid_of(self, exam_id: str | None, digest: str) -> str:
+        """The same bytes from the same machine in the same exam are the same object."""
+        return uid_from_parts("transfer", exam_id or "", self.device.name, digest)
+
+    def _was_sent_before(self, digest: str) -> bool:
+        """Whether one of the last exams has this image."""
+        return any(
+            instance.sop_instance_uid == self._uid_of(exam_id, digest)
+            for exam_id, closed in self.gate.recently_closed(_EXAMS_REMEMBERED)
+            for instance in closed.instances
+        )
 
     def progress(self) -> dict[str, Any] | None:
         received = self._received

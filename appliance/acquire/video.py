@@ -187,11 +187,11 @@ class VideoRunner(DeviceRunner):
         self.findings.clear("clip_ended", self.device.name)
         return clip.sop_instance_uid
 
-    def stop_clip(self) -> Saved:
-        """End the clip and answer when it is durable; also for one that ended by itself, or was stopped, before."""
+    def stop_clip(self, exam_id: str | None = None) -> Saved:
+        """End the clip and answer when it is durable; also for one of this exam that ended, or was stopped, before."""
         with self._lock:
             clip = self._clip or self._last_clip
-        if clip is None:
+        if clip is None or (exam_id is not None and clip.exam_id != exam_id):
             raise ApplianceError("No clip is being recorded.", "Start one first.")
         clip.end()
         return clip.result()

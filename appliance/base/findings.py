@@ -17,8 +17,8 @@ MAX_FINDINGS = 64
 class FindingBoard:
     """Findings by (code, subject); the oldest falls off when there are MAX_FINDINGS.
 
-    A new one is logged. One that goes on with other words, as a count that grows thirty times a second, is logged at its
-    second, fourth, eighth … change and once more when it is over: the log stays readable and bounded.
+    A new one is logged. One that goes on with other words, as a count that grows thirty times a second, is logged at
+    its first, second, fourth, eighth … change and once more when it is over: the log stays readable and bounded.
     """
 
     def __init__(self) -> None:

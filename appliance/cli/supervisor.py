@@ -78,7 +78,9 @@ class Supervisor:
                 return
             if time.monotonic() > deadline or any(child.starts > _MOST_STARTS for child in late):
                 worst = max(late, key=lambda child: child.starts)
-                raise ApplianceError(f"{worst.part.name} does not start.", f"See why in {worst.log}.")
+                raise ApplianceError(
+                    f"{worst.part.name} does not start: {_last_line_of(worst.log)}", f"See {worst.log} for more."
+                )
 
     def run_until(self, stop: threading.Event) -> None:
         """Restart what dies until `stop` is set."""
@@ -149,6 +151,12 @@ class Supervisor:
             for line in message.decode("utf-8", "replace").splitlines():
                 if line == "READY=1":
                     child.is_ready = True
+
+
+def _last_line_of(log: Path) -> str:
+    """What the process said last."""
+    lines = log.read_text(encoding="utf-8", errors="replace")[-4096:].strip().splitlines()
+    return lines[-1].strip() if lines else "it said nothing."
 
 
 def _bind_notify(path: Path) -> socket.socket:

@@ -7,8 +7,11 @@ first byte leaves; and its sockets have no timeout. None of its modules is chang
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -98,6 +101,17 @@ class _Checkpoint(threading.Event):
         return True
 
 
+class _Connection(AssociationSocket):
+    """The library's socket, which remembers why connecting failed: the library prints that into its log only."""
+
+    def _shutdown_socket(self) -> None:
+        error = sys.exc_info()[1]
+        association = self.assoc
+        if isinstance(association, Association) and isinstance(error, OSError) and not association.has_connected:
+            association.connect_error = error
+        super()._shutdown_socket()
+
+
 class Association(LibraryAssociation):
     """An association that we requested."""
 
@@ -105,6 +119,7 @@ class Association(LibraryAssociation):
         super().__init__(ae, "requestor")
         self.peer = peer
         self.has_connected = False
+        self.connect_error: OSError | None = None
         self._message_id = 0
         checkpoint = _Checkpoint()
         checkpoint.set()
@@ -255,7 +270,7 @@ def _request(
         ) from error
     local = AddressInformation.from_tuple(("", 0) if remote.is_ipv4 else ("::0", 0))
     association = Association(entity, peer)
-    association.set_socket(AssociationSocket(association, address=local))
+    association.set_socket(_Connection(association, address=local))
     association.acceptor.ae_title = peer.ae_title
     association.acceptor.address_info = remote
     association.requestor.address_info = local
@@ -306,14 +321,29 @@ def set_up_connection(connection: socket.socket, stall_seconds: float) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
 
 
+def _unreachable(peer: Peer, error: OSError | None) -> PeerUnreachable:
+    name = f"{peer.ae_title} at {peer.host}"
+    if isinstance(error, ConnectionRefusedError):
+        return PeerUnreachable(
+            f"{name} refuses connections on port {peer.port}.",
+            "The host is there: check that the service runs on it, and the configured port.",
+        )
+    if error is None or error.errno in (None, errno.ETIMEDOUT):
+        return PeerUnreachable(
+            f"{name}:{peer.port} does not answer within {peer.connect_seconds:g} seconds.",
+            "Check that it is switched on, the network, and the configured host and port.",
+        )
+    return PeerUnreachable(
+        f"{name}:{peer.port} cannot be reached: {os.strerror(error.errno)}.",
+        "Check the box's network, and the configured host and port.",
+    )
+
+
 def _failure_of(association: Association) -> ApplianceError:
     peer = association.peer
     name = f"{peer.ae_title} at {peer.host}:{peer.port}"
     if not association.has_connected:
-        return PeerUnreachable(
-            f"{name} cannot be reached within {peer.connect_seconds:g} seconds.",
-            "Check that it runs, the network, and the configured host and port.",
-        )
+        return _unreachable(peer, association.connect_error)
     if association.is_rejected:
         answer = association.acceptor.primitive
         assert isinstance(answer, A_ASSOCIATE)

@@ -22,6 +22,7 @@ from appliance.dimse.commitment import COMMITMENT_CONTEXT, Reference, report_han
 from appliance.dimse.echo import VERIFICATION_CONTEXT
 from appliance.dimse.status import ActionVerdict, StoreVerdict
 from appliance.dimse.store import UnreadableObject, store_object
+from appliance.forward.flash import reason_of
 from appliance.forward.ledger import DueObject, Ledger, Place
 from appliance.forward.reports import ReportDesk
 from appliance.forward.states import DeliveryEvent, DeliveryState, backoff_seconds
@@ -138,7 +139,7 @@ class Delivery:
             self._refuse(one, error.sentence)
             return
         except OSError as error:
-            said = f"its file cannot be read from flash ({error.strerror})"
+            said = f"its file cannot be read from flash ({reason_of(error)})"
             self._record(one, DeliveryEvent.STORE_FAILED, said)
             self._findings.report(Finding("object-unreadable", f"An object: {said}.", "", one.sop_instance_uid))
             return
@@ -157,6 +158,8 @@ class Delivery:
         else:
             warning = status.said if status.verdict is StoreVerdict.STORED_WITH_WARNING else ""
             self._record(one, DeliveryEvent.STORE_ACCEPTED, warning)
+            self._findings.clear("object-unreadable", one.sop_instance_uid)
+            _log.info("object %s is stored at %s", one.sop_instance_uid, self.destination.name)
             if not self.destination.commitment:
                 self._record(one, DeliveryEvent.NEEDS_NO_COMMITMENT)
 
@@ -188,6 +191,9 @@ class Delivery:
         transaction_uid = new_uid()
         self._ledger.open_transaction(transaction_uid, self.destination, members)
         references = [Reference(one.sop_class_uid, one.sop_instance_uid) for one in members]
+        _log.info(
+            "%s is asked to commit %d objects, transaction %s", self.destination.name, len(members), transaction_uid
+        )
         try:
             answer = request_commitment(association, transaction_uid, references)
         except NoAcceptedContext as error:

@@ -1,23 +1,25 @@
 """Taking work in: the rescan of `exams/` and `outbox/`, which is the truth however many hints were lost.
 
 Facts of exams become rows; a file that arrived is read whole once, against the digest in its name, and only then due.
-One damaged file or fact is set aside or told about, and the others go on.
+One damaged or unreadable file or fact is set aside or told about, and the others go on.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
 from appliance.base.clock import Clock
-from appliance.base.durable import make_directory, move_file
+from appliance.base.durable import TEMPORARY_PREFIX, make_directory, move_file
 from appliance.base.errors import Finding, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.exam.exam import Closed, Exam, Outcome
 from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.forward.flash import telling_of_flash
 from appliance.forward.ledger import Arrival, DueObject, Ledger, Place
 from appliance.forward.states import FINAL_DELIVERIES, FINAL_STEPS, DeliveryState, StepState
 from appliance.forward.step_ledger import StepLedger
@@ -64,25 +66,40 @@ class Intake:
         """Exams of which nothing more is expected."""
         self.closed: dict[str, Closed] = {}
         """Exams that are over and not settled."""
+        for damaged in ledger.objects_in(Place.QUARANTINE):
+            self._tell_of_quarantine(damaged.file_name)
 
     def rescan(self) -> None:
-        """One look at everything that is not settled. OSError when the medium fails."""
-        for exam_id in self._facts.exam_ids():
-            if exam_id in self.settled:
-                continue
+        """One look at everything that is not settled. What cannot be read is told about and looked at again."""
+        with self._telling("exams-unreadable", "The list of exams cannot be read from flash"):
+            for exam_id in self._facts.exam_ids():
+                if exam_id not in self.settled:
+                    self._try_exam(exam_id)
+        for awaited in self._ledger.objects_in(Place.AWAITED):
+            sentence = "An object cannot be read from flash; it is not sent, the others are"
+            with self._telling("object-unreadable", sentence, awaited.sop_instance_uid):
+                self._look_for(awaited)
+        with self._telling("outbox-unreadable", "The list of objects in the outbox cannot be read from flash"):
+            self._look_for_strangers()
+
+    def _telling(self, code: str, sentence: str, subject: str = "") -> AbstractContextManager[None]:
+        suggestion = "Have the box's flash checked. It is tried again by itself."
+        return telling_of_flash(self._findings, code, sentence, suggestion, subject)
+
+    # -- facts
+
+    def _try_exam(self, exam_id: str) -> None:
+        with self._telling("fact-unreadable", f"A record of the exam {exam_id} cannot be read from flash", exam_id):
             try:
                 self._look_at_exam(exam_id)
                 self._findings.clear("damaged-fact", exam_id)
             except DamagedFactError as error:
                 self._findings.report(finding_from(error, "damaged-fact", exam_id))
-        for awaited in self._ledger.objects_in(Place.AWAITED):
-            self._look_for(awaited)
-        self._look_for_strangers()
-
-    # -- facts
 
     def _look_at_exam(self, exam_id: str) -> None:
-        names = {path.name for path in (self._spool.exams / exam_id).glob("*.json")}
+        # Not glob(), which takes a directory that cannot be read for an empty one.
+        entries = {path.name for path in (self._spool.exams / exam_id).iterdir()}
+        names = {name for name in entries if name.endswith(".json") and not name.startswith(TEMPORARY_PREFIX)}
         known = self._taken_in.setdefault(exam_id, set())
         if names == known:
             return
@@ -98,10 +115,13 @@ class Intake:
             self._begin_step(exam, modality)
         closed = self._facts.closed(exam_id)
         if closed is not None:
-            self._take_in(exam, closed, names)
             if is_settled:
+                self._take_in(exam, closed, closed.destinations or _destinations_in(settled), names)
                 self._restore(exam_id, settled)
             else:
+                # An empty list: none was configured at the closing, so it goes wherever this box sends to by now.
+                self._take_in(exam, closed, closed.destinations or self._destinations, names)
+                self._tell_of_destinations(exam_id, closed)
                 self.closed[exam_id] = closed
         self._taken_in[exam_id] = names
         self._on_new()
@@ -116,11 +136,10 @@ class Intake:
             return
         self._steps.add(exam.exam_id, step, may_have_been_told=self._is_journal_new)
 
-    def _take_in(self, exam: Exam, closed: Closed, names: set[str]) -> None:
+    def _take_in(self, exam: Exam, closed: Closed, destinations: Iterable[str], names: set[str]) -> None:
         for instance in closed.instances:
             if not any(f"{decision}-{instance.sop_instance_uid}.json" in names for decision in _DECISIONS):
-                self._ledger.add_object(exam.exam_id, instance, closed.destinations)
-        self._tell_of_destinations(exam.exam_id, closed)
+                self._ledger.add_object(exam.exam_id, instance, destinations)
         if self._steps is None:
             return
         performed = {instance.modality for instance in closed.instances}
@@ -134,18 +153,17 @@ class Intake:
                 self._steps.end(exam.exam_id, step.modality, Outcome.DISCONTINUED)
 
     def _tell_of_destinations(self, exam_id: str, closed: Closed) -> None:
-        unknown = sorted(set(closed.destinations) - self._destinations)
-        if unknown or not closed.destinations:
-            self._findings.report(
-                Finding(
-                    "no-destination",
-                    f"The exam {exam_id} must go to {', '.join(unknown)}, which is not configured."
-                    if unknown
-                    else f"The exam {exam_id} was closed while no destination was configured.",
-                    "It stays saved. Configure the destination again.",
-                    exam_id,
-                )
-            )
+        unknown = sorted(self._ledger.unfinished_destinations(exam_id) - self._destinations)
+        if unknown:
+            sentence = f"The exam {exam_id} must go to {', '.join(unknown)}, which is not configured."
+            suggestion = "It stays saved. Configure the destination again."
+        elif closed.instances and not closed.destinations and not self._destinations:
+            sentence = f"The exam {exam_id} goes nowhere: no destination is configured."
+            suggestion = "It stays saved. Configure a destination; it is then sent there."
+        else:
+            self._findings.clear("no-destination", exam_id)
+            return
+        self._findings.report(Finding("no-destination", sentence, suggestion, exam_id))
 
     def _restore(self, exam_id: str, settled: Path) -> None:
         """A lost journal hears from `settled/` what it knew: nothing settled is stored again."""
@@ -180,7 +198,7 @@ class Intake:
                 self._findings.clear("object-missing", awaited.sop_instance_uid)
                 if place is Place.QUARANTINE:
                     self._ledger.place_object(awaited.sop_instance_uid, place)
-                    self._tell_of_quarantine(path)
+                    self._tell_of_quarantine(path.name)
                 else:
                     self._take_file(awaited, place, path)
                 return
@@ -206,21 +224,10 @@ class Intake:
             make_directory(self._spool.quarantine)
             move_file(path, self._spool.quarantine / path.name)
             self._ledger.place_object(awaited.sop_instance_uid, Place.QUARANTINE)
-            self._tell_of_quarantine(path)
+            self._tell_of_quarantine(path.name)
             return
         except FileNotFoundError:
             return  # somebody took it between our two looks; the next rescan sees where it is
-        except OSError as error:
-            self._findings.report(
-                Finding(
-                    "object-unreadable",
-                    f"An object cannot be read from flash ({error.strerror}); it is not sent, the others are.",
-                    "Have the box's flash checked. It is tried again by itself.",
-                    awaited.sop_instance_uid,
-                )
-            )
-            return
-        self._findings.clear("object-unreadable", awaited.sop_instance_uid)
         arrival = Arrival(
             summary.study_instance_uid,
             summary.patient_id,
@@ -233,13 +240,13 @@ class Intake:
         self._ledger.place_object(awaited.sop_instance_uid, place, arrival)
         self._on_new()
 
-    def _tell_of_quarantine(self, path: Path) -> None:
+    def _tell_of_quarantine(self, file_name: str) -> None:
         self._findings.report(
             Finding(
                 "object-damaged",
                 "An object was damaged on flash and is kept in quarantine; it is not sent.",
                 "Have the box's flash checked; what is damaged lies in quarantine.",
-                path.name.partition("~")[0],
+                file_name.partition("~")[0],
             )
         )
 
@@ -261,6 +268,14 @@ class Intake:
             )
         else:
             self._findings.clear("outbox-unknown")
+
+
+def _destinations_in(settled: Path) -> set[str]:
+    """Where a settled exam went. DamagedFactError when the file does not tell."""
+    try:
+        return {name for one in json.loads(settled.read_bytes())["objects"] for name in one["destinations"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedFactError(f"The file settled/{settled.name} is damaged ({type(error).__name__}).") from error
 
 
 def _iso_from_dicom(value: str) -> str:

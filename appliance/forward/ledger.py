@@ -183,6 +183,16 @@ class Ledger:
             row = db.execute("SELECT count(*) FROM objects WHERE exam_id = ? AND place <> 'kept'", (exam_id,))
             return int(row.fetchone()[0])
 
+    def unfinished_destinations(self, exam_id: str) -> set[str]:
+        """The destinations at which something of the exam is still to be done."""
+        with self._journal.reading() as db:
+            rows = db.execute(
+                "SELECT DISTINCT d.destination FROM deliveries d JOIN objects o USING (sop_instance_uid)"
+                f" WHERE o.exam_id = ? AND d.state NOT IN ({_marks(_FINAL)})",
+                (exam_id, *_FINAL),
+            )
+            return {str(row[0]) for row in rows}
+
     # -- deliveries
 
     def state_of(self, sop_instance_uid: str, destination: str) -> DeliveryState | None:
@@ -360,8 +370,10 @@ class Ledger:
             ).fetchone()
         return found is not None
 
-    def apply_report(self, report: CommitmentReport, wait: Callable[[int], float]) -> None:
+    def apply_report(self, report: CommitmentReport, wait: Callable[[int], float]) -> list[str]:
         """Make a report's result durable; one that comes twice, late or for part of the set does what is true.
+
+        Gives the SOP Instance UIDs that it made committed.
 
         A success counts as long as the object has not been stored again since the transaction asked. A failure counts
         only while the transaction is open; a member that is in neither list is not committed.
@@ -371,11 +383,13 @@ class Ledger:
                 "SELECT destination, is_open FROM transactions WHERE transaction_uid = ?", (report.transaction_uid,)
             ).fetchone()
             if row is None:
-                return
+                return []
             destination = row["destination"]
+            committed = []
             for uid in _current_members(db, report.transaction_uid, destination):
                 if uid in report.committed:
-                    self.record(uid, destination, DeliveryEvent.COMMITTED)
+                    if self.record(uid, destination, DeliveryEvent.COMMITTED) is not None:
+                        committed.append(uid)
                 elif uid in report.failed and row["is_open"]:
                     verdict, words = reason_verdict(report.failed[uid])
                     is_at_once = verdict is ReasonVerdict.NEW_TRANSACTION
@@ -383,6 +397,7 @@ class Ledger:
             self.end_transaction(
                 report.transaction_uid, DeliveryEvent.REPORT_MISSING, "the archive's report left the object out", wait
             )
+        return committed
 
 
 _ROUND_EVENTS = frozenset(

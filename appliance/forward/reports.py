@@ -54,7 +54,7 @@ class ReportDesk:
             )
             return False
         first, longest = destination.retry_first_seconds, destination.retry_longest_seconds
-        self._ledger.apply_report(report, lambda rounds: backoff_seconds(rounds, first, longest))
+        committed = self._ledger.apply_report(report, lambda rounds: backoff_seconds(rounds, first, longest))
         _log.info(
             "%s reports on transaction %s: %d committed, %d not",
             name,
@@ -62,5 +62,7 @@ class ReportDesk:
             len(report.committed),
             len(report.failed),
         )
+        for sop_instance_uid in committed:
+            _log.info("object %s is committed at %s", sop_instance_uid, name)
         self._on_settled(name)
         return True

@@ -16,6 +16,7 @@ from appliance.dimse.association import Association, open_association
 from appliance.dimse.performed_step import STEP_CONTEXT, create_step, set_step
 from appliance.exam.exam import Closed, Exam, Outcome, PlannedStep
 from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.forward.flash import reason_of
 from appliance.forward.states import StepState, backoff_seconds, event_of_creation, event_of_final
 from appliance.forward.step_ledger import StepLedger, StepRow
 from appliance.forward.troubles import Troubles
@@ -93,6 +94,9 @@ class StepMessages:
             closed = self._facts.closed(row.exam_id)
         except DamagedFactError as error:
             self._postpone(row, error.sentence)
+            return
+        except OSError as error:
+            self._postpone(row, f"The exam's own record cannot be read from flash ({reason_of(error)}).")
             return
         if exam is None:
             self._postpone(row, "The exam's own record is missing.")

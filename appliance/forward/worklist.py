@@ -13,6 +13,7 @@ from appliance.config.schema import Box, WorklistSource
 from appliance.dimse.worklist import query_worklist
 from appliance.exam.facts import DamagedFactError, fact_from, write_answer
 from appliance.exam.item import WorklistAnswer
+from appliance.forward.flash import reason_of, telling_of_flash
 from appliance.forward.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -45,7 +46,9 @@ class WorklistPoller:
             return WorklistAnswer(self._source.name)
         except DamagedFactError as error:
             _log.warning("%s", error)  # the source has it; nothing is lost
-            return WorklistAnswer(self._source.name)
+        except OSError as error:
+            _log.warning("the last answer of %s cannot be read from flash (%s)", self._source.name, reason_of(error))
+        return WorklistAnswer(self._source.name)
 
     def refresh(self, seconds: float) -> WorklistAnswer:
         """Ask now and give the answer; the last one when none came within `seconds`."""
@@ -98,8 +101,11 @@ class WorklistPoller:
                 "",
                 found.is_cut_off,
             )
-        write_answer(self._directory, answer)
         self.last = answer
+        sentence = f"The worklist of {self._source.name} cannot be written to flash"
+        suggestion = "The panel shows the list that was written last. The next answer is written again."
+        with telling_of_flash(self._findings, "worklist-unwritten", sentence, suggestion, self._source.name):
+            write_answer(self._directory, answer)
 
     def _tell_of_unreadable(self, count: int) -> None:
         if not count:

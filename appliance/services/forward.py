@@ -126,7 +126,15 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         is_journal_new=journal.is_new,
         on_new=wake_senders,
     )
-    settlement = Settlement(spool, ledger, step_ledger if steps else None, listing=listing, intake=intake, clock=clock)
+    settlement = Settlement(
+        spool,
+        ledger,
+        step_ledger if steps else None,
+        listing=listing,
+        intake=intake,
+        findings=findings,
+        clock=clock,
+    )
 
     def rescan() -> float:
         intake.rescan()
@@ -154,6 +162,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     listener.stop()
     _stop(workers)
     journal.close()
+    _log.info("forward ends")
 
 
 def _stop(workers: list[Worker]) -> None:
