@@ -1,4 +1,4 @@
-"""What a pulled plug leaves of a clip, cut at every kind of place, becomes a valid object or is removed and reported."""
+"""What a pulled plug leaves of a clip, cut at any kind of place, becomes a valid object or is removed and reported."""
 
 from __future__ import annotations
 
