@@ -76,7 +76,7 @@ class Intake:
                 if exam_id not in self.settled:
                     self._try_exam(exam_id)
         for awaited in self._ledger.objects_in(Place.AWAITED):
-            sentence = "An object cannot be read from flash; it is not sent, the others are"
+            sentence = "An object is not sent, since it cannot be read from flash"
             with self._telling("object-unreadable", sentence, awaited.sop_instance_uid):
                 self._look_for(awaited)
         with self._telling("outbox-unreadable", "The list of objects in the outbox cannot be read from flash"):

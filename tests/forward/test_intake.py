@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from appliance.base.durable import move_file, write_once
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Configuration
 from appliance.exam.exam import Outcome
@@ -16,6 +19,7 @@ from appliance.forward.listing import Listing
 from appliance.forward.settle import Settlement
 from appliance.forward.states import DeliveryEvent, DeliveryState, StepState
 from appliance.forward.step_ledger import StepLedger
+from appliance.spool.names import is_intact
 from appliance.spool.tree import Spool
 from tests.forward.hand_clock import HandClock
 from tests.forward.hospital_job import PATIENT_ID, Job
@@ -42,7 +46,7 @@ class Bench:
         self.clock = HandClock()
         self.restart()
 
-    def restart(self) -> None:
+    def restart(self, destinations: frozenset[str] = frozenset({"archive"})) -> None:
         self.findings = FindingBoard()
         self.journal = Journal(self.directory / "journal" / "journal.sqlite")
         self.ledger = Ledger(self.journal, self.clock, "run")
@@ -54,12 +58,18 @@ class Bench:
             self.steps,
             self.findings,
             self.clock,
-            destinations=frozenset({"archive"}),
+            destinations=destinations,
             is_journal_new=self.journal.is_new,
             on_new=lambda: None,
         )
         self.settlement = Settlement(
-            self.spool, self.ledger, self.steps, listing=self.listing, intake=self.intake, clock=self.clock
+            self.spool,
+            self.ledger,
+            self.steps,
+            listing=self.listing,
+            intake=self.intake,
+            findings=self.findings,
+            clock=self.clock,
         )
 
     def job(self, **given: str) -> Job:
@@ -140,6 +150,7 @@ def test_ok__a_damaged_file_goes_to_quarantine_and_the_others_on(bench: Bench) -
     bench.restart()
     bench.rescan()
     assert [one.file_name for one in bench.ledger.objects_in(Place.QUARANTINE)] == [bad.file_name]
+    assert bench.codes() == {"object-damaged"}, "a restart does not make it forgotten"
 
 
 def test_ok__a_damaged_fact_stops_only_its_exam(bench: Bench) -> None:
@@ -259,3 +270,162 @@ def test_ok__files_that_belong_to_no_exam_and_destinations_that_are_not_configur
     job.close()
     bench.rescan()
     assert bench.codes() == {"no-destination"}
+
+
+def _fail_for(part: str, real: Any, code: int = errno.EIO) -> Any:
+    """`real`, but for paths that hold `part` the medium fails."""
+
+    def act(path: Path, *rest: Any) -> Any:
+        if part in str(path):
+            raise OSError(code, "the path is not told", str(path))
+        return real(path, *rest)
+
+    return act
+
+
+def _two_exams(bench: Bench) -> tuple[Job, Job]:
+    jobs = bench.job(exam_id="20261122-090000-0001"), bench.job(exam_id="20261122-100000-0002")
+    for job in jobs:
+        job.capture()
+        job.close()
+        job.hand_over()
+    return jobs
+
+
+def _tell_steps(bench: Bench, *jobs: Job) -> None:
+    for job in jobs:
+        bench.steps.restore_final(job.exam.step_of("US").sop_instance_uid, StepState.COMPLETED)
+
+
+def test_ok__an_unreadable_object_stops_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, whole = _two_exams(bench)
+    with monkeypatch.context() as patch:
+        patch.setattr("appliance.forward.intake.is_intact", _fail_for(broken.instances[0].file_name, is_intact))
+        bench.rescan()
+        bench.commit_all()
+        _tell_steps(bench, whole)
+        bench.rescan()
+        assert whole.kept() == whole.uids
+        assert whole.settled.exists()
+        told = bench.findings.listing()
+        assert [(one.code, {one.subject}) for one in told] == [("object-unreadable", broken.uids)]
+        assert "(Input/output error)" in told[0].sentence
+    bench.rescan()
+    assert bench.codes() == set(), "it was tried again by itself"
+    assert [one.sop_instance_uid for one in bench.ledger.due_objects(ARCHIVE, 5)] == list(broken.uids)
+
+
+@pytest.mark.parametrize("fact", ["exam.json", "started-US.json", "closed.json"])
+def test_ok__an_unreadable_fact_stops_no_other_exam(bench: Bench, monkeypatch: pytest.MonkeyPatch, fact: str) -> None:
+    broken, whole = _two_exams(bench)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", _fail_for(f"{broken.exam_id}/{fact}", Path.read_bytes))
+        bench.rescan()
+        assert [one.sop_instance_uid for one in bench.ledger.due_objects(ARCHIVE, 5)] == list(whole.uids)
+        told = [(one.code, one.subject) for one in bench.findings.listing()]
+        assert told == [("fact-unreadable", broken.exam_id)]
+    bench.rescan()
+    assert bench.codes() == set()
+    assert len(bench.ledger.due_objects(ARCHIVE, 5)) == 2
+
+
+def test_ok__an_unreadable_directory_is_told_and_the_rest_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = bench.job()
+    job.capture()
+    job.close()
+    bench.rescan()
+    job.hand_over()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", _fail_for("", Path.iterdir))
+        bench.rescan()
+        assert bench.codes() == {"exams-unreadable", "outbox-unreadable"}
+        assert len(bench.ledger.due_objects(ARCHIVE, 5)) == 1
+    bench.rescan()
+    assert bench.codes() == set()
+
+
+def test_ok__an_object_that_cannot_be_moved_stops_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck, whole = _two_exams(bench)
+    bench.rescan()
+    bench.commit_all()
+    _tell_steps(bench, stuck, whole)
+    with monkeypatch.context() as patch:
+        failing = _fail_for(stuck.instances[0].file_name, move_file, errno.EROFS)
+        patch.setattr("appliance.forward.settle.move_file", failing)
+        bench.rescan()
+        assert whole.settled.exists()
+        assert not stuck.settled.exists()
+        assert bench.codes() == {"object-unmoved"}
+    bench.rescan()
+    assert stuck.settled.exists()
+    assert bench.codes() == set()
+
+
+def test_ok__an_exam_whose_end_cannot_be_written_stops_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck, whole = _two_exams(bench)
+    bench.rescan()
+    bench.commit_all()
+    _tell_steps(bench, stuck, whole)
+    with monkeypatch.context() as patch:
+        patch.setattr("appliance.forward.settle.write_once", _fail_for(stuck.exam_id, write_once, errno.ENOSPC))
+        bench.rescan()
+        assert whole.settled.exists()
+        assert bench.codes() == {"exam-unsettled"}
+    bench.rescan()
+    assert stuck.settled.exists()
+    assert bench.codes() == set()
+
+
+def test_ok__an_exam_closed_without_destinations_goes_wherever_one_is_configured_later(bench: Bench) -> None:
+    job = Job(bench.spool, CONFIGURATION, ())
+    made = job.capture()
+    job.close()
+    job.hand_over()
+    bench.journal.close()
+    bench.restart(frozenset())
+    for _ in range(2):
+        bench.rescan()
+        assert [one.sentence for one in bench.findings.listing()] == [
+            f"The exam {job.exam_id} goes nowhere: no destination is configured."
+        ]
+    assert job.kept() == set()
+    bench.journal.close()
+    bench.restart()
+    bench.rescan()
+    assert bench.codes() == set()
+    assert [one.sop_instance_uid for one in bench.ledger.due_objects(ARCHIVE, 5)] == [made.sop_instance_uid]
+    bench.journal.close()
+    bench.restart(frozenset({"other"}))
+    bench.rescan()
+    assert "must go to archive, which is not configured" in bench.findings.listing()[0].sentence
+    bench.commit_all()
+    assert bench.ledger.state_of(made.sop_instance_uid, "other") is DeliveryState.PENDING
+
+
+def test_ok__a_lost_journal_sends_a_settled_exam_nowhere_else(bench: Bench) -> None:
+    job = Job(bench.spool, CONFIGURATION, ())
+    made = job.capture()
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    bench.commit_all()
+    _tell_steps(bench, job)
+    bench.rescan()
+    assert job.settled.exists()
+    bench.journal.close()
+    for path in (bench.directory / "journal").iterdir():
+        path.unlink()
+    bench.restart(frozenset({"archive", "new"}))
+    bench.rescan()
+    assert bench.ledger.state_of(made.sop_instance_uid, "archive") is DeliveryState.COMMITTED
+    assert bench.ledger.state_of(made.sop_instance_uid, "new") is None
+
+
+def test_ok__an_empty_exam_needs_no_destination(bench: Bench) -> None:
+    Job(bench.spool, CONFIGURATION, ()).close(Outcome.DISCONTINUED)
+    bench.journal.close()
+    bench.restart(frozenset())
+    bench.rescan()
+    assert bench.codes() == set()

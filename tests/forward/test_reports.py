@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+
+import pytest
 
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Destination
@@ -15,7 +18,8 @@ from tests.forward.hand_clock import HandClock
 from tests.forward.test_ledger import EXAM, instance
 
 
-def test_ok__a_strangers_report_changes_nothing_and_is_told(tmp_path: Path) -> None:
+def test_ok__a_strangers_report_changes_nothing_and_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     destinations = [
         Destination(name="archive", ae_title="ARCHIVE", host="h", port=104),
         Destination(name="other", ae_title="OTHER", host="h", port=104),
@@ -42,3 +46,4 @@ def test_ok__a_strangers_report_changes_nothing_and_is_told(tmp_path: Path) -> N
         assert desk.hear(CommitmentReport("ARCHIVE", "9.1", frozenset({"1.2.1"}), {}))
         assert ledger.state_of("1.2.1", "archive") is DeliveryState.COMMITTED
     assert settled == ["archive", "archive"]
+    assert caplog.messages.count("object 1.2.1 is committed at archive") == 1, "a repeated report commits nothing"

@@ -161,7 +161,13 @@ def test_ok__the_whole_way_to_the_hospital(box: Box, hospital: Peer) -> None:
     assert Path(one["path"]).exists()
     assert one["captured_at"].startswith("2026-11-22T09:30:00.25")
     assert one["destinations"]["archive"]["stored_at"] < one["destinations"]["archive"]["committed_at"]
+    assert "forward ends" not in box.log.read_text()
     assert box.process and box.process.stop() == 0
+    log = box.log.read_text()
+    for uid in job.uids:
+        assert log.count(f"object {uid} is stored at archive") == 1
+        assert log.count(f"object {uid} is committed at archive") == 1
+    assert log.count("forward ends") == 1
 
 
 def test_ok__orthanc_stores_and_commits(box: Box, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from appliance.dimse.association import open_association
 from appliance.dimse.performed_step import STEP_CONTEXT, create_step, set_step
 from appliance.dimse.status import StepVerdict
 from appliance.exam.exam import Outcome
+from appliance.exam.facts import ExamFacts
 from appliance.forward.journal import Journal
 from appliance.forward.states import StepState
 from appliance.forward.step_ledger import StepLedger
@@ -162,8 +164,24 @@ def test_fail__a_manager_that_is_gone_is_tried_later(tmp_path: Path, hospital: P
     bench.begin()
     assert bench.messages.work() == 2.0
     assert 0 < bench.messages.work() <= 2.0
-    assert "cannot be reached" in bench.messages.trouble
+    assert "refuses connections on port" in bench.messages.trouble
     assert bench.state() is StepState.DUE
+
+
+def test_fail__an_exams_record_that_cannot_be_read_is_told_and_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_self: ExamFacts, _exam_id: str) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    bench.begin()
+    with monkeypatch.context() as patch:
+        patch.setattr(ExamFacts, "exam", fail)
+        bench.messages.work()
+    assert bench.state() is StepState.DUE
+    assert [(one.code, "Input/output error" in one.sentence) for one in bench.findings.listing()] == [
+        ("step-refused", True)
+    ]
 
 
 def test_ok__no_association_leaves_a_thread_behind(bench: Bench) -> None:
