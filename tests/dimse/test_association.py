@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -40,8 +41,29 @@ def test_ok__verify(tmp_path: Path) -> None:
 
 
 def test_fail__nobody_listens() -> None:
-    with pytest.raises(PeerUnreachable, match="cannot be reached"):
-        echo(_peer(pick_free_port()), "BRIDGE")
+    port = pick_free_port()
+    begun = time.monotonic()
+    with pytest.raises(PeerUnreachable, match=rf"ARCHIVE at 127\.0\.0\.1 refuses connections on port {port}\."):
+        echo(_peer(port).model_copy(update={"connect_seconds": 60}), "BRIDGE")
+    assert time.monotonic() - begun < 30, "said at once, not at the deadline"
+
+
+def test_fail__a_host_that_does_not_answer() -> None:
+    with socket.socket() as deaf, contextlib.ExitStack() as waiting:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for _ in range(4):  # a full backlog: the kernel leaves what comes next without an answer
+            one = waiting.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(deaf.getsockname())
+        with pytest.raises(PeerUnreachable, match="does not answer within 1 seconds"):
+            echo(_peer(deaf.getsockname()[1]).model_copy(update={"connect_seconds": 1}), "BRIDGE")
+
+
+def test_fail__no_way_to_the_host() -> None:
+    # TCP has no broadcast: the kernel refuses at once, with whatever network there is.
+    with pytest.raises(PeerUnreachable, match=r"255\.255\.255\.255:104 cannot be reached: \w"):
+        echo(Peer(ae_title="X", host="255.255.255.255", port=104), "BRIDGE")
 
 
 def test_fail__unknown_host() -> None:
