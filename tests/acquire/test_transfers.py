@@ -1,0 +1,413 @@
+"""The transfer runner on a real pty, with the simulated machine's sender and lrzsz's `sx` at the far end."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import threading
+import tty
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pydicom import dcmread
+
+from appliance.acquire import transfers
+from appliance.acquire.gate import ExamGate
+from appliance.acquire.keeping import ObjectKeeper
+from appliance.acquire.runner import State
+from appliance.acquire.transfers import TransferRunner
+from appliance.base.clock import SystemClock
+from appliance.config.schema import Box
+from appliance.devices.serial.line import SerialLine
+from appliance.devices.serial.receiver import Transfer, XmodemReceiver
+from appliance.devices.serial.xmodem import TransferLimits
+from appliance.exam.facts import ExamFacts
+from appliance.simulator.machines.xmodem_sender import LineFault, Outcome, Protocol, XmodemSender
+from appliance.spool.writer import ObjectWriter
+from tests.acquire.conftest import Room
+from tests.acquire.world import close_exam, errors_of, fragments_of, make_serial, open_exam_of, picture, unpadded
+from tests.peers import DEADLINE, wait_until
+
+CLOCK = SystemClock()
+
+
+def make_png(shade: int = 0, size: tuple[int, int] = (40, 30)) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", size, shade).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def make_noise() -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise((60, 60), 90).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pauses between two invitations, and before an answer is given again, are this test's alone to wait for."""
+    monkeypatch.setattr(transfers, "TransferLimits", partial(TransferLimits, poll=0.15, quiet=0.1, answer=1.0))
+
+
+class Ultrasound:
+    """A machine at the far end of a pty, the runner at the near one, in a thread of its own."""
+
+    def __init__(self, room: Room, directory: Path, **changes: object) -> None:
+        self.room = room
+        self.device = make_serial(gap_seconds=1.2, **changes)
+        self.link = directory / "line"
+        self.far = self.near = -1
+        self.alive = 0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.plug()
+
+    def plug(self) -> None:
+        self.far, self.near = os.openpty()
+        tty.setraw(self.near)
+        os.set_blocking(self.far, False)
+        self.link.unlink(missing_ok=True)
+        self.link.symlink_to(os.ttyname(self.near))
+
+    def unplug(self) -> None:
+        for descriptor in (self.far, self.near):
+            os.close(descriptor)
+        self.far = self.near = -1
+
+    def start(self, box: Box | None = None) -> TransferRunner:
+        """The box is switched on: a new runner, which knows nothing of one before."""
+        line = SerialLine(str(self.link), CLOCK, name=self.device.name)
+        keeper = ObjectKeeper(self.room.spool, box or self.room.box, self.device, CLOCK)
+        gate = self.room.gate = ExamGate(self.room.facts, CLOCK)
+        self.runner = TransferRunner(self.device, line, keeper, gate, CLOCK, self.room.findings)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self.runner.run, args=(self._stop, self._sign), daemon=True)
+        self._thread.start()
+        return self.runner
+
+    def _sign(self) -> None:
+        self.alive += 1
+
+    def stop(self) -> None:
+        if self._thread is not None:
+            self._stop.set()
+            self._thread.join(DEADLINE)
+            assert not self._thread.is_alive()
+            self._thread = None
+
+    def send(self, data: bytes, fault: LineFault | None = None, protocol: Protocol = Protocol.ONE_K) -> Outcome:
+        return XmodemSender(self.far, CLOCK, threading.Event()).send_file(data, protocol, fault)
+
+    def wait_until_idle(self) -> None:
+        """Nothing is under way: what failed has been told, and the box waits for the next image."""
+        wait_until(lambda: self.room.is_idle() and self.runner.state is State.IDLE, "the runner waits again")
+
+    def close(self) -> None:
+        self.stop()
+        if self.far >= 0:
+            self.unplug()
+        assert self.room.is_idle(), "a ticket was left over"
+        assert self.room.temporaries() == []
+
+
+@pytest.fixture
+def machine(room: Room, tmp_path: Path) -> Iterator[Ultrasound]:
+    made = Ultrasound(room, tmp_path)
+    made.start()
+    yield made
+    made.close()
+
+
+def test_ok__an_image_arrives_and_is_the_open_exams(machine: Ultrasound) -> None:
+    exam = open_exam_of(machine.room.facts)
+    data = picture(3)
+    assert machine.send(data).acknowledged
+    path = machine.room.only_object("ultrasound", exam.exam_id)
+    assert errors_of(path) == []
+    assert [unpadded(one) for one in fragments_of(path)] == [data]
+    assert dcmread(path).DigitalImageFormatAcquired == "XMODEM"
+    machine.wait_until_idle()
+    (saved,) = machine.runner.keeper.recently_saved()
+    assert machine.runner.thumbnails.get(saved.sop_instance_uid)
+    assert (machine.runner.status()["state"], machine.runner.progress()) == ("idle", None)
+
+
+def test_ok__nobody_chose_a_patient(machine: Ultrasound) -> None:
+    assert machine.send(make_png()).acknowledged
+    assert errors_of(machine.room.only_object("ultrasound", None)) == []
+
+
+def test_ok__it_is_durable_before_the_machine_hears_so(machine: Ultrasound, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order on the disk and on the line: fsync, rename, fsync of the directory, and only then the ACK."""
+    events: list[str] = []
+
+    def note(owner: object, name: str, event: str) -> None:
+        original = getattr(owner, name)
+
+        def act(*arguments: object, **named: object) -> object:
+            answer = original(*arguments, **named)
+            events.append(event)
+            return answer
+
+        monkeypatch.setattr(owner, name, act)
+
+    note(ObjectWriter, "publish", "published")
+    note(os, "fsync", "synced")
+    original = Transfer.acknowledge
+
+    def acknowledge(transfer: Transfer) -> None:
+        events.append("acknowledged")
+        assert len(machine.room.objects("ultrasound", None)) == 1
+        original(transfer)
+
+    monkeypatch.setattr(Transfer, "acknowledge", acknowledge)
+    assert machine.send(make_png()).acknowledged
+    assert events[-4:] == ["synced", "synced", "published", "acknowledged"]
+
+
+def test_ok__the_exam_of_the_first_byte_owns_it(machine: Ultrasound, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exam is being ended while the image comes in: it is still that exam's, and draining waits for it."""
+    exam = open_exam_of(machine.room.facts)
+    middle, go_on = threading.Event(), threading.Event()
+    original = TransferRunner._note_progress
+
+    def note_progress(runner: TransferRunner, received: int) -> None:
+        original(runner, received)
+        middle.set()
+        assert go_on.wait(60)
+
+    monkeypatch.setattr(TransferRunner, "_note_progress", note_progress)
+    sending = threading.Thread(target=machine.send, args=(picture(4),))
+    sending.start()
+    assert middle.wait(60)
+    assert machine.runner.state is State.RECEIVING
+    assert (machine.runner.progress() or {})["unit"] == "bytes"
+    assert machine.runner.sentence().startswith("Receiving an image, ")
+    assert not machine.room.gate.drain(exam.exam_id, 0.0)
+    close_exam(machine.room.facts, exam)
+    go_on.set()
+    sending.join(60)
+    assert machine.room.gate.drain(exam.exam_id, 60.0)
+    assert len(machine.room.objects("ultrasound", exam.exam_id)) == 1
+
+
+def test_ok__the_same_bytes_again_are_the_same_object(machine: Ultrasound) -> None:
+    exam, data = open_exam_of(machine.room.facts), make_png()
+    assert machine.send(data).acknowledged
+    first = machine.room.only_object("ultrasound", exam.exam_id)
+    before = first.stat().st_mtime_ns
+    # Another block size pads another number of bytes, and makes no other image of it.
+    for protocol in (Protocol.ONE_K, Protocol.CRC):
+        assert machine.send(data, protocol=protocol).acknowledged
+        assert machine.room.only_object("ultrasound", exam.exam_id) == first
+    assert first.stat().st_mtime_ns == before
+    assert machine.room.finding("sent_again") == "Ultrasound sent an image that is saved already; it was kept once."
+    assert machine.send(make_png(99)).acknowledged
+    assert machine.room.finding("sent_again") == ""
+    assert len(machine.room.objects("ultrasound", exam.exam_id)) == 2
+
+
+def test_ok__the_same_bytes_in_another_exam_are_another_object(machine: Ultrasound) -> None:
+    first = open_exam_of(machine.room.facts)
+    assert machine.send(make_png()).acknowledged
+    close_exam(machine.room.facts, first)
+    assert machine.send(make_png()).acknowledged
+    second = open_exam_of(machine.room.facts, 2)
+    assert machine.send(make_png()).acknowledged
+    names = [machine.room.objects("ultrasound", one)[0][1] for one in (first.exam_id, None, second.exam_id)]
+    assert len({name.sop_instance_uid for name in names}) == 3
+
+
+def test_ok__a_lost_acknowledgement(machine: Ultrasound, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The box is killed between publishing and acknowledging; the machine sends again after the restart."""
+    exam, data = open_exam_of(machine.room.facts), make_png()
+    with monkeypatch.context() as patch:
+        killed = threading.Event()
+
+        def die(_transfer: Transfer) -> None:
+            killed.set()
+            machine._stop.set()
+
+        patch.setattr(Transfer, "acknowledge", die)
+        first = threading.Thread(target=machine.send, args=(data,))
+        first.start()
+        assert killed.wait(60)
+        machine.stop()
+    machine.start()
+    first.join(60)  # its repeated EOT is not taken for anything
+    assert machine.send(data).acknowledged
+    assert len(machine.room.objects("ultrasound", exam.exam_id)) == 1
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        pytest.param(b"%!PS-Adobe " * 200, "The file that arrived is no image.", id="no image"),
+        pytest.param(make_noise()[:900], "The image that arrived is damaged.", id="damaged"),
+        pytest.param(
+            make_png(0, (900, 900)), "The image has 900 × 900 pixels; at most 400,000 pixels are accepted.", id="large"
+        ),
+    ],
+)
+def test_fail__what_cannot_be_kept_is_refused(machine: Ultrasound, data: bytes, sentence: str) -> None:
+    exam = open_exam_of(machine.room.facts)
+    outcome = machine.send(data)
+    assert not outcome.acknowledged
+    machine.wait_until_idle()
+    assert sentence in machine.room.finding("transfer_failed")
+    assert machine.room.objects("ultrasound", exam.exam_id) == []
+    assert machine.send(make_png()).acknowledged  # the exam goes on
+    assert machine.room.finding("transfer_failed") == ""
+    assert len(machine.room.objects("ultrasound", exam.exam_id)) == 1
+
+
+def test_fail__more_bytes_than_are_accepted(machine: Ultrasound) -> None:
+    assert not machine.send(os.urandom(700_000)).acknowledged
+    machine.wait_until_idle()
+    assert "sends more than the 600,000 bytes" in machine.room.finding("transfer_failed")
+    assert machine.send(make_png()).acknowledged
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [(LineFault.TRUNCATED, "broke off its transfer"), (LineFault.ABORT, "cancelled its transfer")],
+)
+def test_fail__a_transfer_that_does_not_come_to_its_end(machine: Ultrasound, fault: LineFault, sentence: str) -> None:
+    exam = open_exam_of(machine.room.facts)
+    before = machine.alive
+    assert not machine.send(picture(5, size=(320, 240)), fault).acknowledged
+    wait_until(lambda: sentence in machine.room.finding("transfer_failed"), "it is said")
+    machine.wait_until_idle()
+    assert machine.alive > before + 5  # also while nothing arrived
+    assert machine.room.objects("ultrasound", exam.exam_id) == []
+    assert machine.send(make_png()).acknowledged
+    assert len(machine.room.objects("ultrasound", exam.exam_id)) == 1
+
+
+def test_fail__a_full_flash_acknowledges_nothing(room: Room, tmp_path: Path) -> None:
+    machine = Ultrasound(room, tmp_path)
+    machine.start(Box(reserve_bytes=1 << 60))
+    assert not machine.send(make_png()).acknowledged
+    machine.wait_until_idle()
+    assert "flash is full" in room.finding("transfer_failed")
+    assert room.objects("ultrasound", None) == []
+    machine.stop()
+    machine.start()  # with room again
+    assert machine.send(make_png()).acknowledged
+    assert len(room.objects("ultrasound", None)) == 1
+    machine.close()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyError("PatientName")])
+def test_fail__a_fault_while_writing_refuses(
+    machine: Ultrasound, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    with monkeypatch.context() as patch:
+
+        def fail(*_: object) -> None:
+            raise error
+
+        patch.setattr(ObjectWriter, "append", fail)
+        assert not machine.send(make_png()).acknowledged
+        machine.wait_until_idle()
+    said = machine.room.finding("transfer_failed")
+    assert "could not be written to flash" in said or "by a fault in the box (KeyError)" in said
+    assert "PatientName" not in said
+    assert machine.room.objects("ultrasound", None) == []
+    assert machine.send(make_png()).acknowledged
+
+
+def test_fail__exams_that_cannot_be_read(machine: Ultrasound, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose image it is cannot be known: the machine is told so, and the process lives on."""
+    with monkeypatch.context() as patch:
+
+        def fail(_facts: ExamFacts) -> str:
+            raise OSError(5, "Input/output error")
+
+        patch.setattr(ExamFacts, "open_exam_id", fail)
+        assert not machine.send(make_png()).acknowledged
+        machine.wait_until_idle()
+        assert "could not be read from flash" in machine.room.finding("transfer_failed")
+    assert machine.send(make_png()).acknowledged
+    assert len(machine.room.objects("ultrasound", None)) == 1
+
+
+def test_ok__a_damaged_exam_drops_nothing(machine: Ultrasound) -> None:
+    exam = open_exam_of(machine.room.facts)
+    (machine.room.facts.directory / exam.exam_id / "exam.json").write_text("{")
+    assert machine.send(make_png()).acknowledged
+    assert len(machine.room.objects("ultrasound", None)) == 1
+
+
+def test_fail__set_up_after_the_exam_was_opened(room: Room, tmp_path: Path) -> None:
+    open_exam_of(room.facts)
+    machine = Ultrasound(room, tmp_path, modality="OT")
+    machine.start()
+    assert not machine.send(make_png()).acknowledged
+    wait_until(lambda: "was set up after this exam was opened" in room.finding("transfer_failed"), "it is said")
+    machine.wait_until_idle()
+    machine.close()
+
+
+def test_ok__unplugged_and_plugged_in_again(machine: Ultrasound) -> None:
+    wait_until(lambda: machine.runner.state is State.IDLE, "the line is open")
+    machine.unplug()
+    wait_until(lambda: machine.runner.state is State.UNPLUGGED, "it is gone")
+    assert machine.room.finding("unplugged").startswith("The ultrasound's serial line ")
+    machine.plug()
+    assert machine.send(make_png()).acknowledged
+    assert machine.room.finding("unplugged") == ""
+    machine.wait_until_idle()
+
+
+def test_ok__unplugged_before_the_acknowledgement(machine: Ultrasound, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The adapter was pulled while the image was written; the new receiver knows that its sender may still ask."""
+    given: list[float | None] = []
+    original = XmodemReceiver.__init__
+
+    def init(receiver: XmodemReceiver, *arguments: object) -> None:
+        given.append(arguments[3])  # type: ignore[arg-type]
+        original(receiver, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(XmodemReceiver, "__init__", init)
+    acknowledge = Transfer.acknowledge
+
+    def pull(transfer: Transfer) -> None:
+        machine.unplug()
+        acknowledge(transfer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Transfer, "acknowledge", pull)
+        descriptor = os.dup(machine.far)
+        stopped = threading.Event()
+        sender = XmodemSender(descriptor, CLOCK, stopped)
+        sending = threading.Thread(target=sender.send_file, args=(make_png(), Protocol.ONE_K))
+        sending.start()
+        wait_until(lambda: machine.far < 0, "the adapter was pulled")
+        stopped.set()
+        sending.join(60)
+        os.close(descriptor)
+        wait_until(lambda: machine.runner.state is State.UNPLUGGED, "it is gone")
+    machine.plug()
+    wait_until(lambda: given and given[-1] is not None, "the next receiver is told")
+    assert len(machine.room.objects("ultrasound", None)) == 1
+    assert machine.send(make_png()).acknowledged
+    assert len(machine.room.objects("ultrasound", None)) == 1
+    machine.wait_until_idle()
+
+
+@pytest.mark.parametrize("options", [[], ["-k"]])
+def test_ok__lrzsz_succeeds_when_it_is_kept(machine: Ultrasound, tmp_path: Path, options: list[str]) -> None:
+    exam, file = open_exam_of(machine.room.facts), tmp_path / "image.jpg"
+    file.write_bytes(picture(7, size=(160, 120)))
+    os.set_blocking(machine.far, True)
+    with subprocess.Popen(
+        ["sx", "-q", *options, str(file)], stdin=machine.far, stdout=machine.far, stderr=subprocess.DEVNULL
+    ) as sender:
+        assert sender.wait(DEADLINE) == 0
+    path = machine.room.only_object("ultrasound", exam.exam_id)
+    assert [unpadded(one) for one in fragments_of(path)] == [file.read_bytes()]
