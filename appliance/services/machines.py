@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from appliance.base.http import serve
 from appliance.base.lock import ProcessLock
 from appliance.base.log import configure_logging
 from appliance.base.notify import notify_ready, notify_stopping
-from appliance.base.sockets import bind_unix
+from appliance.base.sockets import bind_loopback, bind_unix
 from appliance.simulator.machines.api import build_app
 from appliance.simulator.machines.endoscope import RING_LENGTH, FrameRing, VideoServer
 from appliance.simulator.machines.film import write_sane_configuration
@@ -86,21 +85,6 @@ def make_black_frame() -> bytes:
     from appliance.simulator.machines.endoscope_picture import black_frame
 
     return black_frame()
-
-
-def bind_loopback(port: int) -> socket.socket:
-    """Listen on 127.0.0.1 only. ApplianceError when the port is taken."""
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-    except OSError as error:
-        listener.close()
-        raise ApplianceError(
-            f"Port {port} of the machines' page is taken.", "Choose another --control-port."
-        ) from error
-    listener.listen()
-    return listener
 
 
 def _serve_video(video: VideoServer, stop: threading.Event, died: threading.Event) -> None:
