@@ -103,10 +103,14 @@ class ExamGate:
             self.end(ticket)
 
     def recently_closed(self, count: int) -> list[tuple[str, Closed]]:
-        """The last exams that have ended, with their lists; OSError or DamagedFactError when they cannot be read."""
-        found = []
+        """The last exams that have ended, with their lists. One whose list is damaged is passed over: OSError only."""
+        found: list[tuple[str, Closed]] = []
         for exam_id in reversed(self._facts.exam_ids()):
-            closed = self._facts.closed(exam_id)
+            try:
+                closed = self._facts.closed(exam_id)
+            except DamagedFactError as error:
+                _log.error("%s", error.sentence)
+                continue
             if closed is not None:
                 found.append((exam_id, closed))
             if len(found) == count:

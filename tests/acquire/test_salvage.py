@@ -20,14 +20,13 @@ from appliance.acquire.clip import ClipRecorder
 from appliance.acquire.keeping import Kind
 from appliance.acquire.salvage import Fate, Salvaged, salvage_device
 from appliance.compose.pixels import SEQUENCE_DELIMITER, fragment_header
-from appliance.exam.exam import Closed, Exam, Instance, Outcome
+from appliance.exam.exam import Exam
 from appliance.exam.facts import ExamFacts
 from appliance.spool.names import is_intact
 from appliance.spool.tree import Spool, list_objects
 from tests.acquire.conftest import Room
 from tests.acquire.world import (
     PATIENT,
-    START,
     close_exam,
     errors_of,
     fragments_of,
@@ -336,8 +335,7 @@ def test_ok__a_salvage_that_is_cut_off_comes_to_the_same_the_next_time(
     if is_closed_between:
         # The console gave up waiting; what was published by then it has listed, and handed over.
         listed = [path for path in published_before if path.parent.name == EXAM_ID]
-        instances = tuple(make_instance(path) for path in listed)
-        box.facts.write(EXAM_ID, "closed", Closed(START, Outcome.COMPLETED, instances, ()))
+        close_exam(box.facts, box.exam, *listed)
         for path in listed:
             path.rename(box.spool.outbox / path.name)
     found = box.salvage()
@@ -347,11 +345,6 @@ def test_ok__a_salvage_that_is_cut_off_comes_to_the_same_the_next_time(
     assert box.temporaries() == []
     assert all(one.fate is Fate.SAVED for one in found)
     assert box.salvage() == []
-
-
-def make_instance(path: Path) -> Instance:
-    uid = path.name.partition("~")[0]
-    return Instance("1.2", uid, "1.2", "1.2", "endoscope", "ES", path.name, 1)
 
 
 @pytest.mark.parametrize("name", [".part-2.25.77~0", ".part-strange", ".part-~12"])

@@ -222,6 +222,26 @@ def test_ok__the_same_bytes_in_another_exam_are_another_object(machine: Ultrasou
     assert len({name.sop_instance_uid for name in names}) == 3
 
 
+def test_ok__an_earlier_exams_image_again_is_not_the_next_patients(machine: Ultrasound) -> None:
+    """Its acknowledgement was lost, the exam ended, and only now the machine tries again."""
+    first = open_exam_of(machine.room.facts, 1)
+    assert machine.send(make_png()).acknowledged
+    path = machine.room.only_object("ultrasound", first.exam_id)
+    close_exam(machine.room.facts, first, path)
+    path.rename(machine.room.spool.outbox / path.name)
+    second = open_exam_of(machine.room.facts, 2)
+    for _ in range(2):
+        assert machine.send(make_png()).acknowledged
+        assert machine.room.objects("ultrasound", second.exam_id) == []
+        assert len(machine.room.objects("ultrasound", None)) == 1
+    assert "an image of an earlier exam once more" in machine.room.finding("sent_late")
+    # An old list that cannot be read keeps no new image out.
+    (machine.room.facts.directory / first.exam_id / "closed.json").write_text("{")
+    assert machine.send(make_png(9)).acknowledged
+    assert len(machine.room.objects("ultrasound", second.exam_id)) == 1
+    assert machine.room.finding("sent_late") == ""
+
+
 def test_ok__a_lost_acknowledgement(machine: Ultrasound, monkeypatch: pytest.MonkeyPatch) -> None:
     """The box is killed between publishing and acknowledging; the machine sends again after the restart."""
     exam, data = open_exam_of(machine.room.facts), make_png()

@@ -21,7 +21,7 @@ from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDe
 from appliance.devices.errors import NoSignal
 from appliance.devices.frame import Encoding, Frame
 from appliance.devices.video.jpeg import parse_jpeg, with_standard_huffman_tables
-from appliance.exam.exam import Closed, Closing, Exam, Outcome, open_exam
+from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome, open_exam
 from appliance.exam.facts import ExamFacts
 from appliance.exam.item import WorklistItem
 
@@ -124,9 +124,13 @@ def begin_closing(facts: ExamFacts, exam: Exam) -> None:
     facts.write(exam.exam_id, "closing", Closing(START, Outcome.COMPLETED))
 
 
-def close_exam(facts: ExamFacts, exam: Exam) -> None:
+def close_exam(facts: ExamFacts, exam: Exam, *listed: Path) -> None:
+    """End the exam as the console does, with a list of its objects (without handing them over)."""
+    instances = tuple(
+        Instance("1.2", path.name.partition("~")[0], "1.2", "1.2", "endoscope", "ES", path.name, 1) for path in listed
+    )
     begin_closing(facts, exam)
-    facts.write(exam.exam_id, "closed", Closed(START, Outcome.COMPLETED, (), ()))
+    facts.write(exam.exam_id, "closed", Closed(START, Outcome.COMPLETED, instances, ()))
 
 
 class HandClock:

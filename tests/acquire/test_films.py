@@ -1,0 +1,242 @@
+"""The film runner with SANE's own test backend: a film, none, a stopped digitizer, cancelling, and memory."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pydicom import dcmread
+
+from appliance.acquire.films import FilmRunner
+from appliance.acquire.gate import ExamGate, WrongExamError
+from appliance.acquire.keeping import ObjectKeeper
+from appliance.acquire.runner import State
+from appliance.base.clock import SystemClock
+from appliance.base.errors import ApplianceError
+from appliance.config.schema import Box
+from appliance.devices.errors import DeviceGone, DeviceTimeout, ScanCancelled
+from appliance.services.acquire import film_options_from
+from appliance.simulator.machines.film import write_sane_configuration
+from appliance.spool.tree import NoRoomError
+from appliance.spool.writer import ObjectWriter
+from tests.acquire.conftest import Room
+from tests.acquire.world import begin_closing, errors_of, make_film, open_exam_of
+from tests.peers import DEADLINE, wait_until
+
+CLOCK = SystemClock()
+
+
+class Digitizer:
+    """A runner in its loop, and scans pressed in threads as the API does."""
+
+    def __init__(self, room: Room, directory: Path, box: Box | None = None, **changes: object) -> None:
+        self.room = room
+        device = make_film(**changes)
+        write_sane_configuration(directory / "machines" / "sane")
+        room.gate = ExamGate(room.facts, CLOCK)
+        keeper = ObjectKeeper(room.spool, box or room.box, device, CLOCK)
+        options = film_options_from(device, directory)
+        assert options.config_directory == directory / "machines" / "sane"
+        self.runner = FilmRunner(device, options, keeper, room.gate, CLOCK, room.findings)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self.runner.run, args=(self._stop, lambda: None), daemon=True)
+        self._thread.start()
+        self._pool = ThreadPoolExecutor()
+
+    def press(self, exam_id: str | None = None) -> Future[object]:
+        return self._pool.submit(self.runner.scan_film, exam_id)
+
+    def wait_for_data(self) -> None:
+        wait_until(lambda: (self.runner.progress() or {}).get("done"), "pixels arrive")
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join(DEADLINE)
+        assert not self._thread.is_alive()
+
+    def close(self) -> None:
+        self.stop()
+        self._pool.shutdown()
+        assert self.room.is_idle(), "a ticket was left over"
+        assert self.room.temporaries() == []
+        assert children() == []
+        assert self.runner.state is State.IDLE
+
+
+def children() -> list[int]:
+    """scanimage's processes that belong to this one and live."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+        except (OSError, ValueError):
+            continue
+        fields = rest.split()
+        if name == "scanimage" and fields[1] == str(os.getpid()) and fields[0] != "Z":
+            found.append(int(entry.name))
+    return found
+
+
+@pytest.fixture
+def digitizer(room: Room, tmp_path: Path) -> Iterator[Digitizer]:
+    made = Digitizer(room, tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def slow(room: Room, tmp_path: Path) -> Iterator[Digitizer]:
+    """A digitizer that takes half a minute for a film."""
+    delay = {"read-delay": "yes", "read-delay-duration": "200000", "read-limit": "yes", "read-limit-size": "65536"}
+    made = Digitizer(room, tmp_path, options=delay, resolution_dpi=600, stall_seconds=3.0)
+    yield made
+    made.close()
+
+
+def test_ok__a_film(digitizer: Digitizer) -> None:
+    exam = open_exam_of(digitizer.room.facts)
+    assert digitizer.runner.sentence() == "Ready: put a film in and press Scan."
+    saved = digitizer.runner.scan_film(exam.exam_id)
+    path = digitizer.room.only_object("film", exam.exam_id)
+    assert errors_of(path) == []
+    read = dcmread(path)
+    assert (saved.kind, saved.frames, saved.bytes) == ("film", 1, path.stat().st_size)
+    assert (read.Columns, read.Rows, read.BitsStored) == (295, 354, 16)  # 100 × 120 mm at 75 dpi
+    assert [float(one) for one in read.NominalScannedPixelSpacing] == pytest.approx([25.4 / 75] * 2, abs=1e-6)
+    assert read.ConversionType == "DF"
+    assert read.PixelData == expected_pixels(digitizer)
+    thumbnail = Image.open(io.BytesIO(digitizer.runner.thumbnails.get(saved.sop_instance_uid) or b""))
+    assert thumbnail.size == (99, 118)
+    assert digitizer.runner.progress() is None
+
+
+def expected_pixels(digitizer: Digitizer) -> bytes:
+    """The same film by scanimage itself, turned to little-endian."""
+    options = digitizer.runner._options
+    environment = {**os.environ, "SANE_CONFIG_DIR": str(options.config_directory)}
+    run = subprocess.run(options.argv(), env=environment, capture_output=True, timeout=60, check=True)
+    data = run.stdout[-295 * 354 * 2 :]
+    swapped = bytearray(len(data))
+    swapped[0::2], swapped[1::2] = data[1::2], data[0::2]
+    return bytes(swapped)
+
+
+def test_fail__a_digitizer_that_stands_still(slow: Digitizer) -> None:
+    exam = open_exam_of(slow.room.facts)
+    pressed = slow.press(exam.exam_id)
+    slow.wait_for_data()
+    (child,) = children()
+    os.kill(child, signal.SIGSTOP)
+    before = time.monotonic()
+    with pytest.raises(DeviceTimeout, match=r"The film stood still for 3 s; the scan was stopped\."):
+        pressed.result(DEADLINE)
+    assert time.monotonic() - before < 20
+    assert "stood still" in slow.room.finding("scan_failed")
+    assert slow.room.objects("film", exam.exam_id) == [] == slow.room.temporaries()
+    assert children() == []
+
+
+def test_ok__progress_and_cancel(slow: Digitizer) -> None:
+    pressed = slow.press()
+    slow.wait_for_data()
+    progress = slow.runner.progress()
+    assert progress is not None
+    assert progress["total"] == 2362 * 2834 * 2 and 0 < progress["done"] < progress["total"]
+    assert progress["unit"] == "bytes"
+    assert slow.runner.state is State.SCANNING
+    assert slow.runner.sentence().startswith("Scanning a film, ")
+    with pytest.raises(ApplianceError, match="being scanned already"):
+        slow.runner.scan_film(None)
+    assert slow.runner.state is State.SCANNING
+    slow.runner.cancel()
+    with pytest.raises(ScanCancelled):
+        pressed.result(DEADLINE)
+    assert slow.room.finding("scan_failed") == ""  # a person wanted it
+    slow.runner.cancel()  # pressed twice; the next scan knows nothing of it
+    again = slow.press()
+    slow.wait_for_data()
+    slow.runner.cancel()
+    with pytest.raises(ScanCancelled):
+        again.result(DEADLINE)
+
+
+def test_ok__stopping_the_process_lets_go_of_the_digitizer(slow: Digitizer) -> None:
+    pressed = slow.press()
+    slow.wait_for_data()
+    slow.stop()
+    assert children() == [] == slow.room.temporaries()  # when the loop has ended, not some time later
+    with pytest.raises(ScanCancelled):
+        pressed.result(DEADLINE)
+    with pytest.raises(ScanCancelled):
+        slow.runner.scan_film(None)
+
+
+def test_fail__no_digitizer(room: Room, tmp_path: Path) -> None:
+    made = Digitizer(room, tmp_path, sane_device="test:7")
+    with pytest.raises(DeviceGone, match="is not there"):
+        made.runner.scan_film(None)
+    assert "is not there" in room.finding("scan_failed")
+    made.runner._options = replace(made.runner._options, device="test:0")
+    made.runner.scan_film(None)
+    assert room.finding("scan_failed") == ""
+    made.close()
+
+
+def test_fail__the_wrong_exam_scans_nothing(digitizer: Digitizer) -> None:
+    exam = open_exam_of(digitizer.room.facts)
+    begin_closing(digitizer.room.facts, exam)
+    with pytest.raises(WrongExamError):
+        digitizer.runner.scan_film(exam.exam_id)
+    assert digitizer.room.finding("scan_failed") == ""  # who pressed was told; nothing is wrong with the digitizer
+
+
+def test_fail__a_device_that_the_exam_does_not_know(room: Room, tmp_path: Path) -> None:
+    open_exam_of(room.facts)
+    made = Digitizer(room, tmp_path, modality="CR")
+    with pytest.raises(ApplianceError, match="set up after this exam was opened"):
+        made.runner.scan_film(None)
+    made.close()
+
+
+def test_fail__no_room(room: Room, tmp_path: Path) -> None:
+    made = Digitizer(room, tmp_path, box=Box(reserve_bytes=1 << 60))
+    with pytest.raises(NoRoomError):
+        made.runner.scan_film(None)
+    assert "flash is full" in room.finding("scan_failed")
+    made.close()
+
+
+def test_fail__flash_fails_in_the_middle(digitizer: Digitizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(ObjectWriter, "append", fail)
+    with pytest.raises(ApplianceError, match=r"could not be written to flash: No space left on device\."):
+        digitizer.runner.scan_film(None)
+    assert "could not be written" in digitizer.room.finding("scan_failed")
+
+
+def test_ok__memory_stays_flat(room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A film of 54 MB goes by in pieces: what is held of it at once is a few of them."""
+    made = Digitizer(room, tmp_path, resolution_dpi=1200)
+    tracemalloc.start()
+    try:
+        saved = made.runner.scan_film(None)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert saved.bytes > 50_000_000
+    assert peak < 10_000_000
+    assert len(room.objects("film", None)) == 1
+    made.close()
