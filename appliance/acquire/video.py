@@ -191,7 +191,7 @@ class VideoRunner(DeviceRunner):
         """End the clip and answer when it is durable; also for one of this exam that ended, or was stopped, before."""
         with self._lock:
             clip = self._clip or self._last_clip
-        if clip is None or (exam_id is not None and clip.exam_id != exam_id):
+        if clip is None or (exam_id is not None and clip.exam_id not in (exam_id, None)):
             raise ApplianceError("No clip is being recorded.", "Start one first.")
         clip.end()
         return clip.result()

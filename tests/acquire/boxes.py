@@ -37,11 +37,11 @@ class Box:
     def log(self, name: str) -> Path:
         return self.paths.state / f"{name}.log"
 
-    def spawn(self, name: str, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def spawn(self, name: str, module: str, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         with self.log(name).open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", f"appliance.services.{module}", *arguments],
-                env={**os.environ, **self.paths.environment(), "PYTHONPATH": str(ROOT)},
+                env={**os.environ, **self.paths.environment(), "PYTHONPATH": str(ROOT), **environment},
                 stdout=log,
                 stderr=log,
             )
@@ -51,9 +51,16 @@ class Box:
         self.processes["machines"] = self.spawn("machines", "machines", *directories)
         self._await("machines", self.paths.run / "machines.sock")
 
-    def start(self, device: str) -> None:
-        self.processes[device] = self.spawn(device, "acquire", device)
-        self._await(device, self.paths.acquire_socket(device))
+    def start(self, *devices: str) -> None:
+        """Start the acquire processes of `devices`, and wait until they answer."""
+        for device in devices:
+            self.processes[device] = self.spawn(device, "acquire", device)
+        for device in devices:
+            self._await(device, self.paths.acquire_socket(device))
+
+    def recover(self) -> int:
+        """What runs at boot; its exit status."""
+        return self.spawn("recover", "recover").wait(DEADLINE)
 
     def _await(self, name: str, socket: Path) -> None:
         asker = self._askers.setdefault(name, Asker(socket, name))

@@ -197,6 +197,27 @@ def test_ok__a_clip_from_start_to_stop(stage: Stage) -> None:
     assert errors_of(stage.room.only_object("endoscope", exam.exam_id)) == []
 
 
+def test_fail__another_exams_clip_is_not_stopped(stage: Stage) -> None:
+    exam = open_exam_of(stage.room.facts)
+    stage.show()
+    stage.runner.start_clip(exam.exam_id)
+    stage.show()
+    with pytest.raises(ApplianceError, match="No clip is being recorded"):
+        stage.runner.stop_clip("20261122-093099-0000")
+    assert stage.runner.state is State.RECORDING
+    stage.runner.stop_clip(exam.exam_id)
+    with pytest.raises(ApplianceError, match="No clip is being recorded"):
+        stage.runner.stop_clip("20261122-093099-0000")
+
+
+def test_ok__a_clip_of_nobody_can_be_stopped_in_any_exam(stage: Stage) -> None:
+    stage.show()
+    uid = stage.runner.start_clip(None)
+    stage.show(2)
+    exam = open_exam_of(stage.room.facts)
+    assert stage.runner.stop_clip(exam.exam_id).sop_instance_uid == uid
+
+
 def test_ok__the_next_clip_begins_as_soon_as_the_last_was_answered(stage: Stage) -> None:
     stage.show()
     for _ in range(10):
