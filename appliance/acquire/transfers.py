@@ -170,8 +170,8 @@ class TransferRunner(DeviceRunner):
             )
             self.findings.report(Finding("sent_late", sentence, "Check whose image it is.", self.device.name))
             ticket = Ticket(ticket.captured_at)
-        else:
-            self.findings.clear("sent_late", self.device.name)
+        elif next(list_objects(self.keeper.directory(Ticket(ticket.captured_at))), None) is None:
+            self.findings.clear("sent_late", self.device.name)  # a person has said whose it is
         uid = self._uid_of(ticket.exam_id, digest)
         directory = self.keeper.directory(ticket)
         if any(name.sop_instance_uid == uid for _, name in list_objects(directory)):

@@ -169,19 +169,23 @@ def test_fail__one_form_of_an_error(client: httpx.Client, runner: PlayedRunner) 
     assert error_of(client.post("/film", json={"exam_id": "E"})) == "Endoscope scans no film."
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"[]", b"{", b"\xff\xfe", b'{"exam_id": 7}', b'{"exam_id": ["E"]}', b'{"x": "' + b"x" * 70_000 + b'"}'],
-)
-def test_fail__bodies_that_are_none(client: httpx.Client, runner: PlayedRunner, body: bytes) -> None:
-    error_of(client.post("/still", content=body))
+def test_fail__bodies_that_are_none(client: httpx.Client, runner: PlayedRunner) -> None:
+    for body in (
+        b"[]",
+        b"{",
+        b"\xff\xfe",
+        b'{"exam_id": 7}',
+        b'{"exam_id": ["E"]}',
+        b'{"x": "' + b"x" * 70_000 + b'"}',
+    ):
+        error_of(client.post("/still", content=body))
     assert runner.asked == []
 
 
-@pytest.mark.parametrize("seconds", ["NaN", "Infinity", "-1", "121", '"5"', "null", "true", "[]"])
-def test_fail__a_time_that_is_none(client: httpx.Client, runner: PlayedRunner, seconds: str) -> None:
-    body = f'{{"exam_id": "E", "seconds": {seconds}}}'.encode()
-    assert "not a number of seconds" in error_of(client.post("/drain", content=body))
+def test_fail__a_time_that_is_none(client: httpx.Client, runner: PlayedRunner) -> None:
+    for seconds in ("NaN", "Infinity", "-1", "121", '"5"', "null", "true", "[]"):
+        body = f'{{"exam_id": "E", "seconds": {seconds}}}'.encode()
+        assert "not a number of seconds" in error_of(client.post("/drain", content=body)), seconds
     assert runner.asked == []
 
 

@@ -126,7 +126,7 @@ def test_fail__no_frame(clips: Clips) -> None:
 
 
 def test_ok__what_was_offered_before_the_end_is_written(clips: Clips) -> None:
-    for _ in range(20):
+    for _ in range(8):
         clip = clips.start(make_frames(5))
         clip.end()
         clip.offer(make_frames(1)[0])  # after it: not

@@ -97,9 +97,9 @@ def digitizer(room: Room, tmp_path: Path) -> Iterator[Digitizer]:
 
 @pytest.fixture
 def slow(room: Room, tmp_path: Path) -> Iterator[Digitizer]:
-    """A digitizer that takes half a minute for a film."""
-    delay = {"read-delay": "yes", "read-delay-duration": "200000", "read-limit": "yes", "read-limit-size": "65536"}
-    made = Digitizer(room, tmp_path, options=delay, resolution_dpi=600, stall_seconds=3.0)
+    """A digitizer that takes twenty seconds for a film."""
+    delay = {"read-delay": "yes", "read-delay-duration": "100000", "read-limit": "yes", "read-limit-size": "65536"}
+    made = Digitizer(room, tmp_path, options=delay, resolution_dpi=600, stall_seconds=2.0)
     yield made
     made.close()
 
@@ -139,7 +139,7 @@ def test_fail__a_digitizer_that_stands_still(slow: Digitizer) -> None:
     (child,) = children()
     os.kill(child, signal.SIGSTOP)
     before = time.monotonic()
-    with pytest.raises(DeviceTimeout, match=r"The film stood still for 3 s; the scan was stopped\."):
+    with pytest.raises(DeviceTimeout, match=r"The film stood still for 2 s; the scan was stopped\."):
         pressed.result(DEADLINE)
     assert time.monotonic() - before < 20
     assert "stood still" in slow.room.finding("scan_failed")

@@ -144,7 +144,7 @@ TAILS: st.SearchStrategy[bytes] = st.one_of(
 )
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(size=places(), tail=TAILS)
 def test_ok__cut_anywhere_with_any_tail(size: int, tail: bytes) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -183,7 +183,7 @@ def test_ok__an_independent_reader_finds_nothing_wrong(tmp_path: Path, frames: i
         assert salvaged.finding.sentence == "A capture was interrupted before it was saved; nothing of it is kept."
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_ok__a_page_that_never_reached_flash_ends_the_clip_before_it(data: st.DataObject) -> None:
     """Pages go to flash in any order: behind the last sync one may be missing, and reads as zeros."""
@@ -359,7 +359,7 @@ def test_ok__what_cannot_be_completed_is_removed_and_reported(tmp_path: Path, na
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(position=st.integers(0, 1500), value=st.integers(0, 255), length=st.integers(1, 200))
 def test_ok__a_damaged_header_stops_nobody(position: int, value: int, length: int) -> None:
     """The medium lies: whatever stands in the header, the salvage ends, and frames are never thrown away."""

@@ -230,13 +230,13 @@ def test_ok__an_earlier_exams_image_again_is_not_the_next_patients(machine: Ultr
     close_exam(machine.room.facts, first, path)
     path.rename(machine.room.spool.outbox / path.name)
     second = open_exam_of(machine.room.facts, 2)
-    for _ in range(2):
-        assert machine.send(make_png()).acknowledged
-        assert machine.room.objects("ultrasound", second.exam_id) == []
-        assert len(machine.room.objects("ultrasound", None)) == 1
+    assert machine.send(make_png()).acknowledged
+    assert machine.room.objects("ultrasound", second.exam_id) == []
+    late = machine.room.only_object("ultrasound", None)
     assert "an image of an earlier exam once more" in machine.room.finding("sent_late")
     # An old list that cannot be read keeps no new image out.
     (machine.room.facts.directory / first.exam_id / "closed.json").write_text("{")
+    late.unlink()  # a person has said whose it is
     assert machine.send(make_png(9)).acknowledged
     assert len(machine.room.objects("ultrasound", second.exam_id)) == 1
     assert machine.room.finding("sent_late") == ""
