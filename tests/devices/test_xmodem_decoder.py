@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from appliance.devices.serial.decoder import Phase, XmodemDecoder
@@ -519,7 +519,27 @@ def test_ok__whatever_happens_to_the_line_it_ends_and_no_wrong_payload_is_handed
         assert bench.payloads
 
 
+@pytest.mark.parametrize("checksum", [True, False])
+def test_ok__a_damaged_mark_before_a_check_that_looks_like_an_end(checksum: bool) -> None:
+    # The first block's mark is lost to noise and its last byte is 04H: that is no EOT, the block comes again.
+    data = next(
+        bytes((a, b))
+        for a in range(256)
+        for b in range(256)
+        if block(1, padded(bytes((a, b)), 128), checksum)[-1:] == EOT
+    )
+    bench = Bench()
+    bench.start(checksum)
+    sent = block(1, padded(data, 128), checksum)
+    bench.feed(bytes((sent[0] ^ 1,)) + sent[1:-1])
+    bench.feed(sent[-1:])
+    assert CAN not in bench.wait(2.0)
+    bench.start(checksum)
+    assert bench.feed(sent) == ACK
+
+
 @settings(max_examples=80, deadline=None)
+@example(b"\x06V\xf6", 128, True, {0: (0, 1)}, set())
 @given(
     st.binary(min_size=1, max_size=1500),
     st.sampled_from([128, 1024]),

@@ -55,6 +55,7 @@ class XmodemDecoder:
         self._name = name
         self._acknowledged_at = kept_at
         self._polls = 0
+        self._noise_at = float("-inf")  # the last byte that was no transfer's
         self._rest(now, next_poll=now)
 
     def _rest(self, now: float, next_poll: float) -> None:
@@ -183,15 +184,16 @@ class XmodemDecoder:
         return self._limits.byte_gap if self._start_at is not None else self._limits.quiet
 
     def _digest_idle(self, now: float) -> None:
-        """Look for the beginning of block 1. Other bytes are noise, or what a machine prints while it boots."""
+        """Look for the beginning of block 1. Other bytes are noise, or what a machine prints while it boots.
+
+        An EOT right behind noise is noise too: a block whose mark was damaged may end in a check that looks like one.
+        """
         buffer = self._buffer
         while buffer:
-            if self._is_only_ends():
+            if self._is_only_ends() and now - self._noise_at >= self._limits.quiet:
                 return
             if buffer[0] not in BLOCK_SIZES:
-                del buffer[0]
-                self._start_at = None
-                self._garbage += 1
+                self._skip_noise(now)
                 continue
             if self._start_at is None:
                 self._start_at = now
@@ -207,11 +209,15 @@ class XmodemDecoder:
             if self._garbage == 0 and buffer[1] + buffer[2] == 0xFF:
                 self._break_missed(buffer[1], now)
                 return
-            del buffer[0]
-            self._start_at = None
-            self._garbage += 1
+            self._skip_noise(now)
         if self._garbage > self._limits.max_garbage:
             self._break("sends bytes that are no XMODEM transfer", now, "Check the line's speed and the protocol.")
+
+    def _skip_noise(self, now: float) -> None:
+        del self._buffer[0]
+        self._start_at = None
+        self._garbage += 1
+        self._noise_at = now
 
     def _break_missed(self, number: int, now: float) -> None:
         if number == 0:
