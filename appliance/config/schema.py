@@ -61,6 +61,13 @@ CharacterSet = Annotated[
     str, _shape(rf"^{_TERM}?(\\{_TERM})*$", 'must be a DICOM character set, "ISO_IR 192" for instance')
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Fingerprint = Annotated[
+    str,
+    _shape(
+        r"^(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$",
+        "must be a certificate's SHA-256 fingerprint: 64 hexadecimal digits, colons between pairs or none",
+    ),
+]
 
 
 class _Section(BaseModel):
@@ -78,11 +85,23 @@ class Box(_Section):
     )
 
 
+class Tls(_Section):
+    """The box's own identity on encrypted connections, and whom it trusts (PS3.15 B.12, BCP 195). PEM files.
+
+    The key's file may be read by its owner alone.
+    """
+
+    certificate: Path
+    key: Path
+    authorities: Path
+
+
 class Listener(_Section):
-    """Where the archive's commitment reports arrive."""
+    """Where the archives' commitment reports arrive, and where anyone may verify that the box is there."""
 
     host: Host = "127.0.0.1"
-    port: Port = 11119
+    port: Port | None = 11119
+    tls_port: Port | None = None
 
 
 class Panel(_Section):
@@ -99,6 +118,17 @@ class Peer(_Section):
     port: Port
     connect_seconds: float = Field(default=10.0, gt=0, le=120)
     answer_seconds: float = Field(default=60.0, gt=0, le=600)
+    tls: bool = False
+    tls_name: Host | None = Field(default=None, description="the name in the peer's certificate, if not the host's")
+    tls_pin: Fingerprint | None = Field(default=None, description="the peer's certificate itself; name and chain rest")
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Peer:
+        if not self.tls and (self.tls_name or self.tls_pin):
+            raise ValueError("tls_name and tls_pin need tls = true")
+        if self.tls_name and self.tls_pin:
+            raise ValueError("tls_pin makes tls_name useless: leave one of them out")
+        return self
 
 
 class WorklistSource(Peer):
@@ -118,12 +148,23 @@ class PerformedStepManager(Peer):
     """Who hears that an examination began and ended (PS3.4 F.7)."""
 
 
+TransferSyntax = Literal["jpeg-baseline", "explicit-little-endian", "implicit-little-endian"]
+
+
 class Destination(Peer):
     """An archive."""
 
     name: Name
+    transfer_syntaxes: tuple[TransferSyntax, ...] = Field(
+        default=("jpeg-baseline", "explicit-little-endian", "implicit-little-endian"), min_length=1
+    )
+    concurrency: int = Field(default=1, ge=1, le=8)
     commitment: bool = True
     commitment_seconds: float = Field(default=3600.0, ge=1, le=86_400)
+    commitment_rounds: int = Field(default=3, ge=1, le=100)
+    report_ae_titles: tuple[AETitle, ...] = ()
+    report_tls_pins: tuple[Fingerprint, ...] = ()
+    verify_by_find: bool = False
     retry_first_seconds: float = Field(default=5.0, ge=0.1, le=600)
     retry_longest_seconds: float = Field(default=300.0, ge=0.1, le=86_400)
 
@@ -132,6 +173,14 @@ class Destination(Peer):
         if self.retry_longest_seconds < self.retry_first_seconds:
             raise ValueError("retry_longest_seconds must not be below retry_first_seconds")
         return self
+
+
+class TestPatient(_Section):
+    """Under whose name `appliance test NAME --write` stores and tells: a patient that the hospital keeps for tests."""
+
+    patient_name: LongString = Field(default="TEST^BRIDGE", min_length=1)
+    patient_id: LongString = Field(min_length=1)
+    issuer_of_patient_id: LongString = ""
 
 
 class _Device(_Section):
@@ -201,10 +250,12 @@ class Configuration(_Section):
 
     box: Box = Box()
     listener: Listener = Listener()
+    tls: Tls | None = None
     panel: Panel = Panel()
     worklist: tuple[WorklistSource, ...] = ()
     performed_step: PerformedStepManager | None = None
     destinations: tuple[Destination, ...] = ()
+    test_patient: TestPatient | None = None
     devices: tuple[Device, ...] = ()
 
     @model_validator(mode="after")
@@ -221,6 +272,20 @@ class Configuration(_Section):
             ]
         if twice:
             raise ValueError("; ".join(twice))
+        return self
+
+    @model_validator(mode="after")
+    def _check_encryption(self) -> Configuration:
+        peers = [*self.worklist, *self.destinations, *([self.performed_step] if self.performed_step else ())]
+        if self.tls is None and (self.listener.tls_port or any(peer.tls for peer in peers)):
+            raise ValueError("tls: is missing, and a peer or the listener needs it")
+        if self.listener.port is None and self.listener.tls_port is None:
+            raise ValueError("listener: has neither port nor tls_port, so nobody could report a commitment")
+        for number, one in enumerate(self.destinations):
+            port = self.listener.tls_port if one.tls else self.listener.port
+            if one.commitment and port is None:
+                wanted = "tls_port" if one.tls else "port"
+                raise ValueError(f"destinations[{number}]: its commitment reports need listener.{wanted}")
         return self
 
     def device(self, name: str) -> Device:
