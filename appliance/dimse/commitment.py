@@ -153,6 +153,8 @@ class CommitmentListener:
 
     def __init__(self, listener: Listener, ae_title: str, on_report: OnReport) -> None:
         """Listen from now on. CannotListen when the port is taken or the host is not ours."""
+        if listener.port is None:
+            raise CannotListen("The listener has no port.", "Configure listener.port.")
         entity = AE(ae_title=ae_title)
         entity.acse_timeout = _STALL_SECONDS
         entity.dimse_timeout = _STALL_SECONDS
