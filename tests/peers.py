@@ -22,8 +22,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from appliance.base.sockets import pick_free_port
 from appliance.base.uids import new_uid
+from tests.ports import pick_free_port
 
 DEADLINE = 40.0
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"

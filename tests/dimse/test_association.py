@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.base.sockets import pick_free_port
 from appliance.base.uids import new_uid
 from appliance.config.schema import Peer
 from appliance.dimse.association import (
     AssociationAborted,
     AssociationRefused,
+    Caller,
     Context,
     NoAcceptedContext,
     PeerUnreachable,
@@ -26,8 +26,10 @@ from appliance.dimse.echo import echo
 from appliance.dimse.status import StoreVerdict
 from appliance.dimse.store import UnreadableObject, store_object
 from tests.peers import SECONDARY_CAPTURE, running, save_object, small_object, start_storescp, start_wlmscpfs
+from tests.ports import pick_free_port
 
 EXPLICIT = "1.2.840.10008.1.2.1"
+CALLER = Caller("BRIDGE")
 STORE = Context(SECONDARY_CAPTURE, (EXPLICIT,))
 
 
@@ -37,14 +39,14 @@ def _peer(port: int, ae_title: str = "ARCHIVE", answer_seconds: float = 10.0) ->
 
 def test_ok__verify(tmp_path: Path) -> None:
     with running(start_storescp(tmp_path / "scp")) as scp:
-        echo(_peer(scp.port), "BRIDGE")
+        echo(_peer(scp.port), CALLER)
 
 
 def test_fail__nobody_listens() -> None:
     port = pick_free_port()
     begun = time.monotonic()
     with pytest.raises(PeerUnreachable, match=rf"ARCHIVE at 127\.0\.0\.1 refuses connections on port {port}\."):
-        echo(_peer(port).model_copy(update={"connect_seconds": 60}), "BRIDGE")
+        echo(_peer(port).model_copy(update={"connect_seconds": 60}), CALLER)
     assert time.monotonic() - begun < 30, "said at once, not at the deadline"
 
 
@@ -57,31 +59,31 @@ def test_fail__a_host_that_does_not_answer() -> None:
             one.setblocking(False)
             one.connect_ex(deaf.getsockname())
         with pytest.raises(PeerUnreachable, match="does not answer within 1 seconds"):
-            echo(_peer(deaf.getsockname()[1]).model_copy(update={"connect_seconds": 1}), "BRIDGE")
+            echo(_peer(deaf.getsockname()[1]).model_copy(update={"connect_seconds": 1}), CALLER)
 
 
 def test_fail__no_way_to_the_host() -> None:
     # TCP has no broadcast: the kernel refuses at once, with whatever network there is.
     with pytest.raises(PeerUnreachable, match=r"255\.255\.255\.255:104 cannot be reached: \w"):
-        echo(Peer(ae_title="X", host="255.255.255.255", port=104), "BRIDGE")
+        echo(Peer(ae_title="X", host="255.255.255.255", port=104), CALLER)
 
 
 def test_fail__unknown_host() -> None:
     peer = Peer(ae_title="X", host="no-such-host.invalid", port=104)
     with pytest.raises(PeerUnreachable, match=r"no-such-host\.invalid"):
-        echo(peer, "BRIDGE")
+        echo(peer, CALLER)
 
 
 def test_fail__called_ae_title_not_known(tmp_path: Path) -> None:
     with running(start_wlmscpfs(tmp_path / "wl", "RIS")) as scp:
         with pytest.raises(AssociationRefused, match="called AE title is not recognized"):
-            echo(_peer(scp.port, "OTHER"), "BRIDGE")
+            echo(_peer(scp.port, "OTHER"), CALLER)
 
 
 def test_fail__no_service_accepted(tmp_path: Path) -> None:
     with running(start_storescp(tmp_path / "scp")) as scp:
         with pytest.raises(NoAcceptedContext):
-            with open_association(_peer(scp.port), "BRIDGE", [COMMITMENT_CONTEXT]):
+            with open_association(_peer(scp.port), CALLER, [COMMITMENT_CONTEXT]):
                 pass
 
 
@@ -89,7 +91,7 @@ def test_fail__a_peer_that_says_nothing_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begun = time.monotonic()
         with pytest.raises(AssociationAborted):
-            echo(_peer(silent.getsockname()[1], answer_seconds=1.0), "BRIDGE")
+            echo(_peer(silent.getsockname()[1], answer_seconds=1.0), CALLER)
         assert time.monotonic() - begun < 10
 
 
@@ -107,7 +109,7 @@ def test_fail__a_peer_that_stops_in_the_middle_of_a_pdu_is_given_up() -> None:
         thread.start()
         begun = time.monotonic()
         with pytest.raises(AssociationAborted):
-            echo(_peer(listener.getsockname()[1], answer_seconds=1.0), "BRIDGE")
+            echo(_peer(listener.getsockname()[1], answer_seconds=1.0), CALLER)
         assert time.monotonic() - begun < 15
         thread.join(10)
     assert not any(one.name.startswith("Thread") and "run_reactor" in one.name for one in threading.enumerate())
@@ -116,7 +118,7 @@ def test_fail__a_peer_that_stops_in_the_middle_of_a_pdu_is_given_up() -> None:
 def test_ok__many_objects_on_one_association_byte_for_byte(tmp_path: Path) -> None:
     paths = [save_object(tmp_path / "out", small_object(size=size)) for size in (8, 300, 1500)]
     with running(start_storescp(tmp_path / "scp", "--max-pdu", "4096")) as scp:
-        with open_association(_peer(scp.port), "BRIDGE", [STORE]) as association:
+        with open_association(_peer(scp.port), CALLER, [STORE]) as association:
             for path in paths:
                 status = store_object(association, path)
                 assert (status.code, status.verdict) == (0, StoreVerdict.STORED)
@@ -130,7 +132,7 @@ def test_fail__a_transfer_syntax_that_was_not_accepted_leaves_the_association_us
     path = save_object(tmp_path / "out", small_object())
     with running(start_storescp(tmp_path / "scp")) as scp:
         contexts = [Context(SECONDARY_CAPTURE, ("1.2.840.10008.1.2",)), Context("1.2.840.10008.1.1")]
-        with open_association(_peer(scp.port), "BRIDGE", contexts) as association:
+        with open_association(_peer(scp.port), CALLER, contexts) as association:
             with pytest.raises(NoAcceptedContext, match=r"1\.2\.840\.10008\.1\.2\.1"):
                 store_object(association, path)
             assert association.is_established
@@ -140,7 +142,7 @@ def test_fail__a_file_that_is_no_object(tmp_path: Path) -> None:
     path = tmp_path / f"{new_uid()}~0~{'0' * 64}.dcm"
     path.write_bytes(b"this is not DICOM" * 20)
     with running(start_storescp(tmp_path / "scp")) as scp:
-        with open_association(_peer(scp.port), "BRIDGE", [STORE]) as association:
+        with open_association(_peer(scp.port), CALLER, [STORE]) as association:
             with pytest.raises(UnreadableObject):
                 store_object(association, path)
 
@@ -149,7 +151,7 @@ def test_fail__an_archive_that_aborts_in_the_middle(tmp_path: Path) -> None:
     path = save_object(tmp_path / "out", small_object(size=1000))
     with running(start_storescp(tmp_path / "scp", "--abort-during")) as scp:
         with pytest.raises(AssociationAborted):
-            with open_association(_peer(scp.port), "BRIDGE", [STORE]) as association:
+            with open_association(_peer(scp.port), CALLER, [STORE]) as association:
                 store_object(association, path)
 
 
@@ -166,7 +168,7 @@ def test_ok__no_response_is_stolen_and_no_thread_stays(tmp_path: Path) -> None:
     before = threading.active_count()
     with running(start_storescp(tmp_path / "scp", "--ignore")) as scp:
         begun = time.monotonic()
-        with open_association(_peer(scp.port, answer_seconds=30), "BRIDGE", [STORE]) as association:
+        with open_association(_peer(scp.port, answer_seconds=30), CALLER, [STORE]) as association:
             for _ in range(1000):
                 assert store_object(association, path).code == 0
         assert time.monotonic() - begun < 30

@@ -17,10 +17,9 @@ from pynetdicom.dimse_primitives import N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
-from appliance.base.sockets import pick_free_port
 from appliance.base.uids import new_uid
 from appliance.config.schema import Listener, Peer
-from appliance.dimse.association import Context, open_association
+from appliance.dimse.association import Caller, Context, open_association
 from appliance.dimse.commitment import (
     COMMITMENT_CONTEXT,
     CannotListen,
@@ -35,6 +34,7 @@ from appliance.dimse.echo import echo
 from appliance.dimse.status import ActionVerdict
 from appliance.dimse.store import store_object
 from tests.peers import SECONDARY_CAPTURE, running, save_object, small_object, start_hospital, start_orthanc
+from tests.ports import pick_free_port
 
 
 class Box:
@@ -125,7 +125,7 @@ def test_fail__a_report_without_transaction(box: Box) -> None:
 
 
 def test_ok__anyone_may_verify_the_listener(box: Box) -> None:
-    echo(Peer(ae_title="BRIDGE", host="127.0.0.1", port=box.port), "ANYONE")
+    echo(Peer(ae_title="BRIDGE", host="127.0.0.1", port=box.port), Caller("ANYONE"))
 
 
 def test_fail__the_port_is_taken(box: Box) -> None:
@@ -147,7 +147,7 @@ def test_ok__store_ask_and_hear(peer_name: str, tmp_path: Path, box: Box) -> Non
         peer = Peer(ae_title=peer_name.upper(), host="127.0.0.1", port=archive.port, answer_seconds=20)
         contexts = [Context(SECONDARY_CAPTURE, ("1.2.840.10008.1.2.1",)), COMMITMENT_CONTEXT]
         transaction, absent = new_uid(), new_uid()
-        with open_association(peer, "BRIDGE", contexts, handlers=report_handlers(box.hear)) as association:
+        with open_association(peer, Caller("BRIDGE"), contexts, handlers=report_handlers(box.hear)) as association:
             assert store_object(association, path).code == 0
             references = [Reference(SECONDARY_CAPTURE, uid), Reference(SECONDARY_CAPTURE, absent)]
             answer = request_commitment(association, transaction, references)
@@ -166,7 +166,7 @@ def test_ok__the_listener_outlives_garbage(box: Box) -> None:
     ):
         with socket.create_connection(("127.0.0.1", box.port), 5) as connection:
             connection.sendall(garbage)
-    echo(Peer(ae_title="BRIDGE", host="127.0.0.1", port=box.port), "ANYONE")
+    echo(Peer(ae_title="BRIDGE", host="127.0.0.1", port=box.port), Caller("ANYONE"))
 
 
 def test_ok__a_report_on_the_association_that_asked(box: Box) -> None:
@@ -193,7 +193,7 @@ def test_ok__a_report_on_the_association_that_asked(box: Box) -> None:
     try:
         peer = Peer(ae_title="ARCHIVE", host="127.0.0.1", port=server.server_address[1], answer_seconds=10)
         handlers = report_handlers(lambda report: heard.put(report) is None)
-        with open_association(peer, "BRIDGE", [COMMITMENT_CONTEXT], handlers=handlers) as association:
+        with open_association(peer, Caller("BRIDGE"), [COMMITMENT_CONTEXT], handlers=handlers) as association:
             answer = request_commitment(association, "1.2.9", [Reference(SECONDARY_CAPTURE, "1.1")])
             assert answer.verdict is ActionVerdict.ACCEPTED
         report = heard.get(timeout=5)

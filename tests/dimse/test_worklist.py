@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from appliance.base.sockets import pick_free_port
-from appliance.config.schema import Box, WorklistSource
-from appliance.dimse.association import AssociationRefused
+from appliance.config.schema import WorklistSource
+from appliance.dimse.association import AssociationRefused, Caller
 from appliance.dimse.worklist import elements_from, item_from, query_from, query_worklist
 from tests.peers import running, start_orthanc, start_wlmscpfs, worklist_file
+from tests.ports import pick_free_port
 
 DAY = date(2026, 11, 22)
 # PS3.5 Annex H.3.1, example 1: Yamada^Tarou=山田^太郎=やまだ^たろう under \ISO 2022 IR 87
@@ -45,7 +45,7 @@ def test_ok__names_in_every_script_from_wlmscpfs(tmp_path: Path) -> None:
         worklist_file(tmp_path, character_set="ISO_IR 100", name=b"Tomorrow^T", number=5, day=date(2026, 11, 23)),
     )
     with running(start_wlmscpfs(tmp_path / "wl", "RIS", *items)) as scp:
-        found = query_worklist(_source(scp.port, character_set="ISO_IR 101"), Box(), DAY)
+        found = query_worklist(_source(scp.port, character_set="ISO_IR 101"), Caller("BRIDGE"), DAY)
     names = {item.accession_number: item.patient_name.groups() for item in found.items}
     assert names == {
         "ACC00001": ("Müller Jürgen",),
@@ -66,23 +66,23 @@ def test_ok__orthanc_answers_one_query_for_each_modality(tmp_path: Path) -> None
         for number, modality in enumerate(("US", "ES", "RG"), start=1)
     )
     with running(start_orthanc(tmp_path / "orthanc", box_port=pick_free_port(), worklist=items)) as orthanc:
-        found = query_worklist(_source(orthanc.port, modalities=("US", "ES")), Box(), DAY)
+        found = query_worklist(_source(orthanc.port, modalities=("US", "ES")), Caller("BRIDGE"), DAY)
     assert sorted(item.modality for item in found.items) == ["ES", "US"]
 
 
 def test_ok__a_bound_cuts_the_answer_off(tmp_path: Path) -> None:
     items = tuple(worklist_file(tmp_path, character_set="", name=b"A^B", number=n, day=DAY) for n in range(1, 31))
     with running(start_wlmscpfs(tmp_path / "wl", "RIS", *items)) as scp:
-        found = query_worklist(_source(scp.port, max_items=7), Box(), DAY)
+        found = query_worklist(_source(scp.port, max_items=7), Caller("BRIDGE"), DAY)
         assert (len(found.items), found.is_cut_off) == (7, True)
-        found = query_worklist(_source(scp.port, max_items=30), Box(), DAY)
+        found = query_worklist(_source(scp.port, max_items=30), Caller("BRIDGE"), DAY)
         assert (len(found.items), found.is_cut_off) == (30, False)
 
 
 def test_fail__another_called_ae_title(tmp_path: Path) -> None:
     with running(start_wlmscpfs(tmp_path / "wl", "OTHER")) as scp:
         with pytest.raises(AssociationRefused):
-            query_worklist(_source(scp.port), Box(), DAY)
+            query_worklist(_source(scp.port), Caller("BRIDGE"), DAY)
 
 
 def test_ok__a_broken_element_leaves_the_others() -> None:

@@ -18,13 +18,13 @@ import pytest
 from appliance.base.errors import ApplianceError
 from appliance.base.http import Asker
 from appliance.base.paths import Paths
-from appliance.base.sockets import pick_free_port
 from appliance.config.load import load_configuration
 from appliance.exam.exam import Outcome
 from appliance.exam.facts import read_answers
 from appliance.spool.tree import Spool
 from tests.forward.hospital_job import PATIENT_ID, PATIENT_NAME, Job
 from tests.peers import Peer, running, start_hospital, start_orthanc, start_storescp, wait_until
+from tests.ports import pick_free_port
 
 REPOSITORY = Path(__file__).parents[2]
 DEVICES = """

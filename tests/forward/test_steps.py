@@ -11,10 +11,9 @@ import pytest
 
 from appliance.base.clock import SystemClock
 from appliance.base.findings import FindingBoard
-from appliance.base.sockets import pick_free_port
 from appliance.compose.steps import creation_from, final_from
 from appliance.config.schema import Box, Configuration, PerformedStepManager
-from appliance.dimse.association import open_association
+from appliance.dimse.association import Caller, open_association
 from appliance.dimse.performed_step import STEP_CONTEXT, create_step, set_step
 from appliance.dimse.status import StepVerdict
 from appliance.exam.exam import Outcome
@@ -27,6 +26,7 @@ from appliance.forward.troubles import Troubles
 from appliance.spool.tree import Spool
 from tests.forward.hospital_job import Job
 from tests.peers import Peer, running, start_hospital
+from tests.ports import pick_free_port
 
 CONFIGURATION = Configuration.model_validate(
     {"devices": [{"name": "ultrasound", "driver": "xmodem", "modality": "US", "line": "a"}]}
@@ -53,6 +53,7 @@ class Bench:
         self.messages = StepMessages(
             self.manager,
             Box(),
+            Caller("BRIDGE"),
             facts=self.job.facts,
             ledger=self.ledger,
             troubles=Troubles(journal, clock),
@@ -77,7 +78,7 @@ class Bench:
 
     def tell_behind_its_back(self, *, is_final: bool) -> None:
         """What a process did of which only the journal's mark, or not even that, was left."""
-        with open_association(self.manager, "BRIDGE", [STEP_CONTEXT]) as association:
+        with open_association(self.manager, Caller("BRIDGE"), [STEP_CONTEXT]) as association:
             uid = self.step.sop_instance_uid
             created = create_step(association, uid, creation_from(self.job.exam, self.step, Box()))
             assert created.verdict is StepVerdict.DONE

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.base.findings import FindingBoard
-from appliance.config.schema import Box, WorklistSource
+from appliance.config.schema import WorklistSource
+from appliance.dimse.association import Caller
 from appliance.dimse.worklist import WorklistFound
 from appliance.exam.facts import read_answers
 from appliance.exam.item import WorklistAnswer
@@ -20,7 +21,7 @@ SOURCE = WorklistSource(name="ris", ae_title="RIS", host="h", port=104, every_se
 
 
 def _poller(directory: Path, findings: FindingBoard, clock: HandClock) -> WorklistPoller:
-    return WorklistPoller(SOURCE, Box(), directory, findings=findings, clock=clock)
+    return WorklistPoller(SOURCE, Caller("BRIDGE"), directory, findings=findings, clock=clock)
 
 
 def test_ok__an_answer_that_cannot_be_written_is_told_and_written_at_the_next_poll(

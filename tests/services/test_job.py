@@ -13,10 +13,10 @@ import pytest
 import tomlkit
 from pydicom import dcmread
 
-from appliance.base.sockets import pick_free_port
 from appliance.cli.demo_site import make_site
 from appliance.simulator.hospital.worklist_items import items_of_day
 from appliance.spool.names import is_intact
+from tests.ports import pick_free_port
 from tests.services.demo_box import JobResult, get_json, logs_of, run_job, running_demo
 
 SC, TRUE_COLOR, GRAY_WORD = (f"1.2.840.10008.5.1.4.1.1.7{suffix}" for suffix in ("", ".4", ".3"))

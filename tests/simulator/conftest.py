@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.base.sockets import pick_free_port
 from tests.peers import running
+from tests.ports import pick_free_port
 from tests.simulator.hospitals import Hospital
 
 

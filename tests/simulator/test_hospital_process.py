@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.base.sockets import pick_free_port
 from appliance.base.uids import new_uid
 from appliance.simulator.hospital.entries import SCHEDULE
 from appliance.simulator.hospital.sop_classes import PERFORMED_STEP, WORKLIST
 from appliance.simulator.hospital.uid_names import is_uid
 from tests.peers import DEADLINE, small_object, wait_until
+from tests.ports import pick_free_port
 from tests.simulator.datasets import step_creation
 from tests.simulator.hospitals import Hospital
 from tests.simulator.test_hospital_commitment import ask, request

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from appliance.base.http import Asker, Unreachable
-from appliance.base.sockets import pick_free_port
 from appliance.simulator.machines.options import MachinesOptions
 from tests.peers import wait_until
+from tests.ports import pick_free_port
 
 
 @dataclass
