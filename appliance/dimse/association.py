@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pydicom.config
 from pydicom import Dataset
@@ -36,6 +36,9 @@ from appliance.base.errors import ApplianceError
 from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.config.schema import Peer
 from appliance.dimse.status import rejection_words
+
+if TYPE_CHECKING:
+    from appliance.dimse.tls import Identity
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +75,14 @@ class AssociationAborted(ApplianceError):
 
 class NoAcceptedContext(ApplianceError):
     """The peer does not accept what was to be said: the SOP class, or its transfer syntax."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who opens associations: the box's AE title, and its identity for peers that want TLS."""
+
+    ae_title: str
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +244,8 @@ def encoded_for(context: PresentationContext, dataset: Dataset) -> BytesIO:
 @contextmanager
 def open_association(
     peer: Peer,
-    calling_ae: str,
+    caller: Caller,
     contexts: Sequence[Context],
-    *,
     handlers: Sequence[tuple[Any, Callable[[Any], Any]]] = (),
 ) -> Iterator[Association]:
     """An association with `peer`, released at the end of the block, aborted when the block raises.
@@ -246,7 +256,7 @@ def open_association(
     """
     if not 0 < len(contexts) <= _MAX_CONTEXTS:
         raise ValueError(f"{len(contexts)} presentation contexts: at least one and at most {_MAX_CONTEXTS} fit")
-    association = _request(peer, calling_ae, contexts, handlers)
+    association = _request(peer, caller, contexts, handlers)
     try:
         yield association
         association.release()
@@ -257,10 +267,10 @@ def open_association(
 
 
 def _request(
-    peer: Peer, calling_ae: str, contexts: Sequence[Context], handlers: Sequence[tuple[Any, Callable[[Any], Any]]]
+    peer: Peer, caller: Caller, contexts: Sequence[Context], handlers: Sequence[tuple[Any, Callable[[Any], Any]]]
 ) -> Association:
     # AE.associate() of the library builds its own class; this is what it does, for ours.
-    entity = _entity(calling_ae, peer)
+    entity = _entity(caller, peer)
     try:
         remote = AddressInformation.from_addr_port(peer.host, peer.port)
     except OSError as error:
@@ -274,7 +284,7 @@ def _request(
     association.acceptor.ae_title = peer.ae_title
     association.acceptor.address_info = remote
     association.requestor.address_info = local
-    association.requestor.ae_title = calling_ae
+    association.requestor.ae_title = caller.ae_title
     association.requestor.maximum_length = MAX_PDU_BYTES
     association.requestor.implementation_class_uid = entity.implementation_class_uid
     association.requestor.implementation_version_name = entity.implementation_version_name
@@ -294,8 +304,8 @@ def _request(
     raise _failure_of(association)
 
 
-def _entity(calling_ae: str, peer: Peer) -> AE:
-    entity = AE(ae_title=calling_ae)
+def _entity(caller: Caller, peer: Peer) -> AE:
+    entity = AE(ae_title=caller.ae_title)
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.connection_timeout = peer.connect_seconds

@@ -7,7 +7,7 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
 from appliance.base.errors import ApplianceError
 from appliance.config.schema import Peer
-from appliance.dimse.association import Context, open_association
+from appliance.dimse.association import Caller, Context, open_association
 
 VERIFICATION_CONTEXT = Context(str(Verification))
 
@@ -16,9 +16,9 @@ class EchoRefused(ApplianceError):
     """The peer answered the verification with a status other than success."""
 
 
-def echo(peer: Peer, calling_ae: str) -> None:
+def echo(peer: Peer, caller: Caller) -> None:
     """Verify that `peer` answers. Raises the errors of `open_association`, and EchoRefused."""
-    with open_association(peer, calling_ae, [VERIFICATION_CONTEXT]) as association:
+    with open_association(peer, caller, [VERIFICATION_CONTEXT]) as association:
         request = C_ECHO()
         request.MessageID = association.next_message_id()
         request.AffectedSOPClassUID = Verification

@@ -21,8 +21,8 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore[attr-defined]
 
 from appliance.base.errors import ApplianceError
-from appliance.config.schema import Box, WorklistSource
-from appliance.dimse.association import Association, Context, encoded_for, open_association
+from appliance.config.schema import WorklistSource
+from appliance.dimse.association import Association, Caller, Context, encoded_for, open_association
 from appliance.exam.item import WorklistItem
 
 _log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class WorklistFound:
     unreadable: int = 0
 
 
-def query_worklist(source: WorklistSource, box: Box, day: date) -> WorklistFound:
+def query_worklist(source: WorklistSource, caller: Caller, day: date) -> WorklistFound:
     """The steps scheduled around `day` as `source` is configured: one query, or one for each modality.
 
     A (0008,0060) key matches a single value (PS3.4 C.2.2.2.1), so several modalities are several queries on one
@@ -115,7 +115,7 @@ def query_worklist(source: WorklistSource, box: Box, day: date) -> WorklistFound
     """
     found = WorklistFound()
     contexts = [Context(str(ModalityWorklistInformationFind))]
-    with open_association(source, box.ae_title, contexts) as association:
+    with open_association(source, caller, contexts) as association:
         context = association.context_for(str(ModalityWorklistInformationFind))
         keys_seen: set[str] = set()
         for modality in source.modalities or ("",):

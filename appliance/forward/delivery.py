@@ -10,10 +10,11 @@ from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.uids import new_uid
-from appliance.config.schema import Box, Destination
+from appliance.config.schema import Destination
 from appliance.dimse.association import (
     Association,
     AssociationAborted,
+    Caller,
     Context,
     NoAcceptedContext,
     open_association,
@@ -50,7 +51,7 @@ class Delivery:
     def __init__(
         self,
         destination: Destination,
-        box: Box,
+        caller: Caller,
         *,
         spool: Spool,
         ledger: Ledger,
@@ -60,7 +61,7 @@ class Delivery:
         clock: Clock,
     ) -> None:
         self.destination = destination
-        self._box = box
+        self._caller = caller
         self._spool = spool
         self._ledger = ledger
         self._troubles = troubles
@@ -115,7 +116,7 @@ class Delivery:
             # An archive that only does not take commitment must not look like one that takes nothing.
             contexts.append(VERIFICATION_CONTEXT)
         handlers: list[Any] = report_handlers(self._desk.hear)
-        with open_association(self.destination, self._box.ae_title, contexts, handlers=handlers) as association:
+        with open_association(self.destination, self._caller, contexts, handlers) as association:
             for one in due:
                 if self.worker.is_stopping:
                     return
@@ -174,12 +175,12 @@ class Delivery:
             )
         )
 
-    def retry(self) -> int:
-        """What was refused is tried again since a person says so; how many objects that is."""
-        refused = self._ledger.refused(self.destination)
-        for sop_instance_uid in refused:
-            self._ledger.record(sop_instance_uid, self.destination.name, DeliveryEvent.RETRY_ASKED)
-            self._findings.clear("object-refused", sop_instance_uid)
+    def retry(self, sop_instance_uid: str | None = None) -> int:
+        """What was refused (all, or this object) is tried again since a person says so; how many objects that is."""
+        refused = [uid for uid in self._ledger.refused(self.destination) if sop_instance_uid in (None, uid)]
+        for uid in refused:
+            self._ledger.record(uid, self.destination.name, DeliveryEvent.RETRY_ASKED)
+            self._findings.clear("object-refused", uid)
         self.worker.wake()
         return len(refused)
 

@@ -12,7 +12,7 @@ from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Box, PerformedStepManager
-from appliance.dimse.association import Association, open_association
+from appliance.dimse.association import Association, Caller, open_association
 from appliance.dimse.performed_step import STEP_CONTEXT, create_step, set_step
 from appliance.exam.exam import Closed, Exam, Outcome, PlannedStep
 from appliance.exam.facts import DamagedFactError, ExamFacts
@@ -41,6 +41,7 @@ class StepMessages:
         self,
         manager: PerformedStepManager,
         box: Box,
+        caller: Caller,
         *,
         facts: ExamFacts,
         ledger: StepLedger,
@@ -52,6 +53,7 @@ class StepMessages:
     ) -> None:
         self._manager = manager
         self._box = box
+        self._caller = caller
         self._facts = facts
         self._ledger = ledger
         self._troubles = troubles
@@ -76,7 +78,7 @@ class StepMessages:
             seconds = self._ledger.seconds_to_next()
             return LONGEST_SLEEP_SECONDS if seconds is None else max(seconds, 0.05)
         try:
-            with open_association(self._manager, self._box.ae_title, [STEP_CONTEXT]) as association:
+            with open_association(self._manager, self._caller, [STEP_CONTEXT]) as association:
                 for step in due:
                     if self.worker.is_stopping:
                         break

@@ -9,7 +9,8 @@ from pathlib import Path
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
-from appliance.config.schema import Box, WorklistSource
+from appliance.config.schema import WorklistSource
+from appliance.dimse.association import Caller
 from appliance.dimse.worklist import query_worklist
 from appliance.exam.facts import DamagedFactError, fact_from, write_answer
 from appliance.exam.item import WorklistAnswer
@@ -23,10 +24,10 @@ class WorklistPoller:
     """The work for one source; `worklist/SOURCE.json` is what it last said."""
 
     def __init__(
-        self, source: WorklistSource, box: Box, directory: Path, *, findings: FindingBoard, clock: Clock
+        self, source: WorklistSource, caller: Caller, directory: Path, *, findings: FindingBoard, clock: Clock
     ) -> None:
         self._source = source
-        self._box = box
+        self._caller = caller
         self._directory = directory
         self._findings = findings
         self._clock = clock
@@ -79,7 +80,7 @@ class WorklistPoller:
     def _ask(self) -> None:
         asked = self._clock.now()
         try:
-            found = query_worklist(self._source, self._box, asked.date())
+            found = query_worklist(self._source, self._caller, asked.date())
         except ApplianceError as error:
             self._findings.report(finding_from(error, "worklist-trouble", self._source.name))
             answer = WorklistAnswer(

@@ -20,6 +20,7 @@ from appliance.base.sockets import bind_unix
 from appliance.compose.steps import creation_from, final_from
 from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
+from appliance.dimse.association import Caller
 from appliance.dimse.commitment import CommitmentListener
 from appliance.exam.facts import ExamFacts
 from appliance.forward.api import Parts, make_app
@@ -63,6 +64,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     """The parts list; returns after SIGTERM. ApplianceError when something cannot start."""
     spool = Spool(paths.state)
     spool.make()
+    caller = Caller(configuration.box.ae_title)
     findings = FindingBoard()
     journal = Journal(paths.journal)
     ledger = Ledger(journal, clock, claim=f"{_boot_id()} {os.getpid()}")
@@ -83,7 +85,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         deliveries.append(
             Delivery(
                 destination,
-                configuration.box,
+                caller,
                 spool=spool,
                 ledger=ledger,
                 troubles=troubles,
@@ -97,6 +99,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         steps = StepMessages(
             configuration.performed_step,
             configuration.box,
+            caller,
             facts=ExamFacts(spool.exams),
             ledger=step_ledger,
             troubles=troubles,
@@ -106,7 +109,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
             final_from=final_from,
         )
     pollers = [
-        (source, WorklistPoller(source, configuration.box, paths.worklist, findings=findings, clock=clock))
+        (source, WorklistPoller(source, caller, paths.worklist, findings=findings, clock=clock))
         for source in configuration.worklist
     ]
 
