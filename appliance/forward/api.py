@@ -1,4 +1,4 @@
-"""The forward process's socket: how things stand, the queue, and two commands. Nothing is handed over here."""
+"""The forward process's socket: how things stand, the queue, and a few commands. Nothing is handed over here."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
+from appliance.base.http import error_response, read_json
 from appliance.config.schema import WorklistSource
 from appliance.forward.delivery import Delivery
 from appliance.forward.listing import Listing
@@ -20,10 +23,17 @@ from appliance.forward.step_ledger import StepLedger
 from appliance.forward.steps import StepMessages
 from appliance.forward.worklist import WorklistPoller
 
+QueryPatient = Callable[[dict[str, Any]], dict[str, Any]]
+"""Asks every worklist source for the keys in the body; its answers are the response's JSON."""
+Echo = Callable[[str], dict[str, Any]]
+"""Verifies the peer of that name."""
+Test = Callable[[str, bool], dict[str, Any]]
+"""Tries everything with the peer of that name; true to store and tell under the test patient too."""
+
 
 @dataclass(frozen=True)
 class Parts:
-    """What the socket shows."""
+    """What the socket shows, and what its commands call."""
 
     listing: Listing
     findings: FindingBoard
@@ -32,6 +42,9 @@ class Parts:
     step_ledger: StepLedger
     pollers: Sequence[tuple[WorklistSource, WorklistPoller]]
     hint: Callable[[], None]
+    query_patient: QueryPatient | None = None
+    echo: Echo | None = None
+    test: Test | None = None
 
 
 def make_app(parts: Parts) -> Starlette:
@@ -54,8 +67,28 @@ def make_app(parts: Parts) -> Starlette:
         parts.hint()
         return JSONResponse({})
 
-    def retry(_request: Request) -> JSONResponse:
-        return JSONResponse({"retried": sum(delivery.retry() for delivery in parts.deliveries)})
+    async def retry(request: Request) -> JSONResponse:
+        body = await read_json(request)
+        destination, uid = _text_of(body, "destination"), _text_of(body, "sop_instance_uid")
+        return JSONResponse(await run_in_threadpool(retry_json, parts.deliveries, destination, uid))
+
+    async def query_patient(request: Request) -> JSONResponse:
+        if parts.query_patient is None:
+            return _not_here()
+        return JSONResponse(await run_in_threadpool(parts.query_patient, await read_json(request)))
+
+    async def echo(request: Request) -> JSONResponse:
+        if parts.echo is None:
+            return _not_here()
+        body = await read_json(request)
+        return JSONResponse(await run_in_threadpool(parts.echo, _text_of(body, "name") or ""))
+
+    async def test(request: Request) -> JSONResponse:
+        if parts.test is None:
+            return _not_here()
+        body = await read_json(request)
+        name, may_write = _text_of(body, "name") or "", body.get("write") is True
+        return JSONResponse(await run_in_threadpool(parts.test, name, may_write))
 
     return Starlette(
         routes=[
@@ -64,8 +97,34 @@ def make_app(parts: Parts) -> Starlette:
             Route("/worklist/refresh", refresh, methods=["POST"]),
             Route("/hint", hint, methods=["POST"]),
             Route("/retry", retry, methods=["POST"]),
+            Route("/worklist/query", query_patient, methods=["POST"]),
+            Route("/echo", echo, methods=["POST"]),
+            Route("/test", test, methods=["POST"]),
         ]
     )
+
+
+def _not_here() -> JSONResponse:
+    return error_response(ApplianceError("This process does not do that."), 404)
+
+
+def _text_of(body: dict[str, Any], key: str) -> str | None:
+    value = body.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    raise ApplianceError(f"{key} must be a text.")
+
+
+def retry_json(deliveries: Sequence[Delivery], destination: str | None, sop_instance_uid: str | None) -> dict[str, Any]:
+    """Let what was refused be tried again, everywhere or at one destination, all of it or one object.
+
+    ApplianceError when no destination is called so.
+    """
+    chosen = [one for one in deliveries if destination in (None, one.destination.name)]
+    if destination is not None and not chosen:
+        known = ", ".join(one.destination.name for one in deliveries)
+        raise ApplianceError(f"No destination is called {destination}.", f"Configured are: {known or 'none'}.")
+    return {"retried": sum(one.retry(sop_instance_uid) for one in chosen)}
 
 
 def _refresh_one(pair: tuple[WorklistSource, WorklistPoller]) -> Any:
