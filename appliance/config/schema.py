@@ -155,8 +155,10 @@ class Destination(Peer):
     """An archive."""
 
     name: Name
-    transfer_syntaxes: tuple[TransferSyntax, ...] = Field(
-        default=("jpeg-baseline", "explicit-little-endian", "implicit-little-endian"), min_length=1
+    transfer_syntaxes: tuple[TransferSyntax, ...] = (
+        "jpeg-baseline",
+        "explicit-little-endian",
+        "implicit-little-endian",
     )
     concurrency: int = Field(default=1, ge=1, le=8)
     commitment: bool = True
@@ -167,6 +169,12 @@ class Destination(Peer):
     verify_by_find: bool = False
     retry_first_seconds: float = Field(default=5.0, ge=0.1, le=600)
     retry_longest_seconds: float = Field(default=300.0, ge=0.1, le=86_400)
+
+    @model_validator(mode="after")
+    def _check_transfer_syntaxes(self) -> Destination:
+        if not {"explicit-little-endian", "implicit-little-endian"} & set(self.transfer_syntaxes):
+            raise ValueError("transfer_syntaxes must have explicit- or implicit-little-endian: not every image is JPEG")
+        return self
 
     @model_validator(mode="after")
     def _check_retry(self) -> Destination:

@@ -45,6 +45,11 @@ driver = "sane"
 modality = "RG"
 sane_device = "test:0"
 """
+TLS = """[tls]
+certificate = "box.crt"
+key = "box.key"
+authorities = "ca.crt"
+"""
 
 
 def _problems(text: str | bytes) -> dict[str, str]:
@@ -77,6 +82,16 @@ def test_ok__everything_that_must_be_said_and_the_defaults_of_the_rest() -> None
     assert configuration.destinations[0].commitment
     with pytest.raises(KeyError):
         configuration.device("x-ray")
+
+
+def test_ok__peers_on_encrypted_connections() -> None:
+    pinned = DESTINATION.replace("archive", "second") + f"tls = true\ntls_pin = '{':'.join(['aB'] * 32)}'\n"
+    text = TLS + "[listener]\ntls_port = 2762\n" + DESTINATION + "tls = true\ntls_name = 'pacs'\n" + pinned
+    configuration = _read(text)
+    assert [one.tls for one in configuration.destinations] == [True, True]
+    assert configuration.listener.port == 11119
+    # An archive without commitment reports nothing, so nobody need listen for it.
+    assert _read(TLS + DESTINATION + "tls = true\ncommitment = false").destinations[0].tls
 
 
 def test_ok__a_configuration_cannot_be_changed() -> None:
@@ -152,6 +167,26 @@ WRONG: list[tuple[str, str, str]] = [
     (DESTINATION * 2, "", "destinations: the name 'archive' is used twice"),
     (SERIAL + GRABBER.replace("endoscope", "ultrasound"), "", "devices: the name 'ultrasound' is used twice"),
     (DESTINATION * 2 + SOURCE * 2, "", "worklist: the name 'ris' is used twice; destinations: the name 'archive'"),
+    # encryption
+    (
+        DESTINATION + "tls_name = 'x'",
+        "destinations[0]",
+        "tls_name and tls_pin need tls = true",
+    ),
+    (SOURCE + "tls_pin = '" + "0" * 64 + "'", "worklist[0]", "tls_name and tls_pin need tls = true"),
+    (
+        DESTINATION + "tls = true\ntls_name = 'x'\ntls_pin = '" + "0" * 64 + "'",
+        "destinations[0]",
+        "tls_pin makes tls_name useless",
+    ),
+    (DESTINATION + "tls = true\ntls_pin = '12:34'", "destinations[0].tls_pin", "must be a certificate's SHA-256"),
+    (DESTINATION + "tls = true", "", "tls: is missing, and a peer or the listener needs it"),
+    ("[listener]\ntls_port = 2762", "", "tls: is missing, and a peer or the listener needs it"),
+    (TLS + DESTINATION + "tls = true", "", "destinations[0]: its commitment reports need listener.tls_port"),
+    (DESTINATION + "transfer_syntaxes = ['jpeg-baseline']", "destinations[0]", "must have explicit- or implicit-"),
+    (DESTINATION + "transfer_syntaxes = ['jpeg']", "destinations[0].transfer_syntaxes[0]", "'jpeg-baseline'"),
+    (DESTINATION + "concurrency = 0", "destinations[0].concurrency", "should be greater than or equal to 1"),
+    ("[test_patient]\npatient_id = ''", "test_patient.patient_id", "should have at least 1 character"),
     # not even TOML
     ("a", "", "is not TOML: "),
     ("a = 1\na = 2", "", "is not TOML: "),

@@ -128,6 +128,13 @@ def test_fail__damaged_frame_and_the_next_is_good(far: FarGrabber, grabber: Stre
     assert grabber.read_frame(soon()).sequence == 2
 
 
+def test_fail__rgb_is_not_taken_for_ycbcr(far: FarGrabber, grabber: StreamGrabber) -> None:
+    far.send(framed(make_jpeg("4:4:4", keep_rgb=True), 1) + framed(BARE, 2))
+    with pytest.raises(BadFrame, match="sends JPEG frames in RGB"):
+        grabber.read_frame(soon())
+    assert grabber.read_frame(soon()).sequence == 2
+
+
 def test_fail__torn_frame_says_so(far: FarGrabber, grabber: StreamGrabber) -> None:
     far.send(framed(BARE[:-2]))
     with pytest.raises(BadFrame, match="A JPEG frame came without its end marker"):

@@ -104,10 +104,6 @@ class SerialLine:
         if port is not None:
             port.close()
 
-    @property
-    def is_open(self) -> bool:
-        return self._port is not None
-
     def read(self, seconds: float) -> bytes:
         """What has arrived (at most 64 KiB), waiting at most `seconds` for the first of it; empty when nothing came.
 

@@ -83,14 +83,6 @@ class JpegHeader:
             return True
         return self.adobe_transform != 0 and self.component_ids != (0x52, 0x47, 0x42)
 
-    @property
-    def subsampling(self) -> str:
-        """ "4:4:4", "4:2:2", "4:2:0" ...; "gray" for one component, "other" where the usual words end."""
-        if self.components == 1:
-            return "gray"
-        usual = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (1, 2): "4:4:0", (4, 1): "4:1:1"}
-        return usual.get(self.sampling[0], "other") if set(self.sampling[1:]) == {(1, 1)} else "other"
-
 
 def parse_jpeg(data: bytes) -> JpegHeader:
     """Read the header of one baseline image and find its end.

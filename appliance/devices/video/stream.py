@@ -11,7 +11,7 @@ import socket
 import struct
 
 from appliance.base.clock import Clock, Deadline
-from appliance.devices.errors import DeviceGone, DeviceTimeout, NoSignal
+from appliance.devices.errors import BadFrame, DeviceGone, DeviceTimeout, NoSignal
 from appliance.devices.frame import Encoding, Frame
 from appliance.devices.video.jpeg import parse_jpeg, with_standard_huffman_tables
 
@@ -76,6 +76,12 @@ class StreamGrabber:
         self._header.clear()
         self._filled = 0
         header = parse_jpeg(data)
+        if not header.is_gray_or_ycbcr:
+            # Passed through it would be labelled YBR_FULL_422 and shown in wrong colours.
+            raise BadFrame(
+                f"The {self.name} sends JPEG frames in RGB, which DICOM's JPEG does not have.",
+                "Set the grabber to YCbCr (YUV), its usual form.",
+            )
         whole = with_standard_huffman_tables(data, header)
         return Frame(whole, Encoding.JPEG, header.width, header.height, 8, sequence, nanoseconds / 1e9)
 
