@@ -19,6 +19,7 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 NEEDED = {
     "Orthanc": "orthanc",
     "storescp": "dcmtk",
+    "echoscu": "dcmtk",
     "findscu": "dcmtk",
     "wlmscpfs": "dcmtk",
     "dcmdump": "dcmtk",
@@ -27,6 +28,7 @@ NEEDED = {
     "dciodvfy": "dicom3tools",
     "gdcminfo": "libgdcm-tools",
     "gdcmconv": "libgdcm-tools",
+    "openssl": "openssl",
     "sx": "lrzsz",
     "scanimage": "sane-utils",
     "chromium": "chromium",

@@ -23,6 +23,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from appliance.base.uids import new_uid
+from tests.certificates import Credentials
 from tests.ports import pick_free_port
 
 DEADLINE = 40.0
@@ -110,9 +111,18 @@ class Orthanc(Peer):
 
 
 def start_orthanc(
-    directory: Path, *, box_ae: str = "BRIDGE", box_port: int, worklist: tuple[bytes, ...] = (), port: int = 0
+    directory: Path,
+    *,
+    box_ae: str = "BRIDGE",
+    box_port: int,
+    worklist: tuple[bytes, ...] = (),
+    port: int = 0,
+    tls: Credentials | None = None,
 ) -> Orthanc:
-    """Orthanc with its own directories, not started: use `running`. `worklist` holds data sets as `.wl` files."""
+    """Orthanc with its own directories, not started: use `running`. `worklist` holds data sets as `.wl` files.
+
+    With `tls` it speaks mutual TLS on its port and to the box's, and nothing else.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     items = directory / "worklists"
     items.mkdir(exist_ok=True)
@@ -137,12 +147,19 @@ def start_orthanc(
         "DicomAlwaysAllowFindWorklist": True,
         "DicomScuTimeout": 10,
         "DicomModalities": {
-            "bridge": {"AET": box_ae, "Host": "127.0.0.1", "Port": box_port, "AllowStorageCommitment": True}
+            "bridge": {
+                "AET": box_ae,
+                "Host": "127.0.0.1",
+                "Port": box_port,
+                "AllowStorageCommitment": True,
+                "UseDicomTls": tls is not None,
+            }
         },
         "Plugins": ["/usr/share/orthanc/plugins/libModalityWorklists.so"],
         "Worklists": {"Enable": True, "Database": str(items), "FilterIssuerAet": False, "LimitAnswers": 0},
         # Otherwise it recodes worklist names to Latin-1, and Japanese ones are lost.
         "DefaultEncoding": "Utf8",
+        **(tls.orthanc_options() if tls else {}),
     }
     file = directory / "orthanc.json"
     file.write_text(json.dumps(configuration))
