@@ -2,52 +2,92 @@
 
 Read from PS3.3 A.8 (Secondary Capture IODs), C.7, C.8.6 and C.12.1, IHE RAD TF-2 4.8 and Appendix A (worklist → image →
 performed step). The order of rows is the order of modules; elements are written in the order of their tags.
-Conditions: `still`, `clip`, `film`, `scheduled` (there is an exam), `color`, `lossy`, `calibrated`.
+Conditions: `still`, `clip`, `film`, `color`, `lossy`; `exam` (there is one), `scheduled` (it was chosen from a
+worklist), `worklist's study` or `own study` (whose Study Instance UID it is).
+
+Several entries chosen for one exam (group case, PS3.17 J.4.1): what is one value in an image is the value that stands
+in all of them, or empty where they differ (accession number, Study ID, descriptions); what may have items has the items
+of all; each request keeps its own values in its item of the Request Attributes Sequence.
+
+Not copied, though IHE's tables would let it: the patient's address, military rank, ethnic group and history (what
+nobody needs in an image should not travel with it), alerts, allergies and pregnancy (they change; people are shown the
+worklist's), Service Episode, Confidentiality Code.
 """
 
 from __future__ import annotations
 
-from appliance.compose.rows import Presence, Row, Rows, configured, device, fixed, generated, mwl, user
+from appliance.compose.rows import Gather, Presence, Row, Rows, configured, device, fixed, generated, mwl, user
 
 ALWAYS, VNAP, ANAP, EMPTY = Presence.ALWAYS, Presence.VNAP, Presence.ANAP, Presence.EMPTY
+COMMON, ALL = Gather.COMMON, Gather.ALL
 
 _STEP = "ScheduledProcedureStepSequence"
 
 PATIENT: Rows = (
-    Row("PatientName", "2", VNAP, (mwl("PatientName"),)),
-    Row("PatientID", "2", VNAP, (mwl("PatientID"),)),
-    Row("IssuerOfPatientID", "3", ANAP, (mwl("IssuerOfPatientID"),)),
-    Row("IssuerOfPatientIDQualifiersSequence", "3", ANAP, (mwl("IssuerOfPatientIDQualifiersSequence"),)),
-    Row("PatientBirthDate", "2", VNAP, (mwl("PatientBirthDate"),)),
-    Row("PatientSex", "2", VNAP, (mwl("PatientSex"),)),
+    Row("PatientName", "2", VNAP, (mwl("PatientName"), user("patient_name"))),
+    Row("PatientID", "2", VNAP, (mwl("PatientID"), user("patient_id"))),
+    Row("IssuerOfPatientID", "3", ANAP, (mwl("IssuerOfPatientID"),), beside="PatientID"),
+    Row(
+        "IssuerOfPatientIDQualifiersSequence",
+        "3",
+        ANAP,
+        (mwl("IssuerOfPatientIDQualifiersSequence"),),
+        beside="PatientID",
+    ),
+    Row("PatientBirthDate", "2", VNAP, (mwl("PatientBirthDate"), user("patient_birth_date"))),
+    Row("PatientSex", "2", VNAP, (mwl("PatientSex"), user("patient_sex"))),
+    Row("PatientSexNeutered", "2C", ANAP, (mwl("PatientSexNeutered"),)),
     Row("OtherPatientIDsSequence", "3", ANAP, (mwl("OtherPatientIDsSequence"),)),
     Row("PatientSize", "3", ANAP, (mwl("PatientSize"),)),
     Row("PatientWeight", "3", ANAP, (mwl("PatientWeight"),)),
-    Row("AdmissionID", "3", ANAP, (mwl("AdmissionID"),)),
-    Row("IssuerOfAdmissionIDSequence", "3", ANAP, (mwl("IssuerOfAdmissionIDSequence"),)),
-    Row("RouteOfAdmissions", "3", ANAP, (mwl("RouteOfAdmissions"),)),
+    Row("AdmissionID", "3", ANAP, (mwl("AdmissionID", gather=COMMON),)),
+    Row("IssuerOfAdmissionIDSequence", "3", ANAP, (mwl("IssuerOfAdmissionIDSequence"),), beside="AdmissionID"),
+    Row("RouteOfAdmissions", "3", ANAP, (mwl("RouteOfAdmissions", gather=COMMON),)),
 )
 
 STUDY: Rows = (
-    Row("StudyInstanceUID", "1", ALWAYS, (mwl("StudyInstanceUID"), generated("study_instance_uid"))),
-    Row("StudyDate", "2", ALWAYS, (generated("started_date"),)),
-    Row("StudyTime", "2", ALWAYS, (generated("started_time"),)),
-    Row("AccessionNumber", "2", VNAP, (mwl("AccessionNumber"),)),
-    Row("IssuerOfAccessionNumberSequence", "3", ANAP, (mwl("IssuerOfAccessionNumberSequence"),)),
-    Row("ReferringPhysicianName", "2", VNAP, (mwl("ReferringPhysicianName"),)),
-    Row("ReferringPhysicianIdentificationSequence", "3", ANAP, (mwl("ReferringPhysicianIdentificationSequence"),)),
-    Row("StudyID", "2", VNAP, (mwl("RequestedProcedureID"),)),
-    Row("StudyDescription", "3", ANAP, (mwl("RequestedProcedureDescription"),)),
-    Row("ProcedureCodeSequence", "3", ANAP, (mwl("RequestedProcedureCodeSequence"),)),
-    Row("ReferencedStudySequence", "3", ANAP, (mwl("ReferencedStudySequence"),)),
-    Row("RequestingService", "3", ANAP, (mwl("RequestingService"),)),
-    Row("RequestingServiceCodeSequence", "3", ANAP, (mwl("RequestingServiceCodeSequence"),)),
-    Row("ReasonForPerformedProcedureCodeSequence", "3", ANAP, (mwl("ReasonForRequestedProcedureCodeSequence"),)),
+    Row("StudyInstanceUID", "1", ALWAYS, (mwl("StudyInstanceUID"),), when="worklist's study"),
+    Row("StudyInstanceUID", "1", ALWAYS, (generated("study_instance_uid"),), when="own study"),
+    Row("StudyDate", "2", ALWAYS, (generated("study_date"),)),
+    Row("StudyTime", "2", ALWAYS, (generated("study_time"),)),
+    Row("AccessionNumber", "2", VNAP, (mwl("AccessionNumber", gather=COMMON),)),
+    Row(
+        "IssuerOfAccessionNumberSequence",
+        "3",
+        ANAP,
+        (mwl("IssuerOfAccessionNumberSequence", gather=COMMON),),
+        beside="AccessionNumber",
+    ),
+    Row("ReferringPhysicianName", "2", VNAP, (mwl("ReferringPhysicianName", gather=COMMON),)),
+    Row(
+        "ReferringPhysicianIdentificationSequence",
+        "3",
+        ANAP,
+        (mwl("ReferringPhysicianIdentificationSequence", gather=COMMON),),
+    ),
+    Row("StudyID", "2", VNAP, (mwl("RequestedProcedureID", gather=COMMON),)),
+    Row("StudyDescription", "3", ANAP, (mwl("RequestedProcedureDescription", gather=COMMON),)),
+    Row("ProcedureCodeSequence", "3", ANAP, (mwl("RequestedProcedureCodeSequence", gather=ALL),)),
+    Row("ReferencedStudySequence", "3", ANAP, (mwl("ReferencedStudySequence", gather=ALL),)),
+    Row("RequestingService", "3", ANAP, (mwl("RequestingService", gather=COMMON),)),
+    Row("RequestingServiceCodeSequence", "3", ANAP, (mwl("RequestingServiceCodeSequence", gather=COMMON),)),
+    Row(
+        "ReasonForPerformedProcedureCodeSequence",
+        "3",
+        ANAP,
+        (mwl("ReasonForRequestedProcedureCodeSequence", gather=ALL),),
+    ),
 )
 
 _REQUEST: Rows = (
     Row("AccessionNumber", "3", ANAP, (mwl("AccessionNumber"),)),
-    Row("IssuerOfAccessionNumberSequence", "3", ANAP, (mwl("IssuerOfAccessionNumberSequence"),)),
+    Row(
+        "IssuerOfAccessionNumberSequence",
+        "3",
+        ANAP,
+        (mwl("IssuerOfAccessionNumberSequence"),),
+        beside="AccessionNumber",
+    ),
     Row("ReferencedStudySequence", "3", ANAP, (mwl("ReferencedStudySequence"),)),
     Row("StudyInstanceUID", "3", ANAP, (mwl("StudyInstanceUID"),)),
     Row("RequestedProcedureID", "1C", ANAP, (mwl("RequestedProcedureID"),)),
@@ -75,21 +115,33 @@ SERIES: Rows = (
     Row("SeriesNumber", "2", ALWAYS, (generated("series_number"),)),
     Row("Laterality", "2C", EMPTY),
     Row("SeriesDescription", "3", ANAP, (configured("series_description"),)),
-    Row("ProtocolName", "3", ANAP, (configured("protocol_name"),), when="scheduled"),
-    Row("PerformingPhysicianName", "3", ANAP, (mwl(_STEP, "ScheduledPerformingPhysicianName"),)),
+    Row("ProtocolName", "3", ANAP, (configured("protocol_name"),), when="exam"),
+    Row("PerformingPhysicianName", "3", ANAP, (mwl(_STEP, "ScheduledPerformingPhysicianName", gather=COMMON),)),
     Row("OperatorsName", "3", ANAP, (user("operators_name"),)),
-    Row("ReferencedPerformedProcedureStepSequence", "3", ALWAYS, when="scheduled", item=_PERFORMED_STEP_REFERENCE),
-    Row("RequestAttributesSequence", "3", ANAP, when="scheduled", item=_REQUEST),
-    Row("PerformedProcedureStepID", "3", ALWAYS, (generated("performed_step_id"),), when="scheduled"),
-    Row("PerformedProcedureStepStartDate", "3", ALWAYS, (generated("started_date"),), when="scheduled"),
-    Row("PerformedProcedureStepStartTime", "3", ALWAYS, (generated("started_time"),), when="scheduled"),
-    Row("PerformedProcedureStepDescription", "3", ANAP, (mwl("RequestedProcedureDescription"),), when="scheduled"),
-    Row("PerformedProtocolCodeSequence", "3", ANAP, (mwl(_STEP, "ScheduledProtocolCodeSequence"),), when="scheduled"),
+    Row("ReferencedPerformedProcedureStepSequence", "3", ALWAYS, when="exam", item=_PERFORMED_STEP_REFERENCE),
+    Row("RequestAttributesSequence", "3", ANAP, when="scheduled", item=_REQUEST, is_each=True),
+    Row("PerformedProcedureStepID", "3", ALWAYS, (generated("performed_step_id"),), when="exam"),
+    Row("PerformedProcedureStepStartDate", "3", ALWAYS, (generated("started_date"),), when="exam"),
+    Row("PerformedProcedureStepStartTime", "3", ALWAYS, (generated("started_time"),), when="exam"),
+    Row(
+        "PerformedProcedureStepDescription",
+        "3",
+        ANAP,
+        (mwl("RequestedProcedureDescription", gather=COMMON),),
+        when="exam",
+    ),
+    Row(
+        "PerformedProtocolCodeSequence",
+        "3",
+        ANAP,
+        (mwl(_STEP, "ScheduledProtocolCodeSequence", gather=ALL),),
+        when="exam",
+    ),
 )
 
 EQUIPMENT: Rows = (
     Row("Manufacturer", "2", VNAP, (configured("manufacturer"),)),
-    Row("InstitutionName", "3", ANAP, (mwl("InstitutionName"), configured("institution"))),
+    Row("InstitutionName", "3", ANAP, (mwl("InstitutionName", gather=COMMON), configured("institution"))),
     Row("StationName", "3", ANAP, (configured("station_name"),)),
     Row("ManufacturerModelName", "3", ANAP, (configured("model"),)),
     Row("DeviceSerialNumber", "3", ANAP, (configured("serial_number"),)),
@@ -139,11 +191,11 @@ PIXEL: Rows = (
     Row("PixelRepresentation", "1", ALWAYS, (fixed(0),)),
 )
 
-COMMON: Rows = (
+SOP_COMMON: Rows = (
     Row("SOPClassUID", "1", ALWAYS, (generated("sop_class_uid"),)),
     Row("SOPInstanceUID", "1", ALWAYS, (generated("sop_instance_uid"),)),
     Row("TimezoneOffsetFromUTC", "3", ALWAYS, (generated("timezone"),)),
 )
 
 # One table for every object: what differs between still, clip and film stands in the rows' conditions.
-OBJECT: Rows = (*PATIENT, *STUDY, *SERIES, *EQUIPMENT, *IMAGE, *PIXEL, *COMMON)
+OBJECT: Rows = (*PATIENT, *STUDY, *SERIES, *EQUIPMENT, *IMAGE, *PIXEL, *SOP_COMMON)

@@ -7,7 +7,7 @@ character outside of the set writes a question mark in the patient's name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydicom import Dataset
@@ -84,9 +84,9 @@ _FURTHER = {
 }
 
 
-def set_character_set(dataset: Dataset, scheduled: Dataset) -> None:
-    """Give `dataset` the worklist's character set if all of its texts fit, none if ASCII does, else UTF-8."""
-    received = scheduled.get("SpecificCharacterSet")
+def set_character_set(dataset: Dataset, entries: Sequence[Dataset]) -> None:
+    """Give `dataset` the first entry's character set if all of its texts fit, none if ASCII does, else UTF-8."""
+    received = entries[0].get("SpecificCharacterSet") if entries else None
     terms = [received] if isinstance(received, str) else list(received or [])
     chosen = choose_character_set(dataset, terms)
     if any(chosen):

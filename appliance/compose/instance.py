@@ -25,6 +25,7 @@ from appliance.base.uids import new_uid
 from appliance.base.version import VERSION
 from appliance.compose.attributes import OBJECT
 from appliance.compose.charset import set_character_set
+from appliance.compose.chosen import chosen_from
 from appliance.compose.encode import (
     Slot,
     date_from,
@@ -128,19 +129,20 @@ def _dataset_of(
     origins: Origins, form: PixelForm, sop_class_uid: str, kind: set[str], device: Mapping[str, Any]
 ) -> Dataset:
     exam = origins.exam
-    scheduled = Dataset.from_json(exam.item.elements) if exam else Dataset()
+    chosen = chosen_from(exam)
+    study_began_at = exam.study_began_at if exam else origins.captured_at
     started_at = exam.opened_at if exam else origins.captured_at
-    conditions = kind | ({"scheduled"} if exam else set()) | ({"color"} if form.samples > 1 else set())
-    if form.lossy_method:
-        conditions.add("lossy")
+    of_pixels = ({"color"} if form.samples > 1 else set()) | ({"lossy"} if form.lossy_method else set())
     facts = Facts(
-        scheduled=scheduled,
+        entries=chosen.entries,
         generated={
             "study_instance_uid": exam.study_instance_uid if exam else new_uid(),
             "series_instance_uid": exam.series_of(origins.device.name).series_instance_uid if exam else new_uid(),
             "series_number": exam.series_of(origins.device.name).series_number if exam else 1,
             "performed_step_uid": exam.step_of(origins.device.modality).sop_instance_uid if exam else "",
             "performed_step_id": exam.step_of(origins.device.modality).performed_procedure_step_id if exam else "",
+            "study_date": date_from(study_began_at),
+            "study_time": time_from(study_began_at),
             "started_date": date_from(started_at),
             "started_time": time_from(started_at),
             "captured_date": date_from(origins.captured_at),
@@ -166,11 +168,11 @@ def _dataset_of(
             "digital_format": origins.digital_format,
             **device,
         },
-        user={"operators_name": exam.operators_name if exam else ""},
-        conditions=frozenset(conditions),
+        user=chosen.user,
+        conditions=chosen.conditions | kind | of_pixels,
     )
     dataset = dataset_from(OBJECT, facts)
-    set_character_set(dataset, scheduled)
+    set_character_set(dataset, chosen.entries)
     return dataset
 
 

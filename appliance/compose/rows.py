@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
@@ -50,19 +50,30 @@ class Source(StrEnum):
     DEVICE = "DEVICE"
 
 
+class Gather(StrEnum):
+    """How the entries that were chosen for one exam give one value together (PS3.17 J.4.1)."""
+
+    FIRST = "first"  # of the first entry that has one: the same in all, as the patient is
+    COMMON = "common"  # the value that stands in every entry; none where they differ
+    ALL = "all"  # the items of all, each once
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """One place to take a value from: for MWL a path of keywords, for FIXED the value itself, else a fact's name."""
 
     source: Source
     key: Any
+    gather: Gather = Gather.FIRST
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One attribute: the first origin that has a value gives it. `when` names a condition of this object.
 
-    `item` makes it a sequence of exactly one item, composed from these rows.
+    `item` makes it a sequence of one item composed from these rows; with `is_each`, of one item for each chosen entry,
+    composed of that entry's values alone, and of one item without any entry. `beside` names an attribute in front of
+    it in the same table without whose value it says nothing: the issuer of a number that is not there.
     """
 
     keyword: str
@@ -71,6 +82,8 @@ class Row:
     origins: tuple[Origin, ...] = ()
     when: str | None = None
     item: tuple[Row, ...] = ()
+    is_each: bool = False
+    beside: str | None = None
 
 
 Rows = tuple[Row, ...]
@@ -88,8 +101,8 @@ def configured(name: str) -> Origin:
     return Origin(Source.CONFIGURATION, name)
 
 
-def mwl(*path: str) -> Origin:
-    return Origin(Source.MWL, path)
+def mwl(*path: str, gather: Gather = Gather.FIRST) -> Origin:
+    return Origin(Source.MWL, path, gather)
 
 
 def user(name: str) -> Origin:
@@ -104,10 +117,10 @@ def device(name: str) -> Origin:
 class Facts:
     """What the rows' origins look their values up in. `conditions` are the names that `when` may use.
 
-    `scheduled` is the worklist item's data set, empty for an unscheduled or unassigned object.
+    `entries` are the data sets of the worklist entries that were chosen, none for an unscheduled or unassigned object.
     """
 
-    scheduled: Dataset
+    entries: tuple[Dataset, ...]
     generated: Mapping[str, Any]
     configuration: Mapping[str, Any]
     device: Mapping[str, Any]
@@ -120,6 +133,8 @@ def dataset_from(rows: Rows, facts: Facts) -> Dataset:
     dataset = Dataset()
     for row in rows:
         if row.when is not None and row.when not in facts.conditions:
+            continue
+        if row.beside is not None and _is_absent(dataset.get(row.beside)):
             continue
         value = _value_of(row, facts)
         if _is_absent(value):
@@ -134,8 +149,9 @@ def dataset_from(rows: Rows, facts: Facts) -> Dataset:
 
 def _value_of(row: Row, facts: Facts) -> Any:
     if row.item:
-        item = dataset_from(row.item, facts)
-        return Sequence([item]) if len(item) else None
+        each = [replace(facts, entries=(entry,)) for entry in facts.entries] if row.is_each else []
+        items = [dataset_from(row.item, given) for given in each or [facts]]
+        return Sequence([item for item in items if len(item)])
     for origin in row.origins:
         value = _look_up(origin, facts)
         if not _is_absent(value):
@@ -148,7 +164,7 @@ def _look_up(origin: Origin, facts: Facts) -> Any:
         case Source.FIXED:
             return list(origin.key) if isinstance(origin.key, tuple) else origin.key
         case Source.MWL:
-            return _scheduled_value(facts.scheduled, origin.key)
+            return _gathered_value([_scheduled_value(entry, origin.key) for entry in facts.entries], origin.gather)
         case Source.GENERATED:
             return facts.generated[origin.key]
         case Source.CONFIGURATION:
@@ -157,6 +173,23 @@ def _look_up(origin: Origin, facts: Facts) -> Any:
             return facts.device[origin.key]
         case Source.USER:
             return facts.user[origin.key]
+
+
+def _gathered_value(values: list[Any], gather: Gather) -> Any:
+    there = [value for value in values if not _is_absent(value)]
+    if not there:
+        return None
+    match gather:
+        case Gather.FIRST:
+            return there[0]
+        case Gather.COMMON:
+            return there[0] if len(there) == len(values) and all(one == there[0] for one in there) else None
+        case Gather.ALL:
+            once: list[Dataset] = []
+            for item in (item for value in there for item in value):
+                if item not in once:
+                    once.append(item)
+            return Sequence(once)
 
 
 def _scheduled_value(scheduled: Dataset, path: tuple[str, ...]) -> Any:

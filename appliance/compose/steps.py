@@ -13,12 +13,27 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 
 from appliance.compose.charset import set_character_set
+from appliance.compose.chosen import Chosen, chosen_from
 from appliance.compose.encode import date_from, time_from
-from appliance.compose.rows import Facts, Presence, Row, Rows, configured, dataset_from, fixed, generated, mwl, user
+from appliance.compose.rows import (
+    Facts,
+    Gather,
+    Presence,
+    Row,
+    Rows,
+    configured,
+    dataset_from,
+    fixed,
+    generated,
+    mwl,
+    user,
+)
 from appliance.config.schema import Box
 from appliance.exam.exam import Closed, Exam, Instance, Outcome, PlannedSeries, PlannedStep
+from appliance.exam.reasons import reason_from
 
 ALWAYS, VNAP, ANAP, EMPTY = Presence.ALWAYS, Presence.VNAP, Presence.ANAP, Presence.EMPTY
+COMMON, ALL = Gather.COMMON, Gather.ALL
 
 _STEP = "ScheduledProcedureStepSequence"
 
@@ -26,7 +41,13 @@ SCHEDULED_STEP: Rows = (
     Row("StudyInstanceUID", "1", ALWAYS, (mwl("StudyInstanceUID"), generated("study_instance_uid"))),
     Row("ReferencedStudySequence", "2", VNAP, (mwl("ReferencedStudySequence"),)),
     Row("AccessionNumber", "2", VNAP, (mwl("AccessionNumber"),)),
-    Row("IssuerOfAccessionNumberSequence", "3", ANAP, (mwl("IssuerOfAccessionNumberSequence"),)),
+    Row(
+        "IssuerOfAccessionNumberSequence",
+        "3",
+        ANAP,
+        (mwl("IssuerOfAccessionNumberSequence"),),
+        beside="AccessionNumber",
+    ),
     Row("OrderPlacerIdentifierSequence", "3", ANAP, (mwl("OrderPlacerIdentifierSequence"),)),
     Row("OrderFillerIdentifierSequence", "3", ANAP, (mwl("OrderFillerIdentifierSequence"),)),
     Row("PlacerOrderNumberImagingServiceRequest", "3", ANAP, (mwl("PlacerOrderNumberImagingServiceRequest"),)),
@@ -40,16 +61,23 @@ SCHEDULED_STEP: Rows = (
 )
 
 CREATION: Rows = (
-    Row("ScheduledStepAttributesSequence", "1", ALWAYS, item=SCHEDULED_STEP),
-    Row("PatientName", "2", VNAP, (mwl("PatientName"),)),
-    Row("PatientID", "2", VNAP, (mwl("PatientID"),)),
-    Row("IssuerOfPatientID", "3", ANAP, (mwl("IssuerOfPatientID"),)),
-    Row("IssuerOfPatientIDQualifiersSequence", "3", ANAP, (mwl("IssuerOfPatientIDQualifiersSequence"),)),
-    Row("PatientBirthDate", "2", VNAP, (mwl("PatientBirthDate"),)),
-    Row("PatientSex", "2", VNAP, (mwl("PatientSex"),)),
+    Row("ScheduledStepAttributesSequence", "1", ALWAYS, item=SCHEDULED_STEP, is_each=True),
+    Row("PatientName", "2", VNAP, (mwl("PatientName"), user("patient_name"))),
+    Row("PatientID", "2", VNAP, (mwl("PatientID"), user("patient_id"))),
+    Row("IssuerOfPatientID", "3", ANAP, (mwl("IssuerOfPatientID"),), beside="PatientID"),
+    Row(
+        "IssuerOfPatientIDQualifiersSequence",
+        "3",
+        ANAP,
+        (mwl("IssuerOfPatientIDQualifiersSequence"),),
+        beside="PatientID",
+    ),
+    Row("PatientBirthDate", "2", VNAP, (mwl("PatientBirthDate"), user("patient_birth_date"))),
+    Row("PatientSex", "2", VNAP, (mwl("PatientSex"), user("patient_sex"))),
+    Row("PatientSexNeutered", "3", ANAP, (mwl("PatientSexNeutered"),)),
     Row("ReferencedPatientSequence", "2", EMPTY),
-    Row("AdmissionID", "3", ANAP, (mwl("AdmissionID"),)),
-    Row("IssuerOfAdmissionIDSequence", "3", ANAP, (mwl("IssuerOfAdmissionIDSequence"),)),
+    Row("AdmissionID", "3", ANAP, (mwl("AdmissionID", gather=COMMON),)),
+    Row("IssuerOfAdmissionIDSequence", "3", ANAP, (mwl("IssuerOfAdmissionIDSequence"),), beside="AdmissionID"),
     Row("PerformedProcedureStepID", "1", ALWAYS, (generated("performed_step_id"),)),
     Row("PerformedStationAETitle", "1", ALWAYS, (configured("box_ae_title"),)),
     Row("PerformedStationName", "2", VNAP, (configured("box_name"),)),
@@ -57,15 +85,21 @@ CREATION: Rows = (
     Row("PerformedProcedureStepStartDate", "1", ALWAYS, (generated("started_date"),)),
     Row("PerformedProcedureStepStartTime", "1", ALWAYS, (generated("started_time"),)),
     Row("PerformedProcedureStepStatus", "1", ALWAYS, (fixed("IN PROGRESS"),)),
-    Row("PerformedProcedureStepDescription", "2", VNAP, (mwl("RequestedProcedureDescription"),)),
+    Row("PerformedProcedureStepDescription", "2", VNAP, (mwl("RequestedProcedureDescription", gather=COMMON),)),
     Row("PerformedProcedureTypeDescription", "2", EMPTY),
-    Row("ProcedureCodeSequence", "2", VNAP, (mwl("RequestedProcedureCodeSequence"),)),
+    Row("ProcedureCodeSequence", "2", VNAP, (mwl("RequestedProcedureCodeSequence", gather=ALL),)),
+    Row(
+        "ReasonForPerformedProcedureCodeSequence",
+        "3",
+        ANAP,
+        (mwl("ReasonForRequestedProcedureCodeSequence", gather=ALL),),
+    ),
     Row("PerformedProcedureStepEndDate", "2", EMPTY),
     Row("PerformedProcedureStepEndTime", "2", EMPTY),
     Row("PerformedProcedureStepDiscontinuationReasonCodeSequence", "3", EMPTY),
     Row("Modality", "1", ALWAYS, (generated("modality"),)),
-    Row("StudyID", "2", VNAP, (mwl("RequestedProcedureID"),)),
-    Row("PerformedProtocolCodeSequence", "2", VNAP, (mwl(_STEP, "ScheduledProtocolCodeSequence"),)),
+    Row("StudyID", "2", VNAP, (mwl("RequestedProcedureID", gather=COMMON),)),
+    Row("PerformedProtocolCodeSequence", "2", VNAP, (mwl(_STEP, "ScheduledProtocolCodeSequence", gather=ALL),)),
     Row("PerformedSeriesSequence", "2", EMPTY),
 )
 
@@ -87,26 +121,19 @@ PERFORMED_SERIES: Rows = (
     Row("SeriesInstanceUID", "1", ALWAYS, (generated("series_instance_uid"),)),
     Row("ProtocolName", "1", ALWAYS, (generated("protocol_name"),)),
     Row("SeriesDescription", "2", VNAP, (generated("series_description"),)),
-    Row("PerformingPhysicianName", "2", VNAP, (mwl(_STEP, "ScheduledPerformingPhysicianName"),)),
+    Row("PerformingPhysicianName", "2", VNAP, (mwl(_STEP, "ScheduledPerformingPhysicianName", gather=COMMON),)),
     Row("OperatorsName", "2", VNAP, (user("operators_name"),)),
     Row("RetrieveAETitle", "2", EMPTY),
     Row("ReferencedImageSequence", "2", VNAP, (generated("images"),)),
     Row("ReferencedNonImageCompositeSOPInstanceSequence", "2", EMPTY),
 )
 
-# CID 9300, Procedure Discontinuation Reasons: what a step that was broken off says, by the reason that a person gave.
-DISCONTINUATION_REASONS = {
-    "": ("110513", "DCM", "Discontinued for unspecified reason"),
-    "wrong entry": ("110514", "DCM", "Incorrect worklist entry selected"),
-}
-
 
 def creation_from(exam: Exam, step: PlannedStep, box: Box) -> Dataset:
-    """The N-CREATE data set of `step`."""
-    scheduled = Dataset.from_json(exam.item.elements)
+    """The N-CREATE data set of `step`: one item of scheduled attributes for each entry that was chosen."""
+    chosen = chosen_from(exam)
     facts = _facts(
-        exam,
-        scheduled,
+        chosen,
         {
             "study_instance_uid": exam.study_instance_uid,
             "performed_step_id": step.performed_procedure_step_id,
@@ -117,41 +144,39 @@ def creation_from(exam: Exam, step: PlannedStep, box: Box) -> Dataset:
         configuration={"box_ae_title": box.ae_title, "box_name": box.name},
     )
     dataset = dataset_from(CREATION, facts)
-    set_character_set(dataset, scheduled)
+    set_character_set(dataset, chosen.entries)
     return dataset
 
 
 def final_from(exam: Exam, step: PlannedStep, closed: Closed) -> Dataset:
     """The N-SET data set of `step`: its outcome, and every object of its modality by series."""
-    scheduled = Dataset.from_json(exam.item.elements)
+    chosen = chosen_from(exam)
     series = [planned for planned in exam.series if planned.modality == step.modality]
     performed = [
-        _performed_series(exam, scheduled, planned, [one for one in closed.instances if one.device == planned.device])
+        _performed_series(chosen, planned, [one for one in closed.instances if one.device == planned.device])
         for planned in series
         if any(one.device == planned.device for one in closed.instances)
-    ] or [_performed_series(exam, scheduled, series[0], [])]  # a final state needs at least one series
-    reason = DISCONTINUATION_REASONS.get(closed.reason, DISCONTINUATION_REASONS[""])
+    ] or [_performed_series(chosen, series[0], [])]  # a final state needs at least one series
+    reason = reason_from(closed.reason)
     facts = _facts(
-        exam,
-        scheduled,
+        chosen,
         {
             "outcome": str(closed.outcome),
             "ended_date": date_from(closed.closed_at),
             "ended_time": time_from(closed.closed_at.replace(microsecond=0)),
-            "reason": Sequence([_code_item(*reason)]),
+            "reason": Sequence([_code_item(reason.code, "DCM", reason.meaning)]),
             "performed_series": Sequence(performed),
         },
         conditions=frozenset({"discontinued"} if closed.outcome is Outcome.DISCONTINUED else ()),
     )
     dataset = dataset_from(FINAL, facts)
-    set_character_set(dataset, scheduled)
+    set_character_set(dataset, chosen.entries)
     return dataset
 
 
-def _performed_series(exam: Exam, scheduled: Dataset, planned: PlannedSeries, instances: Iterable[Instance]) -> Dataset:
+def _performed_series(chosen: Chosen, planned: PlannedSeries, instances: Iterable[Instance]) -> Dataset:
     facts = _facts(
-        exam,
-        scheduled,
+        chosen,
         {
             "series_instance_uid": planned.series_instance_uid,
             "protocol_name": planned.protocol_name or planned.modality,
@@ -163,19 +188,18 @@ def _performed_series(exam: Exam, scheduled: Dataset, planned: PlannedSeries, in
 
 
 def _facts(
-    exam: Exam,
-    scheduled: Dataset,
+    chosen: Chosen,
     generated_facts: dict[str, Any],
     configuration: dict[str, Any] | None = None,
     conditions: frozenset[str] = frozenset(),
 ) -> Facts:
     return Facts(
-        scheduled=scheduled,
+        entries=chosen.entries,
         generated=generated_facts,
         configuration=configuration or {},
         device={},
-        user={"operators_name": exam.operators_name},
-        conditions=conditions,
+        user=chosen.user,
+        conditions=chosen.conditions | conditions,
     )
 
 

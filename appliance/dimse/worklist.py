@@ -69,6 +69,7 @@ _RETURN_KEYS = (
     "OtherPatientIDsSequence",
     "PatientBirthDate",
     "PatientSex",
+    "PatientSexNeutered",
     "PatientSize",
     "PatientWeight",
     "PregnancyStatus",

@@ -5,14 +5,19 @@ The patient is on disk before the first frame exists: opening writes this record
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from appliance.base.errors import ApplianceError
 from appliance.base.uids import new_uid
 from appliance.config.schema import Device
-from appliance.exam.item import WorklistItem
+from appliance.exam.item import WorklistItem, text_at
+
+ISSUER_OF_PATIENT_ID = "00100021"
+_UID = re.compile(r"\A[0-9.]{1,64}\Z")
 
 
 class Outcome(StrEnum):
@@ -45,7 +50,11 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Exam:
-    """`exam.json`. `opened_at` is the start of study and step in every object and message."""
+    """`exam.json`. `opened_at` is the start of the performed steps in every object and message.
+
+    `further_items` are the other entries that were chosen for the same exam (group case); `study_started_at` is the
+    start of the study where this box began it in an earlier exam (append case), None where it begins with this one.
+    """
 
     exam_id: str
     opened_at: datetime
@@ -54,6 +63,23 @@ class Exam:
     series: tuple[PlannedSeries, ...]
     steps: tuple[PlannedStep, ...]
     operators_name: str = ""
+    further_items: tuple[WorklistItem, ...] = ()
+    study_started_at: datetime | None = None
+
+    @property
+    def items(self) -> tuple[WorklistItem, ...]:
+        """What the exam was opened on, the first chosen first."""
+        return (self.item, *self.further_items)
+
+    @property
+    def is_scheduled(self) -> bool:
+        """False where a person typed the patient in, since no entry of a worklist was there."""
+        return self.item.source != ""
+
+    @property
+    def study_began_at(self) -> datetime:
+        """Study Date and Time (0008,0020), (0008,0030): one value in everything that this box adds to the study."""
+        return self.study_started_at or self.opened_at
 
     def series_of(self, device: str) -> PlannedSeries:
         """The series of `device`; KeyError when the device was not configured at the opening."""
@@ -114,20 +140,49 @@ class Closed:
     findings: tuple[str, ...] = ()
 
 
-def open_exam(item: WorklistItem, devices: Iterable[Device], now: datetime, exam_id: str) -> Exam:
+@dataclass(frozen=True, slots=True)
+class StudySoFar:
+    """What this box's earlier exams of a study leave to the next one (append case)."""
+
+    study_instance_uid: str
+    started_at: datetime
+    last_series_number: int
+
+
+def open_exam(
+    item: WorklistItem,
+    devices: Iterable[Device],
+    now: datetime,
+    exam_id: str,
+    *,
+    further_items: Iterable[WorklistItem] = (),
+    so_far: StudySoFar | None = None,
+) -> Exam:
     """A new exam on `item` with an identifier for everything that may come.
 
-    The Study Instance UID is the worklist's (PS3.4 K.6.1.2.2), or a fresh one where the entry has none. A step for each
-    modality, a series for each device; a step's ID must differ from that of every other step of the same requested
-    procedure and fits SH, 16 characters.
+    The Study Instance UID is the worklist's (PS3.4 K.6.1.2.2), or a fresh one where the entry has none. Where several
+    entries were chosen (`further_items`, group case) it is that of the first: an image has one Study Instance UID, and
+    PS3.17 J.4.1 and IHE RAD TF-2 4.6 let the modality select one of those of the worklist or make a new one; one of the
+    worklist's is known to the hospital already. The other procedures stay reachable through the items of the Request
+    Attributes and of the Scheduled Step Attributes Sequence, each with its own UID.
+
+    `so_far` is given where this box has added to the study before (append case): the study keeps its UID, date and
+    time, and series numbers go on. Series and performed steps are always new.
+
+    A step for each modality, a series for each device; a step's ID must differ from that of every other step of the
+    same requested procedure and fits SH, 16 characters. ApplianceError when the entries are not one patient's.
     """
+    items = tuple({one.key: one for one in (item, *further_items)}.values())
+    check_one_patient(items)
     chosen = tuple(devices)
     modalities = tuple(dict.fromkeys(device.modality for device in chosen))
     return Exam(
         exam_id=exam_id,
         opened_at=now.replace(microsecond=0),
-        item=item,
-        study_instance_uid=item.study_instance_uid or new_uid(),
+        item=items[0],
+        further_items=items[1:],
+        study_instance_uid=so_far.study_instance_uid if so_far else _study_uid_of(items[0]) or new_uid(),
+        study_started_at=so_far.started_at if so_far else None,
         series=tuple(
             PlannedSeries(
                 device=device.name,
@@ -137,7 +192,7 @@ def open_exam(item: WorklistItem, devices: Iterable[Device], now: datetime, exam
                 series_description=device.series_description,
                 protocol_name=device.series_description or device.title or device.modality,
             )
-            for number, device in enumerate(chosen, start=1)
+            for number, device in enumerate(chosen, start=so_far.last_series_number + 1 if so_far else 1)
         ),
         steps=tuple(
             # By number, since modalities that begin alike would share an ID of 16 characters.
@@ -145,3 +200,30 @@ def open_exam(item: WorklistItem, devices: Iterable[Device], now: datetime, exam
             for number, modality in enumerate(modalities, start=1)
         ),
     )
+
+
+def _study_uid_of(item: WorklistItem) -> str:
+    """Empty where the entry has none, or something that is no UID (PS3.5 9.1) and would make every object unreadable."""
+    return item.study_instance_uid if _UID.match(item.study_instance_uid) else ""
+
+
+def check_one_patient(items: tuple[WorklistItem, ...]) -> None:
+    """ApplianceError unless all of `items` carry the same Patient ID of the same issuer.
+
+    An identifier without an issuer is its source's own: two sources may give one number to two people.
+    """
+    if len(items) < 2:
+        return
+    if not all(item.patient_id for item in items):
+        raise ApplianceError(
+            "The entries cannot be examined together: one of them has no Patient ID.",
+            "Examine them one after the other.",
+        )
+    if (
+        len({(item.patient_id, text_at(item.elements, ISSUER_OF_PATIENT_ID) or f"\0{item.source}") for item in items})
+        > 1
+    ):
+        raise ApplianceError(
+            "The entries cannot be examined together: they are not of the same patient.",
+            "Choose steps of one patient only.",
+        )

@@ -34,7 +34,7 @@ def _facts(**given: Any) -> Facts:
     scheduled.StudyDescription = "scheduled"
     scheduled.PatientComments = ""
     return Facts(
-        scheduled=given.get("scheduled", scheduled),
+        entries=(given.get("scheduled", scheduled),),
         generated={"text": "generated", "nothing": ""},
         configuration={"text": "configured", "nothing": None},
         device={"text": "device", "number": 3},

@@ -5,21 +5,23 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from pydicom.datadict import dictionary_VR
 
 from appliance.compose.attributes import OBJECT
-from appliance.compose.rows import Presence, Row, Rows
+from appliance.compose.rows import Gather, Presence, Row, Rows
 from appliance.compose.steps import CREATION, FINAL, PERFORMED_SERIES
 
 ALLOWED = {
     "1": {Presence.ALWAYS},
     "1C": {Presence.ALWAYS, Presence.ANAP},
     "2": {Presence.ALWAYS, Presence.VNAP, Presence.EMPTY},
-    "2C": {Presence.ALWAYS, Presence.VNAP, Presence.EMPTY},
+    "2C": {Presence.ALWAYS, Presence.VNAP, Presence.ANAP, Presence.EMPTY},
     "3": {Presence.ALWAYS, Presence.VNAP, Presence.ANAP, Presence.EMPTY},
 }
 
-# Type 1, and yet not in every object: present whenever the object has the module at all.
-ONLY_WHEN = {"NumberOfFrames"}
+# Type 1 under a condition: the multi-frame module's, in the objects that have the module; the study's UID, of which one
+# of two conditions always holds.
+ONLY_WHEN = {"NumberOfFrames", "StudyInstanceUID"}
 
 
 def every_row(rows: Rows) -> list[Row]:
@@ -39,3 +41,17 @@ def test_ok__presence_is_what_the_type_allows(row: Row) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.keyword)
 def test_ok__a_row_that_can_have_a_value_says_where_from(row: Row) -> None:
     assert (row.presence is Presence.EMPTY) == (not row.origins and not row.item)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.keyword)
+def test_ok__only_sequences_have_items(row: Row) -> None:
+    is_sequence = dictionary_VR(row.keyword) == "SQ"
+    assert is_sequence or not row.item
+    assert row.item or not row.is_each
+    assert is_sequence or all(origin.gather is not Gather.ALL for origin in row.origins)
+
+
+@pytest.mark.parametrize("rows", [OBJECT, CREATION, *(row.item for row in ROWS if row.item)])
+def test_ok__what_stands_beside_another_stands_behind_it(rows: Rows) -> None:
+    for number, row in enumerate(rows):
+        assert row.beside is None or row.beside in {before.keyword for before in rows[:number]}

@@ -1,0 +1,87 @@
+"""A patient whom nobody scheduled: what a person typed, held to the standard's forms before anything is opened on it.
+
+Only demographics are typed (IHE RAD TF-1 4.4, unscheduled patient): no accession number, no procedure, no step, which
+stay empty until the hospital's systems reconcile the study.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import date
+from typing import Final
+
+from appliance.base.errors import ApplianceError
+from appliance.exam.item import PATIENT_BIRTH_DATE, PATIENT_ID, PATIENT_NAME, PATIENT_SEX, WorklistItem
+
+_LONGEST_TEXT = 64  # LO, and each component group of a PN (PS3.5 Table 6.2-1)
+_MOST_COMPONENTS = 5
+_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
+_SEXES: Final = ("M", "F", "O")
+_FIRST_YEAR = 1850
+_DATE = re.compile(r"\A[0-9]{8}\Z")
+
+
+def unscheduled_item_from(name: str, patient_id: str, birth_date: str, sex: str, today: date) -> WorklistItem:
+    """The entry that a worklist would have had, with an empty source. ApplianceError in a sentence when a value is not
+    one.
+
+    `name` is a PN (`Family^Given^Middle`, groups behind `=`), `patient_id` an LO, both needed; `birth_date` a DA and
+    `sex` M, F or O, both empty where they are not known (PS3.3 C.7.1.1).
+    """
+    elements: dict[str, object] = {
+        PATIENT_NAME: {"vr": "PN", "Value": [_name_groups_from(name)]},
+        PATIENT_ID: {"vr": "LO", "Value": [_text_from("Patient ID", patient_id)]},
+    }
+    if birth_date:
+        elements[PATIENT_BIRTH_DATE] = {"vr": "DA", "Value": [_date_from(birth_date, today)]}
+    if sex:
+        if sex not in _SEXES:
+            raise ApplianceError("The sex is M, F or O.", "Leave it empty where it is not known.")
+        elements[PATIENT_SEX] = {"vr": "CS", "Value": [sex]}
+    return WorklistItem(source="", elements=elements)
+
+
+def _name_groups_from(name: str) -> dict[str, str]:
+    groups = [_trimmed_group_from(group) for group in name.split("=")]
+    while groups and not groups[-1]:
+        groups.pop()
+    if not groups:
+        raise ApplianceError("The patient's name is missing.", "Type what your hospital calls an unknown patient.")
+    if len(groups) > len(_GROUPS):
+        raise ApplianceError("The patient's name has too many parts (=).")
+    for group in groups:
+        if len(group.split("^")) > _MOST_COMPONENTS:
+            raise ApplianceError("The patient's name has too many parts (^).")
+        if group:
+            _text_from("patient's name", group)
+    return {kind: group for kind, group in zip(_GROUPS, groups, strict=False) if group}
+
+
+def _trimmed_group_from(group: str) -> str:
+    return "^".join(part.strip() for part in group.split("^")).rstrip("^")
+
+
+def _text_from(what: str, text: str) -> str:
+    """`text` without the spaces around it, as LO and PN allow it (PS3.5 6.2)."""
+    trimmed = text.strip()
+    if not trimmed:
+        raise ApplianceError(f"The {what} is missing.", "Type what your hospital gives an unknown patient.")
+    if len(trimmed) > _LONGEST_TEXT:
+        raise ApplianceError(f"The {what} is longer than {_LONGEST_TEXT} characters.")
+    # Control characters would be escape sequences or line ends on the wire; a lone surrogate cannot be written at all.
+    if "\\" in trimmed or any(unicodedata.category(one) in {"Cc", "Cs", "Cn", "Zl", "Zp"} for one in trimmed):
+        raise ApplianceError(f"The {what} holds a character that DICOM does not allow there.")
+    return trimmed
+
+
+def _date_from(text: str, today: date) -> str:
+    if not _DATE.match(text):
+        raise ApplianceError("The birth date is no date (year, month, day).")
+    try:
+        day = date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        raise ApplianceError("The birth date is no date (year, month, day).") from None
+    if day.year < _FIRST_YEAR or day > today:
+        raise ApplianceError("The birth date cannot be true.", "Look at it again.")
+    return text
