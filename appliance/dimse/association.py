@@ -1,8 +1,8 @@
 """One association with a peer: opened within a deadline, always released or aborted, every failure a sentence.
 
-pynetdicom negotiates and speaks DIMSE. Its requestor's association is subclassed here for three of its properties
-(3.0.4): its reactor thread can take a response that a sender waits for; it queues a whole object in memory before the
-first byte leaves; and its sockets have no timeout. None of its modules is changed.
+An association belongs to the thread that opened it, and has none of its own: while that thread waits for an answer,
+or calls `attend`, what the peer sends is read and answered; otherwise it waits in the kernel. pynetdicom negotiates and
+speaks DIMSE; `line` and `transmit` say what is done differently here, and why. None of its modules is changed.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import errno
 import logging
 import os
 import socket
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,19 +21,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pydicom.config
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE, _config, evt
+from pynetdicom import AE, _config
 from pynetdicom.association import Association as LibraryAssociation
-from pynetdicom.dimse_messages import C_STORE_RQ
-from pynetdicom.dimse_primitives import C_ECHO, C_STORE, N_ACTION, N_CREATE, N_SET
+from pynetdicom.dimse_primitives import C_ECHO, N_ACTION, N_CREATE, N_SET
 from pynetdicom.dsutils import encode
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.transport import AddressInformation, AssociationSocket
+from pynetdicom.transport import AddressInformation
 
 from appliance.base.errors import ApplianceError
 from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.config.schema import Peer
+from appliance.dimse.line import Line, Messages, UpperLayer
 from appliance.dimse.status import rejection_words
+from appliance.dimse.transmit import Fragments, Source
 
 if TYPE_CHECKING:
     from appliance.dimse.tls import Identity
@@ -52,13 +51,12 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MAX_PDU_BYTES = 131_072
 _MAX_CONTEXTS = 128  # odd numbers of one byte (PS3.8 9.3.2.2)
-_QUEUED_PDUS = 16
-_REACTOR_SECONDS = 2.0
+_SHORTEST_PDU_BYTES = 128
 # What waits in the kernel counts as sent for our deadlines; on a line of 8 kB/s this much takes half a minute.
 _SEND_BUFFER_BYTES = 262_144
 
 
-Message = TypeVar("Message", C_ECHO, C_STORE, N_ACTION, N_CREATE, N_SET)
+Message = TypeVar("Message", C_ECHO, N_ACTION, N_CREATE, N_SET)
 
 
 class PeerUnreachable(ApplianceError):
@@ -86,6 +84,15 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """A response: its status, its Error Comment (0000,0902), and the bytes of its data set."""
+
+    status: int
+    comment: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """A presentation context to propose: what about, and in which of these transfer syntaxes."""
 
@@ -93,54 +100,32 @@ class Context:
     transfer_syntaxes: tuple[str, ...] = UNCOMPRESSED
 
 
-class _Checkpoint(threading.Event):
-    """Where the reactor thread waits while a sender speaks.
-
-    `is_parked` is true only while the reactor cannot leave: it looks at the flag again after every wake-up. The
-    library's own event lets it leave between a sender's look and the sender's message, and take the response.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.is_parked = False
-
-    def wait(self, timeout: float | None = None) -> bool:
-        while not self.is_set():
-            self.is_parked = True
-            super().wait(timeout)
-            self.is_parked = False
-        return True
-
-
-class _Connection(AssociationSocket):
-    """The library's socket, which remembers why connecting failed: the library prints that into its log only."""
-
-    def _shutdown_socket(self) -> None:
-        error = sys.exc_info()[1]
-        association = self.assoc
-        if isinstance(association, Association) and isinstance(error, OSError) and not association.has_connected:
-            association.connect_error = error
-        super()._shutdown_socket()
-
-
 class Association(LibraryAssociation):
     """An association that we requested."""
 
-    def __init__(self, ae: AE, peer: Peer) -> None:
+    def __init__(self, ae: AE, peer: Peer, remote: AddressInformation) -> None:
         super().__init__(ae, "requestor")
         self.peer = peer
-        self.has_connected = False
-        self.connect_error: OSError | None = None
+        self.upper_layer = self.dul = UpperLayer(self)
+        self.dimse = Messages(self)
+        self.acse_timeout = ae.acse_timeout  # of the layer that is there now
+        local = AddressInformation.from_tuple(("", 0) if remote.is_ipv4 else ("::0", 0))
+        self.line = Line(self, local, peer.answer_seconds)
+        self.set_socket(self.line)
+        self.acceptor.ae_title = peer.ae_title
+        self.acceptor.address_info = remote
+        self.requestor.address_info = local
+        self.requestor.ae_title = ae.ae_title
+        self.requestor.maximum_length = MAX_PDU_BYTES
+        self.requestor.implementation_class_uid = ae.implementation_class_uid
+        self.requestor.implementation_version_name = ae.implementation_version_name
         self._message_id = 0
-        checkpoint = _Checkpoint()
-        checkpoint.set()
-        self._checkpoint = checkpoint
-        self._reactor_checkpoint = checkpoint
+        self._fragments: Fragments | None = None
 
-    # The library sets and reads this flag from several threads; here it says what is true.
+    # The library parks its reactor with this flag, and there is none.
     @property
     def _is_paused(self) -> bool:
-        return self._kill or self._checkpoint.is_parked
+        return True
 
     @_is_paused.setter
     def _is_paused(self, _value: bool) -> None:
@@ -162,73 +147,136 @@ class Association(LibraryAssociation):
             "Ask its administrator to allow it for this box.",
         )
 
+    def attend(self, seconds: float) -> bool:
+        """Read and answer what the peer sends, for `seconds` at least; whether the association is still there."""
+        end = time.monotonic() + seconds
+        while self.is_established:
+            left = max(0.0, end - time.monotonic())
+            self.upper_layer.run_until(self._has_ended, left)
+            self._follow_end()
+            if left == 0:
+                break
+        return self.is_established
+
     @contextmanager
     def speaking(self) -> Iterator[None]:
-        """While inside, answers are the caller's: the reactor is parked. AssociationAborted when it is over already."""
-        self._checkpoint.clear()
-        try:
-            while not self._is_paused:
-                time.sleep(0.0005)
-            self._check_established()
-            yield
-        finally:
-            self._checkpoint.set()
-
-    def _send_object(self, request: C_STORE, context: PresentationContext) -> None:
-        """Send a C-STORE request whose data set is a file, a bounded number of PDUs ahead of the line.
-
-        Returns when the last PDU was handed to the kernel, so that the wait for the response begins then. The socket's
-        own timeout ends an association on which nothing moves; as long as something moves, this waits.
-        """
-        message = C_STORE_RQ()
-        message.primitive_to_message(request)
-        assert context.context_id is not None
-        # 0 means that the peer sets no limit (PS3.8 D.1); one PDU of a whole object would be in memory whole.
-        longest = min(self.dimse.maximum_pdu_size or MAX_PDU_BYTES, MAX_PDU_BYTES)
-        for data in message.encode_msg(context.context_id, longest):
-            self._wait_until_queued_below(_QUEUED_PDUS)
-            self.dul.send_pdu(data)
-        self._wait_until_queued_below(1)
-
-    def receive(self, seconds: float) -> Any:
-        """The next DIMSE message, within `seconds`. AssociationAborted otherwise; the association is then over."""
-        self.dimse_timeout = seconds
-        _context_id, message = self.dimse.get_msg(block=True)
-        if message is None:
-            self._check_established()
-            self.abort()
-            raise AssociationAborted(
-                f"{self.peer.ae_title} did not answer within {seconds:g} seconds.", "It is asked again later."
-            )
-        return message
+        """A request and its answers. AssociationAborted when the association is over already."""
+        self._check_established()
+        yield
 
     def exchange(self, request: Message, context: PresentationContext) -> Message:
         """Send `request`, receive its response, of the same type and with a status. AssociationAborted otherwise."""
-        with self.speaking():
-            assert context.context_id is not None
-            if isinstance(request, C_STORE) and request._dataset_path is not None:
-                self._send_object(request, context)
-            else:
-                self.dimse.send_msg(request, context.context_id)
-            response = self.receive(self.peer.answer_seconds)
+        assert context.context_id is not None
+        self._check_established()
+        self.dimse.send_msg(request, context.context_id)
+        response = self.receive(self.peer.answer_seconds)
         if not isinstance(response, type(request)) or response.Status is None:
-            self.abort()
-            raise AssociationAborted(
-                f"{self.peer.ae_title} answered with something that is no response to what was asked."
-            )
+            raise self._abort_for_nonsense()
         return response
 
-    def _wait_until_queued_below(self, limit: int) -> None:
-        while self.dul.to_provider_queue.qsize() >= limit:
-            self._check_established()
-            time.sleep(0.0005)
+    def receive(self, seconds: float) -> Any:
+        """The next DIMSE message, within `seconds`. AssociationAborted otherwise; the association is then over."""
+        self._await(lambda: self.dimse.msg_queue.qsize() > 0, seconds)
+        _context_id, message = self.dimse.msg_queue.get_nowait()
+        if message is None:
+            raise self._abort_for_end()
+        return message
+
+    def say(self, context: PresentationContext, message_id: int, command: bytes, source: Source | None = None) -> None:
+        """Write a request of `transmit`, its data set straight from `source`; `hear` then gives its responses.
+
+        Returns when the last byte was handed to the kernel. AssociationAborted; OSError of the source, after which the
+        association is over too, since half a message has left.
+        """
+        self._check_established()
+        assert context.context_id is not None
+        if self._fragments is None:
+            # 0 means that the peer sets no limit (PS3.8 D.1); one PDU of a whole object would be in memory whole.
+            self._fragments = Fragments(min(self.dimse.maximum_pdu_size or MAX_PDU_BYTES, MAX_PDU_BYTES))
+        layer = self.upper_layer
+        if layer.awaited != message_id:
+            layer.awaited = message_id
+            layer.answers.clear()
+        blocks = self._fragments.blocks(context.context_id, command, source)
+        while True:
+            try:
+                block = next(blocks, None)
+            except OSError:
+                self.abort()
+                raise
+            if block is None:
+                return
+            try:
+                self.line.write(block, layer.take_notice)
+            except TimeoutError as error:
+                self.abort()
+                raise AssociationAborted(
+                    f"{self.peer.ae_title} took nothing for {self.peer.answer_seconds:g} seconds.",
+                    "It is tried again later.",
+                ) from error
+            except OSError as error:
+                raise self._abort_for_end() from error
+
+    def hear(self, field: int, seconds: float | None = None) -> Reply:
+        """The next response to what was said last, of Command Field `field` and with a status.
+
+        The deadline, `answer_seconds` if not given, begins when what was said has reached the peer's side.
+        AssociationAborted when it passes, or when something comes that is no such response.
+        """
+        answers = self.upper_layer.answers
+        if not answers:
+            self._await(lambda: len(answers) > 0, self.peer.answer_seconds if seconds is None else seconds)
+        answer = answers.popleft()
+        status = answer.status
+        if answer.field != field or status is None:
+            raise self._abort_for_nonsense()
+        return Reply(status, answer.comment, answer.data)
+
+    def release(self) -> None:
+        self.attend(0)
+        super().release()
+
+    def _await(self, is_there: Callable[[], bool], seconds: float) -> None:
+        if self.upper_layer.run_until(lambda: is_there() or self._has_ended(), seconds) and is_there():
+            return
+        if self._has_ended() or not self.upper_layer.is_open:
+            raise self._abort_for_end()
+        self.abort()
+        raise AssociationAborted(
+            f"{self.peer.ae_title} did not answer within {seconds:g} seconds.", "It is asked again later."
+        )
+
+    def _has_ended(self) -> bool:
+        return self.upper_layer.to_user_queue.qsize() > 0
+
+    def _follow_end(self) -> None:
+        """Agree to a release, or take note of an abort, that came while nothing was asked (PS3.8 7.2 and 7.3)."""
+        if not self.is_established:
+            return
+        if self.acse.is_release_requested():
+            self.acse.send_release(is_response=True)
+            self.is_released = True
+            self.kill()
+        elif self.acse.is_aborted() or not self.upper_layer.is_open:
+            self.is_aborted = True
+            self.kill()
 
     def _check_established(self) -> None:
-        # Sta6: association established and ready for data transfer (PS3.8 9.2.1).
-        if self.is_established and self.dul.state_machine.current_state == "Sta6":
-            return
-        raise AssociationAborted(
+        if not self.attend(0):
+            raise self._abort_for_end()
+
+    def _abort_for_end(self) -> AssociationAborted:
+        self._follow_end()
+        if self.is_established:
+            self.abort()
+        return AssociationAborted(
             f"{self.peer.ae_title} ended the association, or the connection was lost.", "It is tried again later."
+        )
+
+    def _abort_for_nonsense(self) -> AssociationAborted:
+        self.abort()
+        return AssociationAborted(
+            f"{self.peer.ae_title} answered with something that is no response to what was asked."
         )
 
 
@@ -261,9 +309,8 @@ def open_association(
         yield association
         association.release()
     finally:
-        if association.dul.is_alive():
+        if association.upper_layer.is_alive():
             association.abort()
-        association.join(_REACTOR_SECONDS)
 
 
 def _request(
@@ -278,29 +325,18 @@ def _request(
             f"The address of {peer.ae_title}, {peer.host}, is not known ({error.strerror}).",
             "Check the configured host and the network's name service.",
         ) from error
-    local = AddressInformation.from_tuple(("", 0) if remote.is_ipv4 else ("::0", 0))
-    association = Association(entity, peer)
-    association.set_socket(_Connection(association, address=local))
-    association.acceptor.ae_title = peer.ae_title
-    association.acceptor.address_info = remote
-    association.requestor.address_info = local
-    association.requestor.ae_title = caller.ae_title
-    association.requestor.maximum_length = MAX_PDU_BYTES
-    association.requestor.implementation_class_uid = entity.implementation_class_uid
-    association.requestor.implementation_version_name = entity.implementation_version_name
+    association = Association(entity, peer, remote)
     proposed = []
     for number, wanted in enumerate(contexts):
         context = build_context(wanted.abstract_syntax, list(wanted.transfer_syntaxes))
         context.context_id = 2 * number + 1
         proposed.append(context)
     association.requestor.requested_contexts = proposed
-    association.bind(evt.EVT_CONN_OPEN, _set_up_socket)
     for event, handler in handlers:
         association.bind(event, handler)
     association.request()
     if association.is_established:
-        association.start()
-        return association
+        return _usable(association)
     raise _failure_of(association)
 
 
@@ -310,18 +346,18 @@ def _entity(caller: Caller, peer: Peer) -> AE:
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.connection_timeout = peer.connect_seconds
     entity.acse_timeout = min(peer.answer_seconds, 30.0)
-    entity.dimse_timeout = peer.answer_seconds
-    entity.network_timeout = 2 * peer.answer_seconds
     return entity
 
 
-def _set_up_socket(event: evt.Event) -> None:
-    association = event.assoc
-    assert isinstance(association, Association)
-    association.has_connected = True
-    wrapped = association.dul.socket
-    assert wrapped is not None and wrapped.socket is not None
-    set_up_connection(wrapped.socket, association.peer.answer_seconds)
+def _usable(association: Association) -> Association:
+    longest = association.acceptor.maximum_length or MAX_PDU_BYTES
+    if longest < _SHORTEST_PDU_BYTES:
+        association.abort()
+        raise AssociationRefused(
+            f"{association.peer.ae_title} takes PDUs of {longest} bytes only, into which no message fits.",
+            "Its administrator can configure its maximum PDU length.",
+        )
+    return association
 
 
 def set_up_connection(connection: socket.socket, stall_seconds: float) -> None:
@@ -352,8 +388,8 @@ def _unreachable(peer: Peer, error: OSError | None) -> PeerUnreachable:
 def _failure_of(association: Association) -> ApplianceError:
     peer = association.peer
     name = f"{peer.ae_title} at {peer.host}:{peer.port}"
-    if not association.has_connected:
-        return _unreachable(peer, association.connect_error)
+    if not association.line.has_connected:
+        return _unreachable(peer, association.line.connect_error)
     if association.is_rejected:
         answer = association.acceptor.primitive
         assert isinstance(answer, A_ASSOCIATE)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.errors import InvalidDicomError
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import split_dataset
 
 from appliance.base.errors import ApplianceError
 from appliance.dimse.association import Association
 from appliance.dimse.status import StoreVerdict, store_verdict
+from appliance.dimse.transmit import C_STORE_RSP, FileSource, store_command
 
 
 class UnreadableObject(ApplianceError):
@@ -37,17 +38,17 @@ def store_object(association: Association, path: Path) -> StoreStatus:
     """
     sop_class, sop_instance, transfer_syntax, offset = _identity_of(path)
     context = association.context_for(sop_class, transfer_syntax)
-    request = C_STORE()
-    request.MessageID = association.next_message_id()
-    request.Priority = 0
-    request.AffectedSOPClassUID = sop_class
-    request.AffectedSOPInstanceUID = sop_instance
-    request._dataset_path = (path, offset)
-    response = association.exchange(request, context)
-    code = int(response.Status or 0)
-    comment = str(response.ErrorComment or "").strip()
-    verdict, words = store_verdict(code)
-    return StoreStatus(code, comment, verdict, f"{words}: {comment}" if comment and code else words)
+    message_id = association.next_message_id()
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        source = FileSource(descriptor, offset, os.fstat(descriptor).st_size - offset)
+        association.say(context, message_id, store_command(message_id, sop_class, sop_instance), source)
+    finally:
+        os.close(descriptor)
+    reply = association.hear(C_STORE_RSP)
+    verdict, words = store_verdict(reply.status)
+    said = f"{words}: {reply.comment}" if reply.comment and reply.status else words
+    return StoreStatus(reply.status, reply.comment, verdict, said)
 
 
 def _identity_of(path: Path) -> tuple[str, str, str, int]:
