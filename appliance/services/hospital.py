@@ -1,11 +1,13 @@
-"""The simulated hospital as a process: worklist, performed steps, storage, commitment and verification on one port."""
+"""The simulated hospital as a process: worklist, steps, storage, commitment, verification, plain or encrypted."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import socket
+import ssl
 import sys
+from dataclasses import replace
 from functools import partial
 from typing import Self
 
@@ -21,7 +23,7 @@ from appliance.simulator.hospital.commitment_service import CommitmentService
 from appliance.simulator.hospital.faults import FaultBoard
 from appliance.simulator.hospital.object_store import ObjectStore
 from appliance.simulator.hospital.options import HospitalOptions, options_from_arguments
-from appliance.simulator.hospital.report_association import deliver_report
+from appliance.simulator.hospital.report_association import Box, deliver_report
 from appliance.simulator.hospital.server import HospitalServer
 from appliance.simulator.hospital.step_ledger import StepLedger
 from appliance.simulator.hospital.step_service import StepService
@@ -86,19 +88,20 @@ def run_hospital(options: HospitalOptions, end: EndSignal) -> None:
     reporter = CommitmentReporter(
         commitments,
         class_of=objects.class_of,
-        deliver=partial(deliver_report, options.ae_title, options.box),
+        deliver=partial(deliver_report, options.ae_title, _box_from(options)),
         faults=faults,
         clock=clock,
         timing=options.timing,
         retrieve_ae=options.ae_title,
         on_failure=end.give,
     )
+    ports = _ports_from(options)
     server = HospitalServer(
         options.ae_title,
         options.address,
-        options.port,
-        worklist=WorklistService(clock, options.box.ae_title),
-        steps=StepService(steps, faults),
+        ports,
+        worklist=WorklistService(clock, options.box.ae_title, faults),
+        steps=StepService(steps, faults, clock),
         storage=StorageService(objects, faults),
         commitment=CommitmentService(commitments, reporter),
         faults=faults,
@@ -106,8 +109,9 @@ def run_hospital(options: HospitalOptions, end: EndSignal) -> None:
     )
     server.start()
     reporter.start()
-    notify_ready(f"The hospital {options.ae_title} listens on port {options.port}.")
-    logger.info("%s listens on %s port %d", options.ae_title, options.address, options.port)
+    where = " and ".join(f"port {port}{' with TLS' if tls else ''}" for port, tls in ports.items())
+    notify_ready(f"The hospital {options.ae_title} listens on {where}.")
+    logger.info("%s listens on %s %s", options.ae_title, options.address, where)
     end.wait()
     has_failed = reporter.has_failed()
     notify_stopping()
@@ -117,6 +121,22 @@ def run_hospital(options: HospitalOptions, end: EndSignal) -> None:
     if has_failed:
         raise ApplianceError("The hospital cannot report on commitments any more.", "Its log says why.")
     logger.info("hospital ends")
+
+
+def _box_from(options: HospitalOptions) -> Box:
+    if options.papers is None or not options.is_box_encrypted:
+        return options.box
+    return replace(options.box, tls=options.papers.client_context())
+
+
+def _ports_from(options: HospitalOptions) -> dict[int, ssl.SSLContext | None]:
+    """Each port with its encryption."""
+    ports: dict[int, ssl.SSLContext | None] = {}
+    if options.port is not None:
+        ports[options.port] = None
+    if options.tls_port is not None and options.papers is not None:
+        ports[options.tls_port] = options.papers.server_context()
+    return ports
 
 
 if __name__ == "__main__":

@@ -53,15 +53,20 @@ class Hospital(Peer):
     def conflicts(self, uid: str) -> list[Path]:
         return sorted((self.state / "conflicts").glob(f"{uid}~*.dcm"))
 
+    def set_faults(self, *lines: str) -> None:
+        """These faults and no others are in force from now on. Renamed into place: no request finds half of them."""
+        file = self.state / "faults.new"
+        file.write_text("\n".join(lines))
+        file.rename(self.state / "faults")
+
     @contextmanager
     def faults(self, *lines: str) -> Iterator[None]:
         """These faults are in force inside the block."""
-        file = self.state / "faults"
-        file.write_text("\n".join(lines))
+        self.set_faults(*lines)
         try:
             yield
         finally:
-            file.unlink()
+            (self.state / "faults").unlink()
 
     def request_association(self, *classes: str) -> Association:
         """Ask as BRIDGE for `classes`; established or not."""

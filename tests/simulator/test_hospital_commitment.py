@@ -18,7 +18,7 @@ from pynetdicom.events import Event
 from appliance.base.errors import ApplianceError
 from appliance.base.uids import new_uid
 from appliance.simulator.hospital.commitment_ledger import CommitmentLedger, Reference, Transaction, TransactionState
-from appliance.simulator.hospital.commitment_report import failures_from_references, report_from_transaction
+from appliance.simulator.hospital.commitment_report import Report, failures_from_references, report_from_transaction
 from appliance.simulator.hospital.commitment_reporter import CommitmentReporter, ReportTiming
 from appliance.simulator.hospital.faults import FaultBoard
 from appliance.simulator.hospital.sop_classes import COMMITMENT, COMMITMENT_INSTANCE
@@ -172,7 +172,7 @@ REFERENCES = (Reference(SECONDARY_CAPTURE, "1.2.3"), Reference(SECONDARY_CAPTURE
 
 
 def reporter_of(
-    directory: Path, clock: HandClock, deliver: Callable[[int, Dataset], None], *faults: str, attempts: int = 3
+    directory: Path, clock: HandClock, deliver: Callable[[Report, object], None], *faults: str, attempts: int = 3
 ) -> tuple[CommitmentLedger, CommitmentReporter]:
     ledger = CommitmentLedger(directory / "commitments")
     reporter = CommitmentReporter(
@@ -190,7 +190,7 @@ def reporter_of(
 
 def test_ok__the_delay_is_kept(tmp_path: Path, clock: HandClock) -> None:
     delivered: list[int] = []
-    ledger, reporter = reporter_of(tmp_path, clock, lambda kind, _: delivered.append(kind))
+    ledger, reporter = reporter_of(tmp_path, clock, lambda report, _: delivered.append(report.event_type))
     ledger.write(Transaction("1.2", REFERENCES))
     reporter.queue("1.2")
     assert reporter.report_due() == pytest.approx(2.0)
@@ -206,7 +206,7 @@ def test_ok__the_delay_is_kept(tmp_path: Path, clock: HandClock) -> None:
 def test_fail__given_up_after_bounded_attempts(tmp_path: Path, clock: HandClock) -> None:
     moments: list[float] = []
 
-    def fail(_kind: int, _information: Dataset) -> None:
+    def fail(_report: Report, _asker: object) -> None:
         moments.append(clock.seconds)
         raise ApplianceError("The box is away.")
 
@@ -226,31 +226,33 @@ def test_ok__pending_transactions_are_queued_at_the_start(tmp_path: Path, clock:
     for number, state in enumerate(TransactionState, 1):
         CommitmentLedger(tmp_path / "commitments").write(Transaction(f"1.2.{number}", REFERENCES, state))
     delivered: list[str] = []
-    _, reporter = reporter_of(tmp_path, clock, lambda _, information: delivered.append(information.TransactionUID))
+    _, reporter = reporter_of(tmp_path, clock, lambda report, _: delivered.append(report.information.TransactionUID))
     clock.seconds += 2.5
     reporter.report_due()
     assert delivered == ["1.2.1"]
 
 
-def test_ok__the_fault_no_commitment_ends(tmp_path: Path, clock: HandClock) -> None:
-    delivered: list[int] = []
-    ledger, reporter = reporter_of(tmp_path, clock, lambda kind, _: delivered.append(kind), "no-commitment")
-    ledger.write(Transaction("1.2", REFERENCES))
-    reporter.queue("1.2")
+def test_ok__silenced_transactions_stay_so(tmp_path: Path, clock: HandClock) -> None:
+    delivered: list[str] = []
+    ledger, reporter = reporter_of(
+        tmp_path, clock, lambda report, _: delivered.append(report.information.TransactionUID), "no-commitment=1"
+    )
+    for uid in ("1.2", "1.3"):
+        ledger.write(Transaction(uid, REFERENCES))
+        reporter.queue(uid)
+        clock.seconds += 0.1
     for _ in range(20):
         clock.seconds += reporter.report_due()
-    assert delivered == []
-    (tmp_path / "faults").write_text("")
-    clock.seconds += 1.0
-    reporter.report_due()
-    assert delivered == [1]
+    assert delivered == ["1.3"]
+    found = ledger.read("1.2")
+    assert found is not None and found.state is TransactionState.SILENCED
 
 
 def test_ok__asked_again_during_the_report(tmp_path: Path, clock: HandClock) -> None:
     delivered: list[int] = []
 
-    def deliver(event_type: int, _information: Dataset) -> None:
-        delivered.append(event_type)
+    def deliver(report: Report, _asker: object) -> None:
+        delivered.append(report.event_type)
         if len(delivered) == 1:
             reporter.queue("1.2")
 
@@ -266,10 +268,11 @@ def test_ok__every_reference_is_in_exactly_one_list() -> None:
     held = {"1.2.3": SECONDARY_CAPTURE}
     failures = failures_from_references(REFERENCES, held.get)
     assert failures == {REFERENCES[1]: 0x0112}
-    event_type, information = report_from_transaction("1.9", REFERENCES, failures, "HOSPITAL")
-    assert event_type == 2
+    report = report_from_transaction("1.9", REFERENCES, failures, "HOSPITAL")
+    information = report.information
+    assert report.event_type == 2
     assert [item.ReferencedSOPInstanceUID for item in information.ReferencedSOPSequence] == ["1.2.3"]
     assert [item.ReferencedSOPInstanceUID for item in information.FailedSOPSequence] == ["1.2.4"]
-    event_type, information = report_from_transaction("1.9", REFERENCES, dict.fromkeys(REFERENCES, 0x0112), "X")
-    assert event_type == 2
-    assert "ReferencedSOPSequence" not in information
+    report = report_from_transaction("1.9", REFERENCES, dict.fromkeys(REFERENCES, 0x0112), "X")
+    assert report.event_type == 2
+    assert "ReferencedSOPSequence" not in report.information

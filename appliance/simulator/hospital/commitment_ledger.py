@@ -17,6 +17,7 @@ class TransactionState(StrEnum):
     PENDING = "pending"
     REPORTED = "reported"  # the box answered 0000 to our report
     GIVEN_UP = "given_up"  # the box could not be reached often enough
+    SILENCED = "silenced"  # a fault wants it never to be reported on
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,13 +1,16 @@
-"""The event information of a commitment report (PS3.4 J.3.3): pure."""
+"""The event information of commitment reports (PS3.4 J.3.3), right ones and those that a fault wants: pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
+from appliance.base.uids import new_uid
 from appliance.simulator.hospital.commitment_ledger import Reference
+from appliance.simulator.hospital.faults import Fault
 
 ALL_COMMITTED = 1
 FAILURES_EXIST = 2
@@ -15,7 +18,18 @@ FAILURES_EXIST = 2
 NO_SUCH_OBJECT = 0x0112
 CLASS_INSTANCE_CONFLICT = 0x0119
 
+STRANGER_AE = "STRANGER"
+
 _ClassOf = Callable[[str], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One N-EVENT-REPORT; `calling_ae` is the hospital's own where it is empty."""
+
+    event_type: int
+    information: Dataset
+    calling_ae: str = ""
 
 
 def failures_from_references(references: Iterable[Reference], class_of: _ClassOf) -> dict[Reference, int]:
@@ -33,10 +47,34 @@ def failures_from_references(references: Iterable[Reference], class_of: _ClassOf
     return failures
 
 
+def reports_under_faults(
+    transaction_uid: str,
+    references: tuple[Reference, ...],
+    failures: Mapping[Reference, int],
+    retrieve_ae: str,
+    faults: Mapping[Fault, float],
+) -> list[Report]:
+    """What is sent for one transaction, in order: one right report, unless `faults` say otherwise."""
+    if Fault.COMMITMENT_FAILS in faults:
+        failures = dict.fromkeys(references, int(faults[Fault.COMMITMENT_FAILS]))
+    told = references[: len(references) // 2] if Fault.COMMITMENT_PARTIAL in faults else references
+    caller = STRANGER_AE if Fault.COMMITMENT_STRANGER in faults else ""
+    failed = {reference: reason for reference, reason in failures.items() if reference in told}
+    right = report_from_transaction(transaction_uid, told, failed, retrieve_ae, caller)
+    reports = [right, right] if Fault.COMMITMENT_TWICE in faults else [right]
+    if Fault.COMMITMENT_UNKNOWN in faults:
+        reports.insert(0, report_from_transaction(new_uid(), told, failed, retrieve_ae, caller))
+    return reports
+
+
 def report_from_transaction(
-    transaction_uid: str, references: Iterable[Reference], failures: dict[Reference, int], retrieve_ae: str
-) -> tuple[int, Dataset]:
-    """Event type and event information: every reference is in exactly one of the two sequences."""
+    transaction_uid: str,
+    references: Iterable[Reference],
+    failures: Mapping[Reference, int],
+    retrieve_ae: str,
+    calling_ae: str = "",
+) -> Report:
+    """Every reference is in exactly one of the two sequences."""
     committed = [reference for reference in references if reference not in failures]
     information = Dataset()
     information.TransactionUID = transaction_uid
@@ -45,7 +83,7 @@ def report_from_transaction(
         information.FailedSOPSequence = Sequence([_item(each, reason) for each, reason in failures.items()])
     if committed:
         information.ReferencedSOPSequence = Sequence([_item(each) for each in committed])
-    return (FAILURES_EXIST if failures else ALL_COMMITTED), information
+    return Report(FAILURES_EXIST if failures else ALL_COMMITTED, information, calling_ae)
 
 
 def _item(reference: Reference, reason: int | None = None) -> Dataset:

@@ -1,4 +1,7 @@
-"""The thread that reports on commitments: each after a delay, on a new association, again until the box took it."""
+"""The thread that reports on commitments: each after a delay, again until the box took it.
+
+On a new association, unless a fault wants the one that asked.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,29 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from pydicom.dataset import Dataset
+from pynetdicom.association import Association
 
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError
 from appliance.simulator.hospital.commitment_ledger import CommitmentLedger, Transaction, TransactionState
-from appliance.simulator.hospital.commitment_report import (
-    NO_SUCH_OBJECT,
-    failures_from_references,
-    report_from_transaction,
-)
+from appliance.simulator.hospital.commitment_report import Report, failures_from_references, reports_under_faults
 from appliance.simulator.hospital.faults import Fault, FaultBoard
 
 logger = logging.getLogger(__name__)
 
 QUEUE_LIMIT = 1000
-_FAULT_POLL = 0.5  # seconds between looks whether `no-commitment` has ended
 
-# Sends one report (event type, event information); ApplianceError when the box did not take it.
-Deliver = Callable[[int, Dataset], None]
+# Sends one report, on a new association or on the one given; ApplianceError when the box did not take it.
+Deliver = Callable[[Report, Association | None], None]
+
+# Whichever of these is in force changes a report, and has one of its times used by it.
+_REPORT_FAULTS = (
+    Fault.COMMITMENT_FAILS,
+    Fault.COMMITMENT_PARTIAL,
+    Fault.COMMITMENT_STRANGER,
+    Fault.COMMITMENT_TWICE,
+    Fault.COMMITMENT_UNKNOWN,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class CommitmentReporter:
         self._on_failure = on_failure
         self._lock = threading.Lock()
         self._due: dict[str, float] = {}
+        self._askers: dict[str, Association] = {}
         self._woken = threading.Event()
         self._stopping = False
         self._has_failed = False
@@ -96,11 +104,20 @@ class CommitmentReporter:
         with self._lock:
             return len(self._due) < QUEUE_LIMIT
 
-    def queue(self, transaction_uid: str) -> None:
-        """Report on a transaction of the ledger after the delay."""
+    def queue(self, transaction_uid: str, asker: Association | None = None) -> None:
+        """Report on a transaction of the ledger, for which `asker` asked, after the delay."""
+        delay = self._timing.delay + (self._faults.strike(Fault.COMMITMENT_LATE) or 0.0)
         with self._lock:
-            self._due[transaction_uid] = self._clock.monotonic() + self._timing.delay
+            if asker is not None:
+                self._askers[transaction_uid] = asker
+            self._due[transaction_uid] = self._clock.monotonic() + delay
         self._woken.set()
+
+    def report_first(self, transaction_uid: str) -> bool:
+        """Report at once, before the request is answered, where a fault wants that; is it done?"""
+        if self._faults.strike(Fault.COMMITMENT_FIRST) is None:
+            return False
+        return self._seconds_to_retry(transaction_uid) is None
 
     def report_due(self) -> float:
         """Report on everything that is due now; seconds until something is, at most a minute."""
@@ -136,25 +153,40 @@ class CommitmentReporter:
         if transaction is None:
             logger.error("commitment %s: its file is gone, no report", uid)
             return None
-        faults = self._faults.in_force()
-        if Fault.NO_COMMITMENT in faults:
-            return _FAULT_POLL
-        if Fault.COMMITMENT_FAILS in faults:
-            failures = dict.fromkeys(transaction.references, NO_SUCH_OBJECT)
-        else:
-            failures = failures_from_references(transaction.references, self._class_of)
-        event_type, information = report_from_transaction(uid, transaction.references, failures, self._retrieve_ae)
-        tried = replace(transaction, attempts=transaction.attempts + 1, event_type=event_type)
+        if self._faults.strike(Fault.NO_COMMITMENT) is not None:
+            self._forget_asker(uid)
+            self._ledger.write(replace(transaction, state=TransactionState.SILENCED))
+            return None
+        faults = {fault: value for fault in _REPORT_FAULTS if (value := self._faults.strike(fault)) is not None}
+        failures = failures_from_references(transaction.references, self._class_of)
+        reports = reports_under_faults(uid, transaction.references, failures, self._retrieve_ae, faults)
+        tried = replace(transaction, attempts=transaction.attempts + 1, event_type=reports[-1].event_type)
         try:
-            self._deliver(event_type, information)
+            asker = self._asker_of(uid)
+            for report in reports:
+                self._deliver(report, asker)
         except ApplianceError as error:
             return self._seconds_after_failure(tried, error)
+        self._forget_asker(uid)
         self._ledger.write(replace(tried, state=TransactionState.REPORTED))
         logger.info("commitment %s: reported, %d of %d failed", uid, len(failures), len(transaction.references))
         return None
 
+    def _asker_of(self, uid: str) -> Association | None:
+        """The association that asked, while it is open and a fault wants the report there."""
+        with self._lock:
+            asker = self._askers.get(uid)
+        if asker is None or not asker.is_established:
+            return None
+        return asker if self._faults.strike(Fault.COMMITMENT_SAME_ASSOCIATION) is not None else None
+
+    def _forget_asker(self, uid: str) -> None:
+        with self._lock:
+            self._askers.pop(uid, None)
+
     def _seconds_after_failure(self, tried: Transaction, error: ApplianceError) -> float | None:
         if tried.attempts >= self._timing.attempts:
+            self._forget_asker(tried.transaction_uid)
             self._ledger.write(replace(tried, state=TransactionState.GIVEN_UP))
             logger.error("commitment %s: given up after %d attempts: %s", tried.transaction_uid, tried.attempts, error)
             return None

@@ -50,8 +50,9 @@ class CommitmentService:
         if known is not None and known.references != transaction.references:
             return _refused(Refusal(PROCESSING_FAILURE, "This transaction UID is in use"))
         self._ledger.write(transaction)
-        self._reporter.queue(transaction.transaction_uid)
         logger.info("commitment %s: asked for %d objects", transaction.transaction_uid, len(transaction.references))
+        if not self._reporter.report_first(transaction.transaction_uid):
+            self._reporter.queue(transaction.transaction_uid, event.assoc)
         return status_from_refusal(None), None
 
 

@@ -1,13 +1,13 @@
-"""The hospital's one AE on one port: which contexts it accepts and who answers what."""
+"""The hospital's one AE, on a port, on an encrypted one, or on both: which contexts it accepts and who answers what."""
 
 from __future__ import annotations
 
 import logging
-import socket
+import ssl
 import traceback
-from collections.abc import Callable, Iterator
-from functools import wraps
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial, wraps
+from typing import Any, cast
 
 import pydicom.config
 from pydicom import uid as syntax
@@ -21,6 +21,7 @@ from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError
 from appliance.simulator.hospital.commitment_service import CommitmentService
 from appliance.simulator.hospital.faults import Fault, FaultBoard
+from appliance.simulator.hospital.faulty_line import Listener
 from appliance.simulator.hospital.sop_classes import COMMITMENT, PERFORMED_STEP, VERIFICATION, WORKLIST
 from appliance.simulator.hospital.step_service import StepService
 from appliance.simulator.hospital.storage_service import StorageService
@@ -53,6 +54,15 @@ _PROCESSING_FAILURE = 0x0110
 _CANNOT_PROCESS = 0xC000
 
 
+# Result, source, reason (PS3.8 9.3.4).
+_REJECTIONS: tuple[tuple[Fault, tuple[int, int, int]], ...] = (
+    # Transient, service provider (presentation related), temporary congestion.
+    (Fault.REFUSE_ASSOCIATION, (0x02, 0x03, 0x01)),
+    # Permanent, service user, called AE title not recognized.
+    (Fault.WRONG_AE, (0x01, 0x01, 0x07)),
+)
+
+
 class HospitalServer:
     """Listens from `start` to `stop`."""
 
@@ -60,7 +70,7 @@ class HospitalServer:
         self,
         ae_title: str,
         address: str,
-        port: int,
+        ports: Mapping[int, ssl.SSLContext | None],
         *,
         worklist: WorklistService,
         steps: StepService,
@@ -69,7 +79,9 @@ class HospitalServer:
         faults: FaultBoard,
         clock: Clock,
     ) -> None:
-        self._address = (address, port)
+        """Each of `ports` with its encryption, None for a plain one."""
+        self._address = address
+        self._ports = ports
         self._faults = faults
         self._clock = clock
         self._ae = _application_entity(ae_title)
@@ -86,17 +98,20 @@ class HospitalServer:
         ]
 
     def start(self) -> None:
-        """Listen. ApplianceError when the port is not free."""
-        try:
-            server = self._ae.start_server(self._address, block=False, evt_handlers=self._handlers)
-        except OSError as error:
-            raise ApplianceError(
-                f"The hospital cannot listen on port {self._address[1]}: {error.strerror}.", "Choose another --port."
-            ) from error
-        # Accepted sockets inherit it on Linux. With Nagle's algorithm each answer of a query waits 40 ms for
-        # the acknowledgement of the one before.
-        if server is not None and server.socket is not None:
-            server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        """Listen. ApplianceError when a port is not free."""
+        for port, tls in self._ports.items():
+            try:
+                listener = self._ae.make_server(
+                    (self._address, port),
+                    evt_handlers=self._handlers,
+                    server_class=partial(Listener, faults=self._faults, tls=tls),  # type: ignore[arg-type]
+                )
+            except OSError as error:
+                raise ApplianceError(
+                    f"The hospital cannot listen on port {port}: {error.strerror}.", "Choose another."
+                ) from error
+            self._ae._servers.append(cast(Listener, listener))
+            cast(Listener, listener).begin()
 
     def stop(self, seconds: float = 3.0) -> None:
         """Close the port and abort what is open, waiting at most `seconds` for it; what is answered is on disk.
@@ -114,13 +129,14 @@ class HospitalServer:
 
     def _screen_association(self, event: Event) -> None:
         """The faults that show at association time; contexts here are this association's own copy."""
-        faults = self._faults.in_force()
-        if Fault.REFUSE_ASSOCIATION in faults:
-            logger.warning("association: rejected by the fault %s", Fault.REFUSE_ASSOCIATION)
-            # Transient, service provider (presentation related), temporary congestion (PS3.8 9.3.4).
-            event.assoc.acse.send_reject(0x02, 0x03, 0x01)
-            event.assoc.kill()
-        elif Fault.STEPS_DOWN in faults:
+        for fault, rejection in _REJECTIONS:
+            if self._faults.strike(fault) is not None:
+                event.assoc.acse.send_reject(*rejection)
+                event.assoc.kill()
+                return
+        if self._faults.strike(Fault.NO_CONTEXT) is not None:
+            event.assoc.acceptor.supported_contexts = []
+        elif _wants_context(event.assoc, PERFORMED_STEP) and self._faults.strike(Fault.STEPS_DOWN) is not None:
             _drop_context(event.assoc, PERFORMED_STEP)
 
 
@@ -149,6 +165,10 @@ def _free_exit_of_threads(event: Event) -> None:
     """Before they start: no thread of a connection shall hold the process at its end."""
     event.assoc.daemon = True
     event.assoc.dul.daemon = True
+
+
+def _wants_context(association: Association, sop_class: str) -> bool:
+    return any(cx.abstract_syntax == sop_class for cx in association.requestor.requested_contexts)
 
 
 def _drop_context(association: Association, sop_class: str) -> None:

@@ -22,6 +22,7 @@ from appliance.simulator.hospital.uid_names import is_uid
 logger = logging.getLogger(__name__)
 
 SUCCESS = 0x0000
+COERCION_OF_ELEMENTS = 0xB000
 INVALID_INSTANCE = 0x0117
 DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
@@ -47,21 +48,23 @@ class StorageService:
         if not is_uid(uid):
             logger.warning("store: refused, the SOP Instance UID is no UID")
             return INVALID_INSTANCE
-        faults = self._faults.in_force()
         for fault, status in STORE_STATUS:
-            if fault in faults:
+            if self._faults.strike(fault) is not None:
                 logger.warning("store %s: %04XH by the fault %s", uid, status, fault)
                 return status
         data = event.encoded_dataset()
         if not _is_what_it_says(request, data):
             logger.warning("store %s: refused, command and data set name different objects", uid)
             return DOES_NOT_MATCH
+        if self._faults.strike(Fault.LOSE_OBJECTS) is not None:
+            logger.warning("store %s: 0000H, and lost by the fault %s", uid, Fault.LOSE_OBJECTS)
+            return SUCCESS
         kept = self._store.keep(uid, data)
         if kept is Kept.CONFLICT:
             logger.error("store %s: other content under this UID, %d bytes, kept in conflicts", uid, len(data))
         else:
             logger.info("store %s: %s, %d bytes, %s", uid, kept, len(data), event.context.transfer_syntax)
-        return SUCCESS
+        return COERCION_OF_ELEMENTS if self._faults.strike(Fault.STORE_WARNING) is not None else SUCCESS
 
     def watch_pdu(self, event: Event) -> None:
         """The fault `abort-in-store`: called for each PDU before pynetdicom adds it to the message.
@@ -82,7 +85,12 @@ class StorageService:
                 self._receiving[event.assoc] = message
                 self._begun += 1
             is_chosen = self._begun % every == 0
-        if is_chosen and (is_last or not is_first) and event.assoc not in self._aborted:
+        if (
+            is_chosen
+            and (is_last or not is_first)
+            and event.assoc not in self._aborted
+            and self._faults.strike(Fault.ABORT_IN_STORE) is not None
+        ):
             logger.warning("store: aborted in the middle by the fault %s", Fault.ABORT_IN_STORE)
             self._aborted.add(event.assoc)
             event.assoc.abort(block=False)

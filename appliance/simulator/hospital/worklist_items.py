@@ -6,7 +6,9 @@ attribute that an item lacks altogether is one that the matching treats as unsup
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Sequence as Items
+from dataclasses import replace
 from datetime import date
 
 from pydicom.dataset import Dataset
@@ -21,6 +23,13 @@ ISSUER = "HOSPITAL"
 def items_of_day(day: date, box_ae: str, schedule: Items[ScheduledEntry] = SCHEDULE) -> list[Dataset]:
     """Every worklist item of `day`, in the schedule's order; `box_ae` stands where an entry names no station."""
     return [item_from_entry(entry, day, box_ae) for entry in schedule]
+
+
+def many_items_of_day(day: date, box_ae: str, count: int) -> Iterator[Dataset]:
+    """`count` items, one after the other: the schedule again and again, each under a number of its own."""
+    for number in range(1, count + 1):
+        entry = SCHEDULE[(number - 1) % len(SCHEDULE)]
+        yield item_from_entry(replace(entry, number=number, patient_id=f"HUGE-{number:06}"), day, box_ae)
 
 
 def item_from_entry(entry: ScheduledEntry, day: date, box_ae: str) -> Dataset:
