@@ -54,7 +54,8 @@ def make_app(parts: Parts) -> Starlette:
         return JSONResponse(status_json(parts))
 
     def queue(request: Request) -> JSONResponse:
-        return JSONResponse(parts.listing.queue(request.query_params.get("exam_id")))
+        exam_id, only = request.query_params.get("exam_id"), request.query_params.get("only")
+        return JSONResponse(parts.listing.queue(exam_id, is_waiting_only=only == "waiting"))
 
     def refresh(_request: Request) -> JSONResponse:
         with ThreadPoolExecutor(max_workers=max(1, len(parts.pollers))) as together:
@@ -134,15 +135,22 @@ def _refresh_one(pair: tuple[WorklistSource, WorklistPoller]) -> Any:
 
 def status_json(parts: Parts) -> dict[str, Any]:
     """Counts for each destination, the steps that are due, and all of it in a sentence."""
-    destinations = [
-        {**parts.listing.destination(one.destination.name), "trouble": one.trouble} for one in parts.deliveries
-    ]
+    destinations = [_destination_json(parts.listing, one) for one in parts.deliveries]
     steps = {"due": parts.step_ledger.count_unfinished(), "trouble": parts.steps.trouble if parts.steps else ""}
     return {
         "sentence": sentence_from(destinations, steps),
         "findings": parts.findings.as_json(),
         "destinations": destinations,
         "steps": steps,
+    }
+
+
+def _destination_json(listing: Listing, delivery: Delivery) -> dict[str, Any]:
+    return {
+        **listing.destination(delivery.destination.name),
+        "commits": delivery.destination.commitment,
+        "trouble": delivery.trouble,
+        "seconds_to_next_attempt": round(delivery.seconds_left, 1),
     }
 
 

@@ -1,52 +1,44 @@
-"""Bringing objects to one destination: stored, then committed. Each has a worker and a trouble of its own."""
+"""Bringing objects to one destination: stored, then committed; with associations and a trouble of its own."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from appliance.base.clock import Clock
-from appliance.base.errors import ApplianceError, Finding, finding_from
+from appliance.base.errors import ApplianceError, finding_from
 from appliance.base.findings import FindingBoard
-from appliance.base.uids import new_uid
 from appliance.config.schema import Destination
-from appliance.dimse.association import (
-    Association,
-    AssociationAborted,
-    Caller,
-    Context,
-    NoAcceptedContext,
-    open_association,
-)
-from appliance.dimse.commitment import COMMITMENT_CONTEXT, Reference, report_handlers, request_commitment
+from appliance.dimse.association import Caller, Context, PeerUnreachable, open_association
+from appliance.dimse.commitment import COMMITMENT_CONTEXT, report_handlers
 from appliance.dimse.echo import VERIFICATION_CONTEXT
-from appliance.dimse.status import ActionVerdict, StoreVerdict
-from appliance.dimse.store import UnreadableObject, store_object
+from appliance.dimse.find import FIND_CONTEXT
 from appliance.forward.flash import reason_of
-from appliance.forward.ledger import DueObject, Ledger, Place
+from appliance.forward.ledger import DueLook, DueObject, Ledger
 from appliance.forward.reports import ReportDesk
-from appliance.forward.states import DeliveryEvent, DeliveryState, backoff_seconds
+from appliance.forward.standing import read_standing, tell_standing
+from appliance.forward.states import DeliveryEvent
+from appliance.forward.transactions import Transactions
 from appliance.forward.troubles import Troubles
+from appliance.forward.visit import Records, Visit
 from appliance.forward.worker import LONGEST_SLEEP_SECONDS, Worker
 from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
 
-# Each class and transfer syntax is a presentation context of its own, and 128 fit into an association.
 _BATCH_OBJECTS = 100
-_BATCH_REFERENCES = 500
-# Some archives report only on the association that asked; the others find theirs free again soon.
-_HOLD_SECONDS = 3.0
-_HOLD_LOOK_SECONDS = 0.2
-
-
-class DestinationBusy(ApplianceError):
-    """The archive answered that it cannot take objects now."""
+_BATCH_LOOKS = 500
+_MOST_CONTEXTS = 128  # of one association (PS3.8 9.3.2.2)
+_PRUNE_SECONDS = 3600.0
 
 
 class Delivery:
-    """The work of one destination."""
+    """The work of one destination: `concurrency` workers, of which the first also looks after deadlines."""
 
     def __init__(
         self,
@@ -55,6 +47,7 @@ class Delivery:
         *,
         spool: Spool,
         ledger: Ledger,
+        transactions: Transactions,
         troubles: Troubles,
         desk: ReportDesk,
         findings: FindingBoard,
@@ -62,14 +55,23 @@ class Delivery:
     ) -> None:
         self.destination = destination
         self._caller = caller
-        self._spool = spool
         self._ledger = ledger
+        self._transactions = transactions
         self._troubles = troubles
         self._desk = desk
         self._findings = findings
         self._clock = clock
+        self._records = Records(
+            destination, spool=spool, ledger=ledger, transactions=transactions, findings=findings, clock=clock
+        )
         self._peer = f"destination {destination.name}"
-        self.worker = Worker(self._peer, self.work, clock)
+        self._in_hand: set[str] = set()
+        self._lock = threading.Lock()
+        self._prune_at = clock.monotonic()
+        self.workers = tuple(
+            Worker(f"{self._peer} {number + 1}", partial(self.work, number), clock)
+            for number in range(destination.concurrency)
+        )
 
     @property
     def trouble(self) -> str:
@@ -77,179 +79,136 @@ class Delivery:
         known = self._troubles.of(self._peer)
         return known.sentence if known else ""
 
-    def work(self) -> float:
-        """Store and ask for commitment as far as something is due; the seconds until something will be."""
-        destination = self.destination
-        for transaction_uid in self._ledger.overdue_transactions(destination):
-            _log.warning("%s did not report on transaction %s in time", destination.name, transaction_uid)
-            self._ledger.end_transaction(
-                transaction_uid, DeliveryEvent.REPORT_MISSING, "the archive did not report in time", None
-            )
-        left = self._troubles.seconds_left(self._peer, destination.retry_longest_seconds)
+    @property
+    def seconds_left(self) -> float:
+        """Until the destination is tried again; 0 while all is well."""
+        return self._troubles.seconds_left(self._peer, self.destination.retry_longest_seconds)
+
+    def wake(self) -> None:
+        """Something may be due."""
+        for worker in self.workers:
+            worker.wake()
+
+    def work(self, number: int = 0) -> float:
+        """What the worker `number` does: store, look and ask as far as something is due; seconds until it will be."""
+        is_first = number == 0
+        if is_first:
+            self._look_after_deadlines()
+        left = self.seconds_left
         if left > 0:
             return left
-        due = self._ledger.due_objects(destination, _BATCH_OBJECTS)
-        waiting = self._ledger.due_commitments(destination, _BATCH_REFERENCES)
-        if not destination.commitment:
-            for one in waiting:
-                self._record(one, DeliveryEvent.NEEDS_NO_COMMITMENT)
-            waiting = []
-        if not due and not waiting:
-            seconds = self._ledger.seconds_to_next(destination)
-            return LONGEST_SLEEP_SECONDS if seconds is None else max(seconds, 0.05)
-        try:
-            self._visit(due)
-        except ApplianceError as error:
-            delay = self._troubles.add(
-                self._peer, error.sentence, destination.retry_first_seconds, destination.retry_longest_seconds
-            )
-            self._findings.report(finding_from(error, "destination-trouble", destination.name))
-            return delay
+        if not is_first and self.trouble:
+            return LONGEST_SLEEP_SECONDS  # the first one tries whether it is over, and wakes the others
+        with self._batch() as batch:
+            looks = self._due_looks() if is_first else []
+            is_asked = is_first and self.destination.commitment and self._ledger.due_commitments(self.destination, 1)
+            if not batch and not looks and not is_asked:
+                seconds = self._ledger.seconds_to_next(self.destination)
+                return LONGEST_SLEEP_SECONDS if seconds is None else max(seconds, 0.05)
+            try:
+                self._visit(self.workers[number], batch, looks)
+            except ApplianceError as error:
+                return self._give_up_for_now(error)
+            except OSError as error:
+                # No socket is to be had: every descriptor of the process is in use, or memory is short.
+                said = f"The box cannot open a connection to {self.destination.name} ({reason_of(error)})."
+                return self._give_up_for_now(PeerUnreachable(said, "It is tried again later."))
         return 0.0
 
-    def _visit(self, due: Sequence[DueObject]) -> None:
-        """One association: what is due is sent, and what was stored is asked for."""
-        contexts = _contexts_for(due)
+    def _look_after_deadlines(self) -> None:
+        name = self.destination.name
+        for transaction_uid in self._transactions.overdue(self.destination):
+            _log.warning("%s did not report on transaction %s in time", name, transaction_uid)
+            said = "the archive did not report in time"
+            wait = self._records.patience.after_silence
+            self._transactions.end(transaction_uid, DeliveryEvent.REPORT_MISSING, said, wait)
+        if not self.destination.commitment and not self.destination.verify_by_find:
+            for one in self._ledger.due_commitments(self.destination, _BATCH_LOOKS):
+                self._records.record(one.sop_instance_uid, DeliveryEvent.NEEDS_NO_COMMITMENT)
+        if self._clock.monotonic() >= self._prune_at:
+            self._prune_at = self._clock.monotonic() + _PRUNE_SECONDS
+            self._transactions.prune(self.destination)
+        tell_standing(self._findings, self.destination, read_standing(self._ledger.journal, self.destination))
+
+    def _due_looks(self) -> list[DueLook]:
+        return self._ledger.due_looks(self.destination, _BATCH_LOOKS) if self.destination.verify_by_find else []
+
+    @contextmanager
+    def _batch(self) -> Iterator[list[DueObject]]:
+        """Due objects that are no other worker's while the block lasts: a fair share, and what fits one association."""
+        with self._lock:
+            due = self._ledger.due_objects(self.destination, _BATCH_OBJECTS * len(self.workers))
+            share = min(math.ceil(len(due) / len(self.workers)), _BATCH_OBJECTS)
+            free = [one for one in due if one.sop_instance_uid not in self._in_hand]
+            batch = _fitting(free[:share])
+            uids = {one.sop_instance_uid for one in batch}
+            self._in_hand |= uids
+        try:
+            yield batch
+        finally:
+            with self._lock:
+                self._in_hand -= uids
+
+    def _visit(self, worker: Worker, batch: Sequence[DueObject], looks: Sequence[DueLook]) -> None:
+        """One association: what is due is sent, looked for, and asked for."""
+        contexts = [*_contexts_for(batch), VERIFICATION_CONTEXT]
+        # Verification is proposed always: an archive that accepts nothing of ours must not look like one that is down.
         if self.destination.commitment:
             contexts.append(COMMITMENT_CONTEXT)
-        if not due:
-            # An archive that only does not take commitment must not look like one that takes nothing.
-            contexts.append(VERIFICATION_CONTEXT)
+        if looks:
+            contexts.append(FIND_CONTEXT)
         handlers: list[Any] = report_handlers(self._desk.hear)
         with open_association(self.destination, self._caller, contexts, handlers) as association:
-            for one in due:
-                if self.worker.is_stopping:
+            visit = Visit(self._records, association, worker)
+            for one in batch:
+                if worker.is_stopping:
                     return
-                self._send(association, one)
+                visit.store(one)
+                self._clear_trouble()
+            visit.look(looks)
             if self.destination.commitment:
-                self._ask(association)
+                visit.ask()
+            self._clear_trouble()
 
-    def _send(self, association: Association, one: DueObject) -> None:
-        directory = self._spool.kept if one.place is Place.KEPT else self._spool.outbox
-        path = directory / one.file_name
-        if self._record(one, DeliveryEvent.CLAIMED) is None:
-            return
-        try:
-            status = store_object(association, path)
-        except FileNotFoundError:
-            # Moved or taken out: the rescan finds it, or tells.
-            self._record(one, DeliveryEvent.CLAIM_VOID)
-            self._ledger.place_object(one.sop_instance_uid, Place.AWAITED)
-            return
-        except (NoAcceptedContext, UnreadableObject) as error:
-            self._refuse(one, error.sentence)
-            return
-        except OSError as error:
-            said = f"its file cannot be read from flash ({reason_of(error)})"
-            self._record(one, DeliveryEvent.STORE_FAILED, said)
-            self._findings.report(Finding("object-unreadable", f"An object: {said}.", "", one.sop_instance_uid))
-            return
-        except AssociationAborted as error:
-            self._record(one, DeliveryEvent.STORE_FAILED, error.sentence)
-            raise
-        if status.verdict is StoreVerdict.RETRY:
-            self._record(one, DeliveryEvent.STORE_FAILED, status.said)
-            # Not one object after the other: what is out of resources for one has none for the next.
-            raise DestinationBusy(
-                f"{self.destination.name} did not take an object: {status.said}.", "It is tried again later."
-            )
-        self._clear_trouble()
-        if status.verdict is StoreVerdict.REFUSED:
-            self._refuse(one, status.said)
-        else:
-            warning = status.said if status.verdict is StoreVerdict.STORED_WITH_WARNING else ""
-            self._record(one, DeliveryEvent.STORE_ACCEPTED, warning)
-            self._findings.clear("object-unreadable", one.sop_instance_uid)
-            _log.info("object %s is stored at %s", one.sop_instance_uid, self.destination.name)
-            if not self.destination.commitment:
-                self._record(one, DeliveryEvent.NEEDS_NO_COMMITMENT)
-
-    def _refuse(self, one: DueObject, said: str) -> None:
-        self._record(one, DeliveryEvent.STORE_REFUSED, said)
-        self._findings.report(
-            Finding(
-                "object-refused",
-                f"{self.destination.name} refused an object: {said}",
-                "It stays saved. Ask the archive's administrator, then press Try again.",
-                one.sop_instance_uid,
-            )
+    def _give_up_for_now(self, error: ApplianceError) -> float:
+        left = self.seconds_left
+        if left > 0:
+            return left  # another worker has met the same trouble meanwhile: that is one failure, not two
+        destination = self.destination
+        delay = self._troubles.add(
+            self._peer, error.sentence, destination.retry_first_seconds, destination.retry_longest_seconds
         )
-
-    def retry(self, sop_instance_uid: str | None = None) -> int:
-        """What was refused (all, or this object) is tried again since a person says so; how many objects that is."""
-        refused = [uid for uid in self._ledger.refused(self.destination) if sop_instance_uid in (None, uid)]
-        for uid in refused:
-            self._ledger.record(uid, self.destination.name, DeliveryEvent.RETRY_ASKED)
-            self._findings.clear("object-refused", uid)
-        self.worker.wake()
-        return len(refused)
-
-    def _ask(self, association: Association) -> None:
-        """Ask for commitment of what is stored, in one transaction that is durable before it leaves."""
-        members = self._ledger.due_commitments(self.destination, _BATCH_REFERENCES)
-        if not members:
-            return
-        transaction_uid = new_uid()
-        self._ledger.open_transaction(transaction_uid, self.destination, members)
-        references = [Reference(one.sop_class_uid, one.sop_instance_uid) for one in members]
-        _log.info(
-            "%s is asked to commit %d objects, transaction %s", self.destination.name, len(members), transaction_uid
-        )
-        try:
-            answer = request_commitment(association, transaction_uid, references)
-        except NoAcceptedContext as error:
-            self._not_taken(transaction_uid, error.sentence, is_at_once=False)
-            return
-        except AssociationAborted as error:
-            # Whether the archive has the request is not known. A report on it still counts when it comes.
-            self._ledger.end_transaction(
-                transaction_uid, DeliveryEvent.COMMITMENT_NOT_TAKEN, error.sentence, self._backoff
-            )
-            raise
-        self._clear_trouble()
-        if answer.verdict is ActionVerdict.ACCEPTED:
-            self._ledger.mark_transaction_taken(transaction_uid)
-            self._findings.clear("commitment-not-taken", self.destination.name)
-            self._hold(association, transaction_uid)
-        else:
-            self._not_taken(transaction_uid, answer.said, is_at_once=answer.verdict is ActionVerdict.NEW_TRANSACTION)
-
-    def _not_taken(self, transaction_uid: str, said: str, *, is_at_once: bool) -> None:
-        wait = None if is_at_once else self._backoff
-        self._ledger.end_transaction(transaction_uid, DeliveryEvent.COMMITMENT_NOT_TAKEN, said, wait)
-        self._findings.report(
-            Finding(
-                "commitment-not-taken",
-                f"{self.destination.name} stores, but does not take requests for commitment: {said}",
-                "Let its administrator allow storage commitment for this box.",
-                self.destination.name,
-            )
-        )
-
-    def _hold(self, association: Association, transaction_uid: str) -> None:
-        """Keep the association a little for a report on it; other work ends the wait."""
-        end = self._clock.monotonic() + _HOLD_SECONDS
-        while (
-            self._clock.monotonic() < end
-            and association.is_established
-            and self._ledger.is_open_transaction(transaction_uid)
-            and not self.worker.wait_awake(_HOLD_LOOK_SECONDS)
-        ):
-            pass
+        self._findings.report(finding_from(error, "destination-trouble", destination.name))
+        return delay
 
     def _clear_trouble(self) -> None:
-        self._troubles.clear(self._peer)
+        if self.trouble:
+            self._troubles.clear(self._peer)
+            self.wake()
         self._findings.clear("destination-trouble", self.destination.name)
 
-    def _record(self, one: DueObject, event: DeliveryEvent, said: str = "") -> DeliveryState | None:
-        wait = self._backoff if event is DeliveryEvent.STORE_FAILED else None
-        return self._ledger.record(one.sop_instance_uid, self.destination.name, event, said, wait=wait)
+    def retry(self, sop_instance_uid: str | None = None) -> int:
+        """A person did something about it: what was refused (all, or this object) is tried again, and what waits for
+        its next attempt, or for the destination's, is tried now. How many objects were refused.
+        """
+        refused = [uid for uid in self._ledger.refused(self.destination) if sop_instance_uid in (None, uid)]
+        for uid in refused:
+            self._records.record(uid, DeliveryEvent.RETRY_ASKED)
+        self._ledger.hasten(self.destination, sop_instance_uid)
+        self._troubles.hasten(self._peer)
+        self.wake()
+        return len(refused)
 
-    def _backoff(self, failures: int) -> float:
-        return backoff_seconds(failures, self.destination.retry_first_seconds, self.destination.retry_longest_seconds)
 
-
-def _contexts_for(due: Sequence[DueObject]) -> list[Context]:
+def _contexts_for(batch: Sequence[DueObject]) -> list[Context]:
     """A context for each class and transfer syntax of its own, so that the archive says of each whether it takes it."""
-    kinds = dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in due)
+    kinds = dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in batch)
     return [Context(sop_class, (syntax,)) for sop_class, syntax in kinds]
+
+
+def _fitting(due: Sequence[DueObject]) -> list[DueObject]:
+    """As many as one association has contexts for, beside those for verification, commitment and C-FIND."""
+    fitting = list(due)
+    while len(_contexts_for(fitting)) > _MOST_CONTEXTS - 3:
+        fitting.pop()
+    return fitting

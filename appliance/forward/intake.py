@@ -46,10 +46,13 @@ class Intake:
         clock: Clock,
         *,
         destinations: frozenset[str],
-        is_journal_new: bool,
         on_new: Callable[[], None],
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """`steps` is None where no performed-step manager is configured; `on_new` is called when something is due."""
+        """`steps` is None where no performed-step manager is configured; `on_new` is called when something is due.
+
+        `on_progress` is called again and again while a rescan gets on, which may take long: large files are read whole.
+        """
         self._spool = spool
         self._facts = ExamFacts(spool.exams)
         self._ledger = ledger
@@ -57,8 +60,10 @@ class Intake:
         self._findings = findings
         self._clock = clock
         self._destinations = destinations
-        self._is_journal_new = is_journal_new
         self._on_new = on_new
+        self._on_progress = on_progress
+        # Exams that were there before this journal was: it has not heard what was told about them.
+        self._before_journal: frozenset[str] | None = None if ledger.journal.is_new else frozenset()
         self._taken_in: dict[str, set[str]] = {}
         self._awaited_since: dict[str, float] = {}
         self._strange_since: dict[str, float] = {}
@@ -72,9 +77,7 @@ class Intake:
     def rescan(self) -> None:
         """One look at everything that is not settled. What cannot be read is told about and looked at again."""
         with self._telling("exams-unreadable", "The list of exams cannot be read from flash"):
-            for exam_id in self._facts.exam_ids():
-                if exam_id not in self.settled:
-                    self._try_exam(exam_id)
+            self._look_at_exams()
         for awaited in self._ledger.objects_in(Place.AWAITED):
             sentence = "An object is not sent, since it cannot be read from flash"
             with self._telling("object-unreadable", sentence, awaited.sop_instance_uid):
@@ -82,19 +85,32 @@ class Intake:
         with self._telling("outbox-unreadable", "The list of objects in the outbox cannot be read from flash"):
             self._look_for_strangers()
 
+    def _look_at_exams(self) -> None:
+        exam_ids = list(self._facts.exam_ids())
+        is_first_look = self._before_journal is None
+        if self._before_journal is None:
+            self._before_journal = frozenset(exam_ids)
+        known = [self._try_exam(exam_id) for exam_id in exam_ids if exam_id not in self.settled]
+        if is_first_look and all(known):
+            self._ledger.journal.mark_whole()
+
     def _telling(self, code: str, sentence: str, subject: str = "") -> AbstractContextManager[None]:
         suggestion = "Have the box's flash checked. It is tried again by itself."
         return telling_of_flash(self._findings, code, sentence, suggestion, subject)
 
     # -- facts
 
-    def _try_exam(self, exam_id: str) -> None:
+    def _try_exam(self, exam_id: str) -> bool:
+        """True when everything about the exam that lies there is known."""
+        self._on_progress()
         with self._telling("fact-unreadable", f"A record of the exam {exam_id} cannot be read from flash", exam_id):
             try:
                 self._look_at_exam(exam_id)
                 self._findings.clear("damaged-fact", exam_id)
+                return True
             except DamagedFactError as error:
                 self._findings.report(finding_from(error, "damaged-fact", exam_id))
+        return False
 
     def _look_at_exam(self, exam_id: str) -> None:
         # Not glob(), which takes a directory that cannot be read for an empty one.
@@ -105,7 +121,7 @@ class Intake:
             return
         settled = self._spool.settled / f"{exam_id}.json"
         is_settled = settled.exists()
-        if is_settled and not self._is_journal_new:
+        if is_settled and not self._is_before_journal(exam_id):
             self.settled.add(exam_id)
             return
         exam = self._facts.exam(exam_id)
@@ -126,6 +142,9 @@ class Intake:
         self._taken_in[exam_id] = names
         self._on_new()
 
+    def _is_before_journal(self, exam_id: str) -> bool:
+        return self._before_journal is None or exam_id in self._before_journal
+
     def _begin_step(self, exam: Exam, modality: str) -> None:
         if self._steps is None:
             return
@@ -134,7 +153,7 @@ class Intake:
         except KeyError:
             _log.error("exam %s began a step of modality %s that it did not plan", exam.exam_id, modality)
             return
-        self._steps.add(exam.exam_id, step, may_have_been_told=self._is_journal_new)
+        self._steps.add(exam.exam_id, step, may_have_been_told=self._is_before_journal(exam.exam_id))
 
     def _take_in(self, exam: Exam, closed: Closed, destinations: Iterable[str], names: set[str]) -> None:
         for instance in closed.instances:
@@ -215,7 +234,7 @@ class Intake:
 
     def _take_file(self, awaited: DueObject, place: Place, path: Path) -> None:
         try:
-            if not is_intact(path):
+            if not is_intact(path, self._on_progress):
                 raise DamagedObjectError(f"The file {path.name} does not match its digest.")
             summary = read_summary(path)
             modified = path.stat().st_mtime

@@ -95,6 +95,19 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         trouble TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    # 2: since when an object stands as it does, what C-FIND found, why commitment failed; when a transaction closed;
+    # whether this journal has taken in everything that lay there when it was begun.
+    """
+    ALTER TABLE objects ADD COLUMN series_instance_uid TEXT NOT NULL DEFAULT '';
+    ALTER TABLE deliveries ADD COLUMN since TEXT NOT NULL DEFAULT '';
+    ALTER TABLE deliveries ADD COLUMN reason INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE deliveries ADD COLUMN found_at TEXT NOT NULL DEFAULT '';
+    ALTER TABLE deliveries ADD COLUMN looked_rounds INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE transactions ADD COLUMN closed_at REAL NOT NULL DEFAULT 0;
+    CREATE INDEX transactions_closed ON transactions (destination, is_open, closed_at);
+    CREATE TABLE marks (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    INSERT INTO marks SELECT 'whole' WHERE EXISTS (SELECT 1 FROM objects) OR EXISTS (SELECT 1 FROM steps);
+    """,
 )
 
 
@@ -106,15 +119,24 @@ class Journal:
         make_directory(path.parent)
         self._path = path
         self._lock = threading.RLock()
-        self.is_new = not path.exists()
         try:
             self._connection = _open(path)
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
                 raise  # no space, no right: another file would fare no better
             _set_aside(path, error)
-            self.is_new = True
             self._connection = _open(path)
+
+    @property
+    def is_new(self) -> bool:
+        """True until `mark_whole`: this journal may know less than the files, which were there before it."""
+        with self.reading() as db:
+            return db.execute("SELECT 1 FROM marks WHERE name = 'whole'").fetchone() is None
+
+    def mark_whole(self) -> None:
+        """Everything that lay there when this journal was begun has been looked at."""
+        with self.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO marks VALUES ('whole')")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

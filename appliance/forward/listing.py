@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from appliance.forward.journal import Journal
-from appliance.forward.states import DeliveryState
+from appliance.forward.states import FINAL_STEPS, DeliveryState
 from appliance.spool.tree import Spool
 
 MOST_OBJECTS = 2000
+_FINAL_STEPS = ", ".join(f"'{state}'" for state in sorted(FINAL_STEPS))
 
 
 class Listing:
@@ -22,24 +23,31 @@ class Listing:
         self._journal = journal
         self._spool = spool
 
-    def queue(self, exam_id: str | None) -> dict[str, Any]:
-        """All objects and steps of one exam, or the newest MOST_OBJECTS of all, oldest first."""
+    def queue(self, exam_id: str | None = None, *, is_waiting_only: bool = False) -> dict[str, Any]:
+        """All objects and steps of one exam, or the newest MOST_OBJECTS of all, oldest first.
+
+        `is_waiting_only` leaves out what is done: objects that are kept, steps that have ended. `left_out` counts the
+        objects for which there was no room.
+        """
         limit = MOST_OBJECTS if exam_id is None else -1
+        chosen = "(?1 IS NULL OR exam_id = ?1)"
+        objects = f"FROM objects WHERE {chosen}" + (" AND place <> 'kept'" if is_waiting_only else "")
+        steps = f"FROM steps WHERE {chosen}" + (f" AND state NOT IN ({_FINAL_STEPS})" if is_waiting_only else "")
         with self._journal.reading() as db:
-            objects = db.execute(
-                "SELECT * FROM objects WHERE ?1 IS NULL OR exam_id = ?1 ORDER BY rowid DESC LIMIT ?2",
+            rows = db.execute(f"SELECT * {objects} ORDER BY rowid DESC LIMIT ?2", (exam_id, limit)).fetchall()
+            count = db.execute(f"SELECT count(*) {objects}", (exam_id,)).fetchone()[0]
+            deliveries: dict[str, dict[str, Any]] = {row["sop_instance_uid"]: {} for row in rows}
+            for row in db.execute(
+                "SELECT * FROM deliveries WHERE sop_instance_uid IN"
+                f" (SELECT sop_instance_uid {objects} ORDER BY rowid DESC LIMIT ?2) ORDER BY destination",
                 (exam_id, limit),
-            ).fetchall()
-            steps = db.execute(
-                "SELECT * FROM steps WHERE ?1 IS NULL OR exam_id = ?1 ORDER BY exam_id DESC, modality LIMIT ?2",
-                (exam_id, limit),
-            ).fetchall()
-            listed = [self._object_json(row, _deliveries(db, row["sop_instance_uid"])) for row in reversed(objects)]
+            ):
+                deliveries[row["sop_instance_uid"]][row["destination"]] = _delivery_json(row)
+            told = db.execute(f"SELECT * {steps} ORDER BY exam_id DESC, modality LIMIT ?2", (exam_id, limit)).fetchall()
         return {
-            "objects": listed,
-            "steps": [
-                {key: row[key] for key in ("sop_instance_uid", "exam_id", "modality", "state", "said")} for row in steps
-            ],
+            "objects": [self._object_json(row, deliveries[row["sop_instance_uid"]]) for row in reversed(rows)],
+            "steps": [_step_json(row) for row in told],
+            "left_out": count - len(rows),
         }
 
     def _object_json(self, row: sqlite3.Row, deliveries: dict[str, Any]) -> dict[str, Any]:
@@ -51,14 +59,26 @@ class Listing:
         return (directory or self._spool.outbox) / str(row["file_name"])
 
     def destination(self, name: str) -> dict[str, Any]:
-        """How many objects are in which state at a destination; `pending` counts those that are being stored too."""
+        """How many objects are in which state at a destination; `pending` counts those that are being stored too.
+
+        `stored` are those that wait for commitment; where there is none to wait for they are `verified` (C-FIND finds
+        them there) or `stored_only`.
+        """
         with self._journal.reading() as db:
             rows = db.execute("SELECT state, count(*) FROM deliveries WHERE destination = ? GROUP BY state", (name,))
             counts = {DeliveryState(row[0]): int(row[1]) for row in rows}
+            (since,) = db.execute(
+                "SELECT min(CASE WHEN since <> '' THEN since ELSE saved_at END) FROM deliveries"
+                " JOIN objects USING (sop_instance_uid) WHERE destination = ? AND state IN ('pending', 'storing')",
+                (name,),
+            ).fetchone()
         return {
             "name": name,
             "pending": _sum(counts, (DeliveryState.PENDING, DeliveryState.STORING)),
-            "stored": _sum(counts, (DeliveryState.STORED, DeliveryState.COMMIT_REQUESTED, DeliveryState.STORED_ONLY)),
+            "pending_since": since or "",
+            "stored": _sum(counts, (DeliveryState.STORED, DeliveryState.COMMIT_REQUESTED)),
+            "stored_only": _sum(counts, (DeliveryState.STORED_ONLY,)),
+            "verified": _sum(counts, (DeliveryState.VERIFIED,)),
             "committed": _sum(counts, (DeliveryState.COMMITTED, DeliveryState.EXPIRED)),
             "refused": _sum(counts, (DeliveryState.REFUSED,)),
         }
@@ -84,19 +104,23 @@ class Listing:
         }
 
 
-def _deliveries(db: sqlite3.Connection, sop_instance_uid: str) -> dict[str, Any]:
-    rows = db.execute("SELECT * FROM deliveries WHERE sop_instance_uid = ? ORDER BY destination", (sop_instance_uid,))
+def _delivery_json(row: sqlite3.Row) -> dict[str, Any]:
     return {
-        row["destination"]: {
-            "state": row["state"],
-            "stored_at": row["stored_at"],
-            "committed_at": row["committed_at"],
-            "attempts": row["attempts"],
-            "next_attempt_at": _iso(row["next_attempt_at"]),
-            "said": row["said"] or row["warning"],
-        }
-        for row in rows
+        "state": row["state"],
+        "since": row["since"],
+        "stored_at": row["stored_at"],
+        "committed_at": row["committed_at"],
+        "found_at": row["found_at"],
+        "attempts": row["attempts"],
+        "rounds": row["rounds"],
+        "next_attempt_at": _iso(row["next_attempt_at"]),
+        "said": row["said"] or row["warning"],
     }
+
+
+def _step_json(row: sqlite3.Row) -> dict[str, Any]:
+    told = {key: row[key] for key in ("sop_instance_uid", "exam_id", "modality", "state", "said")}
+    return {**told, "next_attempt_at": _iso(row["next_attempt_at"])}
 
 
 def _iso(seconds: float) -> str:

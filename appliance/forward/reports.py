@@ -9,8 +9,8 @@ from appliance.base.errors import Finding
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Destination
 from appliance.dimse.commitment import CommitmentReport
-from appliance.forward.ledger import Ledger
 from appliance.forward.states import backoff_seconds
+from appliance.forward.transactions import Transactions
 
 _log = logging.getLogger(__name__)
 
@@ -20,13 +20,13 @@ class ReportDesk:
 
     def __init__(
         self,
-        ledger: Ledger,
+        transactions: Transactions,
         destinations: Sequence[Destination],
         findings: FindingBoard,
         on_settled: Callable[[str], None],
     ) -> None:
         """`on_settled` is called with a destination's name when one of its reports was made durable."""
-        self._ledger = ledger
+        self._transactions = transactions
         self._destinations = {destination.name: destination for destination in destinations}
         self._findings = findings
         self._on_settled = on_settled
@@ -37,7 +37,7 @@ class ReportDesk:
         Files are deleted because of what a report says, one day. So it counts only from the AE title of the destination
         that was asked; a stranger's is told about and changes nothing.
         """
-        name = self._ledger.destination_of(report.transaction_uid)
+        name = self._transactions.destination_of(report.transaction_uid)
         if name is None:
             # After a lost journal this is an old transaction of ours: what it says will be asked again.
             _log.warning("%s reports on transaction %s, unknown here", report.calling_ae, report.transaction_uid)
@@ -54,7 +54,7 @@ class ReportDesk:
             )
             return False
         first, longest = destination.retry_first_seconds, destination.retry_longest_seconds
-        committed = self._ledger.apply_report(report, lambda rounds: backoff_seconds(rounds, first, longest))
+        committed = self._transactions.apply_report(report, lambda rounds: backoff_seconds(rounds, first, longest))
         _log.info(
             "%s reports on transaction %s: %d committed, %d not",
             name,

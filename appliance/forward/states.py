@@ -1,7 +1,8 @@
 """What can become of an object at a destination, and of a performed step: two literal tables and their rules.
 
 Stored and committed are different yeses (the archive has it; the archive took responsibility). Nothing leaves
-`committed` but by the end of its retention, and nothing reaches it but by the archive's report.
+`committed` but by the end of its retention, and nothing reaches it but by the archive's report: an object that C-FIND
+finds is `verified` where a destination is configured without commitment, and stays `stored` where it is not.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ class DeliveryState(StrEnum):
     STORED = "stored"
     COMMIT_REQUESTED = "commit_requested"
     COMMITTED = "committed"
-    STORED_ONLY = "stored_only"
+    VERIFIED = "verified"  # a destination without commitment; C-FIND finds it there
+    STORED_ONLY = "stored_only"  # a destination without commitment that cannot be asked either
     REFUSED = "refused"
     EXPIRED = "expired"
 
@@ -33,7 +35,11 @@ class DeliveryEvent(StrEnum):
     STORE_FAILED = "store failed"  # network, A7xx, 0110, a status that is not listed
     STORE_REFUSED = "store refused"  # A9xx, Cxxx, 0122, 0124, no accepted context
     STORE_ACCEPTED = "store accepted"  # 0000, and B000, B006, B007 with their warning
-    NEEDS_NO_COMMITMENT = "needs no commitment"  # the destination is configured without
+    NEEDS_NO_COMMITMENT = "needs no commitment"  # the destination is configured without, and without C-FIND
+    VERIFIED = "verified"  # C-FIND finds it at a destination without commitment
+    NOT_VERIFIED = "not verified"  # there it does not find it yet, or cannot be asked
+    FOUND = "found"  # C-FIND finds it where commitment was asked for in vain: that is no commitment
+    NOT_FOUND = "not found"  # C-FIND does not find it: the archive has lost it
     COMMITMENT_ASKED = "commitment asked"  # transaction and members are durable; N-ACTION may leave
     COMMITMENT_NOT_TAKEN = "commitment not taken"  # N-ACTION was answered with a failure
     REPORT_MISSING = "report missing"  # none in time, or the report did not name the object
@@ -54,6 +60,10 @@ DELIVERY: Final[dict[tuple[DeliveryState, DeliveryEvent], DeliveryState]] = {
     (_S.STORING, _E.STORE_REFUSED): _S.REFUSED,
     (_S.STORING, _E.STORE_ACCEPTED): _S.STORED,
     (_S.STORED, _E.NEEDS_NO_COMMITMENT): _S.STORED_ONLY,
+    (_S.STORED, _E.VERIFIED): _S.VERIFIED,
+    (_S.STORED, _E.NOT_VERIFIED): _S.STORED,
+    (_S.STORED, _E.FOUND): _S.STORED,
+    (_S.STORED, _E.NOT_FOUND): _S.PENDING,
     (_S.STORED, _E.COMMITMENT_ASKED): _S.COMMIT_REQUESTED,
     (_S.STORED, _E.COMMITTED): _S.COMMITTED,  # a report that came after its deadline
     (_S.COMMIT_REQUESTED, _E.COMMITMENT_NOT_TAKEN): _S.STORED,
@@ -67,7 +77,9 @@ DELIVERY: Final[dict[tuple[DeliveryState, DeliveryEvent], DeliveryState]] = {
 }
 
 # Nothing more is to be done at this destination.
-FINAL_DELIVERIES: Final = frozenset({DeliveryState.COMMITTED, DeliveryState.STORED_ONLY, DeliveryState.EXPIRED})
+FINAL_DELIVERIES: Final = frozenset(
+    {DeliveryState.COMMITTED, DeliveryState.VERIFIED, DeliveryState.STORED_ONLY, DeliveryState.EXPIRED}
+)
 
 
 def next_delivery(state: DeliveryState, event: DeliveryEvent) -> DeliveryState | None:

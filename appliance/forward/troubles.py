@@ -45,6 +45,11 @@ class Troubles:
             )
         return delay
 
+    def hasten(self, peer: str) -> None:
+        """A person wants `peer` tried now, whatever its trouble was."""
+        with self._journal.transaction() as db:
+            db.execute("UPDATE peers SET next_attempt_at = 0 WHERE name = ?", (peer,))
+
     def clear(self, peer: str) -> None:
         """`peer` does what it should."""
         if self.of(peer) is not None:

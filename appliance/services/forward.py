@@ -33,6 +33,7 @@ from appliance.forward.reports import ReportDesk
 from appliance.forward.settle import Settlement
 from appliance.forward.step_ledger import StepLedger
 from appliance.forward.steps import StepMessages
+from appliance.forward.transactions import Transactions
 from appliance.forward.troubles import Troubles
 from appliance.forward.worker import Worker
 from appliance.forward.worklist import WorklistPoller
@@ -68,6 +69,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     findings = FindingBoard()
     journal = Journal(paths.journal)
     ledger = Ledger(journal, clock, claim=f"{_boot_id()} {os.getpid()}")
+    transactions = Transactions(ledger)
     step_ledger = StepLedger(journal, clock)
     troubles = Troubles(journal, clock)
     listing = Listing(journal, spool)
@@ -77,10 +79,10 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     def wake_after_report(name: str) -> None:
         for delivery in deliveries:
             if delivery.destination.name == name:
-                delivery.worker.wake()
+                delivery.wake()
         rescanner.wake()
 
-    desk = ReportDesk(ledger, configuration.destinations, findings, wake_after_report)
+    desk = ReportDesk(transactions, configuration.destinations, findings, wake_after_report)
     for destination in configuration.destinations:
         deliveries.append(
             Delivery(
@@ -88,6 +90,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
                 caller,
                 spool=spool,
                 ledger=ledger,
+                transactions=transactions,
                 troubles=troubles,
                 desk=desk,
                 findings=findings,
@@ -115,7 +118,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
 
     def wake_senders() -> None:
         for delivery in deliveries:
-            delivery.worker.wake()
+            delivery.wake()
         if steps:
             steps.worker.wake()
 
@@ -126,8 +129,8 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         findings,
         clock,
         destinations=frozenset(destination.name for destination in configuration.destinations),
-        is_journal_new=journal.is_new,
         on_new=wake_senders,
+        on_progress=notify_watchdog,
     )
     settlement = Settlement(
         spool,
@@ -146,7 +149,8 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         return RESCAN_SECONDS
 
     rescanner = Worker("rescan", rescan, clock)
-    workers = [rescanner, *(one.worker for one in deliveries), *(poller.worker for _, poller in pollers)]
+    workers = [rescanner, *(poller.worker for _, poller in pollers)]
+    workers += [worker for delivery in deliveries for worker in delivery.workers]
     if steps:
         workers.append(steps.worker)
     listener = CommitmentListener(configuration.listener, configuration.box.ae_title, desk.hear)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,22 +55,27 @@ def temporary_name_from(name: str) -> TemporaryName | None:
     return TemporaryName(match["uid"], int(match["offset"])) if match else None
 
 
-def digest_of(path: Path, offset: int) -> str:
-    """The digest of the file's bytes from `offset` round to `offset`, in hexadecimal; OSError when unreadable."""
+def digest_of(path: Path, offset: int, on_block: Callable[[], None] = lambda: None) -> str:
+    """The digest of the file's bytes from `offset` round to `offset`, in hexadecimal; OSError when unreadable.
+
+    A large file takes long: `on_block` is called after each MiB.
+    """
     digest = hashlib.sha256()
     with path.open("rb") as file:
         file.seek(offset)
         while block := file.read(_BLOCK):
             digest.update(block)
+            on_block()
         file.seek(0)
         left = offset
         while left and (block := file.read(min(_BLOCK, left))):
             digest.update(block)
             left -= len(block)
+            on_block()
     return digest.hexdigest()
 
 
-def is_intact(path: Path) -> bool:
+def is_intact(path: Path, on_block: Callable[[], None] = lambda: None) -> bool:
     """True when the file's bytes are those that its name promises; false for a name that promises nothing."""
     name = object_name_from(path.name)
-    return name is not None and digest_of(path, name.offset) == name.digest
+    return name is not None and digest_of(path, name.offset, on_block) == name.digest

@@ -59,7 +59,6 @@ class Bench:
             self.findings,
             self.clock,
             destinations=destinations,
-            is_journal_new=self.journal.is_new,
             on_new=lambda: None,
         )
         self.settlement = Settlement(
@@ -100,6 +99,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     bench = Bench(tmp_path)
+    bench.journal.mark_whole()
     bench.journal.close()
     bench.restart()  # a journal that is not new: what was never sent is known never to have been
     return bench

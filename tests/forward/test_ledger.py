@@ -18,6 +18,7 @@ from appliance.exam.exam import Instance
 from appliance.forward.journal import MIGRATIONS, Journal
 from appliance.forward.ledger import Ledger, Place
 from appliance.forward.states import DeliveryEvent, DeliveryState, backoff_seconds
+from appliance.forward.transactions import Transactions
 from tests.forward.hand_clock import HandClock
 
 EXAM = "20261122-093000-0001"
@@ -55,6 +56,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.runs += 1
         self.journal = Journal(self.directory / "journal" / "journal.sqlite")
         self.ledger = Ledger(self.journal, self.clock, f"boot {self.runs}")
+        self.asked = Transactions(self.ledger)
 
     def teardown(self) -> None:
         if hasattr(self, "journal"):
@@ -101,21 +103,20 @@ class LedgerMachine(RuleBasedStateMachine):
         answer=st.sampled_from(["taken", "taken", "taken", "not taken", "crash"]),
     )
     def ask(self, destination: Destination, answer: str) -> None:
-        members = self.ledger.due_commitments(destination, 10)
+        uid = f"9.{len(self.transactions)}"
+        members = self.asked.open(uid, destination, 10)
         if not members:
             return
-        uid = f"9.{len(self.transactions)}"
-        self.ledger.open_transaction(uid, destination, members)
         asked = {one.sop_instance_uid: self.stores[one.sop_instance_uid, destination.name] for one in members}
         self.transactions[uid] = (destination.name, asked)
         if answer == "taken":
-            self.ledger.mark_transaction_taken(uid)
+            self.asked.mark_taken(uid)
         elif answer == "crash":
             self.crash()
             for one in members:
                 assert self.ledger.state_of(one.sop_instance_uid, destination.name) is DeliveryState.STORED
         else:
-            self.ledger.end_transaction(uid, DeliveryEvent.COMMITMENT_NOT_TAKEN, "no", backoff)
+            self.asked.end(uid, DeliveryEvent.COMMITMENT_NOT_TAKEN, "no", backoff)
 
     @precondition(lambda self: getattr(self, "transactions", None))
     @rule(data=st.data(), reason=st.sampled_from([0x0110, 0x0112, 0x0119, 0x0131, 0x0213, 0x7777]))
@@ -126,8 +127,8 @@ class LedgerMachine(RuleBasedStateMachine):
         good = data.draw(st.sets(st.sampled_from([*sorted(asked), "6.6.6"])))
         bad = data.draw(st.sets(st.sampled_from(sorted(asked)))) - good
         before = {one: self.ledger.state_of(one, name) for one in asked}
-        is_open = self.ledger.is_open_transaction(uid)
-        self.ledger.apply_report(CommitmentReport(name, uid, frozenset(good), dict.fromkeys(bad, reason)), backoff)
+        is_open = self.asked.is_open(uid)
+        self.asked.apply_report(CommitmentReport(name, uid, frozenset(good), dict.fromkeys(bad, reason)), backoff)
         for one in asked:
             key = (one, name)
             if one not in good and not is_open:
@@ -140,13 +141,13 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def report_on_nothing_of_ours(self) -> None:
-        self.ledger.apply_report(CommitmentReport("ONE", "0.0", frozenset(self.objects), {}), backoff)
+        self.asked.apply_report(CommitmentReport("ONE", "0.0", frozenset(self.objects), {}), backoff)
 
     @rule(destination=st.sampled_from(DESTINATIONS))
     def lose_patience(self, destination: Destination) -> None:
         self.clock.advance(700)
-        for uid in self.ledger.overdue_transactions(destination):
-            self.ledger.end_transaction(uid, DeliveryEvent.REPORT_MISSING, "late", None)
+        for uid in self.asked.overdue(destination):
+            self.asked.end(uid, DeliveryEvent.REPORT_MISSING, "late", None)
         states = {self.ledger.state_of(uid, destination.name) for uid in self.objects}
         assert DeliveryState.COMMIT_REQUESTED not in states
 
@@ -189,7 +190,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 LedgerMachine.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 test_ok__ledger_machine = pytest.mark.filterwarnings("default")(LedgerMachine.TestCase)
 
@@ -210,8 +211,9 @@ def ledger(tmp_path: Path, clock: HandClock) -> Ledger:
 def test_ok__a_warning_is_kept_to_the_end(ledger: Ledger, tmp_path: Path) -> None:
     ledger.record("1.2.1", "one", DeliveryEvent.CLAIMED)
     ledger.record("1.2.1", "one", DeliveryEvent.STORE_ACCEPTED, "the archive changed some elements (status B000H)")
-    ledger.open_transaction("9.1", DESTINATIONS[0], ledger.due_commitments(DESTINATIONS[0], 5))
-    ledger.apply_report(CommitmentReport("ONE", "9.1", frozenset({"1.2.1"}), {}), backoff)
+    asked = Transactions(ledger)
+    asked.open("9.1", DESTINATIONS[0], 5)
+    asked.apply_report(CommitmentReport("ONE", "9.1", frozenset({"1.2.1"}), {}), backoff)
     with sqlite3.connect(tmp_path / "journal.sqlite") as db:
         assert db.execute("SELECT state, warning FROM deliveries").fetchall() == [
             ("committed", "the archive changed some elements (status B000H)")
@@ -243,42 +245,45 @@ def test_ok__after_a_restart_a_report_that_was_missed_is_asked_for_soon(tmp_path
     path = tmp_path / "journal.sqlite"
     journal = Journal(path)
     ledger = Ledger(journal, clock, "boot 1")
+    asked = Transactions(ledger)
     for number, taken in ((1, True), (2, False)):
         ledger.add_object(EXAM, instance(number), ["one"])
         ledger.place_object(f"1.2.{number}", Place.OUTBOX)
         ledger.record(f"1.2.{number}", "one", DeliveryEvent.CLAIMED)
         ledger.record(f"1.2.{number}", "one", DeliveryEvent.STORE_ACCEPTED)
-        ledger.open_transaction(f"9.{number}", DESTINATIONS[0], ledger.due_commitments(DESTINATIONS[0], 5))
+        asked.open(f"9.{number}", DESTINATIONS[0], 5)
         if taken:
-            ledger.mark_transaction_taken(f"9.{number}")
+            asked.mark_taken(f"9.{number}")
     journal.close()
     ledger = Ledger(Journal(path), clock, "boot 2")
+    asked = Transactions(ledger)
     assert ledger.state_of("1.2.2", "one") is DeliveryState.STORED
     assert ledger.state_of("1.2.1", "one") is DeliveryState.COMMIT_REQUESTED
-    assert ledger.overdue_transactions(DESTINATIONS[0]) == []
+    assert asked.overdue(DESTINATIONS[0]) == []
     clock.advance(11)
-    assert ledger.overdue_transactions(DESTINATIONS[0]) == ["9.1"]
+    assert asked.overdue(DESTINATIONS[0]) == ["9.1"]
 
 
 def test_ok__a_yes_from_before_the_object_was_missed_is_not_believed(ledger: Ledger) -> None:
     one = DESTINATIONS[0]
+    asked = Transactions(ledger)
 
     def store_and_ask(transaction: str) -> None:
         ledger.record("1.2.1", "one", DeliveryEvent.CLAIMED)
         ledger.record("1.2.1", "one", DeliveryEvent.STORE_ACCEPTED)
-        ledger.open_transaction(transaction, one, ledger.due_commitments(one, 5))
+        asked.open(transaction, one, 5)
 
     def say_yes(transaction: str) -> DeliveryState | None:
-        ledger.apply_report(CommitmentReport("ONE", transaction, frozenset({"1.2.1"}), {}), backoff)
+        asked.apply_report(CommitmentReport("ONE", transaction, frozenset({"1.2.1"}), {}), backoff)
         return ledger.state_of("1.2.1", "one")
 
     store_and_ask("9.1")
-    ledger.end_transaction("9.1", DeliveryEvent.REPORT_MISSING, "late", None)
-    ledger.open_transaction("9.2", one, ledger.due_commitments(one, 5))
-    ledger.apply_report(CommitmentReport("ONE", "9.2", frozenset(), {"1.2.1": 0x0112}), lambda _: 0.0)
+    asked.end("9.1", DeliveryEvent.REPORT_MISSING, "late", None)
+    asked.open("9.2", one, 5)
+    asked.apply_report(CommitmentReport("ONE", "9.2", frozenset(), {"1.2.1": 0x0112}), lambda _: 0.0)
     store_and_ask("9.3")
     assert say_yes("9.1") is DeliveryState.COMMIT_REQUESTED, "it spoke of the copy that the archive has lost since"
-    ledger.end_transaction("9.3", DeliveryEvent.REPORT_MISSING, "late", None)
+    asked.end("9.3", DeliveryEvent.REPORT_MISSING, "late", None)
     assert say_yes("9.3") is DeliveryState.COMMITTED, "late, but of the copy that is there"
     assert say_yes("9.3") is DeliveryState.COMMITTED, "twice"
 
@@ -314,6 +319,8 @@ def test_ok__settings_and_a_journal_of_a_newer_release(tmp_path: Path) -> None:
         assert db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         assert db.execute("PRAGMA synchronous").fetchone()[0] == 2
         assert db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
+    assert journal.is_new
+    journal.mark_whole()
     journal.close()
     with sqlite3.connect(path) as db:
         db.execute("CREATE TABLE something_new (a TEXT)")

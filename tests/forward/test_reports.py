@@ -14,6 +14,7 @@ from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger, Place
 from appliance.forward.reports import ReportDesk
 from appliance.forward.states import DeliveryEvent, DeliveryState
+from appliance.forward.transactions import Transactions
 from tests.forward.hand_clock import HandClock
 from tests.forward.test_ledger import EXAM, instance
 
@@ -30,9 +31,10 @@ def test_ok__a_strangers_report_changes_nothing_and_is_told(tmp_path: Path, capl
     ledger.place_object("1.2.1", Place.OUTBOX)
     ledger.record("1.2.1", "archive", DeliveryEvent.CLAIMED)
     ledger.record("1.2.1", "archive", DeliveryEvent.STORE_ACCEPTED)
-    ledger.open_transaction("9.1", destinations[0], ledger.due_commitments(destinations[0], 5))
+    transactions = Transactions(ledger)
+    transactions.open("9.1", destinations[0], 5)
     settled: list[str] = []
-    desk = ReportDesk(ledger, destinations, findings, settled.append)
+    desk = ReportDesk(transactions, destinations, findings, settled.append)
     for stranger in ("OTHER", "EVIL"):
         assert not desk.hear(CommitmentReport(stranger, "9.1", frozenset({"1.2.1"}), {}))
         assert ledger.state_of("1.2.1", "archive") is DeliveryState.COMMIT_REQUESTED

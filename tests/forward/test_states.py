@@ -36,6 +36,10 @@ S, E = DeliveryState, DeliveryEvent
         (S.STORING, E.CLAIM_VOID, S.PENDING),
         (S.STORED, E.COMMITMENT_ASKED, S.COMMIT_REQUESTED),
         (S.STORED, E.NEEDS_NO_COMMITMENT, S.STORED_ONLY),
+        (S.STORED, E.VERIFIED, S.VERIFIED),
+        (S.STORED, E.NOT_VERIFIED, S.STORED),
+        (S.STORED, E.FOUND, S.STORED),
+        (S.STORED, E.NOT_FOUND, S.PENDING),
         (S.COMMIT_REQUESTED, E.COMMITTED, S.COMMITTED),
         (S.COMMIT_REQUESTED, E.REPORT_MISSING, S.STORED),
         (S.COMMIT_REQUESTED, E.OBJECT_MISSING, S.PENDING),
@@ -56,7 +60,7 @@ def test_ok__delivery_as_designed(state: DeliveryState, event: DeliveryEvent, th
 
 def test_ok__every_state_but_the_last_ones_has_a_way_on() -> None:
     going_on = {state for state, _ in DELIVERY}
-    assert set(DeliveryState) - going_on == {S.STORED_ONLY, S.EXPIRED}
+    assert set(DeliveryState) - going_on == {S.STORED_ONLY, S.VERIFIED, S.EXPIRED}
     assert {state for state, _ in STEPS} == set(StepState) - FINAL_STEPS
 
 

@@ -28,7 +28,6 @@ _MAX_LINES = 400
 # A longer file needs a reason here.
 _LONGER: dict[str, str] = {
     "appliance/devices/serial/decoder.py": "XMODEM's one state machine: cutting it would hide its states",
-    "appliance/forward/ledger.py": "every statement that touches the journal's objects, under one lock",
 }
 # Heavy at import (seconds on the box); `appliance --help` must answer at once.
 _HEAVY = ("pydicom", "pynetdicom", "numpy", "PIL", "starlette", "uvicorn", "httpx")

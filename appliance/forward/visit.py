@@ -1,0 +1,222 @@
+"""One association with an archive: objects are stored, looked for, and asked for, and every answer is recorded."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from appliance.base.clock import Clock
+from appliance.base.errors import ApplianceError, Finding, finding_from
+from appliance.base.findings import FindingBoard
+from appliance.base.uids import new_uid
+from appliance.config.schema import Destination
+from appliance.dimse.association import Association, AssociationAborted, NoAcceptedContext
+from appliance.dimse.commitment import Reference, request_commitment
+from appliance.dimse.find import FindRefused, find_instances
+from appliance.dimse.status import ActionVerdict, StoreVerdict
+from appliance.dimse.store import UnreadableObject, store_object
+from appliance.forward.flash import reason_of
+from appliance.forward.ledger import DueLook, DueObject, Ledger, Place
+from appliance.forward.patience import Patience
+from appliance.forward.states import DeliveryEvent, DeliveryState
+from appliance.forward.transactions import Transactions
+from appliance.forward.worker import Worker
+from appliance.spool.tree import Spool
+
+_log = logging.getLogger(__name__)
+
+_MOST_REFERENCES = 500
+# Some archives report only on the association that asked; the others find theirs free again soon.
+_HOLD_SECONDS = 3.0
+_HOLD_LOOK_SECONDS = 0.2
+
+
+class DestinationBusy(ApplianceError):
+    """The archive answered that it cannot take objects now."""
+
+
+class Records:
+    """What visits write down: one destination's part of the ledger, and what people are told."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        *,
+        spool: Spool,
+        ledger: Ledger,
+        transactions: Transactions,
+        findings: FindingBoard,
+        clock: Clock,
+    ) -> None:
+        self.destination = destination
+        self.spool = spool
+        self.ledger = ledger
+        self.transactions = transactions
+        self.findings = findings
+        self.clock = clock
+        self.patience = Patience(destination)
+
+    def record(self, sop_instance_uid: str, event: DeliveryEvent, said: str = "", **given: Any) -> DeliveryState | None:
+        """`Ledger.record` at this destination."""
+        return self.ledger.record(sop_instance_uid, self.destination.name, event, said, **given)
+
+
+class Visit:
+    """The work on one association that is open. Every method raises AssociationAborted when it is over."""
+
+    def __init__(self, records: Records, association: Association, worker: Worker) -> None:
+        """Work that takes longer ends early when `worker` is woken or stops."""
+        self._records = records
+        self._destination = records.destination
+        self._association = association
+        self._worker = worker
+
+    # -- storing
+
+    def store(self, one: DueObject) -> None:
+        """Send an object and record what the archive said. DestinationBusy when it has no room now."""
+        records = self._records
+        uid = one.sop_instance_uid
+        directory = records.spool.kept if one.place is Place.KEPT else records.spool.outbox
+        if records.record(uid, DeliveryEvent.CLAIMED) is None:
+            return
+        try:
+            status = store_object(self._association, directory / one.file_name)
+        except FileNotFoundError:
+            # Moved or taken out: the rescan finds it, or tells.
+            records.record(uid, DeliveryEvent.CLAIM_VOID)
+            records.ledger.place_object(uid, Place.AWAITED)
+            return
+        except (NoAcceptedContext, UnreadableObject) as error:
+            records.record(uid, DeliveryEvent.STORE_REFUSED, error.sentence)
+            return
+        except OSError as error:
+            said = f"its file cannot be read from flash ({reason_of(error)})"
+            records.record(uid, DeliveryEvent.STORE_FAILED, said, wait=records.patience.after_failures)
+            records.findings.report(Finding("object-unreadable", f"An object: {said}.", "", uid))
+            return
+        except AssociationAborted as error:
+            records.record(uid, DeliveryEvent.STORE_FAILED, error.sentence, wait=records.patience.after_failures)
+            raise
+        match status.verdict:
+            case StoreVerdict.RETRY:
+                records.record(uid, DeliveryEvent.STORE_FAILED, status.said, wait=records.patience.after_failures)
+                # Not one object after the other: what is out of resources for one has none for the next.
+                raise DestinationBusy(
+                    f"{self._destination.name} did not take an object: {status.said}.", "It is tried again later."
+                )
+            case StoreVerdict.REFUSED:
+                records.record(uid, DeliveryEvent.STORE_REFUSED, status.said)
+            case StoreVerdict.STORED | StoreVerdict.STORED_WITH_WARNING:
+                warning = status.said if status.verdict is StoreVerdict.STORED_WITH_WARNING else ""
+                self._record_stored(uid, warning)
+
+    def _record_stored(self, uid: str, warning: str) -> None:
+        records = self._records
+        is_looked_for = self._destination.verify_by_find and not self._destination.commitment
+        # An archive needs a moment before C-FIND finds what it was just given.
+        wait = records.patience.after_failures if is_looked_for else None
+        records.record(uid, DeliveryEvent.STORE_ACCEPTED, warning, wait=wait)
+        records.findings.clear("object-unreadable", uid)
+        _log.info("object %s is stored at %s", uid, self._destination.name)
+        if not self._destination.commitment and not is_looked_for:
+            records.record(uid, DeliveryEvent.NEEDS_NO_COMMITMENT)
+
+    # -- looking
+
+    def look(self, looks: Sequence[DueLook]) -> None:
+        """Look for stored objects by C-FIND, series by series, and record which are there."""
+        groups: dict[tuple[str, str], list[DueLook]] = {}
+        for one in looks:
+            groups.setdefault((one.study_instance_uid, one.series_instance_uid), []).append(one)
+        for (study, series), members in groups.items():
+            uids = [one.sop_instance_uid for one in members]
+            try:
+                found = find_instances(self._association, study, series or None, uids)
+            except (NoAcceptedContext, FindRefused) as error:
+                self._records.findings.report(finding_from(error, "find-refused", self._destination.name))
+                self._record_unanswered(uids, error.sentence)
+                continue
+            self._records.findings.clear("find-refused", self._destination.name)
+            for one in members:
+                self._record_look(one, is_found=one.sop_instance_uid in found)
+
+    def _record_unanswered(self, uids: Sequence[str], said: str) -> None:
+        if self._destination.commitment:
+            return  # it is asked for again, and looked for with the next round
+        for uid in uids:
+            self._records.record(uid, DeliveryEvent.NOT_VERIFIED, said, wait=self._records.patience.after_failures)
+
+    def _record_look(self, one: DueLook, *, is_found: bool) -> None:
+        records, uid = self._records, one.sop_instance_uid
+        if is_found and self._destination.commitment:
+            said = f"not committed after {self._destination.commitment_rounds} requests, but C-FIND finds it there"
+            records.record(uid, DeliveryEvent.FOUND, said)
+        elif is_found:
+            records.record(uid, DeliveryEvent.VERIFIED)
+            _log.info("object %s is found at %s, which does not commit", uid, self._destination.name)
+        elif self._destination.commitment or one.rounds + 1 >= self._destination.commitment_rounds:
+            said = "C-FIND does not find it there: it is stored again"
+            records.record(uid, DeliveryEvent.NOT_FOUND, said, wait=records.patience.after_failures)
+            _log.warning("object %s is not found at %s: it is stored again", uid, self._destination.name)
+        else:
+            said = "C-FIND does not find it there yet"
+            records.record(uid, DeliveryEvent.NOT_VERIFIED, said, wait=records.patience.after_failures)
+
+    # -- asking
+
+    def ask(self) -> None:
+        """Ask for commitment of what is stored, in one transaction that is durable before it leaves."""
+        records = self._records
+        transaction_uid = new_uid()
+        members = records.transactions.open(transaction_uid, self._destination, _MOST_REFERENCES)
+        if not members:
+            return
+        references = [Reference(one.sop_class_uid, one.sop_instance_uid) for one in members]
+        _log.info(
+            "%s is asked to commit %d objects, transaction %s", self._destination.name, len(members), transaction_uid
+        )
+        try:
+            answer = request_commitment(self._association, transaction_uid, references)
+        except NoAcceptedContext as error:
+            self._record_not_taken(transaction_uid, error.sentence, is_at_once=False)
+            return
+        except AssociationAborted as error:
+            # Whether the archive has the request is not known. A report on it still counts when it comes.
+            wait = records.patience.after_failures
+            records.transactions.end(transaction_uid, DeliveryEvent.COMMITMENT_NOT_TAKEN, error.sentence, wait)
+            raise
+        if answer.verdict is ActionVerdict.ACCEPTED:
+            records.transactions.mark_taken(transaction_uid)
+            records.findings.clear("commitment-not-taken", self._destination.name)
+            self._hold(transaction_uid)
+        else:
+            self._record_not_taken(
+                transaction_uid, answer.said, is_at_once=answer.verdict is ActionVerdict.NEW_TRANSACTION
+            )
+
+    def _record_not_taken(self, transaction_uid: str, said: str, *, is_at_once: bool) -> None:
+        def wait(rounds: int) -> float:
+            return 0.0 if is_at_once and rounds == 1 else self._records.patience.after_failures(rounds)
+
+        self._records.transactions.end(transaction_uid, DeliveryEvent.COMMITMENT_NOT_TAKEN, said, wait)
+        self._records.findings.report(
+            Finding(
+                "commitment-not-taken",
+                f"{self._destination.name} stores, but does not take requests for commitment: {said}",
+                "Let its administrator allow storage commitment for this box.",
+                self._destination.name,
+            )
+        )
+
+    def _hold(self, transaction_uid: str) -> None:
+        """Keep the association a little for a report on it; other work ends the wait."""
+        end = self._records.clock.monotonic() + _HOLD_SECONDS
+        while (
+            self._records.clock.monotonic() < end
+            and self._association.is_established
+            and self._records.transactions.is_open(transaction_uid)
+            and not self._worker.wait_awake(_HOLD_LOOK_SECONDS)
+        ):
+            pass
