@@ -2,7 +2,7 @@
 
 An association belongs to the thread that opened it, and has none of its own: while that thread waits for an answer,
 or calls `attend`, what the peer sends is read and answered; otherwise it waits in the kernel. pynetdicom negotiates and
-speaks DIMSE; `line` and `transmit` say what is done differently here, and why. None of its modules is changed.
+speaks DIMSE; `line`, `upper_layer` and `transmit` say what is done differently here, and why. None of its modules is changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ import pydicom.config
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config
-from pynetdicom.association import Association as LibraryAssociation
 from pynetdicom.dimse_primitives import C_ECHO, N_ACTION, N_CREATE, N_SET
 from pynetdicom.dsutils import encode
 from pynetdicom.pdu_primitives import A_ASSOCIATE
@@ -32,9 +31,10 @@ from pynetdicom.transport import AddressInformation
 from appliance.base.errors import ApplianceError
 from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.config.schema import Peer
-from appliance.dimse.line import Line, Messages, UpperLayer
+from appliance.dimse.line import Line
 from appliance.dimse.status import rejection_words
-from appliance.dimse.transmit import Fragments, Source
+from appliance.dimse.transmit import MAX_DATA_BYTES, Fragments, Source
+from appliance.dimse.upper_layer import OwnedAssociation
 
 if TYPE_CHECKING:
     from appliance.dimse.tls import Identity
@@ -100,17 +100,14 @@ class Context:
     transfer_syntaxes: tuple[str, ...] = UNCOMPRESSED
 
 
-class Association(LibraryAssociation):
+class Association(OwnedAssociation):
     """An association that we requested."""
 
     def __init__(self, ae: AE, peer: Peer, remote: AddressInformation) -> None:
-        super().__init__(ae, "requestor")
+        super().__init__(ae, "requestor", MAX_DATA_BYTES)
         self.peer = peer
-        self.upper_layer = self.dul = UpperLayer(self)
-        self.dimse = Messages(self)
-        self.acse_timeout = ae.acse_timeout  # of the layer that is there now
         local = AddressInformation.from_tuple(("", 0) if remote.is_ipv4 else ("::0", 0))
-        self.line = Line(self, local, peer.answer_seconds)
+        self.line = Line(self, peer.answer_seconds, address=local)
         self.set_socket(self.line)
         self.acceptor.ae_title = peer.ae_title
         self.acceptor.address_info = remote
@@ -121,15 +118,6 @@ class Association(LibraryAssociation):
         self.requestor.implementation_version_name = ae.implementation_version_name
         self._message_id = 0
         self._fragments: Fragments | None = None
-
-    # The library parks its reactor with this flag, and there is none.
-    @property
-    def _is_paused(self) -> bool:
-        return True
-
-    @_is_paused.setter
-    def _is_paused(self, _value: bool) -> None:
-        return
 
     def next_message_id(self) -> int:
         """A fresh Message ID (PS3.7 E.1: two bytes)."""
@@ -246,21 +234,6 @@ class Association(LibraryAssociation):
             f"{self.peer.ae_title} did not answer within {seconds:g} seconds.", "It is asked again later."
         )
 
-    def _has_ended(self) -> bool:
-        return self.upper_layer.to_user_queue.qsize() > 0
-
-    def _follow_end(self) -> None:
-        """Agree to a release, or take note of an abort, that came while nothing was asked (PS3.8 7.2 and 7.3)."""
-        if not self.is_established:
-            return
-        if self.acse.is_release_requested():
-            self.acse.send_release(is_response=True)
-            self.is_released = True
-            self.kill()
-        elif self.acse.is_aborted() or not self.upper_layer.is_open:
-            self.is_aborted = True
-            self.kill()
-
     def _check_established(self) -> None:
         if not self.attend(0):
             raise self._abort_for_end()
@@ -325,7 +298,13 @@ def _request(
             f"The address of {peer.ae_title}, {peer.host}, is not known ({error.strerror}).",
             "Check the configured host and the network's name service.",
         ) from error
-    association = Association(entity, peer, remote)
+    try:
+        association = Association(entity, peer, remote)
+    except OSError as error:
+        # No socket is to be had: every descriptor of the process is in use, or memory is short.
+        raise PeerUnreachable(
+            f"The box cannot open a connection to {peer.ae_title}: {error.strerror}.", "It is tried again later."
+        ) from error
     proposed = []
     for number, wanted in enumerate(contexts):
         context = build_context(wanted.abstract_syntax, list(wanted.transfer_syntaxes))
