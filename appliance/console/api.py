@@ -38,11 +38,14 @@ from appliance.console.views import (
 from appliance.console.worklist import Worklist
 from appliance.exam.exam import Outcome
 from appliance.exam.facts import ExamFacts
+from appliance.exam.item import WorklistItem
+from appliance.exam.reasons import REASONS, is_reason
+from appliance.exam.unscheduled import unscheduled_item_from
 from appliance.spool.tree import Spool
 
 _STATIC = Path(__file__).parent / "static"
 _UID = re.compile(r"\A[0-9.]{1,64}\Z")
-_MAX_REASON = 200
+_MOST_STEPS = 16
 # Forward asks every source with its own deadlines, one after the other at worst.
 _REFRESH_EXTRA_SECONDS = 5.0
 
@@ -151,9 +154,23 @@ class _Api:
     # -- exam
 
     def open_exam(self, body: Body) -> dict[str, Any]:
-        """Open an exam on the entry `key`; answered when the patient is on disk."""
-        item = self._parts.worklist.find(_text_from(body, "key"))
-        return exam_view_from(self._parts.keeper.open(item), "open")
+        """Open an exam on the entry `key`, the entries `keys` or the typed `patient`; answered when it is on disk."""
+        return exam_view_from(self._parts.keeper.open(*self._items_from(body)), "open")
+
+    def _items_from(self, body: Body) -> list[WorklistItem]:
+        if "patient" in body:
+            return [self._typed_item_from(body["patient"])]
+        keys = body.get("keys", [body.get("key")])
+        if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST_STEPS or not all(isinstance(k, str) for k in keys):
+            raise ApplianceError("The request lacks key.")
+        return [self._parts.worklist.find(key) for key in dict.fromkeys(keys)]
+
+    def _typed_item_from(self, patient: Any) -> WorklistItem:
+        if not isinstance(patient, dict):
+            raise ApplianceError("The request lacks patient.")
+        name, patient_id = _text_from(patient, "name"), _text_from(patient, "patient_id")
+        birth_date, sex = _text_from(patient, "birth_date", default=""), _text_from(patient, "sex", default="")
+        return unscheduled_item_from(name, patient_id, birth_date, sex, self._parts.clock.now().date())
 
     def show_exam(self, _request: Request) -> Response:
         """The exam that occupies the box, what the devices say, and what is saved of it here."""
@@ -168,18 +185,22 @@ class _Api:
                 "captured": read_captured(parts.spool, current.exam.exam_id, statuses) if current else [],
                 "destinations": [destination.name for destination in configuration.destinations],
                 "tells_performed_step": configuration.performed_step is not None,
+                "reasons": [{"code": reason.code, "sentence": reason.sentence} for reason in REASONS],
                 "findings": parts.findings.as_json(),
             }
         )
 
     def close_exam(self, body: Body) -> dict[str, Any]:
-        """End the exam; answered when its objects are in forward's hands."""
+        """End the exam; answered when its objects are in forward's hands. `reason` is a code of exam.reasons."""
         exam_id = _text_from(body, "exam_id")
         try:
             outcome = Outcome(_text_from(body, "outcome"))
         except ValueError:
             raise ApplianceError("An exam ends COMPLETED or DISCONTINUED.") from None
-        closed = self._parts.keeper.close(exam_id, outcome, _text_from(body, "reason", default="")[:_MAX_REASON])
+        reason = _text_from(body, "reason", default="")
+        if reason and (outcome is Outcome.COMPLETED or not is_reason(reason)):
+            raise ApplianceError("This is no reason for which an exam ends like that.")
+        closed = self._parts.keeper.close(exam_id, outcome, reason)
         return {
             "exam_id": exam_id,
             "instances": len(closed.instances),

@@ -17,7 +17,6 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
 from appliance.base.clock import Clock, Deadline
@@ -37,6 +36,7 @@ from appliance.console.closing import (
     set_aside_late,
     unassigned_finding_from,
 )
+from appliance.console.examined import read_examined
 from appliance.exam.exam import Closed, Closing, Exam, Outcome, Started, open_exam
 from appliance.exam.facts import DamagedFactError, ExamFacts, new_exam_id
 from appliance.exam.item import WorklistItem
@@ -48,7 +48,6 @@ ROUND_SECONDS = 0.5
 # Every captured directory of every exam is looked through this often; those that just closed, in every round.
 _LOOK_EVERYWHERE_SECONDS = 60.0
 _CLOSE_ANSWER_SECONDS = 120.0
-_MARKED_DAYS = 7
 _NOTICING, _ENDING, _LOOKING_AFTER = "watching", "ending", "hand-over"
 
 
@@ -97,7 +96,7 @@ class ExamKeeper:
         self._closing: dict[str, Exam | None] = dict.fromkeys(self._facts.unfinished())
         for exam_id in self._closing:
             self._done[exam_id] = threading.Event()
-        self._examined = self._find_examined()
+        self._examined = read_examined(self._facts)
 
     # -- what is asked of the keeper, from any thread
 
@@ -112,8 +111,11 @@ class ExamKeeper:
                     return CurrentExam(exam, is_closing=True, waiting_for=draining.waiting_for if draining else ())
             return None
 
-    def open(self, item: WorklistItem) -> Exam:
-        """Open an exam on `item`; it is durable when this returns. ApplianceError when another occupies the box."""
+    def open(self, item: WorklistItem, *further: WorklistItem) -> Exam:
+        """Open an exam on `item`, and on `further` steps of the same patient; it is durable when this returns.
+
+        ApplianceError when another occupies the box, or when the entries are not one patient's.
+        """
         with self._lock:
             if self._open is not None:
                 raise ApplianceError("Another exam is open.", "End it before you open the next one.")
@@ -122,7 +124,14 @@ class ExamKeeper:
                     "The exam before is still being ended.", "Wait until it has ended; then try again."
                 )
             now = self._clock.now()
-            exam = open_exam(item, self._configuration.devices, now, new_exam_id(now))
+            exam = open_exam(
+                item,
+                self._configuration.devices,
+                now,
+                new_exam_id(now),
+                further_items=further,
+                so_far=self._examined.study_so_far(item),
+            )
             if not self._facts.write(exam.exam_id, "exam", exam):
                 raise ApplianceError("The exam could not be opened.", "Try again.")
             self._open = exam
@@ -170,7 +179,8 @@ class ExamKeeper:
 
     def is_examined(self, key: str) -> bool:
         """True when an exam with at least one object was made of this worklist item in the last days."""
-        return key in self._examined
+        with self._lock:
+            return self._examined.is_recent(key, self._clock.now())
 
     # -- the one thread that does the work
 
@@ -242,8 +252,7 @@ class ExamKeeper:
             self._draining.pop(exam_id, None)
             self._closing.pop(exam_id, None)
             self._just_closed.append(exam_id)
-            if closed.instances:
-                self._examined = self._examined | {exam.item.key}
+            self._examined.add(exam, closed)
             # Normally none: an older one can only be open if a file was damaged and came back.
             self._open = self._open or self._find_open()
             done = self._done.pop(exam_id, None)
@@ -336,20 +345,3 @@ class ExamKeeper:
         if exam is not None:
             self._started = {(exam_id, modality) for modality in self._facts.started(exam_id)}
         return exam
-
-    def _find_examined(self) -> frozenset[str]:
-        """Keys of the items of which exams with objects were made lately (an exam's ID begins with its day)."""
-        first = f"{self._clock.now() - timedelta(days=_MARKED_DAYS):%Y%m%d}"
-        keys = set()
-        for exam_id in self._facts.exam_ids():
-            if exam_id < first:
-                continue
-            try:
-                closed = self._facts.closed(exam_id)
-                exam = self._facts.exam(exam_id)
-            except DamagedFactError as error:
-                _log.error("%s", error.sentence)
-                continue
-            if closed is not None and closed.instances and exam is not None:
-                keys.add(exam.item.key)
-        return frozenset(keys)

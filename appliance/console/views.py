@@ -16,7 +16,7 @@ _MOST_REMEMBERED = 2000
 
 
 def exam_view_from(exam: Exam, state: str) -> dict[str, Any]:
-    """Whose exam it is, as every screen shows it."""
+    """Whose exam it is, as every screen shows it; of several chosen entries, the procedures and numbers of all."""
     return {
         "exam_id": exam.exam_id,
         "opened_at": exam.opened_at.isoformat(),
@@ -24,10 +24,16 @@ def exam_view_from(exam: Exam, state: str) -> dict[str, Any]:
         "patient_id": exam.item.patient_id,
         "birth_date": exam.item.birth_date,
         "sex": exam.item.sex,
-        "procedure": exam.item.procedure,
-        "accession_number": exam.item.accession_number,
+        "procedure": " + ".join(_each_once(item.procedure for item in exam.items)),
+        "accession_number": ", ".join(_each_once(item.accession_number for item in exam.items)),
+        "is_scheduled": exam.is_scheduled,
+        "is_continued": exam.study_started_at is not None,
         "state": state,
     }
+
+
+def _each_once(texts: Iterable[str]) -> list[str]:
+    return [text for text in dict.fromkeys(texts) if text]
 
 
 def current_view_from(current: CurrentExam | None) -> dict[str, Any] | None:

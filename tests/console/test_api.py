@@ -77,6 +77,19 @@ def test_ok__the_job_over_the_socket(bench: Bench, asker: Asker) -> None:
     assert bench.forward.hints > 0
 
 
+def test_ok__an_unscheduled_patient_and_the_wrong_entry(bench: Bench, asker: Asker) -> None:
+    patient = {"name": "Doe^Jane", "patient_id": " X-1 ", "birth_date": "", "sex": "F"}
+    shown = asker.ask("POST", "/api/exams", {"patient": patient})
+    assert (shown["names"], shown["patient_id"], shown["is_scheduled"]) == (["Doe Jane"], "X-1", False)
+    codes = [reason["code"] for reason in asker.ask("GET", "/api/exam")["reasons"]]
+    assert codes[0] == "110514" and "110513" in codes
+    end = {"exam_id": shown["exam_id"], "outcome": "DISCONTINUED", "reason": codes[0]}
+    closed = asker.ask("POST", "/api/exam/close", end, seconds=60)
+    assert (closed["instances"], closed["outcome"]) == (0, "DISCONTINUED")
+    fact = bench.facts.closed(shown["exam_id"])
+    assert fact is not None and fact.reason == "110514"
+
+
 def test_ok__no_patient_in_the_log(bench: Bench, asker: Asker) -> None:
     exam_id = open_first(asker)
     asker.ask("POST", "/api/devices/endoscope/still", {"exam_id": exam_id})
@@ -109,7 +122,22 @@ def test_fail__sentences_for_what_cannot_be(bench: Bench, asker: Asker) -> None:
         asker.ask("POST", "/api/devices/endoscope/still", {})
     with pytest.raises(Refused, match="no such device"):
         asker.ask("POST", "/api/devices/nobody/cancel", {})
+    items = asker.ask("GET", "/api/worklist")["items"]
+    for keys in ([], [7], "k", [items[0]["key"]] * 17):
+        with pytest.raises(Refused, match="lacks key"):
+            asker.ask("POST", "/api/exams", {"keys": keys})
+    with pytest.raises(Refused, match="not of the same patient"):
+        asker.ask("POST", "/api/exams", {"keys": [items[0]["key"], items[1]["key"]]})
+    for patient, sentence in ((7, "lacks patient"), ({"name": "X"}, "lacks patient_id"), ({}, "lacks name")):
+        with pytest.raises(Refused, match=sentence):
+            asker.ask("POST", "/api/exams", {"patient": patient})
+    with pytest.raises(Refused, match="birth date is no date"):
+        asker.ask("POST", "/api/exams", {"patient": {"name": "X", "patient_id": "1", "birth_date": "19991301"}})
+    assert bench.facts.open_exam_id() is None
     exam_id = open_first(asker)
+    for outcome, reason in (("COMPLETED", "110514"), ("DISCONTINUED", "The patient left.")):
+        with pytest.raises(Refused, match="no reason for which"):
+            asker.ask("POST", "/api/exam/close", {"exam_id": exam_id, "outcome": outcome, "reason": reason})
     with pytest.raises(Refused, match="Another exam is open than"):
         asker.ask("POST", "/api/devices/endoscope/still", {"exam_id": "20261122-093000-0000"})
     with pytest.raises(Refused, match="COMPLETED or DISCONTINUED"):

@@ -19,6 +19,8 @@ from appliance.console.closing import ABSENT_SECONDS, DRAIN_SECONDS, Drain
 from appliance.console.exams import ExamKeeper
 from appliance.exam.exam import Closing, Exam, Outcome
 from appliance.exam.facts import ExamFacts
+from appliance.exam.item import WorklistItem
+from appliance.exam.unscheduled import unscheduled_item_from
 from appliance.spool.names import object_name_from
 from appliance.spool.tree import Spool
 from tests.console.fakes import HandClock, make_configuration, make_item, write_object
@@ -166,15 +168,73 @@ def test_ok__an_empty_exam_is_discontinued_and_starts_nothing(box: Box) -> None:
     assert not keeper.is_examined(exam.item.key)
 
 
+def performed(box: Box, keeper: ExamKeeper, *items: WorklistItem, objects: int = 1) -> Exam:
+    """An exam from its opening to its end; the next one is a minute later."""
+    exam = keeper.open(*items)
+    for _ in range(objects):
+        write_object(box.spool, exam, "endoscope")
+    end(box, keeper, exam)
+    box.clock.seconds += 60
+    return exam
+
+
+def test_ok__a_second_exam_is_added_to_the_study(box: Box) -> None:
+    """Append case (MESA 231), also after a restart: one study with one date, nothing else the same."""
+    keeper = box.keeper()
+    first = performed(box, keeper, make_item())
+    second = performed(box, keeper, make_item())
+    third = box.keeper().open(make_item())
+    exams = (first, second, third)
+    assert {exam.study_instance_uid for exam in exams} == {first.study_instance_uid}
+    assert {exam.study_began_at for exam in exams} == {first.opened_at}
+    assert len({exam.opened_at for exam in exams}) == 3
+    numbers = [series.series_number for exam in exams for series in exam.series]
+    assert numbers == [*range(1, 10)]
+    assert len({series.series_instance_uid for exam in exams for series in exam.series}) == 9
+    assert len({step.sop_instance_uid for exam in exams for step in exam.steps}) == 9
+    assert len({step.performed_procedure_step_id for exam in exams for step in exam.steps}) == 9
+
+
+def test_ok__an_exam_without_objects_began_no_study(box: Box) -> None:
+    keeper = box.keeper()
+    performed(box, keeper, make_item(), objects=0)
+    exam = keeper.open(make_item())
+    assert (exam.study_started_at, exam.series[0].series_number) == (None, 1)
+
+
+def test_ok__a_step_that_was_examined_in_a_group_stays_in_the_groups_study(box: Box) -> None:
+    keeper = box.keeper()
+    other = make_item(step="S2", accession="A-2")
+    group = performed(box, keeper, make_item(), other)
+    assert group.study_instance_uid == make_item().study_instance_uid != other.study_instance_uid
+    assert keeper.is_examined(other.key)
+    assert keeper.open(other).study_instance_uid == group.study_instance_uid
+
+
+def test_ok__every_unscheduled_patient_has_a_study_of_their_own(box: Box) -> None:
+    keeper = box.keeper()
+    typed = unscheduled_item_from("Doe^Jane", "X-1", "", "", box.clock.now().date())
+    first = performed(box, keeper, typed)
+    second = keeper.open(typed)
+    assert first.study_instance_uid != second.study_instance_uid
+    assert (second.study_started_at, second.is_scheduled) == (None, False)
+
+
+def test_fail__a_group_of_two_patients(box: Box) -> None:
+    with pytest.raises(ApplianceError, match="not of the same patient"):
+        box.keeper().open(make_item(), make_item(patient_id="PID-2"))
+    assert box.facts.exam_ids() == []
+
+
 def test_ok__abandoning_keeps_what_was_captured_and_the_reason(box: Box) -> None:
     keeper = box.keeper()
     exam = keeper.open(make_item())
     path = write_object(box.spool, exam, "endoscope")
-    keeper.begin_closing(exam.exam_id, Outcome.DISCONTINUED, "The patient left.")
+    keeper.begin_closing(exam.exam_id, Outcome.DISCONTINUED, "110505")
     keeper.round()
     closed = box.facts.closed(exam.exam_id)
     assert closed is not None
-    assert (closed.outcome, closed.reason) == (Outcome.DISCONTINUED, "The patient left.")
+    assert (closed.outcome, closed.reason) == (Outcome.DISCONTINUED, "110505")
     assert box.names(box.spool.outbox) == {path.name}
 
 

@@ -287,18 +287,94 @@ def test_ok__a_cyrillic_name_and_an_abandoned_exam(bench: Bench, panel: Panel) -
     panel.is_on("exam")
     panel.tap("end-exam")
     panel.tap("abandon")
-    panel.page.get_by_test_id("reason").nth(1).tap()
+    panel.page.locator("[data-testid=reason][data-code='110501']").tap()
     panel.tap("confirm-abandon")
     panel.is_on("worklist")
     (exam_id,) = bench.facts.exam_ids()
     closed = bench.facts.closed(exam_id)
     assert closed is not None
-    assert (str(closed.outcome), closed.reason) == ("DISCONTINUED", "The machine or the cable failed.")
+    assert (str(closed.outcome), closed.reason) == ("DISCONTINUED", "110501")
     panel.tap("show-queue")
     panel.has("exam-outcome", "discontinued")
     bench.forward.set_all("refused", "The archive refused: its disk is full of objects of this class (A900).")
     panel.has("refused", "Refused. The archive refused")
     panel.shot("queue-refused")
+
+
+@pytest.mark.parametrize("panel", ["800x480", "1024x600"] if _SHOTS else ["800x480"], indirect=True)
+def test_ok__several_steps_in_one_exam_and_one_more_on_the_same_study(bench: Bench, panel: Panel) -> None:
+    items = make_items()
+    items[1:1] = [
+        make_item("Müller^Jürgen^^Dr.", "4711", birth_date="19480517", sex="M", modality="US", step="S2",
+                  procedure="Abdomen ultrasound", time_of_day="081500", accession="20261"),
+        make_item("Müller^Jürgen^^Dr.", "4711", birth_date="19480517", sex="M", modality="RG", step="S3",
+                  procedure="Thorax p.a.", time_of_day="083000", accession="20277"),
+    ]  # fmt: skip
+    write_worklist(bench.paths, items)
+    panel.page.get_by_test_id("search").fill("4711")
+    panel.count("worklist-row", 3)
+    panel.tap("worklist-row")
+    panel.count("add-step", 2)
+    panel.shot("confirm-steps")
+    panel.check_touch_targets()
+    panel.page.get_by_test_id("add-step").first.tap()
+    expect(panel.page.get_by_test_id("add-step").first).to_have_attribute("aria-checked", "true")
+    panel.shot("confirm-steps-added")
+    panel.tap("open-exam")
+    panel.is_on("exam")
+    panel.has("patient-banner", "Gastroscopy + Abdomen ultrasound")
+    first = bench.facts.exam(bench.facts.open_exam_id() or "")
+    assert first is not None
+    assert [item.procedure for item in first.items] == ["Gastroscopy", "Abdomen ultrasound"]
+    panel.tap("capture")
+    panel.count("strip-item", 1)
+    panel.tap("end-exam")
+    panel.tap("confirm-end")
+    panel.is_on("worklist")
+    panel.tap("notice-close")
+    panel.count("examined-mark", 2)
+
+    panel.page.locator("[data-testid=worklist-row][data-examined=true]").nth(1).tap()
+    panel.has("confirm-append", "this will be added to the same study")
+    panel.shot("confirm-append")
+    panel.tap("open-exam")
+    panel.is_on("exam")
+    second = bench.facts.exam(bench.facts.open_exam_id() or "")
+    assert second is not None
+    assert (second.study_instance_uid, second.study_began_at) == (first.study_instance_uid, first.opened_at)
+
+
+@pytest.mark.parametrize("panel", ["800x480", "1024x600"] if _SHOTS else ["800x480"], indirect=True)
+def test_ok__a_patient_whom_nobody_scheduled(bench: Bench, panel: Panel) -> None:
+    panel.is_on("worklist")
+    panel.tap("unscheduled")
+    panel.is_on("unscheduled")
+    panel.check_touch_targets()
+    panel.page.get_by_test_id("family-name").fill("Núñez")
+    panel.page.get_by_test_id("given-name").fill("Íñigo")
+    panel.page.get_by_test_id("patient-id").fill("EMERGENCY\\1")
+    panel.page.get_by_test_id("birth-date").fill("1975-08-01")
+    panel.page.get_by_test_id("sex").select_option("M")
+    panel.shot("unscheduled")
+    panel.tap("unscheduled-next")
+    panel.is_on("confirm")
+    panel.has("confirm-name", "Núñez Íñigo")
+    panel.has("confirm-birth-date", "1975-08-01")
+    panel.tap("open-exam")
+    panel.has("notice", "The Patient ID holds a character that DICOM does not allow there.")
+    panel.tap("notice-close")
+    panel.tap("confirm-back")
+    panel.page.get_by_test_id("patient-id").fill("EMERGENCY-1")
+    panel.tap("unscheduled-next")
+    panel.has("confirm-patient-id", "EMERGENCY-1")
+    panel.shot("confirm-unscheduled")
+    panel.tap("open-exam")
+    panel.is_on("exam")
+    panel.has("patient-banner", "Núñez Íñigo")
+    exam = bench.facts.exam(bench.facts.open_exam_id() or "")
+    assert exam is not None
+    assert not exam.is_scheduled
+    assert (exam.item.patient_name.alphabetic, exam.item.birth_date) == ("Núñez^Íñigo", "19750801")
 
 
 def test_fail__what_goes_wrong_is_said_and_the_exam_goes_on(bench: Bench, panel: Panel) -> None:

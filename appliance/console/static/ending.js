@@ -1,14 +1,8 @@
-// Ending an exam: what will be sent where, and the reason when it is abandoned.
+// Ending an exam: what will be sent where, and the reason when it is abandoned (a code of the box's own table).
 
 import { byId, make, nameElements } from "./elements.js";
 import { countText, kindText } from "./words.js";
 
-const REASONS = [
-  "The patient left or refused.",
-  "The machine or the cable failed.",
-  "It was stopped for a medical reason.",
-  "Another reason.",
-];
 const AT_WORK = new Set(["recording", "receiving", "scanning"]);
 
 let reason = "";
@@ -61,16 +55,17 @@ export function drawEnding(state) {
 export function drawAbandoning(state, onReason) {
   reason = "";
   byId("confirm-abandon").disabled = true;
-  const choices = REASONS.map((text) =>
+  const choices = state.reasons.map(({ code, sentence }) =>
     make("button", {
       type: "button",
       class: "reason",
       role: "radio",
       ariaChecked: "false",
       testid: "reason",
-      text,
+      data: { code },
+      text: sentence,
       onclick: (event) => {
-        reason = text;
+        reason = code;
         for (const choice of choices) choice.setAttribute("aria-checked", String(choice === event.currentTarget));
         onReason();
       },

@@ -1,27 +1,30 @@
 // The panel: which screen is shown, what is asked of the box and when.
 //
 // For tests and support, elements bear data-testid:
-//   panel (body; data-screen = starting|worklist|confirm|exam|ending|abandoning|closing|queue), screen-NAME,
+//   panel (body; data-screen = starting|worklist|confirm|unscheduled|exam|ending|abandoning|closing|queue), screen-NAME,
 //   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, patient-banner (data-exam-id),
-//   worklist: search, list-age, refresh, list-trouble, worklist, list-empty,
+//   worklist: search, list-age, refresh, unscheduled, list-trouble, worklist, list-empty,
 //             worklist-row (data-key, data-patient-id, data-examined), examined-mark
 //   confirm:  confirm-name, confirm-birth-date, confirm-patient-id, confirm-sex, confirm-accession, confirm-procedure,
-//             confirm-missing, confirm-back, open-exam
+//             confirm-missing, confirm-back, open-exam, add-step (data-key; aria-checked)
+//   unscheduled: family-name, given-name, patient-id, birth-date, sex, unscheduled-back, unscheduled-next
 //   exam:     stage, preview (canvas; data-frames counts pictures drawn), preview-state (the veil over a stale picture),
 //             device-state, device-sentence, progress, progress-text, device-trouble,
 //             device-tab (data-device, data-state), capture, record, stop, scan, cancel, end-exam,
 //             strip (data-count), strip-item (data-uid, data-device, data-kind), saved, strip-saving
 //   ending:   ending-count, ending-empty, ending-at-work, ending-back, abandon, confirm-end,
-//             reason, abandon-back, confirm-abandon
+//             reason (data-code), abandon-back, confirm-abandon
 //   queue:    finding (data-code), destination (data-name), queue-exam (data-exam-id), exam-outcome,
 //             step (data-modality, data-state), queue-object (data-uid), retry,
 //             saved, stored, committed (data-yes = true|false, data-destination), refused, said, queue-empty
 
 import { byId, make, nameElements, setText, show } from "./elements.js";
+import { drawFurtherSteps, sameStepsOf } from "./confirm.js";
 import { chosenReason, drawAbandoning, drawEnding } from "./ending.js";
 import { ExamScreen } from "./exam.js";
 import { BoxError, get, post, repeat, watchConnection } from "./link.js";
 import { drawQueue } from "./queue.js";
+import { clearUnscheduled, itemTyped } from "./unscheduled.js";
 import { birthText, drawConfirm, drawWorklist } from "./worklist.js";
 import { countText, sexText } from "./words.js";
 
@@ -38,6 +41,7 @@ const state = {
   captured: [],
   destinations: [],
   tellsPerformedStep: false,
+  reasons: [],
   worklist: null,
   status: null,
   queue: null,
@@ -45,9 +49,10 @@ const state = {
   search: "",
   now: new Date().toISOString(),
 };
-let wanted = null; // what the person chose beside the main screen: confirm, ending, abandoning; null for none
+let wanted = null; // what the person chose beside the main screen: confirm, unscheduled, ending, abandoning; or null
 let isQueueWanted = false;
 let chosen = null; // the worklist item on the confirm screen
+let addedKeys = []; // further steps of the same patient
 let epoch = 0; // grows with each act that changes whose exam is open: answers that were asked before it are old
 let asks = 0; // answers may overtake each other; one that is older than what is shown is dropped
 let answerShown = 0;
@@ -60,7 +65,8 @@ function screenNow() {
   if (isQueueWanted) return "queue";
   if (state.exam?.state === "closing") return "closing";
   if (state.exam) return wanted === "ending" || wanted === "abandoning" ? wanted : "exam";
-  return wanted === "confirm" && chosen ? "confirm" : "worklist";
+  if (wanted === "confirm" && chosen) return "confirm";
+  return wanted === "unscheduled" ? "unscheduled" : "worklist";
 }
 
 function draw() {
@@ -92,7 +98,7 @@ function drawBar(screen) {
   show(byId("bar-patient"), exam !== null);
   show(byId("bar-worklist"), exam === null && screen === "worklist");
   show(byId("bar-title"), exam === null && screen !== "worklist");
-  show(byId("show-queue"), screen !== "queue" && screen !== "starting" && screen !== "confirm");
+  show(byId("show-queue"), screen !== "queue" && !["starting", "confirm", "unscheduled"].includes(screen));
   show(byId("leave-queue"), screen === "queue");
   if (exam && byId("bar-patient").dataset.examId !== exam.exam_id) {
     byId("bar-patient").dataset.examId = exam.exam_id;
@@ -140,9 +146,10 @@ async function askExam() {
     captured: answer.captured,
     destinations: answer.destinations,
     tellsPerformedStep: answer.tells_performed_step,
+    reasons: answer.reasons,
   });
   const isOther = before?.exam_id !== answer.exam?.exam_id;
-  if (isOther && (answer.exam || wanted !== "confirm")) wanted = null;
+  if (isOther && (answer.exam || !["confirm", "unscheduled"].includes(wanted))) wanted = null;
   draw();
   if (isFirst) askWorklist().catch(ignoreBoxError); // the first screen must not wait for the next poll
 }
@@ -190,8 +197,12 @@ async function askQueue() {
 
 function choose(item) {
   chosen = item;
+  addedKeys = [];
   wanted = "confirm";
   drawConfirm(item, state.now);
+  drawFurtherSteps(item.patient ? [] : sameStepsOf(item, state.worklist.items), (keys) => {
+    addedKeys = keys;
+  });
   draw();
 }
 
@@ -210,7 +221,10 @@ async function press(button, work) {
 }
 
 async function openExam() {
-  const exam = await post("/api/exams", { key: chosen.key });
+  const exam = await post(
+    "/api/exams",
+    chosen.patient ? { patient: chosen.patient } : { keys: [chosen.key, ...addedKeys] },
+  );
   epoch += 1;
   // The next person to choose begins with the whole list.
   Object.assign(state, { exam, captured: [], search: "" });
@@ -286,9 +300,20 @@ listen("refresh", (event) =>
   }),
 );
 listen("confirm-back", () => {
+  wanted = chosen?.patient ? "unscheduled" : null; // what was typed is still there
+  draw();
+});
+listen("unscheduled", () => {
+  clearUnscheduled();
+  wanted = "unscheduled";
+  draw();
+});
+listen("unscheduled-back", () => {
   wanted = null;
   draw();
 });
+listen("unscheduled-next", () => choose(itemTyped()));
+byId("unscheduled-form").addEventListener("submit", (event) => event.preventDefault());
 listen("open-exam", (event) => press(event.currentTarget, openExam));
 listen("end-exam", () => {
   wanted = "ending";

@@ -128,7 +128,11 @@ export function drawConfirm(item, now) {
       make("bdi", { text: item.procedure || "no procedure given", dir: "auto" }),
     ),
     item.examined
-      ? make("p", { class: "warn", text: "This entry was examined already. A further exam is added to the same study." })
+      ? make("p", {
+          class: "warn",
+          testid: "confirm-append",
+          text: "Already examined: this will be added to the same study.",
+        })
       : "",
     item.missing.length
       ? make("p", {

@@ -1,0 +1,44 @@
+// Beside the patient on the confirm screen: further steps of the same patient, to be examined in one exam.
+
+import { byId, make, show } from "./elements.js";
+import { timeText } from "./words.js";
+
+/** Other entries of the list that are of the same patient as `item`; the box itself refuses those of another. */
+export function sameStepsOf(item, items) {
+  if (!item.patient_id) return [];
+  const who = (one) => JSON.stringify([one.source, one.patient_id, one.names, one.birth_date]);
+  return items.filter((one) => one.key !== item.key && who(one) === who(item));
+}
+
+/** Draw the steps that may be added; `onChange(keys)` with the keys of those that are. */
+export function drawFurtherSteps(steps, onChange) {
+  const added = new Set();
+  const buttons = steps.map((step) =>
+    make(
+      "button",
+      {
+        type: "button",
+        class: "reason",
+        role: "checkbox",
+        ariaChecked: "false",
+        testid: "add-step",
+        data: { key: step.key },
+        onclick: (event) => {
+          if (!added.delete(step.key)) added.add(step.key);
+          event.currentTarget.setAttribute("aria-checked", String(added.has(step.key)));
+          onChange([...added]);
+        },
+      },
+      make("span", { class: "modality", text: step.modality }),
+      ` ${timeText(step.scheduled_time)} `,
+      make("bdi", { text: step.procedure || "no procedure given", dir: "auto" }),
+      make("bdi", { class: "small", text: step.accession_number ? ` Acc. ${step.accession_number}` : "" }),
+    ),
+  );
+  const box = byId("confirm-steps");
+  box.replaceChildren(
+    ...(steps.length ? [make("p", { class: "muted", text: "Add another step of this patient to the same exam:" })] : []),
+    ...buttons,
+  );
+  show(box, steps.length > 0);
+}

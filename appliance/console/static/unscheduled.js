@@ -1,0 +1,41 @@
+// A patient who is on no list: what is typed, and the same as an entry that the confirm screen can show.
+
+import { byId } from "./elements.js";
+
+const FIELDS = ["family-name", "given-name", "patient-id", "birth-date", "sex"];
+
+const valueOf = (id) => byId(`unscheduled-${id}`).value.trim();
+
+export function clearUnscheduled() {
+  for (const id of FIELDS) byId(`unscheduled-${id}`).value = "";
+}
+
+/** What the box is asked to open an exam on (POST /api/exams); it holds every value to the standard's forms. */
+function patientTyped() {
+  const given = valueOf("given-name");
+  return {
+    name: valueOf("family-name") + (given ? `^${given}` : ""),
+    patient_id: valueOf("patient-id"),
+    birth_date: valueOf("birth-date").replaceAll("-", ""),
+    sex: valueOf("sex"),
+  };
+}
+
+/** The typed patient in the form of a worklist item, with `patient` for the box. */
+export function itemTyped() {
+  const patient = patientTyped();
+  return {
+    patient,
+    key: "",
+    names: [[valueOf("family-name"), valueOf("given-name")].filter(Boolean).join(" ")].filter(Boolean),
+    patient_id: patient.patient_id,
+    birth_date: patient.birth_date,
+    sex: patient.sex,
+    accession_number: "",
+    modality: "",
+    procedure: "Unscheduled",
+    missing: [],
+    findings: [],
+    examined: false,
+  };
+}
