@@ -86,6 +86,7 @@ def build_app(parts: Parts) -> Starlette:
             Route("/api/alive", api.show_alive),
             Route("/api/worklist", api.show_worklist),
             _command("/api/worklist/refresh", api.refresh_worklist),
+            _command("/api/worklist/search", api.search_worklist),
             _command("/api/exams", api.open_exam),
             Route("/api/exam", api.show_exam),
             _command("/api/exam/close", api.close_exam),
@@ -139,9 +140,19 @@ class _Api:
         """Answers at once, whatever the devices do: the panel tells a lost connection by it."""
         return JSONResponse({"now": self._parts.clock.now().isoformat(timespec="seconds")})
 
-    def show_worklist(self, _request: Request) -> Response:
+    def show_worklist(self, request: Request) -> Response:
+        """The list; without its entries when the caller has them in this `version` already."""
         now = self._parts.clock.now().isoformat(timespec="seconds")
-        return JSONResponse({"now": now, **self._parts.worklist.view()})
+        version = request.query_params.get("version", "")
+        return Response(self._parts.worklist.view(now, version), media_type="application/json")
+
+    def search_worklist(self, body: Body) -> dict[str, Any]:
+        """What the hospital answers for one patient; its entries can be chosen as those of the list can."""
+        waits = [source.connect_seconds + source.answer_seconds for source in self._parts.configuration.worklist]
+        seconds = max(waits, default=0.0) + _REFRESH_EXTRA_SECONDS
+        return self._parts.worklist.take_found(
+            self._parts.forward.ask("POST", "/worklist/query", body, seconds=seconds)
+        )
 
     def refresh_worklist(self, _body: Body) -> dict[str, Any]:
         seconds = sum(source.connect_seconds + source.answer_seconds for source in self._parts.configuration.worklist)

@@ -1,21 +1,37 @@
-"""The worklist as people are shown it: the last answers of the configured sources, which forward keeps as files."""
+"""The worklist as people are shown it: the last answers of the configured sources, which forward keeps as files, and
+what the sources answered to the last few questions for one patient."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from appliance.base.errors import ApplianceError
-from appliance.exam.facts import read_answers
-from appliance.exam.item import WorklistAnswer, WorklistItem
+from appliance.exam.answers import (
+    DamagedAnswerError,
+    Entry,
+    WorklistAnswer,
+    item_from_packed,
+    read_list,
+)
+from appliance.exam.item import WorklistItem, order_of
+
+# Found entries stay choosable for this many further ones: a few questions of every source.
+_MOST_FOUND = 1000
 
 _Signature = tuple[tuple[str, int, int], ...]
 
 
 class Worklist:
-    """Reads `worklist/SOURCE.json`, again only when forward has replaced one."""
+    """Reads `worklist/`, again only when forward has replaced something there.
+
+    Of each entry only what is shown is held, ready to be sent; the whole item is read when an exam is opened on it.
+    """
 
     def __init__(self, directory: Path, sources: Sequence[str], is_examined: Callable[[str], bool]) -> None:
         self._directory = directory
@@ -24,42 +40,86 @@ class Worklist:
         self._lock = threading.Lock()
         self._signature: _Signature | None = None
         self._sources_shown: list[dict[str, Any]] = []
-        self._items_shown: list[dict[str, Any]] = []
+        self._shown: list[tuple[str, bytes]] = []  # key and view of each entry, in the order of the appointments
+        self._digest = b""
+        self._found: OrderedDict[str, bytes] = OrderedDict()
 
-    def view(self) -> dict[str, Any]:
-        """`sources` and `items` as GET /api/worklist answers them, items in the order of their appointments."""
+    def view(self, now: str, version: str = "") -> bytes:
+        """The JSON that GET /api/worklist answers: `now`, `sources`, `version` and `items`.
+
+        `items` is null when they are still those of `version`: ten thousand entries are sent once, not at every look.
+        """
         with self._lock:
             self._refresh()
-            items = [{**item, "examined": self._is_examined(item["key"])} for item in self._items_shown]
-            return {"sources": self._sources_shown, "items": items}
+            examined = frozenset(key for key, _ in self._shown if self._is_examined(key))
+            here = hashlib.sha256(self._digest + "".join(sorted(examined)).encode()).hexdigest()[:16]
+            head = json.dumps({"now": now, "sources": self._sources_shown, "version": here}).encode()
+            items = b"null" if version == here else b"[" + b",".join(self._sent(examined)) + b"]"
+        return head[:-1] + b', "items": ' + items + b"}"
+
+    def take_found(self, answer: Mapping[str, Any]) -> dict[str, Any]:
+        """What forward answered to a question for one patient, as the panel gets it; its entries can be chosen."""
+        answers = []
+        with self._lock:
+            for one in answer.get("answers", ()):
+                items = []
+                for item in one.get("items", ()):
+                    shown = {name: value for name, value in item.items() if name != "packed"}
+                    self._found[shown["key"]] = item["packed"].encode("ascii")
+                    self._found.move_to_end(shown["key"])
+                    items.append(shown | {"examined": self._is_examined(shown["key"])})
+                answers.append({**one, "items": items})
+            while len(self._found) > _MOST_FOUND:
+                self._found.popitem(last=False)
+        return {"answers": answers}
 
     def find(self, key: str) -> WorklistItem:
-        """The item called `key`. ApplianceError when it is not on the list any more."""
-        for answer in self._answers():
-            for item in answer.items:
-                if item.key == key:
-                    return item
-        raise ApplianceError(
-            "This entry is not on the worklist any more.", "Refresh the list: the appointment may have been changed."
-        )
+        """The item called `key`, on the list or among those found. ApplianceError when it is neither any more."""
+        with self._lock:
+            found = self._found.get(key)
+        packed = self._listed(key) or found
+        if packed is None:
+            raise ApplianceError(
+                "This entry is not on the worklist any more.",
+                "Refresh the list: the appointment may have been changed.",
+            )
+        return item_from_packed(packed)
 
-    def _answers(self) -> list[WorklistAnswer]:
-        """The answers of the sources that are configured now."""
-        return [answer for answer in read_answers(self._directory) if answer.source in self._sources]
+    def _listed(self, key: str) -> bytes | None:
+        for source in self._sources:
+            for entry in _read(self._directory, source)[1]:
+                if entry.key == key:
+                    return entry.packed
+        return None
+
+    def _sent(self, examined: frozenset[str]) -> list[bytes]:
+        marks = {True: b',"examined":true}', False: b',"examined":false}'}
+        return [view[:-1] + marks[key in examined] for key, view in self._shown]
 
     def _refresh(self) -> None:
         # Taken before reading: a file replaced in between is read again next time.
         signature = _signature_of(self._directory)
         if signature == self._signature:
             return
-        answers = {answer.source: answer for answer in self._answers()}
-        self._sources_shown = [
-            source_view_from(answers.get(source, WorklistAnswer(source))) for source in self._sources
-        ]
-        items = [item_view_from(item) for answer in answers.values() for item in answer.items]
-        items.sort(key=lambda item: (item["scheduled_date"], item["scheduled_time"], item["names"], item["key"]))
-        self._items_shown = items
+        read = [_read(self._directory, source) for source in self._sources]
+        self._sources_shown = [source_view_from(answer) for answer, _ in read]
+        digest = hashlib.sha256("\0".join(f"{answer.source} {answer.entries}" for answer, _ in read).encode()).digest()
+        if digest != self._digest or any(answer.count and not answer.entries for answer, _ in read):
+            shown = [(entry.key, entry.view) for _, entries in read for entry in entries]
+            if sum(1 for _, entries in read if entries) > 1:
+                shown.sort(key=lambda one: order_of(json.loads(one[1])))
+            self._shown, self._digest = shown, digest
         self._signature = signature
+
+
+def _read(directory: Path, source: str) -> tuple[WorklistAnswer, list[Entry]]:
+    """What `source` last said; of one whose files are damaged that this is so, since the others are to be seen."""
+    try:
+        return read_list(directory, source)
+    except DamagedAnswerError as error:
+        return WorklistAnswer(source, trouble=error.sentence), []
+    except OSError as error:
+        return WorklistAnswer(source, trouble=f"Its list cannot be read from flash ({error.strerror})."), []
 
 
 def source_view_from(answer: WorklistAnswer) -> dict[str, Any]:
@@ -69,23 +129,6 @@ def source_view_from(answer: WorklistAnswer) -> dict[str, Any]:
         "answered_at": answer.answered_at,
         "trouble": answer.trouble,
         "is_cut_off": answer.is_cut_off,
-    }
-
-
-def item_view_from(item: WorklistItem) -> dict[str, Any]:
-    """What a person is shown of an entry, without whether it was examined."""
-    return {
-        "key": item.key,
-        "names": list(item.patient_name.groups()),
-        "patient_id": item.patient_id,
-        "birth_date": item.birth_date,
-        "sex": item.sex,
-        "accession_number": item.accession_number,
-        "modality": item.modality,
-        "procedure": item.procedure,
-        "scheduled_date": item.scheduled_date,
-        "scheduled_time": item.scheduled_time,
-        "missing": list(item.missing()),
     }
 
 

@@ -14,12 +14,11 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from appliance.base.durable import make_directory, replace_file, write_once
+from appliance.base.durable import make_directory, write_once
 from appliance.base.errors import ApplianceError
 from appliance.exam.exam import Closed, Closing, Exam, Started
-from appliance.exam.item import WorklistAnswer
 
-Fact = TypeVar("Fact", Exam, Started, Closing, Closed, WorklistAnswer)
+Fact = TypeVar("Fact", Exam, Started, Closing, Closed)
 
 _EXAM_ID = re.compile(r"\A[0-9]{8}-[0-9]{6}-[0-9a-f]{4}\Z")
 
@@ -29,11 +28,11 @@ class DamagedFactError(ApplianceError):
 
 
 _ADAPTERS: dict[type[object], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (Exam, Started, Closing, Closed, WorklistAnswer)
+    kind: TypeAdapter(kind) for kind in (Exam, Started, Closing, Closed)
 }
 
 
-def bytes_from(fact: Exam | Started | Closing | Closed | WorklistAnswer) -> bytes:
+def bytes_from(fact: Exam | Started | Closing | Closed) -> bytes:
     """The fact as JSON."""
     return _ADAPTERS[type(fact)].dump_json(fact, indent=1)
 
@@ -119,17 +118,3 @@ class ExamFacts:
             directory = self.directory / exam_id
             if (directory / "closing.json").exists() and not (directory / "closed.json").exists():
                 yield exam_id
-
-
-def write_answer(directory: Path, answer: WorklistAnswer) -> None:
-    """Keep a source's last answer, `worklist/SOURCE.json`."""
-    make_directory(directory)
-    replace_file(directory / f"{answer.source}.json", bytes_from(answer))
-
-
-def read_answers(directory: Path) -> list[WorklistAnswer]:
-    """The last answer of every source. DamagedFactError where one cannot be read."""
-    if not directory.is_dir():
-        return []
-    paths = sorted(path for path in directory.glob("*.json") if not path.name.startswith("."))
-    return [fact_from(path.read_bytes(), WorklistAnswer, path) for path in paths]

@@ -7,6 +7,7 @@ already decoded. The bytes that came over the wire are kept beside them, so that
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,9 @@ _NEEDED = {
     REQUESTED_PROCEDURE_ID: "Requested Procedure ID",
     SCHEDULED_STEPS: "Scheduled Procedure Step",
 }
+
+# PS3.5 9.1. An object with another Study Instance UID is refused by every archive that reads it.
+_UID = re.compile(r"\A(?=.{1,64}\Z)(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+\Z")
 
 
 def values_at(elements: Elements, *path: str) -> list[Any]:
@@ -95,25 +99,30 @@ def _has_text(value: Any) -> bool:
 class WorklistItem:
     """One scheduled procedure step of one requested procedure, as `source` answered it.
 
-    `received` is the identifier's data set as it came (base64), in `transfer_syntax_uid`.
+    `received` is the identifier's data set as it came (base64), in `transfer_syntax_uid`. `findings` say what of it
+    could not be read.
     """
 
     source: str
     elements: dict[str, Any]
     received: str = ""
     transfer_syntax_uid: str = ""
+    findings: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
-        """What stays the same when the list is asked for again: source, study, procedure and step."""
-        parts = (
-            self.source,
-            text_at(self.elements, STUDY_INSTANCE_UID),
-            text_at(self.elements, REQUESTED_PROCEDURE_ID),
-            text_at(self.elements, SCHEDULED_STEPS, STEP_ID),
-            text_at(self.elements, PATIENT_ID),
-        )
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+        """What stays the same when the list is asked for again: source, study, procedure and step.
+
+        An entry without its step, or without both of the others, is told from the next one by all of its bytes: two of
+        a patient's appointments must never become one.
+        """
+        study = text_at(self.elements, STUDY_INSTANCE_UID)
+        procedure = text_at(self.elements, REQUESTED_PROCEDURE_ID)
+        step = text_at(self.elements, SCHEDULED_STEPS, STEP_ID)
+        parts = [self.source, study, procedure, step, text_at(self.elements, PATIENT_ID)]
+        if not step or not (study or procedure):
+            parts.append(self.received)
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @property
     def patient_name(self) -> PersonName:
@@ -138,7 +147,9 @@ class WorklistItem:
 
     @property
     def study_instance_uid(self) -> str:
-        return text_at(self.elements, STUDY_INSTANCE_UID)
+        """Empty also when what was sent is no UID: then the exam generates one, as where there is none."""
+        uid = text_at(self.elements, STUDY_INSTANCE_UID)
+        return uid if _UID.match(uid) else ""
 
     @property
     def modality(self) -> str:
@@ -164,17 +175,31 @@ class WorklistItem:
             if not any(_has_text(value) for value in values_at(self.elements, tag)):
                 yield name
 
+    def wrong(self) -> Iterator[str]:
+        """What is there and cannot be used as it is, in a few words each."""
+        yield from self.findings
+        if text_at(self.elements, STUDY_INSTANCE_UID) and not self.study_instance_uid:
+            yield "Study Instance UID is malformed"
 
-@dataclass(frozen=True)
-class WorklistAnswer:
-    """The last answer of one source, kept while the source is down.
+    def view(self) -> dict[str, Any]:
+        """What a person is shown of this entry, on any screen."""
+        return {
+            "key": self.key,
+            "source": self.source,
+            "names": list(self.patient_name.groups()),
+            "patient_id": self.patient_id,
+            "birth_date": self.birth_date,
+            "sex": self.sex,
+            "accession_number": self.accession_number,
+            "modality": self.modality,
+            "procedure": self.procedure,
+            "scheduled_date": self.scheduled_date,
+            "scheduled_time": self.scheduled_time,
+            "missing": list(self.missing()),
+            "findings": list(self.wrong()),
+        }
 
-    `answered_at` is when the items came (ISO 8601, empty if never); `trouble` is a sentence while the source is down.
-    """
 
-    source: str
-    items: tuple[WorklistItem, ...] = ()
-    answered_at: str = ""
-    asked_at: str = ""
-    trouble: str = ""
-    is_cut_off: bool = False
+def order_of(view: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Where a view stands in a list: by its appointment, then by name."""
+    return (view["scheduled_date"], view["scheduled_time"], view["names"], view["key"])

@@ -61,7 +61,7 @@ def make_app(parts: Parts) -> Starlette:
         with ThreadPoolExecutor(max_workers=max(1, len(parts.pollers))) as together:
             answers = list(together.map(_refresh_one, parts.pollers))
         return JSONResponse(
-            {"answers": [{"source": one.source, "trouble": one.trouble, "items": len(one.items)} for one in answers]}
+            {"answers": [{"source": one.source, "trouble": one.trouble, "items": one.count} for one in answers]}
         )
 
     def hint(_request: Request) -> JSONResponse:

@@ -1,23 +1,42 @@
-"""Keeping the last answer of a worklist source: asked on schedule and on demand, kept with its age when it is down."""
+"""Asking the worklist sources: each on schedule and on demand, its last answer kept with its age while it is down; and
+all of them at once for one patient."""
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from appliance.base.clock import Clock
-from appliance.base.errors import ApplianceError, Finding, finding_from
+from appliance.base.errors import ApplianceError, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import WorklistSource
 from appliance.dimse.association import Caller
-from appliance.dimse.worklist import query_worklist
-from appliance.exam.facts import DamagedFactError, fact_from, write_answer
-from appliance.exam.item import WorklistAnswer
+from appliance.dimse.worklist import WorklistFound, query_patient, query_worklist
+from appliance.dimse.worklist_query import PatientQuery, patient_queries_from
+from appliance.exam.answers import (
+    DamagedAnswerError,
+    Entry,
+    WorklistAnswer,
+    read_entries,
+    read_list,
+    sorted_entries,
+    write_answer,
+)
 from appliance.forward.flash import reason_of, telling_of_flash
 from appliance.forward.worker import Worker
 
 _log = logging.getLogger(__name__)
+
+# What the reading of an entry's bytes depends on beside them: another number when other things are read out of them.
+_READING = 1
+_MOST_SEARCHES = 2
 
 
 class WorklistPoller:
@@ -36,20 +55,28 @@ class WorklistPoller:
         self._ended = 0
         self._next_at = 0.0
         self._is_wanted = False
+        self._basis = f"{_READING} {source.character_set}"
+        # Digests: of the entries in the file, if they were read as now; and of all that the last answer brought.
+        self._known: frozenset[str] = frozenset()
+        self._came: frozenset[str] | None = None
         self.last = self._read_last()
         self.worker = Worker(f"worklist {source.name}", self.work, clock)
 
     def _read_last(self) -> WorklistAnswer:
-        path = self._directory / f"{self._source.name}.json"
+        name = self._source.name
         try:
-            return fact_from(path.read_bytes(), WorklistAnswer, path)
-        except FileNotFoundError:
-            return WorklistAnswer(self._source.name)
-        except DamagedFactError as error:
+            answer, entries = read_list(self._directory, name)
+            if answer.count and not answer.entries:  # the first release's, all in one file
+                answer = write_answer(self._directory, answer, entries)
+        except DamagedAnswerError as error:
             _log.warning("%s", error)  # the source has it; nothing is lost
         except OSError as error:
-            _log.warning("the last answer of %s cannot be read from flash (%s)", self._source.name, reason_of(error))
-        return WorklistAnswer(self._source.name)
+            _log.warning("the last answer of %s cannot be read from flash (%s)", name, reason_of(error))
+        else:
+            if answer.basis == self._basis:
+                self._known = frozenset(entry.digest for entry in entries)
+            return answer
+        return WorklistAnswer(name)
 
     def refresh(self, seconds: float) -> WorklistAnswer:
         """Ask now and give the answer; the last one when none came within `seconds`."""
@@ -79,44 +106,79 @@ class WorklistPoller:
 
     def _ask(self) -> None:
         asked = self._clock.now()
+        name = self._source.name
+        found = None
         try:
-            found = query_worklist(self._source, self._caller, asked.date())
+            found = query_worklist(self._source, self._caller, asked.date(), self._known)
         except ApplianceError as error:
-            self._findings.report(finding_from(error, "worklist-trouble", self._source.name))
-            answer = WorklistAnswer(
-                self._source.name,
-                self.last.items,
-                self.last.answered_at,
-                asked.isoformat(),
-                error.sentence,
-                self.last.is_cut_off,
-            )
+            self._findings.report(finding_from(error, "worklist-trouble", name))
+            self.last = replace(self.last, asked_at=asked.isoformat(), trouble=error.sentence)
         else:
-            self._findings.clear("worklist-trouble", self._source.name)
-            self._tell_of_unreadable(found.unreadable)
-            answer = WorklistAnswer(
-                self._source.name,
-                tuple(found.items),
-                self._clock.now().isoformat(),
-                asked.isoformat(),
-                "",
-                found.is_cut_off,
+            self._findings.clear("worklist-trouble", name)
+            self.last = replace(
+                self.last,
+                answered_at=self._clock.now().isoformat(),
+                asked_at=asked.isoformat(),
+                trouble="",
+                is_cut_off=found.is_cut_off,
             )
-        self.last = answer
-        sentence = f"The worklist of {self._source.name} cannot be written to flash"
+        sentence = f"The worklist of {name} cannot be written to flash"
         suggestion = "The panel shows the list that was written last. The next answer is written again."
-        with telling_of_flash(self._findings, "worklist-unwritten", sentence, suggestion, self._source.name):
-            write_answer(self._directory, answer)
+        with telling_of_flash(self._findings, "worklist-unwritten", sentence, suggestion, name):
+            if found is None or frozenset(found.digests) == self._came:
+                write_answer(self._directory, self.last)
+            else:
+                self._write_changed(found)
 
-    def _tell_of_unreadable(self, count: int) -> None:
-        if not count:
-            self._findings.clear("worklist-unreadable", self._source.name)
-            return
-        self._findings.report(
-            Finding(
-                "worklist-unreadable",
-                f"{count} entries of the worklist {self._source.name} could not be read and are not shown.",
-                "Tell its administrator; the box's log says which elements were wrong.",
-                self._source.name,
-            )
-        )
+    def _write_changed(self, found: WorklistFound) -> None:
+        """Put the entries that came into the place of those before; what was known is still as it was read."""
+        known = self._known
+        # Should the flash fail now, all of it is read and written at the next poll.
+        self._known, self._came = frozenset(), None
+        kept: list[Entry] = []
+        if not known.isdisjoint(found.digests):
+            try:
+                kept = [one for one in read_entries(self._directory, self.last) if one.digest in found.digests]
+            except DamagedAnswerError as error:
+                _log.warning("%s", error)
+                return
+        entries = sorted_entries([*kept, *found.entries])
+        self.last = write_answer(self._directory, replace(self.last, basis=self._basis), entries)
+        self._known, self._came = frozenset(one.digest for one in entries), frozenset(found.digests)
+
+
+class PatientSearch:
+    """Asks all sources for one patient, at once."""
+
+    def __init__(self, sources: Sequence[WorklistSource], caller: Caller) -> None:
+        self._sources = tuple(sources)
+        self._caller = caller
+        self._places = threading.BoundedSemaphore(_MOST_SEARCHES)
+
+    def query_patient(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """What each source answers to `asked` (see `patient_queries_from`), those that fail with their trouble.
+
+        `items` are the views with `packed`, the whole item, in the order of their appointments. ApplianceError when
+        nothing that can be asked was asked, or too many ask at once.
+        """
+        queries = patient_queries_from(asked)
+        if not self._places.acquire(blocking=False):
+            raise ApplianceError("The hospital is being asked already.", "Wait for its answer.")
+        try:
+            if not self._sources:
+                return {"answers": []}
+            with ThreadPoolExecutor(len(self._sources), "patient-query") as together:
+                return {"answers": list(together.map(partial(self._ask, queries), self._sources))}
+        finally:
+            self._places.release()
+
+    def _ask(self, queries: Sequence[PatientQuery], source: WorklistSource) -> dict[str, Any]:
+        answer: dict[str, Any] = {"source": source.name, "trouble": "", "is_cut_off": False, "items": []}
+        try:
+            found = query_patient(source, self._caller, queries)
+        except ApplianceError as error:
+            return answer | {"trouble": error.sentence}
+        items = [
+            json.loads(entry.view) | {"packed": entry.packed.decode("ascii")} for entry in sorted_entries(found.entries)
+        ]
+        return answer | {"is_cut_off": found.is_cut_off, "items": items}

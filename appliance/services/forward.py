@@ -36,7 +36,7 @@ from appliance.forward.steps import StepMessages
 from appliance.forward.transactions import Transactions
 from appliance.forward.troubles import Troubles
 from appliance.forward.worker import Worker
-from appliance.forward.worklist import WorklistPoller
+from appliance.forward.worklist import PatientSearch, WorklistPoller
 from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
@@ -154,7 +154,19 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     if steps:
         workers.append(steps.worker)
     listener = CommitmentListener(configuration.listener, configuration.box.ae_title, desk.hear)
-    app = make_app(Parts(listing, findings, deliveries, steps, step_ledger, pollers, rescanner.wake))
+    search = PatientSearch(configuration.worklist, caller)
+    app = make_app(
+        Parts(
+            listing,
+            findings,
+            deliveries,
+            steps,
+            step_ledger,
+            pollers,
+            rescanner.wake,
+            query_patient=search.query_patient,
+        )
+    )
 
     def begin() -> None:
         for worker in workers:

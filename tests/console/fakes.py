@@ -30,9 +30,10 @@ from appliance.base.sockets import bind_unix
 from appliance.base.uids import new_uid
 from appliance.config.load import configuration_from
 from appliance.config.schema import Configuration
+from appliance.exam.answers import WorklistAnswer, write_answer
 from appliance.exam.exam import Exam
-from appliance.exam.facts import ExamFacts, write_answer
-from appliance.exam.item import WorklistAnswer, WorklistItem
+from appliance.exam.facts import ExamFacts
+from appliance.exam.item import WorklistItem
 from appliance.spool.names import object_name_from
 from appliance.spool.tree import Spool, list_objects
 from appliance.spool.writer import ObjectWriter
@@ -189,7 +190,7 @@ def make_items() -> list[WorklistItem]:
 
 def write_worklist(paths: Paths, items: list[WorklistItem], *, trouble: str = "", age_seconds: float = 20.0) -> None:
     answered = (datetime.now().astimezone() - timedelta(seconds=age_seconds)).isoformat(timespec="seconds")
-    write_answer(paths.worklist, WorklistAnswer("ris", tuple(items), answered, answered, trouble))
+    write_answer(paths.worklist, WorklistAnswer("ris", answered, answered, trouble), items)
 
 
 def write_object(

@@ -18,10 +18,8 @@ from appliance.exam.facts import (
     bytes_from,
     fact_from,
     new_exam_id,
-    read_answers,
-    write_answer,
 )
-from appliance.exam.item import WorklistAnswer, WorklistItem
+from appliance.exam.item import WorklistItem
 
 NOW = datetime(2026, 11, 22, 9, 30, 15, tzinfo=UTC)
 FIRST, SECOND, THIRD = "20261121-100000-aaaa", "20261122-093015-4af1", "20261122-093015-ffff"
@@ -77,7 +75,6 @@ _FACTS = st.one_of(
         _TEXT,
         st.lists(_TEXT, max_size=2).map(tuple),
     ),
-    st.builds(WorklistAnswer, _TEXT, st.lists(_ITEMS, max_size=2).map(tuple), _TEXT, _TEXT, _TEXT, st.booleans()),
 )
 
 
@@ -108,7 +105,7 @@ def test_ok__a_fact_of_the_first_release_is_read_for_ever() -> None:
 
 @given(st.binary(max_size=60))
 def test_fail__any_bytes_are_a_fact_or_damaged(data: bytes) -> None:
-    for kind in (Exam, Started, Closing, Closed, WorklistAnswer):
+    for kind in (Exam, Started, Closing, Closed):
         try:
             assert isinstance(fact_from(data, kind, FILE), kind)
         except DamagedFactError as error:
@@ -204,31 +201,3 @@ def test_ok__identifiers_sort_by_their_opening_and_differ() -> None:
     assert first < second
     assert re.fullmatch(r"20261122-093015-[0-9a-f]{4}", first)
     assert len({new_exam_id(NOW) for _ in range(50)}) > 45
-
-
-# -- the worklist's last answers
-
-
-def test_ok__the_last_answer_of_each_source(tmp_path: Path) -> None:
-    directory = tmp_path / "worklist"
-    assert read_answers(directory) == []
-    write_answer(directory, WorklistAnswer("ris", (ITEM,), "2026-11-22T09:00:00+00:00"))
-    write_answer(directory, WorklistAnswer("b-ris", trouble="It is down."))
-    write_answer(directory, WorklistAnswer("ris", (), "2026-11-22T09:01:00+00:00", is_cut_off=True))
-    (directory / ".part-1-ris.json").write_bytes(b"{")
-    (directory / "readme.txt").write_bytes(b"")
-    answers = read_answers(directory)
-    assert [(answer.source, answer.answered_at, answer.trouble) for answer in answers] == [
-        ("b-ris", "", "It is down."),
-        ("ris", "2026-11-22T09:01:00+00:00", ""),
-    ]
-    assert answers[1].is_cut_off
-
-
-def test_fail__a_damaged_answer_is_said_without_a_name(tmp_path: Path) -> None:
-    write_answer(tmp_path, WorklistAnswer("ris", (ITEM,)))
-    content = (tmp_path / "ris.json").read_bytes()
-    (tmp_path / "ris.json").write_bytes(content[: content.index(b"Okafor") + 10])
-    with pytest.raises(DamagedFactError, match=r"ris\.json") as damaged:
-        read_answers(tmp_path)
-    assert "Okafor" not in str(damaged.value)

@@ -20,7 +20,7 @@ from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.config.load import load_configuration
 from appliance.exam.exam import Outcome
-from appliance.exam.facts import read_answers
+from appliance.exam.answers import read_answer
 from appliance.spool.tree import Spool
 from tests.forward.hospital_job import PATIENT_ID, PATIENT_NAME, Job
 from tests.peers import Peer, running, start_hospital, start_orthanc, start_storescp, wait_until
@@ -142,7 +142,7 @@ def test_ok__the_whole_way_to_the_hospital(box: Box, hospital: Peer) -> None:
     job = box.job("archive")
     box.start()
     assert box.ask("/worklist/refresh", "POST")["answers"][0]["trouble"] == ""
-    assert len(read_answers(box.paths.worklist)[0].items) >= 12
+    assert read_answer(box.paths.worklist, "ris").count >= 12
     job.capture("ultrasound")
     box.ask("/hint", "POST")
     wait_until(lambda: box.steps() == {"US": "in progress"}, "the first object makes the step begin")
