@@ -74,7 +74,8 @@ def _find(association: Association, context: PresentationContext, query: Dataset
         association.dimse.send_msg(request, context.context_id)
         for count in itertools.count(1):
             response = association.receive(max(end - time.monotonic(), 0.001))
-            if not isinstance(response, C_FIND) or response.Status is None or count > _MOST_ANSWERS:
+            has_no_end = count > _MOST_ANSWERS or time.monotonic() > end
+            if not isinstance(response, C_FIND) or response.Status is None or has_no_end:
                 association.abort()
                 raise FindRefused(f"{name} answered a query for objects with something that has no end or no sense.")
             if response.Status not in _PENDING:

@@ -14,11 +14,10 @@ from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Destination
-from appliance.dimse.association import Caller, Context, PeerUnreachable, open_association
+from appliance.dimse.association import Caller, Context, open_association
 from appliance.dimse.commitment import COMMITMENT_CONTEXT, report_handlers
 from appliance.dimse.echo import VERIFICATION_CONTEXT
 from appliance.dimse.find import FIND_CONTEXT
-from appliance.forward.flash import reason_of
 from appliance.forward.ledger import DueLook, DueObject, Ledger
 from appliance.forward.reports import ReportDesk
 from appliance.forward.standing import read_standing, tell_standing
@@ -109,10 +108,6 @@ class Delivery:
                 self._visit(self.workers[number], batch, looks)
             except ApplianceError as error:
                 return self._give_up_for_now(error)
-            except OSError as error:
-                # No socket is to be had: every descriptor of the process is in use, or memory is short.
-                said = f"The box cannot open a connection to {self.destination.name} ({reason_of(error)})."
-                return self._give_up_for_now(PeerUnreachable(said, "It is tried again later."))
         return 0.0
 
     def _look_after_deadlines(self) -> None:

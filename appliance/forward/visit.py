@@ -215,8 +215,8 @@ class Visit:
         end = self._records.clock.monotonic() + _HOLD_SECONDS
         while (
             self._records.clock.monotonic() < end
-            and self._association.is_established
             and self._records.transactions.is_open(transaction_uid)
-            and not self._worker.wait_awake(_HOLD_LOOK_SECONDS)
+            and not self._worker.wait_awake(0.0)
+            and self._association.attend(_HOLD_LOOK_SECONDS)
         ):
             pass
