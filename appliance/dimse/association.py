@@ -2,7 +2,8 @@
 
 An association belongs to the thread that opened it, and has none of its own: while that thread waits for an answer,
 or calls `attend`, what the peer sends is read and answered; otherwise it waits in the kernel. pynetdicom negotiates and
-speaks DIMSE; `line`, `upper_layer` and `transmit` say what is done differently here, and why. None of its modules is changed.
+speaks DIMSE; `line`, `upper_layer` and `transmit` say what is done differently here, and why. None of its modules is
+changed.
 """
 
 from __future__ import annotations
@@ -173,8 +174,8 @@ class Association(OwnedAssociation):
     def say(self, context: PresentationContext, message_id: int, command: bytes, source: Source | None = None) -> None:
         """Write a request of `transmit`, its data set straight from `source`; `hear` then gives its responses.
 
-        Returns when the last byte was handed to the kernel. AssociationAborted; OSError of the source, after which the
-        association is over too, since half a message has left.
+        Returns when the last byte was handed to the kernel. AssociationAborted; and what the source raises, after which
+        the association is over too, since half a message has left.
         """
         self._check_established()
         assert context.context_id is not None
@@ -189,7 +190,7 @@ class Association(OwnedAssociation):
         while True:
             try:
                 block = next(blocks, None)
-            except OSError:
+            except BaseException:
                 self.abort()
                 raise
             if block is None:

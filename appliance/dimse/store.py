@@ -1,18 +1,43 @@
-"""Sending one object: C-STORE, byte for byte as it lies on flash (PS3.4 Annex B)."""
+"""Sending one object: C-STORE, as it lies on flash, or decoded while it is sent (PS3.4 Annex B)."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.errors import InvalidDicomError
-from pynetdicom.dsutils import split_dataset
+from pynetdicom.presentation import PresentationContext
 
 from appliance.base.errors import ApplianceError
-from appliance.dimse.association import Association
+from appliance.config.schema import TransferSyntax
+from appliance.dimse.association import Association, Context
+from appliance.dimse.decoding import (
+    EXPLICIT_LITTLE_ENDIAN,
+    IMPLICIT_LITTLE_ENDIAN,
+    JPEG_BASELINE,
+    UnsendableObject,
+    can_recode,
+    open_recoded,
+)
+from appliance.dimse.elements import FileMeta, NotAnObject, read_file_meta
 from appliance.dimse.status import StoreVerdict, store_verdict
-from appliance.dimse.transmit import C_STORE_RSP, FileSource, store_command
+from appliance.dimse.transmit import C_STORE_RSP, FileSource, Source, store_command
+
+__all__ = [
+    "StoreStatus",
+    "UnreadableObject",
+    "UnsendableObject",
+    "contexts_for",
+    "storable_as",
+    "store_object",
+]
+
+_UID_OF: dict[TransferSyntax, str] = {
+    "jpeg-baseline": JPEG_BASELINE,
+    "explicit-little-endian": EXPLICIT_LITTLE_ENDIAN,
+    "implicit-little-endian": IMPLICIT_LITTLE_ENDIAN,
+}
 
 
 class UnreadableObject(ApplianceError):
@@ -29,20 +54,41 @@ class StoreStatus:
     said: str
 
 
+def storable_as(class_uid: str, syntax_uid: str, allowed: Sequence[TransferSyntax]) -> list[Context]:
+    """The contexts to propose for an object: one for each `allowed` transfer syntax in which it can be sent.
+
+    One syntax in each, so that the archive says of every one whether it takes it. None: the object cannot go there.
+    """
+    uids = [_UID_OF[name] for name in allowed]
+    fitting = [uid for uid in uids if uid == syntax_uid or can_recode(syntax_uid, uid)]
+    if syntax_uid not in _UID_OF.values():
+        fitting.append(syntax_uid)  # not of our making, and not a question of JPEG or none
+    return [Context(class_uid, (uid,)) for uid in fitting]
+
+
+def contexts_for(kinds: Iterable[tuple[str, str]], allowed: Sequence[TransferSyntax]) -> list[Context]:
+    """The contexts for objects of these classes and transfer syntaxes, each once."""
+    return list(dict.fromkeys(context for kind in kinds for context in storable_as(*kind, allowed)))
+
+
 def store_object(association: Association, path: Path) -> StoreStatus:
     """Send the object in `path` and answer with what the archive said.
 
-    The data set goes as it is, under a context with exactly the file's transfer syntax. One association carries any
-    number of objects. Raises NoAcceptedContext (the association stays usable), UnreadableObject, OSError, and
-    AssociationAborted, after which it is not known whether the archive has the object.
+    It goes as it lies if the archive accepted its transfer syntax, else in one that it did accept. One association
+    carries any number of objects. Raises NoAcceptedContext and UnreadableObject (the association stays usable),
+    UnsendableObject and OSError (it stays so unless that happened in the middle), and AssociationAborted, after which
+    it is not known whether the archive has the object.
     """
-    sop_class, sop_instance, transfer_syntax, offset = _identity_of(path)
-    context = association.context_for(sop_class, transfer_syntax)
-    message_id = association.next_message_id()
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        source = FileSource(descriptor, offset, os.fstat(descriptor).st_size - offset)
-        association.say(context, message_id, store_command(message_id, sop_class, sop_instance), source)
+        meta = read_file_meta(descriptor)
+        context = _context_for(association, meta)
+        source = _source_for(descriptor, meta, str(context.transfer_syntax[0]))
+        message_id = association.next_message_id()
+        command = store_command(message_id, meta.sop_class_uid, meta.sop_instance_uid)
+        association.say(context, message_id, command, source)
+    except NotAnObject as error:
+        raise UnreadableObject(f"The file {path.name} cannot be sent: {error}.") from error
     finally:
         os.close(descriptor)
     reply = association.hear(C_STORE_RSP)
@@ -51,14 +97,18 @@ def store_object(association: Association, path: Path) -> StoreStatus:
     return StoreStatus(reply.status, reply.comment, verdict, said)
 
 
-def _identity_of(path: Path) -> tuple[str, str, str, int]:
-    try:
-        meta, offset = split_dataset(path)
-        return (
-            str(meta.MediaStorageSOPClassUID),
-            str(meta.MediaStorageSOPInstanceUID),
-            str(meta.TransferSyntaxUID),
-            offset,
-        )
-    except (InvalidDicomError, AttributeError, ValueError, EOFError) as error:
-        raise UnreadableObject(f"The file {path.name} cannot be sent ({type(error).__name__}).") from error
+def _context_for(association: Association, meta: FileMeta) -> PresentationContext:
+    own = meta.transfer_syntax_uid
+    accepted = {
+        str(context.transfer_syntax[0])
+        for context in association.accepted_contexts
+        if context.abstract_syntax == meta.sop_class_uid
+    }
+    others = (uid for uid in _UID_OF.values() if uid in accepted and can_recode(own, uid))
+    return association.context_for(meta.sop_class_uid, own if own in accepted else next(others, own))
+
+
+def _source_for(descriptor: int, meta: FileMeta, transfer_syntax: str) -> Source:
+    if transfer_syntax == meta.transfer_syntax_uid:
+        return FileSource(descriptor, meta.data_set_at, os.fstat(descriptor).st_size - meta.data_set_at)
+    return open_recoded(descriptor, meta, transfer_syntax)
