@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any
 
 from pydicom import Dataset
 from pydicom.uid import UID
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.dimse_messages import N_EVENT_REPORT_RQ
-from pynetdicom.dimse_primitives import N_ACTION
+from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import decode
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]
     StorageCommitmentPushModel,
     StorageCommitmentPushModelInstance,
-    Verification,
 )
 
-from appliance.base.errors import ApplianceError
-from appliance.config.schema import Listener
-from appliance.dimse.association import MAX_PDU_BYTES, Association, Context, encoded_for, set_up_connection
+from appliance.config.schema import Destination
+from appliance.dimse.association import Association, Context, encoded_for
+from appliance.dimse.certificate import PeerCertificate
 from appliance.dimse.status import ActionVerdict, action_verdict
+from appliance.dimse.upper_layer import OwnedAssociation
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +33,12 @@ COMMITMENT_CONTEXT = Context(str(StorageCommitmentPushModel))
 _REQUEST_COMMITMENT = 1  # Action Type ID (PS3.4 J.3.2)
 _ALL_COMMITTED, _FAILURES_EXIST = 1, 2  # Event Type ID (PS3.4 J.3.3)
 _SUCCESS, _PROCESSING_FAILURE = 0x0000, 0x0110
-_STALL_SECONDS = 30.0
-_MOST_ASSOCIATIONS = 16
-MAX_REFERENCES = 100_000
+_FAILED_SEQUENCE = b"\x08\x00\x98\x11"  # (0008,1198), little endian
+MAX_REFERENCES = 10_000
+"""The most objects that a report may name; a request never has as many (listener.MAX_MESSAGE_BYTES)."""
+_ITEM = b"\xfe\xff\x00\xe0"  # (FFFE,E000), little endian
+# Reports come on several associations; the objects that one becomes are a hundred times its bytes.
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +51,23 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class CommitmentReport:
-    """What an archive reported. `failed` maps a SOP Instance UID to its Failure Reason (0008,1197)."""
+    """What an archive reported. `failed` maps a SOP Instance UID to its Failure Reason (0008,1197).
+
+    Who says so: `asked` is the name of the destination to which we opened the association ourselves, which has proven
+    who it is; None on an association of the reporter's own, where `calling_ae` is what it calls itself and
+    `certificate` what it has shown, None without TLS.
+    """
 
     calling_ae: str
     transaction_uid: str
     committed: frozenset[str]
     failed: dict[str, int] = field(default_factory=dict)
+    asked: str | None = None
+    certificate: PeerCertificate | None = None
 
 
 OnReport = Callable[[CommitmentReport], bool]
 """Called for each report, from a thread of its own; true when its result is durable (or was before)."""
-
-
-class CannotListen(ApplianceError):
-    """The listener's port cannot be bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,62 +131,40 @@ def report_handlers(on_report: OnReport) -> list[tuple[Any, Callable[[Any], Any]
     """Handlers that hear reports on an association, the one that asked or one that the archive opened."""
 
     def hear(event: evt.Event) -> tuple[int, None]:
-        peer = event.assoc.acceptor if event.assoc.is_requestor else event.assoc.requestor
+        association, request = event.assoc, event.request
+        assert isinstance(request, N_EVENT_REPORT)
+        peer = association.acceptor if association.is_requestor else association.requestor
         try:
-            report = report_from(event.event_information, peer.ae_title.strip())
+            with _one_at_a_time:
+                information = _information_in(request.EventInformation, event.context.transfer_syntax)
+                said = report_from(information, peer.ae_title.strip())
         except Exception as error:  # noqa: BLE001  a stranger's bytes; the sender hears that it failed
             _log.warning("a commitment report of %s cannot be read (%s)", peer.ae_title, type(error).__name__)
             return _PROCESSING_FAILURE, None
+        if isinstance(association, Association):
+            asked = association.peer
+            report = replace(said, asked=asked.name if isinstance(asked, Destination) else asked.ae_title)
+        else:
+            assert isinstance(association, OwnedAssociation)
+            report = replace(said, certificate=association.certificate)
         return (_SUCCESS if on_report(report) else _PROCESSING_FAILURE), None
 
     return [(evt.EVT_DIMSE_RECV, _complete_event_type), (evt.EVT_N_EVENT_REPORT, hear)]
 
 
+def _information_in(encoded: BytesIO | None, syntax: UID) -> Dataset:
+    """The data set of a report. ValueError when it has more items than a report may have, or is deflated."""
+    data = encoded.getvalue() if encoded is not None else b""
+    # Before they become objects. Deflated, a few bytes could become any number of them.
+    if data.count(_ITEM) > MAX_REFERENCES or syntax.is_deflated:
+        raise ValueError("the report has too many items, or is deflated")
+    return decode(BytesIO(data), syntax.is_implicit_VR, syntax.is_little_endian)
+
+
 def _complete_event_type(event: evt.Event) -> None:
-    """Give a report without Event Type ID the one that its content says; the library would leave it unanswered."""
+    """Give a report without Event Type ID one: the library would leave it unanswered. Its two sequences tell which."""
     message = event.message
     if not isinstance(message, N_EVENT_REPORT_RQ) or message.command_set.get("EventTypeID") is not None:
         return
-    context = event.assoc._accepted_cx.get(message.context_id or 0)
-    if context is None or message.data_set is None:
-        return
-    syntax = context.transfer_syntax[0]
-    data = decode(BytesIO(message.data_set.getvalue()), syntax.is_implicit_VR, syntax.is_little_endian)
-    message.command_set.EventTypeID = _FAILURES_EXIST if data.get("FailedSOPSequence") else _ALL_COMMITTED
-
-
-class CommitmentListener:
-    """Where archives report on associations of their own, and where anyone may verify that we are here."""
-
-    def __init__(self, listener: Listener, ae_title: str, on_report: OnReport) -> None:
-        """Listen from now on. CannotListen when the port is taken or the host is not ours."""
-        if listener.port is None:
-            raise CannotListen("The listener has no port.", "Configure listener.port.")
-        entity = AE(ae_title=ae_title)
-        entity.acse_timeout = _STALL_SECONDS
-        entity.dimse_timeout = _STALL_SECONDS
-        entity.network_timeout = 2 * _STALL_SECONDS
-        entity.maximum_associations = _MOST_ASSOCIATIONS
-        entity.maximum_pdu_size = MAX_PDU_BYTES
-        entity.add_supported_context(Verification)
-        # The archive asks for the association and is SCP of the commitment: role selection (PS3.4 J.3.3).
-        entity.add_supported_context(StorageCommitmentPushModel, scu_role=True, scp_role=True)
-        handlers: list[Any] = [(evt.EVT_CONN_OPEN, _set_up_accepted), *report_handlers(on_report)]
-        try:
-            self._server = entity.start_server((listener.host, listener.port), block=False, evt_handlers=handlers)
-        except OSError as error:
-            raise CannotListen(
-                f"Cannot listen for commitment reports on {listener.host}:{listener.port} ({error.strerror}).",
-                "Check the configured listener; another process may have the port.",
-            ) from error
-
-    def stop(self) -> None:
-        """Stop listening and end what is open."""
-        assert self._server is not None
-        self._server.shutdown()
-
-
-def _set_up_accepted(event: evt.Event) -> None:
-    wrapped = event.assoc.dul.socket
-    assert wrapped is not None and wrapped.socket is not None
-    set_up_connection(wrapped.socket, _STALL_SECONDS)
+    has_failures = message.data_set is not None and _FAILED_SEQUENCE in message.data_set.getvalue()
+    message.command_set.EventTypeID = _FAILURES_EXIST if has_failures else _ALL_COMMITTED

@@ -28,6 +28,7 @@ _PDU_HEADER = struct.Struct(">BxI")  # type, reserved, length (PS3.8 9.3.1)
 _PDV_HEADER = struct.Struct(">IBB")  # length, context, message control header (PS3.8 9.3.5.1, E.2)
 _P_DATA_TF = 0x04
 _IS_COMMAND, _IS_LAST = 0x01, 0x02
+_ITEM_HEADER = struct.Struct(">BxH")  # type, reserved, length (PS3.8 9.3.2)
 _HEADERS = _PDU_HEADER.size + _PDV_HEADER.size
 _PDV_OVERHEAD = _PDV_HEADER.size
 
@@ -35,6 +36,11 @@ _PDV_OVERHEAD = _PDV_HEADER.size
 _BLOCK_BYTES = 512 * 1024
 _FRONT_BYTES = 1024
 _MOST_SLOTS = 1024  # IOV_MAX
+
+_FIXED_ASSOCIATE_BYTES = _PDU_HEADER.size + 68  # before the items of A-ASSOCIATE-RQ and -AC (PS3.8 9.3.2, 9.3.3)
+_ITEMS_WITH_ITEMS = {0x20: 4, 0x21: 4, 0x50: 0}  # presentation contexts, user information → bytes before their items
+# 128 contexts of 16 transfer syntaxes each; every item becomes an object of a kilobyte.
+_MOST_ITEMS = 2200
 
 MAX_COMMAND_BYTES = 64 * 1024
 MAX_DATA_BYTES = 64 * 1024 * 1024
@@ -208,7 +214,9 @@ class Message:
 class Assembler:
     """Puts messages together from the P-DATA of a peer, each length checked and each message bounded."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_data: int = MAX_DATA_BYTES) -> None:
+        """`longest_data` bounds a message's data set."""
+        self._longest_data = longest_data
         self._command = bytearray()
         self._data = bytearray()
         self._begun: Message | None = None
@@ -249,7 +257,7 @@ class Assembler:
         if self._begun is None or self._begun.context_id != context_id:
             raise ValueError("a data set without its command")
         self._data += fragment
-        if len(self._data) > MAX_DATA_BYTES:
+        if len(self._data) > self._longest_data:
             raise ValueError("a data set that does not end")
         if not control & _IS_LAST:
             return None
@@ -335,3 +343,26 @@ def _fill(source: Source, spaces: list[memoryview], size: int) -> None:
         if not read:
             raise SourceTooShort(f"{size - filled} bytes are missing")
         filled += read
+
+
+def check_items(pdu: bytes | bytearray) -> None:
+    """Refuse an A-ASSOCIATE PDU whose items do not fit into it, or are too many to become objects. ValueError."""
+    count = 0
+    for kind, begin, end in _items(pdu, _FIXED_ASSOCIATE_BYTES, len(pdu)):
+        before = _ITEMS_WITH_ITEMS.get(kind)
+        count += 1 + (sum(1 for _ in _items(pdu, begin + before, end)) if before is not None else 0)
+        if count > _MOST_ITEMS:
+            raise ValueError("too many items")
+
+
+def _items(body: bytes | bytearray, at: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Type, begin and end of each item (PS3.8 9.3.2: type, reserved, length of two bytes, content)."""
+    while at < end:
+        if at + _ITEM_HEADER.size > end:
+            raise ValueError("an item is cut off")
+        kind, length = _ITEM_HEADER.unpack_from(body, at)
+        at += _ITEM_HEADER.size
+        if at + length > end:
+            raise ValueError("an item is longer than what holds it")
+        yield kind, at, at + length
+        at += length

@@ -22,8 +22,6 @@ from appliance.config.schema import Listener, Peer
 from appliance.dimse.association import Caller, Context, open_association
 from appliance.dimse.commitment import (
     COMMITMENT_CONTEXT,
-    CannotListen,
-    CommitmentListener,
     CommitmentReport,
     Reference,
     report_from,
@@ -31,6 +29,7 @@ from appliance.dimse.commitment import (
     request_commitment,
 )
 from appliance.dimse.echo import echo
+from appliance.dimse.listener import CannotListen, CommitmentListener
 from appliance.dimse.status import ActionVerdict
 from appliance.dimse.store import store_object
 from tests.peers import SECONDARY_CAPTURE, running, save_object, small_object, start_hospital, start_orthanc

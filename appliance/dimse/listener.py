@@ -1,0 +1,324 @@
+"""Where archives report on associations of their own, and where anyone may verify that the box is there.
+
+Anyone may connect, so everything is bounded: how many are connected and how many of them have an association, how long
+a PDU and a message may be, and how long it may take until there is an association, and until the next whole message.
+When all places are taken, the connection that has been there longest without an association makes room. Each has one
+thread, which waits in the kernel; whoever is overdue is cut off from outside.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+from pynetdicom import AE, evt
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
+from pynetdicom.transport import AddressInformation, AssociationServer
+
+from appliance.base.errors import ApplianceError
+from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from appliance.config.schema import Listener
+from appliance.dimse.association import MAX_PDU_BYTES, UNCOMPRESSED, set_up_connection
+from appliance.dimse.certificate import PeerCertificate
+from appliance.dimse.commitment import OnReport, report_handlers
+from appliance.dimse.line import Line
+from appliance.dimse.tls import Identity
+from appliance.dimse.tls_reason import TlsError, reason_of
+from appliance.dimse.upper_layer import OwnedAssociation
+
+_log = logging.getLogger(__name__)
+
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+"""The longest message that is taken: a report of MAX_REFERENCES objects is half of that."""
+STALL_SECONDS = 30.0
+"""Within this an association must stand, and something move; within four times this a message must be complete."""
+MOST_ASSOCIATIONS = 16
+MOST_CONNECTIONS = 32
+_TRANSIENT, _PRESENTATION, _LIMIT_EXCEEDED = 0x02, 0x03, 0x02  # A-ASSOCIATE-RJ (PS3.8 9.3.4)
+_MESSAGE_STALLS = 4
+_END_SECONDS = 5.0
+
+
+class CannotListen(ApplianceError):
+    """The listener's port cannot be bound."""
+
+
+OnRefused = Callable[[TlsError], None]
+"""Told who could not connect to the TLS port, and why."""
+
+
+@dataclass(eq=False, slots=True)
+class _Visit:
+    """A connection from its first moment to its last."""
+
+    connection: socket.socket
+    address: str
+    overdue_at: float
+    has_association: bool = False
+    thread: threading.Thread | None = None
+
+    def cut_off(self) -> None:
+        """Wake its thread, whatever that waits for, also inside TLS; the thread then ends by itself."""
+        try:
+            # An SSLSocket's own method would take the encryption away under the thread that uses it.
+            socket.socket.shutdown(self.connection, socket.SHUT_RDWR)
+        except OSError:
+            return
+
+
+@dataclass(slots=True)
+class _Visits:
+    """Who is connected now, on either port."""
+
+    _present: list[_Visit] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def may_enter(self, visit: _Visit) -> bool:
+        """Count it among those who are here; the oldest without an association makes room for it."""
+        with self._lock:
+            if len(self._present) >= MOST_CONNECTIONS:
+                waiting = next((one for one in self._present if not one.has_association), None)
+                if waiting is None:
+                    return False
+                self._present.remove(waiting)
+                waiting.cut_off()
+            self._present.append(visit)
+            return True
+
+    def may_associate(self, visit: _Visit) -> bool:
+        """Whether there is room for one more association, which is then its."""
+        with self._lock:
+            if sum(one.has_association for one in self._present) >= MOST_ASSOCIATIONS:
+                return False
+            visit.has_association = True
+            return True
+
+    def leave(self, visit: _Visit) -> None:
+        with self._lock:
+            if visit in self._present:
+                self._present.remove(visit)
+
+    def end_overdue(self) -> None:
+        """Cut off whoever took too long."""
+        now = time.monotonic()
+        with self._lock:
+            for visit in self._present:
+                if visit.overdue_at < now:
+                    visit.cut_off()
+
+    def end(self) -> None:
+        """End all of them; returns when they have, or have had the time for it."""
+        with self._lock:
+            present = list(self._present)
+            for visit in present:
+                visit.cut_off()
+        for visit in present:
+            if visit.thread is not None:
+                visit.thread.join(_END_SECONDS)
+
+
+class _Accepted(OwnedAssociation):
+    """An association that somebody asked us for."""
+
+    def __init__(self, server: _Server, visit: _Visit, certificate: PeerCertificate | None) -> None:
+        super().__init__(server.ae, "acceptor", MAX_MESSAGE_BYTES)
+        self.certificate = certificate
+        self.set_socket(Line(self, server.stall_seconds, connection=visit.connection))
+        # What the library's own request handler sets, which knows only the library's association.
+        self.acceptor.maximum_length = MAX_PDU_BYTES
+        self.acceptor.ae_title = server.ae_title
+        self.acceptor.address_info = AddressInformation.from_tuple(server.server_address)
+        self.acceptor.implementation_class_uid = server.ae.implementation_class_uid
+        self.acceptor.implementation_version_name = server.ae.implementation_version_name
+        self.acceptor.supported_contexts = deepcopy(server.contexts)
+        self.requestor.address_info = AddressInformation.from_tuple(visit.connection.getpeername())
+        for event, handler in server.report_handlers:
+            self.bind(event, handler)
+
+    def serve(self, may_associate: Callable[[], bool], seconds: float, on_message: Callable[[], None]) -> None:
+        """From the request to the end, which comes when nothing moves for `seconds`. `on_message` hears of each one."""
+        self.bind(evt.EVT_DIMSE_RECV, lambda _event: on_message())
+        self.upper_layer.start()
+        try:
+            # Sta13: it was no request, and was answered by an abort (PS3.8 9.2.3, AA-1).
+            self.upper_layer.run_until(lambda: self._has_ended() or self._state == "Sta13", seconds)
+            request = self.upper_layer.receive_pdu()
+            if not isinstance(request, A_ASSOCIATE):
+                return
+            self.requestor.primitive = request
+            if not may_associate():
+                self.acse.send_reject(_TRANSIENT, _PRESENTATION, _LIMIT_EXCEEDED)
+                return
+            self.acse.negotiate_association()
+            messages = self.dimse.msg_queue
+            while self.is_established:
+                on_message()
+                if not self.upper_layer.run_until(lambda: messages.qsize() > 0 or self._has_ended(), seconds):
+                    return
+                if messages.qsize():
+                    context_id, message = messages.get_nowait()
+                    if message is not None:
+                        self._serve_request(message, context_id or 0)
+                self._follow_end()
+        finally:
+            if self.is_established:
+                self.abort()
+            self.kill()
+
+    @property
+    def _state(self) -> str:
+        return self.upper_layer.state_machine.current_state
+
+
+class _Server(AssociationServer):
+    """One port. Everything that takes time happens in the thread of each visit."""
+
+    def __init__(
+        self,
+        entity: AE,
+        address: tuple[str, int],
+        *,
+        visits: _Visits,
+        identity: Identity | None,
+        handlers: list[tuple[Any, Callable[[Any], Any]]],
+        on_refused: OnRefused,
+        stall_seconds: float,
+    ) -> None:
+        super().__init__(entity, address, entity.ae_title, entity.supported_contexts)
+        self.visits = visits
+        self.report_handlers = handlers
+        self._identity = identity
+        self._on_refused = on_refused
+        self.stall_seconds = stall_seconds
+        self._thread = threading.Thread(target=self.serve_forever, name="listener", daemon=True)
+        self._thread.start()
+
+    def service_actions(self) -> None:
+        """Called twice a second. The library collects garbage here, for connections that are closed in time here."""
+        self.visits.end_overdue()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection, as it comes: a handshake here would keep all others waiting."""
+        assert self.socket is not None
+        connection, address = self.socket.accept()
+        return connection, address
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Let the connection in, with a thread of its own, or close it."""
+        visit = _Visit(request, str(client_address[0]), time.monotonic() + self.stall_seconds)
+        if not self.visits.may_enter(visit):
+            _log.warning("%s was turned away: all associations are taken", visit.address)
+            self.shutdown_request(request)
+            return
+        visit.thread = threading.Thread(target=self._receive, args=(visit,), name="listener-visit", daemon=True)
+        visit.thread.start()
+
+    def _receive(self, visit: _Visit) -> None:
+        try:
+            set_up_connection(visit.connection, self.stall_seconds)
+            association = _Accepted(self, visit, self._encrypt(visit))
+
+            def stay() -> None:
+                visit.overdue_at = time.monotonic() + _MESSAGE_STALLS * self.stall_seconds
+
+            association.serve(lambda: self.visits.may_associate(visit), self.stall_seconds, stay)
+        except TlsError as error:
+            self._on_refused(
+                TlsError(f"{visit.address} was refused at the listener's TLS port: {error.sentence}.", error.suggestion)
+            )
+        except Exception as error:  # noqa: BLE001  from a stranger's bytes; nobody else is to suffer
+            _log.info("a connection from %s ends: %s", visit.address, type(error).__name__)
+        finally:
+            self.visits.leave(visit)
+            visit.cut_off()
+            visit.connection.close()
+
+    def _encrypt(self, visit: _Visit) -> PeerCertificate | None:
+        """The handshake, if this is the TLS port, and whose certificate it brought. TlsError when it fails."""
+        if self._identity is None:
+            return None
+        try:
+            connection = self._identity.server_context().wrap_socket(
+                visit.connection, server_side=True, do_handshake_on_connect=False
+            )
+            visit.connection = connection
+            connection.do_handshake()
+        except OSError as error:
+            raise TlsError(
+                reason_of(error)[0], "Check the TLS of whoever that is, and tls.authorities here."
+            ) from error
+        return self._identity.accepted_certificate(connection)
+
+    def stop(self) -> None:
+        """Accept nothing more."""
+        socketserver.BaseServer.shutdown(self)
+        self.server_close()
+        self._thread.join(_END_SECONDS)
+
+
+class CommitmentListener:
+    """The configured ports, plain and TLS, either or both."""
+
+    def __init__(
+        self,
+        listener: Listener,
+        ae_title: str,
+        on_report: OnReport,
+        identity: Identity | None = None,
+        *,
+        on_refused: OnRefused = lambda error: _log.warning("%s", error),
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
+        """Listen from now on. A connection on which nothing moves for `stall_seconds` is ended.
+
+        CannotListen when a port is taken, the host is not ours, or the TLS port has no identity.
+        """
+        entity = AE(ae_title=ae_title)
+        entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+        entity.acse_timeout = stall_seconds
+        entity.dimse_timeout = stall_seconds
+        entity.maximum_pdu_size = MAX_PDU_BYTES
+        # Never deflated: a few bytes could become any number of them.
+        entity.add_supported_context(Verification, list(UNCOMPRESSED))
+        # The archive asks for the association and is SCP of the commitment: role selection (PS3.4 J.3.3).
+        entity.add_supported_context(StorageCommitmentPushModel, list(UNCOMPRESSED), scu_role=True, scp_role=True)
+        self._visits = _Visits()
+        self._servers: list[_Server] = []
+        if listener.tls_port and identity is None:
+            raise CannotListen("The listener's TLS port needs the box's certificate.", "Configure [tls].")
+        for port, own in ((listener.port, None), (listener.tls_port, identity)):
+            if port is None:
+                continue
+            try:
+                self._servers.append(
+                    _Server(
+                        entity,
+                        (listener.host, port),
+                        visits=self._visits,
+                        identity=own,
+                        handlers=[*report_handlers(on_report)],
+                        on_refused=on_refused,
+                        stall_seconds=stall_seconds,
+                    )
+                )
+            except OSError as error:
+                self.stop()
+                raise CannotListen(
+                    f"Cannot listen for commitment reports on {listener.host}:{port} ({error.strerror}).",
+                    "Check the configured listener; another process may have the port.",
+                ) from error
+
+    def stop(self) -> None:
+        """Stop listening and end what is open."""
+        for server in self._servers:
+            server.stop()
+        self._visits.end()
