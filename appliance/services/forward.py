@@ -21,7 +21,7 @@ from appliance.compose.steps import creation_from, final_from
 from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
 from appliance.dimse.association import Caller
-from appliance.dimse.commitment import CommitmentListener
+from appliance.dimse.listener import CommitmentListener
 from appliance.exam.facts import ExamFacts
 from appliance.forward.api import Parts, make_app
 from appliance.forward.delivery import Delivery
