@@ -30,6 +30,7 @@ from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger
 from appliance.forward.listing import Listing
 from appliance.forward.reports import ReportDesk
+from appliance.forward.self_test import SelfTest
 from appliance.forward.settle import Settlement
 from appliance.forward.step_ledger import StepLedger
 from appliance.forward.steps import StepMessages
@@ -153,7 +154,8 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     workers += [worker for delivery in deliveries for worker in delivery.workers]
     if steps:
         workers.append(steps.worker)
-    listener = CommitmentListener(configuration.listener, configuration.box.ae_title, desk.hear)
+    self_test = SelfTest(configuration, caller, paths.run, clock)
+    listener = CommitmentListener(configuration.listener, configuration.box.ae_title, self_test.heard_before(desk.hear))
     search = PatientSearch(configuration.worklist, caller)
     app = make_app(
         Parts(
@@ -165,6 +167,8 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
             pollers,
             rescanner.wake,
             query_patient=search.query_patient,
+            echo=self_test.echo,
+            test=self_test.test,
         )
     )
 
