@@ -13,7 +13,10 @@ from appliance.dimse.status import StepVerdict, create_verdict, set_verdict
 
 STEP_CONTEXT = Context(str(ModalityPerformedProcedureStep))
 
-_NO_LONGER_UPDATED = 0xA710  # Error ID (0000,0903), PS3.4 F.7.2.2.2
+# PS3.4 F.7.2.2.4: the Error ID (0000,0903) that tells a step which ended from a manager that failed, both 0110H; what
+# managers that leave it out write of it in their comment.
+_NO_LONGER_UPDATED = 0xA710
+_NO_LONGER_WORDS = "no longer be updated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,6 @@ class StepAnswer:
     verdict: StepVerdict
     said: str
     sop_instance_uid: str
-    is_surely_final: bool = False
 
 
 def create_step(association: Association, sop_instance_uid: str, dataset: Dataset) -> StepAnswer:
@@ -52,10 +54,24 @@ def set_step(association: Association, sop_instance_uid: str, dataset: Dataset) 
     answer = association.exchange(request, context)
     code = int(answer.Status or 0)
     verdict, words = set_verdict(code)
-    is_final = getattr(answer, "ErrorID", None) == _NO_LONGER_UPDATED
-    return StepAnswer(code, verdict, _said(words, answer), sop_instance_uid, is_final)
+    if _is_final(answer, code):
+        verdict, words = (
+            StepVerdict.MAY_BE_FINAL,
+            f"the manager no longer lets the step be changed (status {code:04X}H)",
+        )
+    return StepAnswer(code, verdict, _said(words, answer), sop_instance_uid)
+
+
+def _is_final(answer: N_SET, code: int) -> bool:
+    if code == _NO_LONGER_UPDATED or getattr(answer, "ErrorID", None) == _NO_LONGER_UPDATED:
+        return True
+    return code == 0x0110 and _NO_LONGER_WORDS in _comment(answer).lower()
 
 
 def _said(words: str, answer: N_CREATE | N_SET) -> str:
-    comment = str(getattr(answer, "ErrorComment", None) or "").strip()
+    comment = _comment(answer)
     return f"{words}: {comment}" if comment and answer.Status else words
+
+
+def _comment(answer: N_CREATE | N_SET) -> str:
+    return str(getattr(answer, "ErrorComment", None) or "").strip()

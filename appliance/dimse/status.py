@@ -106,13 +106,14 @@ CREATE_STATUS: Final[Sequence[tuple[Codes, StepVerdict, str]]] = (
     ((0x0213, 0x0213), StepVerdict.RETRY, "the manager is out of resources"),
 )
 
-# PS3.7 10.1.3.1.9 (N-SET) and PS3.4 F.7.2.2.2: 0110H with Error ID A710H, "may no longer be updated".
+# PS3.7 10.1.3.1.9 (N-SET). 0110H alone is a failure like any other; with Error ID A710H, "may no longer be updated"
+# (PS3.4 F.7.2.2.4), it is StepVerdict.MAY_BE_FINAL: dimse.performed_step looks at both.
 SET_STATUS: Final[Sequence[tuple[Codes, StepVerdict, str]]] = (
     ((0x0000, 0x0000), StepVerdict.DONE, "set"),
     ((0x0001, 0x0001), StepVerdict.DONE_WITH_WARNING, "set; optional attributes are not supported"),
     ((0x0107, 0x0107), StepVerdict.DONE_WITH_WARNING, "set; attributes were not recognized"),
     ((0x0116, 0x0116), StepVerdict.DONE_WITH_WARNING, "set; a value was out of range"),
-    ((0x0110, 0x0110), StepVerdict.MAY_BE_FINAL, "the manager no longer lets the step be changed"),
+    ((0x0110, 0x0110), StepVerdict.RETRY, "the manager failed while it processed the step's end"),
     ((0x0112, 0x0112), StepVerdict.UNKNOWN_STEP, "the manager does not know the step"),
     ((0x0106, 0x0106), StepVerdict.RETRY, "a value is invalid"),
     ((0x0120, 0x0120), StepVerdict.RETRY, "an attribute is missing"),

@@ -130,18 +130,17 @@ def event_of_creation(verdict: StepVerdict) -> StepEvent | None:
     return StepEvent.CREATED if verdict in done else None
 
 
-def event_of_final(
-    verdict: StepVerdict, *, is_discontinued: bool, may_have_been_sent: bool, is_surely_final: bool
-) -> StepEvent | None:
+def event_of_final(verdict: StepVerdict, *, is_discontinued: bool, may_have_been_sent: bool) -> StepEvent | None:
     """What an N-SET's answer means; None says that it must be repeated.
 
-    0110H to an N-SET that may have been sent before means that the earlier one arrived: the manager no longer lets the
-    step be changed, which is what its Error ID A710H says in words. A first N-SET has no such excuse.
+    0110H with Error ID A710H (the step may no longer be updated) to an N-SET that may have been sent before means that
+    the earlier one arrived. A first N-SET has no such excuse: somebody else ended the step. 0110H alone says only that
+    the manager failed, and the step may still be in progress there.
     """
     final = StepEvent.SET_DISCONTINUED if is_discontinued else StepEvent.SET_COMPLETED
     if verdict in {StepVerdict.DONE, StepVerdict.DONE_WITH_WARNING}:
         return final
-    if verdict is StepVerdict.MAY_BE_FINAL or is_surely_final:
+    if verdict is StepVerdict.MAY_BE_FINAL:
         return final if may_have_been_sent else None
     return StepEvent.NOT_KNOWN if verdict is StepVerdict.UNKNOWN_STEP else None
 

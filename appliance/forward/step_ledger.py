@@ -72,12 +72,15 @@ class StepLedger:
             )
 
     def due(self, longest: float) -> list[StepRow]:
-        """Steps with something to tell now, oldest exam first."""
+        """Steps with something to tell now, those that never failed first, then the oldest exam.
+
+        A step at which a manager stumbles every time must not keep it from hearing of the others.
+        """
         now = self._clock.now().timestamp()
         with self._journal.reading() as db:
             rows = db.execute(
                 f"SELECT * FROM steps WHERE {_HAS_NEWS} AND (next_attempt_at <= ? OR next_attempt_at > ?)"
-                " ORDER BY exam_id, modality",
+                " ORDER BY failures, exam_id, modality",
                 (now, now + longest + _CLOCK_SLACK_SECONDS),
             )
             return [_step_row(row) for row in rows]
@@ -109,16 +112,21 @@ class StepLedger:
             db.execute("UPDATE steps SET final_sent = 1 WHERE sop_instance_uid = ?", (sop_instance_uid,))
 
     def record(self, sop_instance_uid: str, event: StepEvent, said: str, managers_uid: str = "") -> StepState | None:
-        """Let `event` happen; the new state, or None when it changes nothing."""
+        """Let `event` happen; the new state, or None when it changes nothing.
+
+        Failures are counted on while an N-SET was sent without success: a manager that takes the N-CREATE and then does
+        not know the step could be asked for ever without a pause.
+        """
         with self._journal.transaction() as db:
             step = self.read(sop_instance_uid)
             state = next_step(step.state, event) if step else None
             if state is None:
                 return None
             db.execute(
-                "UPDATE steps SET state = ?, said = ?, failures = 0, next_attempt_at = 0,"
+                "UPDATE steps SET state = ?, said = ?, next_attempt_at = 0,"
+                " failures = CASE WHEN final_sent AND ? THEN failures ELSE 0 END,"
                 " managers_uid = CASE WHEN ? <> '' THEN ? ELSE managers_uid END WHERE sop_instance_uid = ?",
-                (state, said, managers_uid, managers_uid, sop_instance_uid),
+                (state, said, state not in FINAL_STEPS, managers_uid, managers_uid, sop_instance_uid),
             )
             return state
 

@@ -17,7 +17,7 @@ from appliance.dimse.performed_step import STEP_CONTEXT, create_step, set_step
 from appliance.exam.exam import Closed, Exam, Outcome, PlannedStep
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.forward.flash import reason_of
-from appliance.forward.states import StepState, backoff_seconds, event_of_creation, event_of_final
+from appliance.forward.states import StepEvent, StepState, backoff_seconds, event_of_creation, event_of_final
 from appliance.forward.step_ledger import StepLedger, StepRow
 from appliance.forward.troubles import Troubles
 from appliance.forward.worker import LONGEST_SLEEP_SECONDS, Worker
@@ -92,6 +92,14 @@ class StepMessages:
     def _tell(self, association: Association, row: StepRow) -> None:
         """N-CREATE if the step is due, and then N-SET if its exam is over: never the other way round."""
         try:
+            self._tell_step(association, row)
+        except ApplianceError as error:
+            # The association broke at this step: the others come first when the manager is asked again.
+            self._ledger.postpone(row.sop_instance_uid, error.sentence, _backoff)
+            raise
+
+    def _tell_step(self, association: Association, row: StepRow) -> None:
+        try:
             exam = self._facts.exam(row.exam_id)
             closed = self._facts.closed(row.exam_id)
         except DamagedFactError as error:
@@ -132,21 +140,19 @@ class StepMessages:
             answer.verdict,
             is_discontinued=row.outcome is Outcome.DISCONTINUED,
             may_have_been_sent=row.is_final_sent,
-            is_surely_final=answer.is_surely_final,
         )
         if event is None:
             self._postpone(row, answer.said)
             return
         self._findings.clear("step-refused", row.exam_id)
         state = self._ledger.record(row.sop_instance_uid, event, _warning(answer.code, answer.said))
+        if event is StepEvent.NOT_KNOWN:
+            # Told anew, the first time at once; a manager that never knows what it took is asked less and less.
+            self._ledger.postpone(row.sop_instance_uid, answer.said, lambda failures: _backoff(failures - 1))
         _log.info("exam %s: step of %s is %s (%s)", row.exam_id, row.modality, state, answer.said)
 
     def _postpone(self, row: StepRow, said: str) -> None:
-        self._ledger.postpone(
-            row.sop_instance_uid,
-            said,
-            lambda failures: backoff_seconds(failures, RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS),
-        )
+        self._ledger.postpone(row.sop_instance_uid, said, _backoff)
         self._findings.report(
             Finding(
                 "step-refused",
@@ -159,6 +165,10 @@ class StepMessages:
     def _clear_trouble(self) -> None:
         self._troubles.clear(_PEER)
         self._findings.clear("step-manager-trouble")
+
+
+def _backoff(failures: int) -> float:
+    return backoff_seconds(failures, RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS) if failures > 0 else 0.0
 
 
 def _warning(code: int, said: str) -> str:

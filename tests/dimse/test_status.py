@@ -66,7 +66,7 @@ def test_ok__created_in_spite_of_a_warning() -> None:
         assert create_verdict(status)[0] is StepVerdict.DONE_WITH_WARNING
         assert set_verdict(status)[0] is StepVerdict.DONE_WITH_WARNING
     assert create_verdict(0x0111)[0] is StepVerdict.DUPLICATE
-    assert set_verdict(0x0110)[0] is StepVerdict.MAY_BE_FINAL
+    assert set_verdict(0x0110)[0] is StepVerdict.RETRY
     assert set_verdict(0x0112)[0] is StepVerdict.UNKNOWN_STEP
 
 

@@ -97,24 +97,18 @@ def test_ok__creation(verdict: StepVerdict) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "may_have_been_sent", "is_surely_final", "event"),
+    ("verdict", "may_have_been_sent", "event"),
     [
-        (StepVerdict.DONE, False, False, StepEvent.SET_COMPLETED),
-        (StepVerdict.DONE_WITH_WARNING, False, False, StepEvent.SET_COMPLETED),
-        (StepVerdict.MAY_BE_FINAL, True, False, StepEvent.SET_COMPLETED),
-        (StepVerdict.MAY_BE_FINAL, True, True, StepEvent.SET_COMPLETED),
-        (StepVerdict.MAY_BE_FINAL, False, False, None),
-        (StepVerdict.MAY_BE_FINAL, False, True, None),
-        (StepVerdict.UNKNOWN_STEP, True, False, StepEvent.NOT_KNOWN),
-        (StepVerdict.RETRY, True, False, None),
+        (StepVerdict.DONE, False, StepEvent.SET_COMPLETED),
+        (StepVerdict.DONE_WITH_WARNING, False, StepEvent.SET_COMPLETED),
+        (StepVerdict.MAY_BE_FINAL, True, StepEvent.SET_COMPLETED),
+        (StepVerdict.MAY_BE_FINAL, False, None),
+        (StepVerdict.UNKNOWN_STEP, True, StepEvent.NOT_KNOWN),
+        (StepVerdict.RETRY, True, None),
     ],
 )
-def test_ok__final(
-    verdict: StepVerdict, may_have_been_sent: bool, is_surely_final: bool, event: StepEvent | None
-) -> None:
-    said = event_of_final(
-        verdict, is_discontinued=False, may_have_been_sent=may_have_been_sent, is_surely_final=is_surely_final
-    )
+def test_ok__final(verdict: StepVerdict, may_have_been_sent: bool, event: StepEvent | None) -> None:
+    said = event_of_final(verdict, is_discontinued=False, may_have_been_sent=may_have_been_sent)
     assert said is event
 
 
