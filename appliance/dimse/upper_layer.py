@@ -32,6 +32,7 @@ _P_DATA_TF = 0x04
 _ASSOCIATE_PDUS = (0x01, 0x02)  # A-ASSOCIATE-RQ and -AC
 _TLS_RECORDS = (0x15, 0x16)  # alert and handshake (RFC 8446 5.1): no PDU type is as high
 _MOST_UNASKED = 64
+_MOST_AHEAD = 1024  # answers that come while we still speak
 
 
 class Messages(DIMSEServiceProvider):
@@ -120,14 +121,13 @@ class UpperLayer(DULServiceProvider):
         return True
 
     def take_notice(self) -> None:
-        """Read what came while a message is being written; what wants an answer waits until that is out.
+        """Read a PDU that came while a message is being written; what wants an answer waits until that is out.
 
         ConnectionError when the peer ended the association.
         """
-        while self.line.ready:
-            self._receive()
-            if not self.is_open:
-                raise ConnectionError("the peer ended the association")
+        self._receive()
+        if not self.is_open:
+            raise ConnectionError("the peer ended the association")
 
     def _turn(self) -> bool:
         """One turn of what is the library's loop; false when there was nothing to do."""
@@ -190,7 +190,7 @@ class UpperLayer(DULServiceProvider):
                 self.answers.append(message)
             elif state == "Sta6":  # while we release, nothing is served any more
                 self._arrived.append(message)
-        if len(self._arrived) > _MOST_UNASKED:
+        if len(self._arrived) > _MOST_UNASKED or len(self.answers) > _MOST_AHEAD:
             self.event_queue.put("Evt19")
 
     def _decode_pdu(self, bytestream: bytearray) -> Any:
