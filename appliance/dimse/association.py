@@ -11,13 +11,12 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import pydicom.config
 from pydicom import Dataset
@@ -34,11 +33,10 @@ from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERS
 from appliance.config.schema import Peer
 from appliance.dimse.line import Line
 from appliance.dimse.status import rejection_words
+from appliance.dimse.tls import Identity, context_for, name_of
+from appliance.dimse.tls_reason import TlsError, refusal_of
 from appliance.dimse.transmit import MAX_DATA_BYTES, Fragments, Source
 from appliance.dimse.upper_layer import OwnedAssociation
-
-if TYPE_CHECKING:
-    from appliance.dimse.tls import Identity
 
 _log = logging.getLogger(__name__)
 
@@ -53,8 +51,6 @@ UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MAX_PDU_BYTES = 131_072
 _MAX_CONTEXTS = 128  # odd numbers of one byte (PS3.8 9.3.2.2)
 _SHORTEST_PDU_BYTES = 128
-# What waits in the kernel counts as sent for our deadlines; on a line of 8 kB/s this much takes half a minute.
-_SEND_BUFFER_BYTES = 262_144
 
 
 Message = TypeVar("Message", C_ECHO, N_ACTION, N_CREATE, N_SET)
@@ -119,6 +115,13 @@ class Association(OwnedAssociation):
         self.requestor.implementation_version_name = ae.implementation_version_name
         self._message_id = 0
         self._fragments: Fragments | None = None
+
+    def keep_proposed(self) -> None:
+        """Drop accepted contexts whose transfer syntax we did not propose; the library takes what it is told."""
+        proposed = {one.context_id: one.transfer_syntax for one in self.requestor.requested_contexts}
+        self._accepted_cx = {
+            number: one for number, one in self._accepted_cx.items() if one.transfer_syntax[0] in proposed[number]
+        }
 
     def next_message_id(self) -> int:
         """A fresh Message ID (PS3.7 E.1: two bytes)."""
@@ -274,7 +277,8 @@ def open_association(
 
     Connecting takes at most `connect_seconds`, each answer at most `answer_seconds`; a connection on which nothing
     moves for `answer_seconds` is lost. `handlers` are pynetdicom's event handlers, for reports on this association.
-    Raises PeerUnreachable, AssociationRefused, NoAcceptedContext (none of `contexts` was accepted), AssociationAborted.
+    Raises PeerUnreachable, TlsError, AssociationRefused, AssociationAborted; NoAcceptedContext if the peer accepted
+    none of `contexts`.
     """
     if not 0 < len(contexts) <= _MAX_CONTEXTS:
         raise ValueError(f"{len(contexts)} presentation contexts: at least one and at most {_MAX_CONTEXTS} fit")
@@ -299,6 +303,7 @@ def _request(
             f"The address of {peer.ae_title}, {peer.host}, is not known ({error.strerror}).",
             "Check the configured host and the network's name service.",
         ) from error
+    tls_context = context_for(peer, caller.identity)
     try:
         association = Association(entity, peer, remote)
     except OSError as error:
@@ -314,7 +319,13 @@ def _request(
     association.requestor.requested_contexts = proposed
     for event, handler in handlers:
         association.bind(event, handler)
-    association.request()
+    if tls_context is not None:
+        association.line.tls_args = (tls_context, name_of(peer))
+    try:
+        association.request()
+    except Exception as error:  # noqa: BLE001  an answer that breaks the library's negotiation in any way
+        _log.warning("%s answered nonsense to the association request (%s)", peer.ae_title, type(error).__name__)
+        association.abort()
     if association.is_established:
         return _usable(association)
     raise _failure_of(association)
@@ -330,6 +341,7 @@ def _entity(caller: Caller, peer: Peer) -> AE:
 
 
 def _usable(association: Association) -> Association:
+    association.keep_proposed()
     longest = association.acceptor.maximum_length or MAX_PDU_BYTES
     if longest < _SHORTEST_PDU_BYTES:
         association.abort()
@@ -338,13 +350,6 @@ def _usable(association: Association) -> Association:
             "Its administrator can configure its maximum PDU length.",
         )
     return association
-
-
-def set_up_connection(connection: socket.socket, stall_seconds: float) -> None:
-    """Give a connection its deadline (one on which nothing moves for `stall_seconds` is lost), and no Nagle delay."""
-    connection.settimeout(stall_seconds)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
 
 
 def _unreachable(peer: Peer, error: OSError | None) -> PeerUnreachable:
@@ -368,8 +373,14 @@ def _unreachable(peer: Peer, error: OSError | None) -> PeerUnreachable:
 def _failure_of(association: Association) -> ApplianceError:
     peer = association.peer
     name = f"{peer.ae_title} at {peer.host}:{peer.port}"
-    if not association.line.has_connected:
-        return _unreachable(peer, association.line.connect_error)
+    line = association.line
+    refused = refusal_of(name, line.line_error or line.connect_error, line.has_connected) if peer.tls else None
+    if refused is not None:
+        return refused
+    if not line.has_connected:
+        return _unreachable(peer, line.connect_error)
+    if association.upper_layer.is_answered_in_tls:
+        return TlsError(f"{name} speaks TLS on this port.", "Configure tls = true for it, or its plain port.")
     if association.is_rejected:
         answer = association.acceptor.primitive
         assert isinstance(answer, A_ASSOCIATE)

@@ -26,7 +26,7 @@ from pynetdicom.transport import AddressInformation, AssociationServer
 from appliance.base.errors import ApplianceError
 from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.config.schema import Listener
-from appliance.dimse.association import MAX_PDU_BYTES, UNCOMPRESSED, set_up_connection
+from appliance.dimse.association import MAX_PDU_BYTES, UNCOMPRESSED
 from appliance.dimse.certificate import PeerCertificate
 from appliance.dimse.commitment import OnReport, report_handlers
 from appliance.dimse.line import Line
@@ -223,7 +223,7 @@ class _Server(AssociationServer):
 
     def _receive(self, visit: _Visit) -> None:
         try:
-            set_up_connection(visit.connection, self.stall_seconds)
+            visit.connection.settimeout(self.stall_seconds)
             association = _Accepted(self, visit, self._encrypt(visit))
 
             def stay() -> None:

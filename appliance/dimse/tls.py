@@ -157,6 +157,15 @@ def pins_of(configuration: Configuration) -> frozenset[str]:
     return frozenset(plain_pin(pin) for pin in pins)
 
 
+def context_for(peer: Peer, identity: Identity | None) -> ssl.SSLContext | None:
+    """What connections to `peer` are encrypted with; None when they are not. TlsError when that is not to be had."""
+    if not peer.tls:
+        return None
+    if identity is None:
+        raise TlsError(f"{peer.ae_title} is to be reached by TLS, and the box has no certificate.", "Configure [tls].")
+    return identity.client_context(peer)
+
+
 def name_of(peer: Peer) -> str:
     """The name or address that a peer's certificate must carry."""
     return peer.tls_name or peer.host

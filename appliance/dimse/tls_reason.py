@@ -87,3 +87,18 @@ def reason_of(error: OSError) -> tuple[str, str]:
                 return words
         return f"the TLS handshake failed ({reason.lower().replace('_', ' ') or 'no reason given'})", ""
     return _ALERTS["UNEXPECTED_EOF_WHILE_READING"]
+
+
+def refusal_of(name: str, error: OSError | None, has_connected: bool) -> TlsError | None:
+    """What is said of `name`, which speaks TLS, when connecting failed by `error`; None when TLS is not to blame.
+
+    In TLS 1.3 the refusal of a client's certificate comes after the handshake, when it `has_connected`.
+    """
+    is_by_tls = isinstance(error, ssl.SSLError)
+    if not has_connected:
+        is_by_tls |= isinstance(error, TimeoutError) and "handshake" in str(error)
+        is_by_tls |= isinstance(error, ConnectionResetError | BrokenPipeError)
+    if error is None or not is_by_tls:
+        return None
+    words, suggestion = reason_of(error)
+    return TlsError(f"{name} and the box do not come to TLS: {words}.", suggestion)
