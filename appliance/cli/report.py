@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+
+from appliance.cli.table import table_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def print_report(report: Report, *, as_json: bool) -> None:
         )
         for one in report.objects
     ]
-    _print_table([head, *rows])
+    print_table([head, *rows])
     for step in report.steps:
         listed = f"{len(step.instances)} object{'s' if len(step.instances) != 1 else ''}"
         print(f"performed step {step.modality}: {step.status or 'not known to its manager'}, lists {listed}")
@@ -135,7 +137,6 @@ def _shown(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds:.2f}"
 
 
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their longest cell; the first row is the head."""
+    print("\n".join(table_lines(rows)))

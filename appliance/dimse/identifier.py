@@ -11,11 +11,13 @@ import math
 import struct
 from collections.abc import Callable
 from functools import lru_cache
+from operator import itemgetter
+from string import ascii_uppercase
 from typing import Any
 
 from pydicom.datadict import dictionary_description, dictionary_VR
 
-from appliance.dimse.text import CharacterSets, Trouble, character_sets_from
+from appliance.dimse.text import CharacterSets, character_sets_from
 
 MAX_IDENTIFIER_BYTES = 256 * 1024
 _MAX_DEPTH = 8
@@ -25,7 +27,6 @@ _CHARACTER_SET = 0x00080005
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 
-_VALUES = frozenset({"SH", "LO", "UC", "AE", "AS", "CS", "DA", "DT", "TM", "UI"})  # separated by backslashes
 _LONG_TEXTS = frozenset({"ST", "LT", "UT", "UR"})
 _ASCII = frozenset({"AE", "AS", "CS", "DA", "DT", "TM", "UI", "UR"})
 _LONG_LENGTHS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})  # PS3.5 7.1.2
@@ -42,7 +43,8 @@ _NUMBERS = {
 _TAG_AND_LENGTH = struct.Struct("<HHI")
 _TAG = struct.Struct("<HH")
 _LENGTH = struct.Struct("<I")
-_SHORT_LENGTH = struct.Struct("<H")
+# The two letters of a VR as they lie, read as a number. What no edition of the standard knows has a short length.
+_VR_CODES = {ord(one) | ord(two) << 8: one + two for one in ascii_uppercase for two in ascii_uppercase}
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 # A data set as it lies: tag, VR, and the value's bytes or the items of a sequence.
@@ -97,18 +99,28 @@ class _Reading:
                 raise _MalformedError
             group, element, length = _TAG_AND_LENGTH.unpack_from(data, place)
             tag = group << 16 | element
-            if tag == _ITEM_END and is_open:
-                return place + 8
             if group == 0xFFFE:
+                if tag == _ITEM_END and is_open:
+                    return place + 8
                 raise _MalformedError
             if is_implicit:
-                vr = _vr_of(tag)
+                vr, is_unknown = _vr_of(tag), False
                 place += 8
             else:
-                vr, length, place = self._explicit(place, end)
-            is_unknown = vr == "UN"
-            if is_unknown:
-                vr = _vr_of(tag)  # somebody on the way did not know the element, and kept its bytes (PS3.5 6.2.2)
+                # Its four bytes are the VR and a short length, or the VR and two bytes of nothing (PS3.5 7.1.2).
+                vr = _VR_CODES.get(length & 0xFFFF, "")
+                if not vr:
+                    raise _MalformedError
+                length >>= 16
+                place += 8
+                if vr in _LONG_LENGTHS:
+                    if place + 4 > end:
+                        raise _MalformedError
+                    (length,) = _LENGTH.unpack_from(data, place)
+                    place += 4
+                is_unknown = vr == "UN"
+                if is_unknown:
+                    vr = _vr_of(tag)  # somebody on the way did not know the element, and kept its bytes (PS3.5 6.2.2)
             if length == _UNDEFINED:
                 # A sequence, whatever it is called; under UN it is in implicit VR (PS3.5 6.2.2 note 2).
                 items: list[_Raw] = []
@@ -130,17 +142,6 @@ class _Reading:
         if is_open:
             raise _MalformedError
         return place
-
-    def _explicit(self, place: int, end: int) -> tuple[str, int, int]:
-        code = self.data[place + 4 : place + 6]
-        if not (code.isalpha() and code.isupper() and code.isascii()):
-            raise _MalformedError
-        vr = code.decode("ascii")
-        if vr not in _LONG_LENGTHS:
-            return vr, _SHORT_LENGTH.unpack_from(self.data, place + 6)[0], place + 8
-        if place + 12 > end:
-            raise _MalformedError
-        return vr, _LENGTH.unpack_from(self.data, place + 8)[0], place + 12
 
     def _read_items(
         self, items: list[_Raw], place: int, end: int, is_implicit: bool, depth: int, *, is_open: bool = False
@@ -175,49 +176,46 @@ class _Reading:
         for finding in sets.findings:
             self.find(finding)
         elements: dict[str, Any] = {}
-        for tag, vr, value in sorted(raw, key=lambda one: one[0]):
+        for tag, vr, value in sorted(raw, key=itemgetter(0)):
             if not tag & 0xFFFF:
                 continue  # a group's length says nothing about a patient
+            element: dict[str, Any] = {"vr": vr}
+            elements[_HEXADECIMAL % tag] = element
+            if not value:
+                continue
             if isinstance(value, list):
-                found = [self.elements_of(item, sets) for item in value]
-            else:
-                found = self._values_of(tag, vr, value, sets) if value else []
-            if vr in _BINARY and found:
-                elements[f"{tag:08X}"] = {"vr": vr, "InlineBinary": found[0]}
-            else:
-                elements[f"{tag:08X}"] = {"vr": vr, "Value": found} if found else {"vr": vr}
+                element["Value"] = [self.elements_of(item, sets) for item in value]
+            elif vr in _BINARY:
+                element["InlineBinary"] = base64.b64encode(value).decode("ascii")
+            elif values := self._values_of(tag, vr, value, sets):
+                element["Value"] = values
         return elements
 
     def _values_of(self, tag: int, vr: str, value: bytes, sets: CharacterSets) -> list[Any]:
-        if vr in _ASCII and not value.isascii():
-            self.find(f"{_name_of(tag)} cannot be read")  # a mark could not be written into an object there
-            return []
-        if vr == "PN":
-            values: list[Any] = [_name_from(one) for one in self._text(tag, value, sets, b"\\^=").split("\\")]
-        elif vr in _VALUES:
-            text = self._text(tag, value, _ASCII_SET if vr in _ASCII else sets, b"\\")
-            values = [one.rstrip(" \0") or None for one in text.split("\\")]
-        elif vr in _LONG_TEXTS:
-            values = [self._text(tag, value, _ASCII_SET if vr in _ASCII else sets, b"").rstrip(" \0") or None]
-        elif vr in _BINARY:
-            return [base64.b64encode(value).decode("ascii")]
+        if vr in _ASCII:
+            if not value.isascii():
+                self.find(f"{_name_of(tag)} cannot be read")  # a mark could not be written into an object there
+                return []
+            text = value.decode("ascii")
+        elif vr in _TEXTS:
+            delimiters = b"" if vr in _LONG_TEXTS else b"\\^=" if vr == "PN" else b"\\"
+            text, trouble = sets.decode(value, delimiters)
+            if trouble:
+                self.find(f"{_name_of(tag)} {trouble}")
         else:
             try:
-                values = _numbers_from(vr, value)
+                return _numbers_from(vr, value)
             except (ValueError, struct.error, OverflowError):
                 self.find(f"{_name_of(tag)} cannot be read")
                 return []
-        return values if any(one is not None for one in values) else []
-
-    def _text(self, tag: int, value: bytes, sets: CharacterSets, delimiters: bytes) -> str:
-        text, trouble = sets.decode(value, delimiters)
-        if trouble is not Trouble.NONE:
-            self.find(f"{_name_of(tag)} {trouble}")
-        return text
+        parts = [text] if vr in _LONG_TEXTS else text.split("\\")
+        values = [_name_from(part) for part in parts] if vr == "PN" else [part.rstrip(" \0") or None for part in parts]
+        return values if any(values) else []
 
 
 _BINARY = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
-_ASCII_SET = CharacterSets(("ISO_IR 6",))
+_TEXTS = frozenset({"SH", "LO", "UC", "PN", "ST", "LT", "UT"})  # whose bytes depend on (0008,0005): PS3.5 6.1.2.3
+_HEXADECIMAL = "%08X"
 
 
 def _name_from(text: str) -> dict[str, str] | None:
@@ -239,7 +237,7 @@ def _numbers_from(vr: str, value: bytes) -> list[Any]:
         raise ValueError(vr)
     if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
         raise ValueError("no number")
-    return numbers
+    return numbers if any(number is not None for number in numbers) else []
 
 
 @lru_cache(maxsize=4096)

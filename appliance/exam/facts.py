@@ -27,9 +27,7 @@ class DamagedFactError(ApplianceError):
     """A fact's file cannot be read back: the medium lied, or somebody edited it."""
 
 
-_ADAPTERS: dict[type[object], TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (Exam, Started, Closing, Closed)
-}
+_ADAPTERS: dict[type[object], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (Exam, Started, Closing, Closed)}
 
 
 def bytes_from(fact: Exam | Started | Closing | Closed) -> bytes:
