@@ -26,7 +26,7 @@ from pynetdicom.transport import AddressInformation, AssociationServer
 from appliance.base.errors import ApplianceError
 from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.config.schema import Listener
-from appliance.dimse.association import MAX_PDU_BYTES, UNCOMPRESSED
+from appliance.dimse.association import MAX_PDU_BYTES, UNCOMPRESSED, Caller
 from appliance.dimse.certificate import PeerCertificate
 from appliance.dimse.commitment import OnReport, report_handlers
 from appliance.dimse.line import Line
@@ -270,18 +270,17 @@ class CommitmentListener:
     def __init__(
         self,
         listener: Listener,
-        ae_title: str,
+        caller: Caller,
         on_report: OnReport,
-        identity: Identity | None = None,
         *,
-        on_refused: OnRefused = lambda error: _log.warning("%s", error),
+        on_refused: OnRefused | None = None,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
-        """Listen from now on. A connection on which nothing moves for `stall_seconds` is ended.
+        """Listen from now on, as who we call others. A connection on which nothing moves for `stall_seconds` is ended.
 
         CannotListen when a port is taken, the host is not ours, or the TLS port has no identity.
         """
-        entity = AE(ae_title=ae_title)
+        entity = AE(ae_title=caller.ae_title)
         entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
         entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         entity.acse_timeout = stall_seconds
@@ -293,9 +292,9 @@ class CommitmentListener:
         entity.add_supported_context(StorageCommitmentPushModel, list(UNCOMPRESSED), scu_role=True, scp_role=True)
         self._visits = _Visits()
         self._servers: list[_Server] = []
-        if listener.tls_port and identity is None:
+        if listener.tls_port and caller.identity is None:
             raise CannotListen("The listener's TLS port needs the box's certificate.", "Configure [tls].")
-        for port, own in ((listener.port, None), (listener.tls_port, identity)):
+        for port, own in ((listener.port, None), (listener.tls_port, caller.identity)):
             if port is None:
                 continue
             try:
@@ -306,7 +305,7 @@ class CommitmentListener:
                         visits=self._visits,
                         identity=own,
                         handlers=[*report_handlers(on_report)],
-                        on_refused=on_refused,
+                        on_refused=on_refused or (lambda error: _log.warning("%s", error)),
                         stall_seconds=stall_seconds,
                     )
                 )

@@ -17,6 +17,7 @@ import ssl
 import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from appliance.base.clock import SystemClock
@@ -115,6 +116,16 @@ class Identity:
             )
         return PeerCertificate(fingerprint, names_of(connection.getpeercert() or {}), is_vouched)
 
+    def check(self) -> datetime:
+        """Until when the box's certificate is valid.
+
+        TlsError: a file is missing, unreadable or damaged, the key may be read by others than its owner, is encrypted
+        or belongs to another certificate, or the certificate is beyond its time.
+        """
+        self.server_context()
+        own = certificates_in(_read(self.tls.certificate, "the box's certificate"))
+        return validity_of(own[0])[1]
+
     def _filled(self, context: ssl.SSLContext) -> ssl.SSLContext:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(_CIPHER_SUITES)
@@ -136,13 +147,9 @@ class Identity:
 
 
 def identity_from(tls: Tls, pins: Iterable[str] = ()) -> Identity:
-    """The box's identity, its files tried once.
-
-    TlsError: a file is missing, unreadable or damaged, the key may be read by others than its owner, is encrypted or
-    belongs to another certificate, or the certificate is beyond its time.
-    """
+    """The box's identity, its files tried once: the errors of `Identity.check`."""
     identity = Identity(tls, frozenset(plain_pin(pin) for pin in pins))
-    identity.server_context()
+    identity.check()
     return identity
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from appliance.base.errors import Finding
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Destination
+from appliance.dimse.certificate import plain_pin
 from appliance.dimse.commitment import CommitmentReport
+from appliance.dimse.tls import name_of
 from appliance.forward.states import backoff_seconds
 from appliance.forward.transactions import Transactions
 
@@ -34,8 +36,8 @@ class ReportDesk:
     def hear(self, report: CommitmentReport) -> bool:
         """True when the report is durable, or is of no concern to us; false makes the sender hear 0110H.
 
-        Files are deleted because of what a report says, one day. So it counts only from the AE title of the destination
-        that was asked; a stranger's is told about and changes nothing.
+        Files are deleted because of what a report says, one day. So it counts only from the destination that was asked
+        (`strangeness_of`); a stranger's is told about and changes nothing.
         """
         name = self._transactions.destination_of(report.transaction_uid)
         if name is None:
@@ -43,13 +45,15 @@ class ReportDesk:
             _log.warning("%s reports on transaction %s, unknown here", report.calling_ae, report.transaction_uid)
             return True
         destination = self._destinations.get(name)
-        if destination is None or destination.ae_title != report.calling_ae:
+        strange = strangeness_of(report, destination) if destination else "is configured no longer"
+        if destination is None or strange:
             self._findings.report(
                 Finding(
                     "stranger-report",
-                    f"{report.calling_ae} reported on a commitment that {name} was asked for. It was not believed.",
-                    "Find out who calls himself so: only the archive's own AE title may report.",
-                    report.calling_ae,
+                    f"A report on what {name} was asked to commit came from {report.calling_ae} and was not believed:"
+                    f" {strange}.",
+                    "Find out who that is. If it is the archive, configure its report_ae_titles and report_tls_pins.",
+                    name,
                 )
             )
             return False
@@ -66,3 +70,26 @@ class ReportDesk:
             _log.info("object %s is committed at %s", sop_instance_uid, name)
         self._on_settled(name)
         return True
+
+
+def strangeness_of(report: CommitmentReport, destination: Destination) -> str:
+    """Why a report cannot be the destination's, in words; empty when it is.
+
+    On an association that we opened, we have checked already whom we speak with. On one that somebody opened to us, he
+    must call himself as the destination does, and for a destination with TLS show the certificate that it is known by:
+    one of `report_tls_pins`, else `tls_pin`, else one that an authority issued to its name.
+    """
+    if report.asked is not None:
+        return "" if report.asked == destination.name else f"it came on an association with {report.asked}"
+    if report.calling_ae not in (destination.ae_title, *destination.report_ae_titles):
+        return "that AE title does not report for it"
+    if not destination.tls:
+        return ""
+    if report.certificate is None:
+        return "it came without TLS"
+    pins = destination.report_tls_pins or ([destination.tls_pin] if destination.tls_pin else ())
+    if pins:
+        is_known = report.certificate.fingerprint in map(plain_pin, pins)
+        return "" if is_known else "its certificate is none of those that are pinned for it"
+    name = name_of(destination)
+    return "" if report.certificate.is_for(name) else f"its certificate was not issued to {name}"

@@ -24,6 +24,7 @@ from appliance.dimse.performed_step import STEP_CONTEXT, create_step, set_step
 from appliance.dimse.status import ActionVerdict, StepVerdict, StoreVerdict, reason_verdict
 from appliance.dimse.store import storable_as, store_object
 from appliance.exam.exam import Instance
+from appliance.forward.reports import strangeness_of
 from appliance.forward.self_test_exam import SelfTestExam
 from appliance.forward.self_test_report import CheckFailed, Report
 
@@ -36,11 +37,8 @@ MayReport = Callable[[Destination, CommitmentReport], bool]
 
 
 def is_of_archive(destination: Destination, report: CommitmentReport) -> bool:
-    """Did it come on an association of ours, or from an AE title that reports for the destination?"""
-    return report.asked == destination.name or report.calling_ae in (
-        destination.ae_title,
-        *destination.report_ae_titles,
-    )
+    """Whether it is the destination's, by the same rules as all others."""
+    return not strangeness_of(report, destination)
 
 
 class Ear:

@@ -22,9 +22,11 @@ from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
 from appliance.dimse.association import Caller
 from appliance.dimse.listener import CommitmentListener
+from appliance.dimse.tls import Identity, pins_of
 from appliance.exam.facts import ExamFacts
 from appliance.forward.api import Parts, make_app
 from appliance.forward.delivery import Delivery
+from appliance.forward.encryption import EncryptionWatch
 from appliance.forward.intake import Intake
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger
@@ -66,8 +68,10 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     """The parts list; returns after SIGTERM. ApplianceError when something cannot start."""
     spool = Spool(paths.state)
     spool.make()
-    caller = Caller(configuration.box.ae_title)
+    identity = Identity(configuration.tls, pins_of(configuration)) if configuration.tls else None
+    caller = Caller(configuration.box.ae_title, identity)
     findings = FindingBoard()
+    encryption = EncryptionWatch(identity, findings, clock) if identity else None
     journal = Journal(paths.journal)
     ledger = Ledger(journal, clock, claim=f"{_boot_id()} {os.getpid()}")
     transactions = Transactions(ledger)
@@ -155,7 +159,14 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     if steps:
         workers.append(steps.worker)
     self_test = SelfTest(configuration, caller, paths.run, clock)
-    listener = CommitmentListener(configuration.listener, configuration.box.ae_title, self_test.heard_before(desk.hear))
+    if encryption:
+        workers.append(encryption.worker)
+    listener = CommitmentListener(
+        configuration.listener,
+        caller,
+        self_test.heard_before(desk.hear),
+        on_refused=encryption.note_refused if encryption else None,
+    )
     search = PatientSearch(configuration.worklist, caller)
     app = make_app(
         Parts(

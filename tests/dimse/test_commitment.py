@@ -35,6 +35,8 @@ from appliance.dimse.store import store_object
 from tests.peers import SECONDARY_CAPTURE, running, save_object, small_object, start_hospital, start_orthanc
 from tests.ports import pick_free_port
 
+CALLER = Caller("BRIDGE")
+
 
 class Box:
     """A listener whose reports are kept in a queue; `is_durable` is what it answers."""
@@ -43,7 +45,7 @@ class Box:
         self.port = pick_free_port()
         self.reports: queue.Queue[CommitmentReport] = queue.Queue()
         self.is_durable = True
-        self.listener = CommitmentListener(Listener(port=self.port), "BRIDGE", self.hear)
+        self.listener = CommitmentListener(Listener(port=self.port), CALLER, self.hear)
 
     def hear(self, report: CommitmentReport) -> bool:
         self.reports.put(report)
@@ -129,7 +131,7 @@ def test_ok__anyone_may_verify_the_listener(box: Box) -> None:
 
 def test_fail__the_port_is_taken(box: Box) -> None:
     with pytest.raises(CannotListen, match=str(box.port)):
-        CommitmentListener(Listener(port=box.port), "BRIDGE", box.hear)
+        CommitmentListener(Listener(port=box.port), CALLER, box.hear)
 
 
 def test_ok__an_object_in_both_lists_is_not_committed() -> None:
