@@ -1,4 +1,4 @@
-"""Whose report counts: only that of the destination that was asked, by its AE titles and, under TLS, its certificate."""
+"""Whose report counts: only that of the destination that was asked, by AE title and, under TLS, by certificate."""
 
 from __future__ import annotations
 
@@ -121,10 +121,5 @@ def _peer(**more: object) -> Destination:
     ],
 )
 def test_ok__who_may_report(destination: Destination, report: dict[str, Any], why: str) -> None:
-    said = CommitmentReport(
-        report.get("calling_ae", "ARCHIVE"),
-        "9.1",
-        frozenset(),
-        **{key: value for key, value in report.items() if key != "calling_ae"},
-    )
+    said = replace(CommitmentReport("ARCHIVE", "9.1", frozenset()), **report)
     assert strangeness_of(said, destination) == why
