@@ -131,7 +131,7 @@ def test_ok__many_objects_on_one_association_byte_for_byte(tmp_path: Path) -> No
 def test_fail__a_transfer_syntax_that_was_not_accepted_leaves_the_association_usable(tmp_path: Path) -> None:
     path = save_object(tmp_path / "out", small_object())
     with running(start_storescp(tmp_path / "scp")) as scp:
-        contexts = [Context(SECONDARY_CAPTURE, ("1.2.840.10008.1.2",)), Context("1.2.840.10008.1.1")]
+        contexts = [Context(SECONDARY_CAPTURE, ("1.2.840.10008.1.2.4.50",)), Context("1.2.840.10008.1.1")]
         with open_association(_peer(scp.port), CALLER, contexts) as association:
             with pytest.raises(NoAcceptedContext, match=r"1\.2\.840\.10008\.1\.2\.1"):
                 store_object(association, path)
