@@ -177,7 +177,8 @@ def _decode(data: bytes, codec: str) -> tuple[str, Trouble]:
 def _decode_double(run: bytes, codec: str) -> tuple[str, Trouble]:
     escape = b"\x1b$B" if codec == "iso2022_jp" else b"\x1b$(D"
     try:
-        return (escape + run).decode(codec), Trouble.NONE
+        # The codec gives JIS X 0212's wide tilde as ASCII's.
+        return (escape + run).decode(codec).replace("~", "～"), Trouble.NONE
     except UnicodeDecodeError:
         pairs = [run[place : place + 2] for place in range(0, len(run), 2)]
         return "".join(_decode_pair(escape + pair, codec) for pair in pairs), Trouble.UNREADABLE
