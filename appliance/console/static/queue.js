@@ -6,8 +6,10 @@ import { bytesText, clockText, countText, dateText, kindText } from "./words.js"
 
 const MOST_EXAMS = 30;
 const MOST_OBJECTS = 100; // of one exam
-const STORED = new Set(["stored", "commit_requested", "committed", "expired", "verified", "stored_only"]);
+const STORED = new Set(["stored", "commit_requested", "committed", "expired"]);
 const COMMITTED = new Set(["committed", "expired"]);
+// At a destination that is configured as one without commitment: nothing more is to come from there.
+const NEVER_COMMITTED = { stored_only: "", verified: " and found there" };
 
 let drawn = "";
 
@@ -36,13 +38,21 @@ function findings(status, trouble, retry) {
         "p",
         { class: "destination", testid: "destination", data: { name: destination.name } },
         make("strong", { text: destination.name }),
-        ` ${destination.pending} waiting · ${destination.stored} stored, not committed yet · ${destination.committed} committed`,
+        ` ${destinationText(destination)}`,
         destination.refused ? make("span", { class: "bad", text: ` · ${destination.refused} refused ` }) : "",
         destination.refused ? retryButton(retry) : "",
         destination.trouble ? make("span", { class: "warn", text: ` ${destination.trouble}` }) : "",
       ),
     );
   return list;
+}
+
+function destinationText(destination) {
+  const waiting = `${destination.pending} waiting`;
+  if (destination.commits !== false)
+    return `${waiting} · ${destination.stored} stored, not committed yet · ${destination.committed} committed`;
+  const stored = destination.stored + destination.stored_only + destination.verified;
+  return `${waiting} · ${stored} stored; this archive does not commit`;
 }
 
 /** Tries again what was refused; the next drawing shows what came of it. */
@@ -142,10 +152,14 @@ function kindOf(object) {
 function destinationCells(name, ledger, isNamed) {
   if (!ledger) return [];
   const suffix = isNamed ? ` in ${name}` : "";
-  const cells = [
-    yes(`stored${suffix}`, STORED.has(ledger.state), ledger.stored_at, name),
-    yes(`committed${suffix}`, COMMITTED.has(ledger.state), ledger.committed_at, name),
-  ];
+  const found = NEVER_COMMITTED[ledger.state];
+  const cells =
+    found !== undefined
+      ? [neverCommitted(`stored${suffix}${found}; this archive does not commit`, ledger.stored_at, name, ledger.state)]
+      : [
+          yes(`stored${suffix}`, STORED.has(ledger.state), ledger.stored_at, name),
+          yes(`committed${suffix}`, COMMITTED.has(ledger.state), ledger.committed_at, name),
+        ];
   const isBad = ledger.state === "refused";
   if (isBad || ledger.said)
     cells.push(
@@ -156,6 +170,16 @@ function destinationCells(name, ledger, isNamed) {
       }),
     );
   return cells;
+}
+
+/** The second yes where there is no third: it must not look like one that is still to come, nor like one that has. */
+function neverCommitted(words, at, destination, state) {
+  return make(
+    "span",
+    { class: "yes stored is-so", testid: "never-committed", data: { destination, state } },
+    make("span", { text: `✓ ${words}` }),
+    make("span", { class: "small", text: clockText(at) }),
+  );
 }
 
 /** One of the three yeses: said or not yet, in words and not by colour alone. */

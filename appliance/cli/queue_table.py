@@ -1,0 +1,145 @@
+"""What the forward process says of its queue, as a table for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import quote
+
+from appliance.base.errors import ApplianceError
+from appliance.base.http import Asker
+from appliance.base.paths import Paths
+from appliance.cli.report import print_table
+
+STATES: Final[Mapping[str, str]] = {
+    "pending": "saved, to be stored",
+    "storing": "saved, being stored",
+    "stored": "stored, not committed",
+    "commit_requested": "stored, commitment asked for",
+    "committed": "committed",
+    "verified": "stored and found there; this archive does not commit",
+    "stored_only": "stored; this archive does not commit",
+    "refused": "refused",
+    "expired": "committed, and deleted here",
+}
+_PLACES: Final[Mapping[str, str]] = {
+    "awaited": "its file has not arrived in the outbox",
+    "quarantine": "its file is damaged and in quarantine",
+}
+# In these the box waits for the time of its next attempt; in the others for the archive, for a person, or for nothing.
+_WAITING: Final = ("pending", "stored")
+_UNTOLD_SECONDS = 30.0
+
+
+def show_queue(exam_id: str | None, *, is_all: bool, as_json: bool) -> int:
+    """Print the queue; 0. ApplianceError when the forward process does not answer, or knows no such exam."""
+    wanted = f"?exam_id={quote(exam_id)}" if exam_id else "" if is_all else "?only=waiting"
+    asker = Asker(Paths.from_environment().forward_socket, "The forward process")
+    try:
+        status = asker.ask("GET", "/status", seconds=_UNTOLD_SECONDS)
+        queue = asker.ask("GET", f"/queue{wanted}", seconds=_UNTOLD_SECONDS)
+    finally:
+        asker.close()
+    if exam_id and not queue["objects"] and not queue["steps"]:
+        raise ApplianceError(f"Nothing of an exam {exam_id} is known here.", "See `appliance queue --all`.")
+    if as_json:
+        print(json.dumps({"destinations": status["destinations"], **queue}, indent=1, ensure_ascii=False))
+        return 0
+    now = datetime.now().astimezone()
+    if rows := rows_of_objects(queue["objects"], status["destinations"], now):
+        print_table([("exam", "object", "device", "saved", "destination", "state", "since", "next", "said"), *rows])
+    if queue["left_out"]:
+        print(f"and {queue['left_out']} older objects; ask for one exam with --exam")
+    if rows := rows_of_steps(queue["steps"], now):
+        print_table([("exam", "performed step", "state", "next", "said"), *rows])
+    if not queue["objects"] and not queue["steps"]:
+        print("Nothing waits.")
+    for destination in status["destinations"]:
+        print(line_of(destination, now))
+    return 0
+
+
+def retry(destination: str | None, sop_instance_uid: str | None, *, as_json: bool) -> int:
+    """Have it tried again; 0. ApplianceError when there is no such destination."""
+    asker = Asker(Paths.from_environment().forward_socket, "The forward process")
+    try:
+        body = {"destination": destination, "sop_instance_uid": sop_instance_uid}
+        answer = asker.ask("POST", "/retry", body, seconds=_UNTOLD_SECONDS)
+    finally:
+        asker.close()
+    if as_json:
+        print(json.dumps(answer, indent=1))
+    elif answer["retried"]:
+        print(f"Refused and tried again: {answer['retried']}. What waits is tried now.")
+    else:
+        print("Nothing is refused. What waits is tried now.")
+    return 0
+
+
+def rows_of_objects(
+    objects: Sequence[Mapping[str, Any]], destinations: Sequence[Mapping[str, Any]], now: datetime
+) -> list[tuple[str, ...]]:
+    """One row for each object at each of its destinations; an object that goes nowhere has one too."""
+    left = {str(one["name"]): float(one["seconds_to_next_attempt"]) for one in destinations}
+    rows: list[tuple[str, ...]] = []
+    for one in objects:
+        head = (one["exam_id"], one["sop_instance_uid"], one["device"], _clock(one["saved_at"], now))
+        said = _PLACES.get(one["place"], "")
+        if not one["destinations"]:
+            rows.append((*head, "-", "saved", "", "", said or "no destination is configured"))
+        for name, told in one["destinations"].items():
+            state = told["state"]
+            since = told["since"] or told["committed_at"] or told["stored_at"] or one["saved_at"]
+            next_at = _next(told["next_attempt_at"], left.get(name, 0.0), now) if state in _WAITING and not said else ""
+            rows.append((*head, name, STATES[state], _clock(since, now), next_at, said or told["said"]))
+    return rows
+
+
+def rows_of_steps(steps: Sequence[Mapping[str, Any]], now: datetime) -> list[tuple[str, ...]]:
+    """One row for each performed step."""
+    return [
+        (one["exam_id"], one["modality"], one["state"], _next(one["next_attempt_at"], 0.0, now), one["said"])
+        for one in steps
+    ]
+
+
+def line_of(destination: Mapping[str, Any], now: datetime) -> str:
+    """How a destination stands, in a line."""
+    counts = [
+        f"{destination[key]} {words}"
+        for key, words in (
+            ("pending", "to be stored"),
+            ("stored", "stored, not committed"),
+            ("verified", "stored and found there"),
+            ("stored_only", "stored"),
+            ("committed", "committed"),
+            ("refused", "refused"),
+        )
+        if destination[key] or (key == "committed" and destination["commits"])
+    ]
+    line = f"{destination['name']}: {', '.join(counts) or 'nothing yet'}"
+    if not destination["commits"]:
+        line += "; this archive does not commit"
+    if destination["pending"]:
+        line += f"; the oldest waits since {_clock(destination['pending_since'], now)}"
+    if destination["trouble"]:
+        left = destination["seconds_to_next_attempt"]
+        line += f". {destination['trouble']} Next attempt {f'in {left:.0f} s' if left else 'now'}."
+    return line
+
+
+def _next(next_attempt_at: str, seconds_left: float, now: datetime) -> str:
+    """When the next attempt is: the object's own time, or its destination's if that is later."""
+    own = datetime.fromisoformat(next_attempt_at) if next_attempt_at else now
+    later = max(own, now + timedelta(seconds=seconds_left))
+    return _clock(later.isoformat(), now) if later > now else ""
+
+
+def _clock(moment: str, now: datetime) -> str:
+    """The time of day here, with the date if it is not today's; a dash when it is not known."""
+    if not moment:
+        return "-"
+    at = datetime.fromisoformat(moment).astimezone()
+    return f"{at:%H:%M:%S}" if at.date() == now.date() else f"{at:%Y-%m-%d %H:%M:%S}"
