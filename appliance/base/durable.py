@@ -108,10 +108,16 @@ def move_file(source: Path, target: Path) -> None:
     """Hand a whole file over to the next directory's owner.
 
     Both parents are synced, the destination first: a crash in between may show the file under both names or under
-    either, never under none. Raises FileNotFoundError when someone took it before us.
+    either, never under none. Where it lies under both, the old name is taken away. Raises FileNotFoundError when
+    someone took it before us.
     """
-    source.rename(target)
-    sync_directory(target.parent)
+    # rename(2) of two names of one file does nothing and keeps both.
+    if target.exists() and source.samefile(target):
+        sync_directory(target.parent)
+        source.unlink()
+    else:
+        source.rename(target)
+        sync_directory(target.parent)
     sync_directory(source.parent)
 
 

@@ -88,6 +88,21 @@ def test_ok__a_move_syncs_the_destination_before_the_source(tmp_path: Path, monk
     assert power.order() == ["rename file -> file", "fsync there", "fsync here"]
 
 
+def test_ok__a_file_that_a_crash_left_under_both_names_keeps_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "here" / "file", tmp_path / "there" / "file"
+    for directory in (source.parent, target.parent):
+        directory.mkdir()
+    target.write_bytes(b"x")
+    source.hardlink_to(target)
+    with powered(monkeypatch) as power:
+        move_file(source, target)
+    assert (_content(source), _content(target)) == (None, b"x")
+    # The old name goes only when the new one is surely there.
+    assert power.order() == ["fsync there", "unlink file", "fsync here"]
+
+
 def test_ok__removing_syncs_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"x")
     with powered(monkeypatch) as power:
