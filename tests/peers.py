@@ -118,6 +118,7 @@ def start_orthanc(
     worklist: tuple[bytes, ...] = (),
     port: int = 0,
     tls: Credentials | None = None,
+    takes_jpeg: bool = True,
 ) -> Orthanc:
     """Orthanc with its own directories, not started: use `running`. `worklist` holds data sets as `.wl` files.
 
@@ -159,6 +160,7 @@ def start_orthanc(
         "Worklists": {"Enable": True, "Database": str(items), "FilterIssuerAet": False, "LimitAnswers": 0},
         # Otherwise it recodes worklist names to Latin-1, and Japanese ones are lost.
         "DefaultEncoding": "Utf8",
+        "JpegTransferSyntaxAccepted": takes_jpeg,
         **(tls.orthanc_options() if tls else {}),
     }
     file = directory / "orthanc.json"
@@ -181,11 +183,13 @@ def start_hospital(directory: Path, *arguments: str, box_port: int, port: int = 
     )
 
 
-def start_storescp(directory: Path, *arguments: str) -> Peer:
-    """DCMTK's storage SCP, not started: accepts every transfer syntax and keeps what it gets in `directory`."""
+def start_storescp(directory: Path, *arguments: str, accepts: str = "+xa") -> Peer:
+    """DCMTK's storage SCP, not started: keeps what it gets in `directory`. `accepts`: every transfer syntax (+xa),
+    uncompressed ones (+x=), implicit VR little endian alone (+xi).
+    """
     directory.mkdir(parents=True, exist_ok=True)
     port = pick_free_port()
-    command = ["/usr/bin/storescp", "+xa", "-od", str(directory), *arguments, str(port)]
+    command = ["/usr/bin/storescp", accepts, "-od", str(directory), *arguments, str(port)]
     # DCMTK leaves Nagle on otherwise; its own pynetdicom namesake would come first in a virtual environment's PATH.
     return Peer("storescp", command, port, directory.with_suffix(".log"), {"TCP_NODELAY": "1"}, directory)
 
