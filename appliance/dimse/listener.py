@@ -9,8 +9,8 @@ thread, which waits in the kernel; whoever is overdue is cut off from outside.
 from __future__ import annotations
 
 import logging
+import select
 import socket
-import socketserver
 import threading
 import time
 from collections.abc import Callable
@@ -44,6 +44,9 @@ MOST_ASSOCIATIONS = 16
 MOST_CONNECTIONS = 32
 _TRANSIENT, _PRESENTATION, _LIMIT_EXCEEDED = 0x02, 0x03, 0x02  # A-ASSOCIATE-RJ (PS3.8 9.3.4)
 _MESSAGE_STALLS = 4
+# Who reads no answers shall not have many of them wait for him.
+_SEND_BUFFER_BYTES = 65_536
+_LOOK_SECONDS = 0.5
 _END_SECONDS = 5.0
 
 
@@ -100,6 +103,10 @@ class _Visits:
                 return False
             visit.has_association = True
             return True
+
+    def is_nobody_here(self) -> bool:
+        with self._lock:
+            return not self._present
 
     def leave(self, visit: _Visit) -> None:
         with self._lock:
@@ -181,6 +188,8 @@ class _Accepted(OwnedAssociation):
 class _Server(AssociationServer):
     """One port. Everything that takes time happens in the thread of each visit."""
 
+    request_queue_size = MOST_CONNECTIONS
+
     def __init__(
         self,
         entity: AE,
@@ -198,12 +207,23 @@ class _Server(AssociationServer):
         self._identity = identity
         self._on_refused = on_refused
         self.stall_seconds = stall_seconds
+        self._stop, self._stopped = socket.socketpair()
         self._thread = threading.Thread(target=self.serve_forever, name="listener", daemon=True)
         self._thread.start()
 
-    def service_actions(self) -> None:
-        """Called twice a second. The library collects garbage here, for connections that are closed in time here."""
-        self.visits.end_overdue()
+    def serve_forever(self, poll_interval: float = _LOOK_SECONDS) -> None:
+        """Until `stop`. While nobody is here, nothing at all is done."""
+        assert self.socket is not None
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        poll.register(self._stopped, select.POLLIN)
+        while True:
+            ready = poll.poll(None if self.visits.is_nobody_here() else 1000 * poll_interval)
+            if any(descriptor == self._stopped.fileno() for descriptor, _ in ready):
+                return
+            if ready:
+                self._handle_request_noblock()  # type: ignore[attr-defined]
+            self.visits.end_overdue()
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """The next connection, as it comes: a handshake here would keep all others waiting."""
@@ -224,6 +244,7 @@ class _Server(AssociationServer):
     def _receive(self, visit: _Visit) -> None:
         try:
             visit.connection.settimeout(self.stall_seconds)
+            visit.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
             association = _Accepted(self, visit, self._encrypt(visit))
 
             def stay() -> None:
@@ -259,9 +280,10 @@ class _Server(AssociationServer):
 
     def stop(self) -> None:
         """Accept nothing more."""
-        socketserver.BaseServer.shutdown(self)
-        self.server_close()
+        self._stop.close()
         self._thread.join(_END_SECONDS)
+        self._stopped.close()
+        self.server_close()
 
 
 class CommitmentListener:
