@@ -1,0 +1,108 @@
+"""The queue as the socket tells it: all of it in a few statements, what waits alone, and the yeses apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from appliance.forward import listing as module
+from appliance.forward.journal import Journal
+from appliance.forward.ledger import Ledger, Place
+from appliance.forward.listing import Listing
+from appliance.forward.states import DeliveryEvent as E
+from appliance.spool.tree import Spool
+from tests.forward.hand_clock import HandClock
+from tests.forward.test_ledger import EXAM, instance
+
+
+class Bench:
+    def __init__(self, directory: Path) -> None:
+        self.clock = HandClock()
+        self.journal = Journal(directory / "journal.sqlite")
+        self.ledger = Ledger(self.journal, self.clock, "run")
+        self.listing = Listing(self.journal, Spool(directory))
+
+    def add(self, number: int, *destinations: str) -> str:
+        made = instance(number)
+        self.ledger.add_object(EXAM, made, destinations)
+        self.ledger.place_object(made.sop_instance_uid, Place.OUTBOX)
+        return made.sop_instance_uid
+
+    def record(self, uid: str, destination: str, *events: E) -> None:
+        for event in events:
+            self.ledger.record(uid, destination, event)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_ok__however_many_objects_it_is_a_few_statements(bench: Bench) -> None:
+    def count(objects: int) -> int:
+        for number in range(objects):
+            bench.add(number, "one", "two")
+        said: list[str] = []
+        with bench.journal.reading() as db:
+            db.set_trace_callback(said.append)
+            queue = bench.listing.queue()
+            db.set_trace_callback(None)
+        assert len(queue["objects"]) == objects
+        assert all(len(one["destinations"]) == 2 for one in queue["objects"])
+        return len(said)
+
+    assert count(2) == count(300) <= 5
+
+
+def test_ok__what_waits_alone_and_what_has_no_room(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    uids = [bench.add(number, "one") for number in range(6)]
+    bench.ledger.place_object(uids[5], Place.KEPT)
+    assert [one["sop_instance_uid"] for one in bench.listing.queue()["objects"]] == uids
+    assert [one["sop_instance_uid"] for one in bench.listing.queue(is_waiting_only=True)["objects"]] == uids[:5]
+    monkeypatch.setattr(module, "MOST_OBJECTS", 2)
+    queue = bench.listing.queue(is_waiting_only=True)
+    assert ([one["sop_instance_uid"] for one in queue["objects"]], queue["left_out"]) == (uids[3:5], 3)
+    assert len(bench.listing.queue(EXAM)["objects"]) == 6, "one exam is told whole"
+    assert bench.listing.queue("another") == {"objects": [], "steps": [], "left_out": 0}
+
+
+def test_ok__since_when(bench: Bench) -> None:
+    """An attempt that fails, and a round of commitment that brings nothing, are no news."""
+    uid = bench.add(1, "one")
+    told = lambda: bench.listing.queue()["objects"][0]["destinations"]["one"]  # noqa: E731
+    moments = []
+    for events in (
+        (E.CLAIMED, E.STORE_FAILED),
+        (E.CLAIMED, E.STORE_ACCEPTED),
+        (E.COMMITMENT_ASKED, E.REPORT_MISSING),
+        (E.COMMITMENT_ASKED, E.OBJECT_MISSING),
+        (E.CLAIMED, E.STORE_REFUSED),
+        (E.RETRY_ASKED,),
+    ):
+        bench.clock.advance(60)
+        bench.record(uid, "one", *events)
+        moments.append(told()["since"])
+    never, stored, still_stored, missing, refused, again = moments
+    assert never == ""
+    assert stored == still_stored < missing < refused < again
+
+
+def test_ok__the_yeses_are_counted_apart(bench: Bench) -> None:
+    ways: dict[str, tuple[E, ...]] = {
+        "pending": (),
+        "stored": (E.CLAIMED, E.STORE_ACCEPTED),
+        "stored_only": (E.CLAIMED, E.STORE_ACCEPTED, E.NEEDS_NO_COMMITMENT),
+        "verified": (E.CLAIMED, E.STORE_ACCEPTED, E.VERIFIED),
+        "committed": (E.CLAIMED, E.STORE_ACCEPTED, E.COMMITTED),
+        "refused": (E.CLAIMED, E.STORE_REFUSED),
+    }
+    for number, events in enumerate(ways.values()):
+        bench.record(bench.add(number, "one"), "one", *events)
+    told = bench.listing.destination("one")
+    assert {key: told[key] for key in ways} == dict.fromkeys(ways, 1)
+    assert bench.listing.destination("two") == {
+        "name": "two",
+        "pending_since": "",
+        **dict.fromkeys(ways, 0),
+    }
