@@ -16,7 +16,6 @@ from pynetdicom.dsutils import encode
 
 from appliance.compose import rows
 from appliance.compose.attributes import OBJECT
-from appliance.compose.encode import encode_dataset
 from appliance.compose.rows import Origin, Presence, Row, Rows
 from appliance.compose.steps import CREATION, FINAL, PERFORMED_SERIES, creation_from, final_from
 from appliance.exam.exam import Closed, Exam, Instance, Outcome, StudySoFar, open_exam
@@ -117,9 +116,7 @@ def case_of(*entries: Dataset, so_far: StudySoFar | None = None, **more: str) ->
 
 def unscheduled_case() -> Case:
     item = unscheduled_item_from("Núñez^Íñigo", "EMERGENCY-1", "19750801", "M", date(2026, 11, 22))
-    typed = Dataset.from_json(item.elements)
-    typed.SpecificCharacterSet = "ISO_IR 192"  # for those who read it here
-    return Case((typed,), open_exam(item, DEVICES, OPENED_AT, EXAM_ID))
+    return Case((Dataset.from_json(item.elements),), open_exam(item, DEVICES, OPENED_AT, EXAM_ID))
 
 
 def _number(tag: str) -> int:
@@ -179,11 +176,6 @@ def read_header(path: Path) -> Elements:
     data = path.read_bytes()
     path.write_bytes(data[: data.rindex(PIXEL_DATA)])
     return _read(path)
-
-
-def read_entry(path: Path, entry: Dataset) -> Elements:
-    path.write_bytes(encode_dataset(entry))
-    return _read(path, "-f", "-te")
 
 
 def item_elements(item: Mapping[str, Element]) -> Elements:
@@ -283,13 +275,13 @@ def closed_of(exam: Exam, outcome: Outcome, reason: str = "") -> Closed:
     return Closed(CLOSED_AT, outcome, instances, ("archive",), reason)
 
 
-def read_entries(case: Case, directory: Path) -> list[Elements]:
-    return [read_entry(directory / f"{number}.entry", entry) for number, entry in enumerate(case.entries)]
+def given_entries(case: Case) -> list[Elements]:
+    return [item_elements(entry.to_json_dict()) for entry in case.entries]
 
 
 @pytest.mark.parametrize("case", [*CASES.values(), *LACKING_CASES.values()], ids=[*CASES, *LACKING_CASES])
 def test_ok__image_and_creation_are_what_the_tables_say(case: Case, tmp_path: Path) -> None:
-    entries = read_entries(case, tmp_path)
+    entries = given_entries(case)
     judge_image(case, entries, tmp_path)
     judge_creation(case, entries, tmp_path)
 
@@ -329,7 +321,7 @@ def judge_creation(case: Case, entries: Sequence[Elements], tmp_path: Path) -> N
 @pytest.mark.parametrize("outcome", Outcome)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_ok__the_end_is_what_the_tables_say(case: Case, outcome: Outcome, tmp_path: Path) -> None:
-    entries = read_entries(case, tmp_path)
+    entries = given_entries(case)
     step = case.exam.step_of("US")
     creation = creation_from(case.exam, step, BOX)
     reason = "110505" if outcome is Outcome.DISCONTINUED else ""
