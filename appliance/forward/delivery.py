@@ -18,6 +18,7 @@ from appliance.dimse.association import Caller, Context, open_association
 from appliance.dimse.commitment import COMMITMENT_CONTEXT, report_handlers
 from appliance.dimse.echo import VERIFICATION_CONTEXT
 from appliance.dimse.find import FIND_CONTEXT
+from appliance.dimse.store import contexts_for
 from appliance.forward.ledger import DueLook, DueObject, Ledger
 from appliance.forward.reports import ReportDesk
 from appliance.forward.standing import read_standing, tell_standing
@@ -135,7 +136,7 @@ class Delivery:
             due = self._ledger.due_objects(self.destination, _BATCH_OBJECTS * len(self.workers))
             share = min(math.ceil(len(due) / len(self.workers)), _BATCH_OBJECTS)
             free = [one for one in due if one.sop_instance_uid not in self._in_hand]
-            batch = _fitting(free[:share])
+            batch = _fitting(free[:share], self.destination)
             uids = {one.sop_instance_uid for one in batch}
             self._in_hand |= uids
         try:
@@ -146,7 +147,7 @@ class Delivery:
 
     def _visit(self, worker: Worker, batch: Sequence[DueObject], looks: Sequence[DueLook]) -> None:
         """One association: what is due is sent, looked for, and asked for."""
-        contexts = [*_contexts_for(batch), VERIFICATION_CONTEXT]
+        contexts = [*_contexts_for(batch, self.destination), VERIFICATION_CONTEXT]
         # Verification is proposed always: an archive that accepts nothing of ours must not look like one that is down.
         if self.destination.commitment:
             contexts.append(COMMITMENT_CONTEXT)
@@ -195,15 +196,15 @@ class Delivery:
         return len(refused)
 
 
-def _contexts_for(batch: Sequence[DueObject]) -> list[Context]:
-    """A context for each class and transfer syntax of its own, so that the archive says of each whether it takes it."""
+def _contexts_for(batch: Sequence[DueObject], destination: Destination) -> list[Context]:
+    """What to propose for `batch`: each class in each transfer syntax in which its objects may go there."""
     kinds = dict.fromkeys((one.sop_class_uid, one.transfer_syntax_uid) for one in batch)
-    return [Context(sop_class, (syntax,)) for sop_class, syntax in kinds]
+    return contexts_for(kinds, destination.transfer_syntaxes)
 
 
-def _fitting(due: Sequence[DueObject]) -> list[DueObject]:
+def _fitting(due: Sequence[DueObject], destination: Destination) -> list[DueObject]:
     """As many as one association has contexts for, beside those for verification, commitment and C-FIND."""
     fitting = list(due)
-    while len(_contexts_for(fitting)) > _MOST_CONTEXTS - 3:
+    while len(_contexts_for(fitting, destination)) > _MOST_CONTEXTS - 3:
         fitting.pop()
     return fitting

@@ -15,7 +15,7 @@ from appliance.dimse.association import Association, AssociationAborted, NoAccep
 from appliance.dimse.commitment import Reference, request_commitment
 from appliance.dimse.find import FindRefused, find_instances
 from appliance.dimse.status import ActionVerdict, StoreVerdict
-from appliance.dimse.store import UnreadableObject, store_object
+from appliance.dimse.store import UnreadableObject, UnsendableObject, store_object
 from appliance.forward.flash import reason_of
 from appliance.forward.ledger import DueLook, DueObject, Ledger, Place
 from appliance.forward.patience import Patience
@@ -88,7 +88,7 @@ class Visit:
             records.record(uid, DeliveryEvent.CLAIM_VOID)
             records.ledger.place_object(uid, Place.AWAITED)
             return
-        except (NoAcceptedContext, UnreadableObject) as error:
+        except (NoAcceptedContext, UnreadableObject, UnsendableObject) as error:
             records.record(uid, DeliveryEvent.STORE_REFUSED, error.sentence)
             return
         except OSError as error:
