@@ -408,6 +408,8 @@ class FakeForward:
         self.step_state = ""
         self.hints = 0
         self.refreshed = 0
+        self.asked: list[dict[str, Any]] = []
+        self.answers: list[dict[str, Any]] = []
         self.server: SocketServer | None = None
         self.start()
 
@@ -417,6 +419,7 @@ class FakeForward:
             Route("/queue", self._queue),
             Route("/hint", self._hint, methods=["POST"]),
             Route("/worklist/refresh", self._refresh, methods=["POST"]),
+            Route("/worklist/query", self._query_patient, methods=["POST"]),
         ]
         self.server = SocketServer(Starlette(routes=routes), self.paths.forward_socket)
 
@@ -515,6 +518,10 @@ class FakeForward:
     def _hint(self, _request: Request) -> Response:
         self.hints += 1
         return JSONResponse({})
+
+    async def _query_patient(self, request: Request) -> Response:
+        self.asked.append(await read_json(request))
+        return JSONResponse({"answers": self.answers})
 
     def _refresh(self, _request: Request) -> Response:
         self.refreshed += 1

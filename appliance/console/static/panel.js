@@ -3,10 +3,11 @@
 // For tests and support, elements bear data-testid:
 //   panel (body; data-screen = starting|worklist|confirm|unscheduled|exam|ending|abandoning|closing|queue), screen-NAME,
 //   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, patient-banner (data-exam-id),
-//   worklist: search, list-age, refresh, unscheduled, list-trouble, worklist, list-empty,
-//             worklist-row (data-key, data-patient-id, data-examined), examined-mark
+//   worklist: search, list-age, refresh, unscheduled, list-trouble, ask-hospital, worklist, list-empty,
+//             worklist-row (data-key, data-patient-id, data-examined), examined-mark, entry-wrong,
+//             found, found-trouble, listed
 //   confirm:  confirm-name, confirm-birth-date, confirm-patient-id, confirm-sex, confirm-accession, confirm-procedure,
-//             confirm-missing, confirm-back, open-exam, add-step (data-key; aria-checked)
+//             confirm-missing, confirm-findings, confirm-back, open-exam, add-step (data-key; aria-checked)
 //   unscheduled: family-name, given-name, patient-id, birth-date, sex, unscheduled-back, unscheduled-next
 //   exam:     stage, preview (canvas; data-frames counts pictures drawn), preview-state (the veil over a stale picture),
 //             device-state, device-sentence, progress, progress-text, device-trouble,
@@ -25,7 +26,7 @@ import { ExamScreen } from "./exam.js";
 import { BoxError, get, post, repeat, watchConnection } from "./link.js";
 import { drawQueue } from "./queue.js";
 import { clearUnscheduled, itemTyped } from "./unscheduled.js";
-import { birthText, drawConfirm, drawWorklist } from "./worklist.js";
+import { askHospital, birthText, drawConfirm, drawWorklist, forgetFound, readWorklist } from "./worklist.js";
 import { countText, sexText } from "./words.js";
 
 const EXAM_EVERY_MS = 700;
@@ -166,7 +167,7 @@ function ignoreBoxError(error) {
 async function askWorklist() {
   if (screenNow() !== "worklist") return;
   try {
-    const answer = await get("/api/worklist", 10_000);
+    const answer = await readWorklist(state.worklist);
     Object.assign(state, { worklist: answer, now: answer.now });
   } catch (error) {
     if (!(error instanceof BoxError) || error.isLost) throw error; // the connection line tells of a loss
@@ -228,6 +229,7 @@ async function openExam() {
   epoch += 1;
   // The next person to choose begins with the whole list.
   Object.assign(state, { exam, captured: [], search: "" });
+  forgetFound();
   byId("search").value = "";
   wanted = null;
   chosen = null;
@@ -289,8 +291,16 @@ function listen(id, act) {
 
 byId("search").addEventListener("input", (event) => {
   state.search = event.target.value;
+  forgetFound();
   draw();
 });
+// A barcode scanner types, and presses Enter behind it; it knows nothing of a field.
+document.addEventListener("keydown", (event) => {
+  if (screenNow() !== "worklist" || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (event.key === "Enter" && event.target === byId("search")) byId("ask-hospital").click();
+  else if (event.key.length === 1 && event.target.tagName !== "INPUT") byId("search").focus();
+});
+listen("ask-hospital", (event) => press(event.currentTarget, () => askHospital(state.search)));
 listen("refresh", (event) =>
   press(event.currentTarget, async () => {
     const { answers } = await post("/api/worklist/refresh");

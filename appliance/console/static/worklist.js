@@ -1,41 +1,107 @@
 // The worklist: rows of who is scheduled, filtered as one types, and the screen that confirms the choice.
 
-import { byId, make, nameElements, replaceKeepingPlace, setText, show } from "./elements.js";
+import { byId, make, nameElements, setText, show } from "./elements.js";
+import { get, post } from "./link.js";
+import { Rows } from "./rows.js";
 import { agoText, ageText, countText, dateText, foldText, sexText, timeText } from "./words.js";
 
-const MOST_ROWS = 200;
 // Older than this the list is called old, loudly.
 const OLD_MS = 15 * 60 * 1000;
 
+let rows = null;
+let choose = () => {};
+let now = "";
 let drawn = "";
+let drawnSearch = "";
+let found = null; // what the hospital answered: { text, answers }
+const searchTexts = new WeakMap();
+
+/** GET the list; its entries only if they are others than those of `before`. */
+export async function readWorklist(before) {
+  const answer = await get(`/api/worklist?version=${encodeURIComponent(before?.version || "")}`, 10_000);
+  return answer.items ? answer : { ...answer, items: before.items };
+}
+
+/** Ask the hospital for one patient: a name, or what identifies an examination, typed or scanned. */
+export async function askHospital(text) {
+  const { answers } = await post("/api/worklist/search", { text });
+  found = { text, answers };
+  drawn = "";
+}
+
+export function forgetFound() {
+  found = null;
+}
 
 function searchTextOf(item) {
-  return foldText(
-    [...item.names, item.patient_id, item.accession_number, item.procedure, item.modality, dateText(item.birth_date)].join(" "),
-  );
+  let text = searchTexts.get(item);
+  if (text === undefined) {
+    text = foldText(
+      [...item.names, item.patient_id, item.accession_number, item.procedure, item.modality, dateText(item.birth_date)].join(" "),
+    );
+    searchTexts.set(item, text);
+  }
+  return text;
 }
 
 /** The items that hold every word of `search`. */
 export function itemsFound(items, search) {
   const words = foldText(search).split(/\s+/).filter(Boolean);
+  if (words.length === 0) return items;
   return items.filter((item) => {
     const text = searchTextOf(item);
     return words.every((word) => text.includes(word));
   });
 }
 
-/** Draw the list of `worklist` (GET /api/worklist); `choose(item)` is called when a row is tapped. */
-export function drawWorklist(worklist, search, choose) {
+/** Draw the list of `worklist` (see readWorklist); `chooseItem(item)` is called when a row is tapped. */
+export function drawWorklist(worklist, search, chooseItem) {
+  choose = chooseItem;
+  now = worklist.now;
   drawAge(worklist);
-  const key = JSON.stringify([worklist.items, search, worklist.now.slice(0, 10)]);
+  drawAsk(search);
+  const key = [worklist.version, search, worklist.now.slice(0, 10)].join("\n");
   if (key === drawn) return;
+  const isOther = search !== drawnSearch || drawn === "";
   drawn = key;
-  const found = itemsFound(worklist.items, search);
-  const rows = found.slice(0, MOST_ROWS).map((item) => row(item, worklist.now, choose));
-  if (found.length === 0) rows.push(make("p", { class: "middle", testid: "list-empty", text: emptyText(worklist, search) }));
-  if (found.length > MOST_ROWS)
-    rows.push(make("p", { class: "middle", text: `${found.length - MOST_ROWS} more: type to find them.` }));
-  replaceKeepingPlace(byId("list"), rows);
+  drawnSearch = search;
+  rows ||= new Rows(byId("list"), build);
+  rows.draw(entriesOf(worklist, search), isOther);
+}
+
+function drawAsk(search) {
+  const text = search.trim();
+  show(byId("ask-hospital"), text !== "");
+  setText(byId("ask-text"), text);
+}
+
+/** What the list shows, from its top: items, sentences as { said }. */
+function entriesOf(worklist, search) {
+  const listed = itemsFound(worklist.items, search);
+  if (!found) return listed.length ? listed : [{ said: emptyText(worklist, search), testid: "list-empty" }];
+  const items = found.answers.flatMap((answer) => answer.items);
+  const keys = new Set(items.map((item) => item.key));
+  const others = listed.filter((item) => !keys.has(item.key));
+  const troubles = found.answers.flatMap((answer) => [
+    ...(answer.trouble ? [`${answer.source}: ${answer.trouble}`] : []),
+    ...(answer.is_cut_off ? [`${answer.source} has more than are shown here: type more.`] : []),
+  ]);
+  const said = `The hospital has ${countText(items.length, "entry", "entries")} for “${found.text}”.`;
+  return [
+    { said, testid: "found", trouble: troubles.join(" ") },
+    ...items,
+    ...(others.length ? [{ said: "On the list:", testid: "listed" }, ...others] : []),
+  ];
+}
+
+function build(entry) {
+  if (!entry.said) return row(entry);
+  return make(
+    "p",
+    { class: "said-row", testid: entry.testid },
+    make("bdi", { text: entry.said }),
+    entry.trouble ? make("span", { class: "warn small", testid: "found-trouble", text: entry.trouble }) : null,
+  );
 }
 
 function emptyText(worklist, search) {
@@ -60,7 +126,7 @@ function drawAge(worklist) {
   show(byId("list-trouble"), troubles.length > 0);
 }
 
-function row(item, now, choose) {
+function row(item) {
   const isToday = item.scheduled_date === now.slice(0, 10).replaceAll("-", "");
   return make(
     "button",
@@ -100,22 +166,32 @@ function row(item, now, choose) {
         : make("span", { class: "missing", text: "no ID" }),
       make("bdi", { class: "small breaks", text: item.accession_number ? `Acc. ${item.accession_number}` : "" }),
     ),
-    make("span", { class: "entry-what" }, make("bdi", { text: item.procedure || "no procedure given", dir: "auto" })),
+    make(
+      "span",
+      { class: "entry-what" },
+      make("bdi", { class: "entry-procedure", text: item.procedure || "no procedure given", dir: "auto" }),
+      wrongText(item) ? make("span", { class: "small missing entry-wrong", testid: "entry-wrong", text: wrongText(item) }) : null,
+    ),
   );
+}
+
+/** What an entry lacks, and what of it cannot be used as it is. */
+function wrongText(item) {
+  return [...item.missing.map((name) => `lacks ${name}`), ...(item.findings || [])].join("; ");
 }
 
 /** True when name or ID are so long that in large type they would push each other off a small screen. */
 const isLong = (item) => item.names.join(" ").length > 48 || item.patient_id.length > 24;
 
 /** Draw the confirm screen: three identifiers, large. */
-export function drawConfirm(item, now) {
+export function drawConfirm(item, at) {
   byId("confirm-card").replaceChildren(
     make("p", { class: "question", text: "Is this the patient in front of you?" }),
     make("p", { class: isLong(item) ? "huge long" : "huge", testid: "confirm-name" }, ...nameElements(item.names)),
     make(
       "div",
       { class: "identifiers" },
-      identifier("Born", birthText(item, now), "confirm-birth-date", !item.birth_date),
+      identifier("Born", birthText(item, at), "confirm-birth-date", !item.birth_date),
       identifier("Patient ID", item.patient_id || "not given", "confirm-patient-id", !item.patient_id, isLong(item) ? "long" : ""),
       identifier("Sex", sexText(item.sex).replace("sex ", ""), "confirm-sex", false, "minor"),
       identifier("Accession", item.accession_number || "none", "confirm-accession", false, "minor"),
@@ -141,12 +217,13 @@ export function drawConfirm(item, now) {
           text: `The entry lacks ${countText(item.missing.length, "value", "values")}: ${item.missing.join(", ")}.`,
         })
       : "",
+    item.findings?.length ? make("p", { class: "warn", testid: "confirm-findings", text: `${item.findings.join(". ")}.` }) : "",
   );
 }
 
-export function birthText(who, now) {
+export function birthText(who, at) {
   if (!who.birth_date) return "not given";
-  const age = ageText(who.birth_date, now);
+  const age = ageText(who.birth_date, at);
   return age ? `${dateText(who.birth_date)} (${age})` : dateText(who.birth_date);
 }
 
