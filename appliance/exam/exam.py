@@ -5,7 +5,6 @@ The patient is on disk before the first frame exists: opening writes this record
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +16,6 @@ from appliance.config.schema import Device
 from appliance.exam.item import WorklistItem, text_at
 
 ISSUER_OF_PATIENT_ID = "00100021"
-_UID = re.compile(r"\A[0-9.]{1,64}\Z")
 
 
 class Outcome(StrEnum):
@@ -181,7 +179,7 @@ def open_exam(
         opened_at=now.replace(microsecond=0),
         item=items[0],
         further_items=items[1:],
-        study_instance_uid=so_far.study_instance_uid if so_far else _study_uid_of(items[0]) or new_uid(),
+        study_instance_uid=so_far.study_instance_uid if so_far else items[0].study_instance_uid or new_uid(),
         study_started_at=so_far.started_at if so_far else None,
         series=tuple(
             PlannedSeries(
@@ -200,11 +198,6 @@ def open_exam(
             for number, modality in enumerate(modalities, start=1)
         ),
     )
-
-
-def _study_uid_of(item: WorklistItem) -> str:
-    """Empty where the entry has none, or something that is no UID (PS3.5 9.1) and would make every object unreadable."""
-    return item.study_instance_uid if _UID.match(item.study_instance_uid) else ""
 
 
 def check_one_patient(items: tuple[WorklistItem, ...]) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from appliance.base.errors import ApplianceError
 from appliance.config.schema import Device, SerialDevice
-from appliance.exam.exam import Exam, open_exam
+from appliance.exam.exam import Exam, StudySoFar, open_exam
+from appliance.exam.facts import bytes_from, fact_from
 from appliance.exam.item import WorklistItem
 
 NOW = datetime(2026, 11, 22, 9, 30, 15, 123456, tzinfo=UTC)
@@ -88,3 +90,59 @@ def test_ok__an_exam_without_devices_is_an_exam() -> None:
 def test_fail__an_exam_does_not_change() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         _open().exam_id = "other"  # type: ignore[misc]
+
+
+def _entry(study: str, patient: str = "P1", *, issuer: str = "", source: str = "ris", step: str = "S1") -> WorklistItem:
+    elements: dict[str, Any] = {
+        "00100020": {"vr": "LO", "Value": [patient]},
+        "0020000D": {"vr": "UI", "Value": [study]},
+        "00400100": {"vr": "SQ", "Value": [{"00400009": {"vr": "SH", "Value": [step]}}]},
+    }
+    if issuer:
+        elements["00100021"] = {"vr": "LO", "Value": [issuer]}
+    return WorklistItem(source, elements)
+
+
+def _open_together(*items: WorklistItem) -> Exam:
+    return open_exam(items[0], DEVICES, NOW, EXAM_ID, further_items=items[1:])
+
+
+def test_ok__a_group_has_the_study_of_the_first_that_was_chosen() -> None:
+    first, second = _entry("1.2.1", step="S1"), _entry("1.2.2", step="S2")
+    exam = _open_together(second, first, second)
+    assert exam.items == (second, first)  # each once, in the order in which they were chosen
+    assert exam.study_instance_uid == "1.2.2"
+    assert fact_from(bytes_from(exam), Exam, Path("exam.json")) == exam
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (_entry("1.2"), _entry("1.2", "P2", step="S2")),
+        (_entry("1.2", ""), _entry("1.2", "", step="S2")),
+        (_entry("1.2", issuer="A"), _entry("1.2", issuer="B", step="S2")),
+        (_entry("1.2", issuer="A"), _entry("1.2", step="S2")),
+        (_entry("1.2", source="one"), _entry("1.2", source="two", step="S2")),
+    ],
+)
+def test_fail__a_group_is_of_one_patient(first: WorklistItem, second: WorklistItem) -> None:
+    with pytest.raises(ApplianceError, match="cannot be examined together"):
+        _open_together(first, second)
+
+
+def test_ok__two_sources_that_name_one_issuer_mean_one_patient() -> None:
+    exam = _open_together(_entry("1.2", issuer="A", source="one"), _entry("1.3", issuer="A", source="two"))
+    assert len(exam.items) == 2
+
+
+def test_ok__an_exam_goes_on_with_a_study() -> None:
+    so_far = StudySoFar("1.2.99", NOW.replace(hour=8, microsecond=0), 7)
+    exam = open_exam(ITEM, DEVICES, NOW, EXAM_ID, so_far=so_far)
+    assert (exam.study_instance_uid, exam.study_began_at, exam.opened_at.hour) == ("1.2.99", so_far.started_at, 9)
+    assert [series.series_number for series in exam.series] == [8, 9, 10]
+    assert fact_from(bytes_from(exam), Exam, Path("exam.json")) == exam
+
+
+@pytest.mark.parametrize("text", ["1.2.x", "none", "1.2 ", "1" * 65])
+def test_ok__what_is_no_uid_is_no_study(text: str) -> None:
+    assert _open(_entry(text)).study_instance_uid.startswith("2.25.")
