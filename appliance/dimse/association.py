@@ -289,6 +289,7 @@ def open_association(
     finally:
         if association.upper_layer.is_alive():
             association.abort()
+        association.close()
 
 
 def _request(
@@ -311,11 +312,9 @@ def _request(
         raise PeerUnreachable(
             f"The box cannot open a connection to {peer.ae_title}: {error.strerror}.", "It is tried again later."
         ) from error
-    proposed = []
-    for number, wanted in enumerate(contexts):
-        context = build_context(wanted.abstract_syntax, list(wanted.transfer_syntaxes))
+    proposed = [build_context(one.abstract_syntax, list(one.transfer_syntaxes)) for one in contexts]
+    for number, context in enumerate(proposed):
         context.context_id = 2 * number + 1
-        proposed.append(context)
     association.requestor.requested_contexts = proposed
     for event, handler in handlers:
         association.bind(event, handler)
@@ -328,6 +327,7 @@ def _request(
         association.abort()
     if association.is_established:
         return _usable(association)
+    association.close()
     raise _failure_of(association)
 
 
@@ -395,4 +395,5 @@ def _failure_of(association: Association) -> ApplianceError:
             f"{name} accepts none of the {len(association.rejected_contexts)} services that were proposed.",
             "Ask its administrator to allow them for this box.",
         )
-    return AssociationAborted(f"{name} did not complete the association.", "It is tried again later.")
+    perhaps = "" if peer.tls else " If this lasts, ask whether that port wants TLS."
+    return AssociationAborted(f"{name} did not complete the association.", f"It is tried again later.{perhaps}")

@@ -228,6 +228,10 @@ class OwnedAssociation(LibraryAssociation):
     def _is_paused(self, _value: bool) -> None:
         return
 
+    def close(self) -> None:
+        """Close the connection, if that did not happen: the library leaves that to its threads, or to nobody."""
+        self.upper_layer.line._shutdown_socket()
+
     def _has_ended(self) -> bool:
         return self.upper_layer.to_user_queue.qsize() > 0
 
