@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from appliance.base.errors import ApplianceError
+from appliance.cli import echo, queue, self_test, worklist
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 when all is well, 1 with a sentence on stderr, 2 for a wrong command line."""
     given = _parser().parse_args(arguments)
+    if given.box is not None:
+        from appliance.base.paths import Paths
+
+        os.environ.update(Paths.below(given.box).environment())
     try:
         status: int = given.run(given)
     except ApplianceError as error:
@@ -29,7 +35,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="appliance", description="The modality bridge: DICOM for imaging machines that speak none."
     )
+    parser.add_argument(
+        "--box", type=Path, metavar="DIRECTORY", help="the box whose state lies there, such as .demo/simulator"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for part in (worklist, queue, echo, self_test):
+        part.add_parser(commands)
 
     demo = commands.add_parser(
         "demo",
