@@ -103,7 +103,7 @@ def findings_from(destination: Destination, standing: Standing) -> list[Finding]
             Finding(
                 "commitment-missing",
                 f"{name} has not committed {_objects(standing.unanswered)}"
-                f" after {destination.commitment_rounds} requests.{looked}",
+                f" after {_number(destination.commitment_rounds, 'request')}.{looked}",
                 "They stay saved, and are asked for again. Ask its administrator whether its reports reach this box.",
                 name,
             )
@@ -116,7 +116,11 @@ def _count(refused: list[Refused]) -> str:
 
 
 def _objects(count: int) -> str:
-    return "1 object" if count == 1 else f"{count} objects"
+    return _number(count, "object")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _words(refused: list[Refused]) -> str:

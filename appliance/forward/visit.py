@@ -212,7 +212,8 @@ class Visit:
 
     def _hold(self, transaction_uid: str) -> None:
         """Keep the association a little for a report on it; other work ends the wait."""
-        end = self._records.clock.monotonic() + _HOLD_SECONDS
+        next_work = self._records.ledger.seconds_to_next(self._destination)
+        end = self._records.clock.monotonic() + min(_HOLD_SECONDS, _HOLD_SECONDS if next_work is None else next_work)
         while (
             self._records.clock.monotonic() < end
             and self._records.transactions.is_open(transaction_uid)
