@@ -1,0 +1,166 @@
+"""An exam as its files have it, and what the forward process or its `settled/` record says became of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from appliance.exam.exam import Closed, Closing, Exam
+from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.exam.item import REQUESTED_PROCEDURE_ID, SCHEDULED_STEPS, STEP_ID, WorklistItem, text_at
+from appliance.exam.reasons import reason_from
+from appliance.spool.tree import Spool, list_objects
+
+
+@dataclass(frozen=True, slots=True)
+class ExamFiles:
+    """The facts of one exam; `exam` is None where its record is damaged, and `trouble` says so."""
+
+    exam_id: str
+    exam: Exam | None
+    closing: Closing | None = None
+    closed: Closed | None = None
+    is_settled: bool = False
+    trouble: str = ""
+
+    @property
+    def state(self) -> str:
+        """open, closing, completed, discontinued or damaged."""
+        if self.exam is None:
+            return "damaged"
+        if self.closed is not None:
+            return self.closed.outcome.lower()
+        return "closing" if self.closing is not None else "open"
+
+    @property
+    def reason(self) -> dict[str, str] | None:
+        """Why it was discontinued: the code that the performed step says, and its meaning."""
+        if self.closed is None or self.state != "discontinued":
+            return None
+        reason = reason_from(self.closed.reason)
+        return {"code": reason.code, "meaning": reason.meaning, "said": self.closed.reason}
+
+
+def read_exams(spool: Spool, first_day: str, last_day: str) -> Iterator[ExamFiles]:
+    """The exams opened from `first_day` to `last_day` (YYYYMMDD), oldest first."""
+    for exam_id in ExamFacts(spool.exams).exam_ids():
+        if first_day <= exam_id[:8] <= last_day:
+            yield read_exam(spool, exam_id)
+
+
+def read_exam(spool: Spool, exam_id: str) -> ExamFiles:
+    """The exam's facts. OSError when flash does not give them."""
+    facts = ExamFacts(spool.exams)
+    is_settled = (spool.settled / f"{exam_id}.json").exists()
+    try:
+        exam, closing, closed = facts.exam(exam_id), facts.closing(exam_id), facts.closed(exam_id)
+    except DamagedFactError as error:
+        return ExamFiles(exam_id, None, is_settled=is_settled, trouble=error.sentence)
+    trouble = "" if exam else f"The record of the exam {exam_id} is missing."
+    return ExamFiles(exam_id, exam, closing, closed, is_settled, trouble)
+
+
+def summary_of(spool: Spool, files: ExamFiles) -> dict[str, Any]:
+    """What `exam list` says of an exam."""
+    exam, closed = files.exam, files.closed
+    count = len(closed.instances) if closed else sum(1 for _ in _captured(spool, files.exam_id))
+    return {
+        "exam_id": files.exam_id,
+        "state": files.state,
+        "reason": files.reason,
+        "opened_at": exam.opened_at.isoformat() if exam else "",
+        "closed_at": closed.closed_at.isoformat() if closed else "",
+        "names": list(exam.item.patient_name.groups()) if exam else [],
+        "patient_id": exam.item.patient_id if exam else "",
+        "procedures": [item.procedure for item in exam.items] if exam else [],
+        "accession_numbers": [item.accession_number for item in exam.items] if exam else [],
+        "is_scheduled": exam.is_scheduled if exam else None,
+        "objects": count,
+        "is_settled": files.is_settled,
+        "trouble": files.trouble,
+    }
+
+
+def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: str) -> dict[str, Any]:
+    """What `exam show` says: `told` are the `objects` and `steps` of forward's queue or of `settled/`.
+
+    `forward` is why the forward process says nothing, in a sentence; empty when it did.
+    """
+    exam, closed = files.exam, files.closed
+    assert exam is not None
+    deliveries = {one["sop_instance_uid"]: one for one in told.get("objects", ())}
+    saved = [asdict(one) for one in closed.instances] if closed else list(_captured(spool, files.exam_id))
+    steps = {one["sop_instance_uid"]: one for one in told.get("steps", ())}
+    started = ExamFacts(spool.exams).started(files.exam_id)
+    return {
+        **summary_of(spool, files),
+        "study_instance_uid": exam.study_instance_uid,
+        "study_began_at": exam.study_began_at.isoformat(),
+        "entries": [_entry_of(item) for item in exam.items],
+        "findings": list(closed.findings) if closed else [],
+        "destinations": list(closed.destinations) if closed else [],
+        "steps": [
+            {
+                "modality": step.modality,
+                "sop_instance_uid": step.sop_instance_uid,
+                "performed_procedure_step_id": step.performed_procedure_step_id,
+                "started_at": started[step.modality].started_at.isoformat(),
+                "state": steps.get(step.sop_instance_uid, {}).get("state", ""),
+                "said": steps.get(step.sop_instance_uid, {}).get("said", ""),
+            }
+            for step in exam.steps
+            if step.modality in started
+        ],
+        "objects": [
+            {
+                **one,
+                "saved_at": deliveries.get(one["sop_instance_uid"], {}).get("saved_at", ""),
+                "destinations": deliveries.get(one["sop_instance_uid"], {}).get("destinations", {}),
+            }
+            for one in saved
+        ],
+        "forward": forward,
+    }
+
+
+def read_settled(spool: Spool, exam_id: str) -> dict[str, Any]:
+    """What `settled/EXAM.json` keeps; nothing when the exam is not settled or the record cannot be read."""
+    try:
+        record = json.loads((spool.settled / f"{exam_id}.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _captured(spool: Spool, exam_id: str) -> Iterator[dict[str, Any]]:
+    """What is saved of an exam that has not ended: its end has not listed it yet."""
+    for device in spool.captured_devices():
+        for path, name in list_objects(spool.captured(device, exam_id)):
+            try:
+                size = path.stat().st_size
+            except FileNotFoundError:  # handed over in this moment
+                continue
+            yield {
+                "sop_instance_uid": name.sop_instance_uid,
+                "device": device,
+                "file_name": path.name,
+                "bytes": size,
+            }
+
+
+def _entry_of(item: WorklistItem) -> dict[str, Any]:
+    return {
+        "source": item.source,
+        "names": list(item.patient_name.groups()),
+        "patient_id": item.patient_id,
+        "birth_date": item.birth_date,
+        "sex": item.sex,
+        "accession_number": item.accession_number,
+        "study_instance_uid": item.study_instance_uid,
+        "requested_procedure_id": text_at(item.elements, REQUESTED_PROCEDURE_ID),
+        "scheduled_procedure_step_id": text_at(item.elements, SCHEDULED_STEPS, STEP_ID),
+        "modality": item.modality,
+        "procedure": item.procedure,
+    }

@@ -1,0 +1,151 @@
+"""What `appliance exam` prints: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from appliance.base.errors import ApplianceError
+from appliance.base.http import Asker
+from appliance.base.paths import Paths
+from appliance.cli.exam_record import read_exam, read_exams, read_settled, record_of, summary_of
+from appliance.cli.queue_table import STATES
+from appliance.cli.table import printable_text, table_lines
+from appliance.exam.facts import ExamFacts
+from appliance.spool.tree import Spool
+
+_LIST_HEAD = ("exam", "opened", "patient", "ID", "procedure", "accession", "objects", "how it stands")
+_OBJECT_HEAD = ("object", "device", "mod", "kB", "saved", "destination", "state", "stored", "committed", "said")
+
+
+def list_exams(day: date | None, days: int, *, as_json: bool) -> int:
+    """Print the exams of `day`, or of the last `days`; 0."""
+    spool = Spool(Paths.from_environment().state)
+    last = day or datetime.now().astimezone().date()
+    first = day or last - timedelta(days=days - 1)
+    summaries = [summary_of(spool, files) for files in read_exams(spool, f"{first:%Y%m%d}", f"{last:%Y%m%d}")]
+    if as_json:
+        print(json.dumps({"exams": summaries}, indent=1, ensure_ascii=False))
+    elif summaries:
+        print("\n".join(table_lines([_LIST_HEAD, *map(_row_of, summaries)])))
+    else:
+        print("No exam was opened in this time.")
+    return 0
+
+
+def show_exam(exam_id: str, *, as_json: bool) -> int:
+    """Print one exam; 0. ApplianceError when there is none, or its record is damaged."""
+    paths = Paths.from_environment()
+    spool = Spool(paths.state)
+    if exam_id not in ExamFacts(spool.exams).exam_ids():
+        raise ApplianceError(f"There is no exam {printable_text(exam_id)}.", "See `appliance exam list --days 30`.")
+    files = read_exam(spool, exam_id)
+    if files.exam is None:
+        raise ApplianceError(files.trouble, "Support must look at the files.")
+    told, silence = _ask_forward(paths, exam_id)
+    record = record_of(spool, files, told or read_settled(spool, exam_id), silence)
+    print(json.dumps(record, indent=1, ensure_ascii=False) if as_json else "\n".join(lines_of(record)))
+    return 0
+
+
+def _ask_forward(paths: Paths, exam_id: str) -> tuple[dict[str, Any], str]:
+    """What forward's queue says of the exam; or nothing, and why."""
+    asker = Asker(paths.forward_socket, "The forward process")
+    try:
+        return asker.ask("GET", f"/queue?exam_id={quote(exam_id)}", seconds=10.0), ""
+    except ApplianceError as error:
+        return {}, error.sentence
+    finally:
+        asker.close()
+
+
+def lines_of(record: Mapping[str, Any]) -> list[str]:
+    """One exam for people: whose, on which entries, how it ended, its steps, its objects."""
+    first = record["entries"][0]
+    who = [", ".join(first["names"]) or "no name", f"ID {first['patient_id'] or 'none'}", *_known(first)]
+    lines = [
+        f"exam {record['exam_id']}: {_standing_of(record)}",
+        f"patient {printable_text('; '.join(who))}",
+        f"study {record['study_instance_uid']}, begun {_moment(record['study_began_at'])}",
+        f"opened {_moment(record['opened_at'])}, ended {_moment(record['closed_at'])}",
+    ]
+    for entry in record["entries"]:
+        lines.append(f"entry {printable_text(_entry_text(entry))}")
+    for step in record["steps"]:
+        state = step["state"] or "nothing known of it"
+        said = f" ({printable_text(step['said'])})" if step["said"] else ""
+        lines.append(
+            f"performed step {step['modality']}, ID {step['performed_procedure_step_id']}: {state}{said}, "
+            f"first object {_moment(step['started_at'])}"
+        )
+    lines += [printable_text(finding) for finding in record["findings"]]
+    rows = [row for one in record["objects"] for row in _object_rows(one)]
+    lines += ["", *table_lines([_OBJECT_HEAD, *rows])] if rows else ["No object is saved."]
+    if record["forward"]:
+        lines.append(f"{record['forward']} What is stored and committed is known as far as the exam is settled.")
+    return lines
+
+
+def _row_of(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        summary["exam_id"],
+        _moment(summary["opened_at"]),
+        ", ".join(summary["names"]),
+        summary["patient_id"],
+        " + ".join(dict.fromkeys(filter(None, summary["procedures"])))
+        or ("-" if summary["is_scheduled"] else "unscheduled"),
+        ", ".join(dict.fromkeys(filter(None, summary["accession_numbers"]))),
+        str(summary["objects"]),
+        summary["trouble"] or _standing_of(summary),
+    )
+
+
+def _standing_of(summary: Mapping[str, Any]) -> str:
+    reason = f" ({summary['reason']['meaning']})" if summary["reason"] else ""
+    settled = ", nothing more is to be sent" if summary["is_settled"] else ""
+    return f"{summary['state']}{reason}{settled}"
+
+
+def _known(entry: Mapping[str, Any]) -> list[str]:
+    return [f"{word} {entry[key]}" for word, key in (("born", "birth_date"), ("sex", "sex")) if entry[key]]
+
+
+def _entry_text(entry: Mapping[str, Any]) -> str:
+    if not entry["source"]:
+        return "none: the patient was typed in"
+    named = (
+        ("accession", entry["accession_number"]),
+        ("procedure", entry["requested_procedure_id"]),
+        ("step", entry["scheduled_procedure_step_id"]),
+    )
+    numbers = ", ".join(f"{word} {number or '-'}" for word, number in named)
+    return f"of {entry['source']}: {entry['modality']} {entry['procedure'] or 'no procedure'}, {numbers}"
+
+
+def _object_rows(one: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """One row for each destination; saved is every object that is listed at all."""
+    saved = _clock(one["saved_at"]) if one["saved_at"] else "yes"
+    head = (one["sop_instance_uid"], one["device"], one.get("modality", ""), str(one["bytes"] // 1000), saved)
+    rows: list[tuple[str, ...]] = [
+        (
+            *head,
+            name,
+            STATES.get(told["state"], told["state"]),
+            _clock(told["stored_at"]),
+            _clock(told["committed_at"]),
+            told.get("said", ""),
+        )
+        for name, told in one["destinations"].items()
+    ]
+    return rows or [(*head, "-", "saved", "-", "-", "")]
+
+
+def _moment(text: str) -> str:
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}" if text else "-"
+
+
+def _clock(text: str) -> str:
+    return f"{datetime.fromisoformat(text).astimezone():%H:%M:%S}" if text else "-"

@@ -1,0 +1,165 @@
+"""`appliance exam`: read from the files of a box, with and without the forward process."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.base.errors import ApplianceError
+from appliance.base.paths import Paths
+from appliance.cli.exam import add_parser
+from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome, Started, open_exam
+from appliance.exam.facts import ExamFacts
+from appliance.exam.unscheduled import unscheduled_item_from
+from appliance.spool.tree import Spool
+from tests.console.fakes import FakeForward, HandClock, make_configuration, make_item, write_object
+
+NOW = HandClock().now()
+
+
+class Box:
+    """Exams as the console leaves them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.paths = Paths.below(directory)
+        self.paths.run.mkdir(parents=True, exist_ok=True)
+        self.spool, self.facts = Spool(self.paths.state), ExamFacts(Spool(self.paths.state).exams)
+        self.spool.make()
+        configuration = make_configuration()
+        other = make_item(procedure="Colonoscopy", step="S2", accession="A-2")
+        self.group = open_exam(make_item(), configuration.devices, NOW, "20261122-093000-0001", further_items=[other])
+        later = NOW + timedelta(minutes=20)
+        typed = unscheduled_item_from("أحمد^ليلى", "X-1", "", "F", NOW.date())
+        self.typed = open_exam(typed, configuration.devices, later, "20261122-095000-0002")
+        for exam in (self.group, self.typed):
+            self.facts.write(exam.exam_id, "exam", exam)
+
+    def end(self, exam: Exam, outcome: Outcome, reason: str = "") -> Instance:
+        path = write_object(self.spool, exam, "endoscope")
+        series = exam.series_of("endoscope")
+        made = Instance(
+            "1.2.840.10008.5.1.4.1.1.7", path.name.partition("~")[0], "1.2.840.10008.1.2.1",
+            series.series_instance_uid, "endoscope", "ES", path.name, path.stat().st_size,
+        )  # fmt: skip
+        self.facts.write(exam.exam_id, "started-ES", Started("ES", exam.opened_at, made.sop_instance_uid))
+        end = exam.opened_at + timedelta(minutes=9)
+        self.facts.write(exam.exam_id, "closing", Closing(end, outcome, reason))
+        self.facts.write(exam.exam_id, "closed", Closed(end, outcome, (made,), ("archive",), reason, ("It was late.",)))
+        path.rename(self.spool.outbox / path.name)
+        return made
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
+    made = Box(tmp_path)
+    for name, value in made.paths.environment().items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+@pytest.fixture
+def forward(box: Box) -> Iterator[FakeForward]:
+    made = FakeForward(box.paths)
+    yield made
+    made.stop()
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers(required=True))
+    given = parser.parse_args(["exam", *arguments])
+    status: int = given.run(given)
+    return status
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert run(*arguments, "--json") == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_ok__the_list_says_who_was_examined_and_how_it_ended(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    box.end(box.group, Outcome.DISCONTINUED, "110514")
+    assert run("list", "--day", "2026-11-22") == 0
+    head, group, typed = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["exam", "opened", "patient"]
+    for text in ("Doe Jane", "PID-1", "Gastroscopy + Colonoscopy", "A-1, A-2", " 1 ", "Incorrect worklist entry"):
+        assert text in group
+    assert "unscheduled" in typed and typed.endswith("open")
+    assert run("list", "--day", "2026-11-23") == 0
+    assert capsys.readouterr().out == "No exam was opened in this time.\n"
+
+
+def test_ok__the_list_for_programs(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    box.end(box.group, Outcome.COMPLETED)
+    write_object(box.spool, box.typed, "film")
+    first, second = run_json(capsys, "list", "--day", "2026-11-22")["exams"]
+    assert (first["state"], first["reason"], first["objects"], first["is_settled"]) == ("completed", None, 1, False)
+    assert (second["state"], second["objects"], second["is_scheduled"]) == ("open", 1, False)
+
+
+def test_ok__a_damaged_exam_hides_no_other(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    (box.spool.exams / box.group.exam_id / "exam.json").write_text("{")
+    first, second = run_json(capsys, "list", "--day", "2026-11-22")["exams"]
+    assert (first["state"], second["state"]) == ("damaged", "open")
+    assert "is damaged" in first["trouble"]
+    with pytest.raises(ApplianceError, match="is damaged"):
+        run("show", box.group.exam_id)
+
+
+def test_ok__one_exam_as_forward_knows_it(box: Box, forward: FakeForward, capsys: pytest.CaptureFixture[str]) -> None:
+    made = box.end(box.group, Outcome.COMPLETED)
+    forward.set_all("stored")
+    record = run_json(capsys, "show", box.group.exam_id)
+    assert record["forward"] == ""
+    (shown,) = record["objects"]
+    assert (shown["sop_instance_uid"], shown["destinations"]["archive"]["state"]) == (made.sop_instance_uid, "stored")
+    assert [entry["accession_number"] for entry in record["entries"]] == ["A-1", "A-2"]
+    assert [(step["modality"], bool(step["state"])) for step in record["steps"]] == [("ES", True)]
+    assert run("show", box.group.exam_id) == 0
+    text = capsys.readouterr().out
+    for words in ("stored, not committed", "performed step ES", "study 1.2.3.", "entry of ris", "It was late."):
+        assert words in text
+
+
+def test_ok__one_exam_while_forward_is_silent(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is settled is known from its file."""
+    made = box.end(box.group, Outcome.COMPLETED)
+    told = {"state": "committed", "stored_at": NOW.isoformat(), "committed_at": NOW.isoformat()}
+    settled = {
+        "objects": [{"sop_instance_uid": made.sop_instance_uid, "destinations": {"archive": told}}],
+        "steps": [
+            {"sop_instance_uid": box.group.step_of("ES").sop_instance_uid, "modality": "ES", "state": "completed"}
+        ],
+    }
+    (box.spool.settled / f"{box.group.exam_id}.json").write_text(json.dumps(settled))
+    assert run("show", box.group.exam_id) == 0
+    text = capsys.readouterr().out
+    for words in ("committed", "ID 093000-0001-2: completed", "nothing more is to be sent", "The forward process"):
+        assert words in text
+
+
+def test_ok__an_exam_that_is_open(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    write_object(box.spool, box.typed, "film")
+    assert run("show", box.typed.exam_id) == 0
+    text = capsys.readouterr().out
+    assert "the patient was typed in" in text
+    assert "film" in text and "saved" in text
+    assert "\u2068" in text  # a name from right to left reorders nothing beside it
+
+
+def test_fail__no_such_exam(box: Box) -> None:
+    with pytest.raises(ApplianceError, match=r"There is no exam \.\./exams"):
+        run("show", "../exams")
+
+
+@pytest.mark.parametrize("arguments", [["list", "--day", "today"], ["list", "--days", "0"], ["list", "--days", "x"]])
+def test_fail__a_wrong_command_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(*arguments)
+    assert "is no" in capsys.readouterr().err
