@@ -12,7 +12,6 @@ import struct
 from collections.abc import Callable
 from functools import lru_cache
 from operator import itemgetter
-from string import ascii_uppercase
 from typing import Any
 
 from pydicom.datadict import dictionary_description, dictionary_VR
@@ -43,8 +42,6 @@ _NUMBERS = {
 _TAG_AND_LENGTH = struct.Struct("<HHI")
 _TAG = struct.Struct("<HH")
 _LENGTH = struct.Struct("<I")
-# The two letters of a VR as they lie, read as a number. What no edition of the standard knows has a short length.
-_VR_CODES = {ord(one) | ord(two) << 8: one + two for one in ascii_uppercase for two in ascii_uppercase}
 _GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 
 # A data set as it lies: tag, VR, and the value's bytes or the items of a sequence.
@@ -97,30 +94,25 @@ class _Reading:
         while place < end:
             if place + 8 > end:
                 raise _MalformedError
-            group, element, length = _TAG_AND_LENGTH.unpack_from(data, place)
-            tag = group << 16 | element
-            if group == 0xFFFE:
+            if is_implicit:
+                group, element, length = _TAG_AND_LENGTH.unpack_from(data, place)
+                tag = group << 16 | element
+                vr, is_long, is_unknown = _vr_of(tag), False, False
+            else:
+                tag, vr, is_long, is_unknown = _head_of(data[place : place + 6])
+                length = data[place + 6] | data[place + 7] << 8
+            if tag >> 16 == 0xFFFE:
                 if tag == _ITEM_END and is_open:
                     return place + 8
                 raise _MalformedError
-            if is_implicit:
-                vr, is_unknown = _vr_of(tag), False
-                place += 8
-            else:
-                # Its four bytes are the VR and a short length, or the VR and two bytes of nothing (PS3.5 7.1.2).
-                vr = _VR_CODES.get(length & 0xFFFF, "")
-                if not vr:
+            if not vr:
+                raise _MalformedError
+            place += 8
+            if is_long:
+                if place + 4 > end:
                     raise _MalformedError
-                length >>= 16
-                place += 8
-                if vr in _LONG_LENGTHS:
-                    if place + 4 > end:
-                        raise _MalformedError
-                    (length,) = _LENGTH.unpack_from(data, place)
-                    place += 4
-                is_unknown = vr == "UN"
-                if is_unknown:
-                    vr = _vr_of(tag)  # somebody on the way did not know the element, and kept its bytes (PS3.5 6.2.2)
+                (length,) = _LENGTH.unpack_from(data, place)
+                place += 4
             if length == _UNDEFINED:
                 # A sequence, whatever it is called; under UN it is in implicit VR (PS3.5 6.2.2 note 2).
                 items: list[_Raw] = []
@@ -238,6 +230,19 @@ def _numbers_from(vr: str, value: bytes) -> list[Any]:
     if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
         raise ValueError("no number")
     return numbers if any(number is not None for number in numbers) else []
+
+
+@lru_cache(maxsize=4096)
+def _head_of(head: bytes) -> tuple[int, str, bool, bool]:
+    """Tag and VR as they lie in explicit VR: the tag, what to read it as (empty if that is no VR), whether its length has
+    four bytes (PS3.5 7.1.2), and whether somebody on the way did not know it and kept its bytes (PS3.5 6.2.2)."""
+    group, element = _TAG.unpack_from(head)
+    tag = group << 16 | element
+    code = head[4:]
+    if not (code.isalpha() and code.isupper()):
+        return tag, "", False, False
+    vr = code.decode("ascii")
+    return tag, _vr_of(tag) if vr == "UN" else vr, vr in _LONG_LENGTHS, vr == "UN"
 
 
 @lru_cache(maxsize=4096)

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -154,10 +155,11 @@ def sorted_entries(entries: Iterable[Entry]) -> list[Entry]:
 
 def _sweep(directory: Path, answer: WorklistAnswer) -> None:
     """Remove the entries before, and what a crash left of this source's."""
-    for pattern in (f"{answer.source}.*.entries", f"{TEMPORARY_PREFIX}*-{answer.source}.*"):
-        for path in directory.glob(pattern):
-            if path.name != answer.entries:
-                remove_file(path)
+    # Not another source's whose name ends like this one's: that may be about to be renamed.
+    ours = re.compile(rf"({re.escape(TEMPORARY_PREFIX)}\d+-)?{re.escape(answer.source)}\.(.*\.entries|json)")
+    for path in directory.iterdir():
+        if ours.fullmatch(path.name) and path.name not in (answer.entries, f"{answer.source}.json"):
+            remove_file(path)
 
 
 def _name_of(source: str, data: bytes) -> str:

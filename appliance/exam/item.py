@@ -47,11 +47,13 @@ def values_at(elements: Elements, *path: str) -> list[Any]:
     """All values at `path` (tags; every one but the last is a sequence of which the first item is taken)."""
     here: Any = elements
     for tag in path[:-1]:
-        items = here.get(tag, {}).get("Value") or []
+        element = here.get(tag)
+        items = element.get("Value") if element else None
         if not items:
             return []
         here = items[0]
-    return list(here.get(path[-1], {}).get("Value") or [])
+    element = here.get(path[-1])
+    return list(element.get("Value") or ()) if element else []
 
 
 def text_at(elements: Elements, *path: str) -> str:
@@ -90,8 +92,11 @@ def name_at(elements: Elements, *path: str) -> PersonName:
 
 def _has_text(value: Any) -> bool:
     """True when something stands in `value`; of a name or an item, when something stands in any part of it."""
+    if isinstance(value, str):
+        return bool(value.strip(" ^="))
     if isinstance(value, Mapping):
-        return any(_has_text(part) for part in value.values())
+        parts = value.get("Value", ()) if "vr" in value else value.values()
+        return any(_has_text(part) for part in parts)
     return value is not None and bool(str(value).strip(" ^="))
 
 

@@ -88,10 +88,43 @@ def test_ok__nothing_is_something_that_can_be_shown() -> None:
         ("00401001", {"vr": "SH", "Value": [""]}, "Requested Procedure ID"),
         ("00400100", {"vr": "SQ", "Value": [{}]}, "Scheduled Procedure Step"),
         ("00400100", {"vr": "SQ"}, "Scheduled Procedure Step"),
+        ("00400100", {"vr": "SQ", "Value": [{"00400009": {"vr": "SH"}}]}, "Scheduled Procedure Step"),
     ],
 )
 def test_ok__what_is_there_without_a_value_is_missing(tag: str, element: dict[str, Any], name: str) -> None:
     assert list(_item(**{tag: element}).missing()) == [name]
+
+
+@pytest.mark.parametrize(
+    ("uid", "is_good"),
+    [
+        ("1.2.840.10008", True),
+        ("2.25.0", True),
+        ("1." + "2" * 62, True),
+        ("1." + "2" * 63, False),
+        ("1", False),
+        ("1.02", False),
+        ("1..2", False),
+        ("1.2.", False),
+        ("1.2a", False),
+        ("STUDY-1", False),
+        ("1.2 .3", False),
+        ("1.2\n", False),
+    ],
+)
+def test_ok__a_study_instance_uid_that_is_none_is_said_and_not_used(uid: str, is_good: bool) -> None:
+    """An archive refuses an object with such a UID, so the exam generates one; what was received is kept."""
+    item = _item(**{"0020000D": {"vr": "UI", "Value": [uid]}})
+    assert item.study_instance_uid == (uid if is_good else "")
+    assert list(item.wrong()) == ([] if is_good else ["Study Instance UID is malformed"])
+    assert item.elements["0020000D"]["Value"] == [uid]
+    assert list(item.missing()) == []
+    assert item.view()["findings"] == list(item.wrong())
+
+
+def test_ok__what_could_not_be_read_is_said_first() -> None:
+    item = WorklistItem("ris", {"0020000D": {"vr": "UI", "Value": ["x"]}}, findings=("Patient's Name cannot be read",))
+    assert list(item.wrong()) == ["Patient's Name cannot be read", "Study Instance UID is malformed"]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +171,18 @@ def test_ok__another_entry_is_another() -> None:
         WorklistItem("ris", {}).key,
     }
     assert len(keys) == 7
+
+
+@pytest.mark.parametrize("without", [("00400100",), ("0020000D", "00401001"), tuple(ELEMENTS)])
+def test_ok__entries_that_lack_their_identity_are_not_taken_for_one(without: tuple[str, ...]) -> None:
+    """Two appointments of one patient at a source that names neither step nor study."""
+    elements = _item(without).elements
+    assert WorklistItem("ris", elements, "AAAA").key != WorklistItem("ris", elements, "AAAB").key
+    assert WorklistItem("ris", elements, "AAAA").key == WorklistItem("ris", dict(elements), "AAAA").key
+
+
+def test_ok__bytes_are_no_part_of_a_whole_identity() -> None:
+    assert WorklistItem("ris", ELEMENTS, "AAAA").key == WorklistItem("ris", ELEMENTS, "AAAB").key
 
 
 def test_ok__the_key_never_changes_between_releases() -> None:
