@@ -82,14 +82,21 @@ class FaultyLine(AssociationSocket):
                 self._reset()
             pause = self._faults.strike(Fault.ONE_BYTE_A_SECOND)
             if pause is not None:
-                for index in range(len(bytestream)):
-                    self._pause(pause)
-                    self._connection.sendall(bytestream[index : index + 1])
+                self._drip(bytestream, pause)
                 return
         except OSError:
             self.event_queue.put("Evt17")  # transport connection closed, as the library's own send tells it
             return
         super().send(bytestream)
+
+    def _drip(self, bytestream: bytes, pause: float) -> None:
+        generation = self._faults.generation
+        for index in range(len(bytestream)):
+            if self._faults.generation != generation:  # the rest at once: nobody wants to wait for it any more
+                self._connection.sendall(bytestream[index:])
+                return
+            self._pause(pause)
+            self._connection.sendall(bytestream[index : index + 1])
 
     def _stand_still_if_told(self) -> None:
         if not self._has_stalled:
