@@ -66,9 +66,10 @@ def lines_of(record: Mapping[str, Any]) -> list[str]:
     """One exam for people: whose, on which entries, how it ended, its steps, its objects."""
     first = record["entries"][0]
     who = [", ".join(first["names"]) or "no name", f"ID {first['patient_id'] or 'none'}", *_known(first)]
+    patient = "; ".join(map(printable_text, who))  # each by itself: a name from right to left reorders no number
     lines = [
         f"exam {record['exam_id']}: {_standing_of(record)}",
-        f"patient {printable_text('; '.join(who))}",
+        f"patient {patient}",
         f"study {record['study_instance_uid']}, begun {_moment(record['study_began_at'])}",
         f"opened {_moment(record['opened_at'])}, ended {_moment(record['closed_at'])}",
     ]
@@ -110,7 +111,9 @@ def _standing_of(summary: Mapping[str, Any]) -> str:
 
 
 def _known(entry: Mapping[str, Any]) -> list[str]:
-    return [f"{word} {entry[key]}" for word, key in (("born", "birth_date"), ("sex", "sex")) if entry[key]]
+    born = entry["birth_date"]
+    shown = f"{born[:4]}-{born[4:6]}-{born[6:]}" if len(born) == 8 else born
+    return [f"{word} {text}" for word, text in (("born", shown), ("sex", entry["sex"])) if text]
 
 
 def _entry_text(entry: Mapping[str, Any]) -> str:
