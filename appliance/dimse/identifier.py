@@ -234,8 +234,8 @@ def _numbers_from(vr: str, value: bytes) -> list[Any]:
 
 @lru_cache(maxsize=4096)
 def _head_of(head: bytes) -> tuple[int, str, bool, bool]:
-    """Tag and VR as they lie in explicit VR: the tag, what to read it as (empty if that is no VR), whether its length has
-    four bytes (PS3.5 7.1.2), and whether somebody on the way did not know it and kept its bytes (PS3.5 6.2.2)."""
+    """Of tag and VR as they lie in explicit VR: the tag, what to read it as, whether its length has four bytes (PS3.5
+    7.1.2), and whether somebody on the way did not know it and kept its bytes (6.2.2). What is no VR is empty."""
     group, element = _TAG.unpack_from(head)
     tag = group << 16 | element
     code = head[4:]

@@ -1,4 +1,4 @@
-"""The last answer of each source: read as it was written, written only when it changed, readable from the first release."""
+"""The last answer of each source: read as it was written, written when it changed, readable from the first release."""
 
 from __future__ import annotations
 
