@@ -25,7 +25,7 @@ from appliance.forward.standing import read_standing, tell_standing
 from appliance.forward.states import DeliveryEvent
 from appliance.forward.transactions import Transactions
 from appliance.forward.troubles import Troubles
-from appliance.forward.visit import Records, Visit
+from appliance.forward.visit import DestinationBusy, Records, Visit
 from appliance.forward.worker import LONGEST_SLEEP_SECONDS, Worker
 from appliance.spool.tree import Spool
 
@@ -35,6 +35,7 @@ _BATCH_OBJECTS = 100
 _BATCH_LOOKS = 500
 _MOST_CONTEXTS = 128  # of one association (PS3.8 9.3.2.2)
 _PRUNE_SECONDS = 3600.0
+_LOOK_SECONDS = 1.0
 
 
 class Delivery:
@@ -66,6 +67,9 @@ class Delivery:
         )
         self._peer = f"destination {destination.name}"
         self._in_hand: set[str] = set()
+        self._associated: set[int] = set()
+        self._alone_failures = [0] * destination.concurrency
+        self._alone_until = [0.0] * destination.concurrency
         self._lock = threading.Lock()
         self._prune_at = clock.monotonic()
         self.workers = tuple(
@@ -99,16 +103,21 @@ class Delivery:
             return left
         if not is_first and self.trouble:
             return LONGEST_SLEEP_SECONDS  # the first one tries whether it is over, and wakes the others
+        left = self._alone_until[number] - self._clock.monotonic()
+        if left > 0:
+            return left
         with self._batch() as batch:
             looks = self._due_looks() if is_first else []
             is_asked = is_first and self.destination.commitment and self._ledger.due_commitments(self.destination, 1)
             if not batch and not looks and not is_asked:
+                # What others have in hand is due and not for this one: it looks again, and not at once.
+                least = _LOOK_SECONDS if self._in_hand or not is_first else 0.05
                 seconds = self._ledger.seconds_to_next(self.destination)
-                return LONGEST_SLEEP_SECONDS if seconds is None else max(seconds, 0.05)
+                return LONGEST_SLEEP_SECONDS if seconds is None else max(seconds, least)
             try:
-                self._visit(self.workers[number], batch, looks)
+                self._visit(number, batch, looks)
             except ApplianceError as error:
-                return self._give_up_for_now(error)
+                return self._give_up_for_now(number, error)
         return 0.0
 
     def _look_after_deadlines(self) -> None:
@@ -145,7 +154,7 @@ class Delivery:
             with self._lock:
                 self._in_hand -= uids
 
-    def _visit(self, worker: Worker, batch: Sequence[DueObject], looks: Sequence[DueLook]) -> None:
+    def _visit(self, number: int, batch: Sequence[DueObject], looks: Sequence[DueLook]) -> None:
         """One association: what is due is sent, looked for, and asked for."""
         contexts = [*_contexts_for(batch, self.destination), VERIFICATION_CONTEXT]
         # Verification is proposed always: an archive that accepts nothing of ours must not look like one that is down.
@@ -155,22 +164,36 @@ class Delivery:
             contexts.append(FIND_CONTEXT)
         handlers: list[Any] = report_handlers(self._desk.hear)
         with open_association(self.destination, self._caller, contexts, handlers) as association:
-            visit = Visit(self._records, association, worker)
-            for one in batch:
-                if worker.is_stopping:
-                    return
-                visit.store(one)
-                self._clear_trouble()
-            visit.look(looks)
-            if self.destination.commitment:
-                visit.ask()
-            self._clear_trouble()
+            self._associated.add(number)
+            self._alone_failures[number] = 0
+            try:
+                self._talk(Visit(self._records, association, self.workers[number]), batch, looks)
+            finally:
+                self._associated.discard(number)
 
-    def _give_up_for_now(self, error: ApplianceError) -> float:
+    def _talk(self, visit: Visit, batch: Sequence[DueObject], looks: Sequence[DueLook]) -> None:
+        for one in batch:
+            if visit.is_stopping:
+                return
+            visit.store(one)
+            self._clear_trouble()
+        visit.look(looks)
+        if self.destination.commitment:
+            visit.ask()
+        self._clear_trouble()
+
+    def _give_up_for_now(self, number: int, error: ApplianceError) -> float:
         left = self.seconds_left
         if left > 0:
             return left  # another worker has met the same trouble meanwhile: that is one failure, not two
         destination = self.destination
+        if self._associated - {number} and not isinstance(error, DestinationBusy):
+            # The archive talks to another worker: it may not want so many associations. The others go on.
+            self._alone_failures[number] += 1
+            delay = self._records.patience.after_failures(self._alone_failures[number])
+            self._alone_until[number] = self._clock.monotonic() + delay
+            _log.info("%s: one association more did not come about: %s", destination.name, error.sentence)
+            return delay
         delay = self._troubles.add(
             self._peer, error.sentence, destination.retry_first_seconds, destination.retry_longest_seconds
         )
@@ -192,6 +215,7 @@ class Delivery:
             self._records.record(uid, DeliveryEvent.RETRY_ASKED)
         self._ledger.hasten(self.destination, sop_instance_uid)
         self._troubles.hasten(self._peer)
+        self._alone_until = [0.0] * len(self.workers)
         self.wake()
         return len(refused)
 

@@ -72,6 +72,11 @@ class Visit:
         self._association = association
         self._worker = worker
 
+    @property
+    def is_stopping(self) -> bool:
+        """Nothing new is to be begun."""
+        return self._worker.is_stopping
+
     # -- storing
 
     def store(self, one: DueObject) -> None:

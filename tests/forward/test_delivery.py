@@ -15,7 +15,7 @@ import pytest
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
 from appliance.config.schema import Destination
-from appliance.dimse.association import Context, PeerUnreachable, open_association
+from appliance.dimse.association import AssociationRefused, Context, PeerUnreachable, open_association
 from appliance.dimse.commitment import CommitmentReport
 from appliance.dimse.store import StoreStatus
 from appliance.exam.exam import Instance
@@ -152,6 +152,33 @@ def test_ok__two_workers_that_meet_the_same_trouble_count_it_once(make: Make, mo
     delivery.work(0)
     assert delivery.trouble == ""
     assert delivery.workers[1]._wake.is_set(), "and wakes the others"
+
+
+def test_ok__an_archive_that_takes_one_association_less_than_configured_is_in_no_trouble(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make(destination(concurrency=2, commitment=False), objects=6)
+    delivery = world.deliveries["one"]
+    seats = threading.Semaphore(1)
+    waits: list[float] = []
+
+    @contextmanager
+    def take_one(peer: Destination, *_rest: object) -> Iterator[FakeAssociation]:
+        if not seats.acquire(blocking=False):
+            raise AssociationRefused("The local limit is exceeded.")
+        with world._open(peer) as association:
+            waits.append(delivery.work(1))  # the other one tries meanwhile
+            yield association
+        seats.release()
+
+    monkeypatch.setattr(module, "open_association", take_one)
+    while S.PENDING in states(world, "one"):
+        delivery.work(0)
+    assert set(states(world, "one")) == {S.STORED_ONLY}
+    assert sorted(world.archives["one"].sent) == sorted(world.jobs[0].uids)
+    assert delivery.trouble == ""
+    assert codes(world) == {}
+    assert waits[0] == 5.0
 
 
 def test_ok__more_kinds_than_an_association_has_contexts(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -429,3 +429,46 @@ def test_ok__an_empty_exam_needs_no_destination(bench: Bench) -> None:
     bench.restart(frozenset())
     bench.rescan()
     assert bench.codes() == set()
+
+
+def test_ok__a_long_rescan_says_that_it_gets_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of gigabytes is read whole: the watchdog hears of each block, not of the end alone."""
+    monkeypatch.setattr("appliance.spool.names._BLOCK", 1024)
+    job = bench.job()
+    job.capture(size=200)
+    job.close()
+    job.hand_over()
+    said: list[None] = []
+    intake = Intake(
+        bench.spool,
+        bench.ledger,
+        bench.steps,
+        bench.findings,
+        bench.clock,
+        destinations=frozenset({"archive"}),
+        on_new=lambda: None,
+        on_progress=lambda: said.append(None),
+    )
+    intake.rescan()
+    assert len(bench.ledger.due_objects(ARCHIVE, 5)) == 1
+    assert len(said) > 200 * 200 // 1024
+
+
+def test_ok__a_rebuild_that_was_cut_off_goes_on_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was told to the manager before the journal was lost is not known after a second start either."""
+    bench = Bench(tmp_path)
+    jobs = _two_exams(bench)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", _fail_for(f"{jobs[1].exam_id}/exam.json", Path.read_bytes))
+        bench.rescan()
+    assert bench.journal.is_new
+    bench.journal.close()
+    bench.restart()
+    bench.rescan()
+    assert [(row.is_creation_sent, row.is_final_sent) for row in bench.steps.due(60)] == [(True, True)] * 2
+    assert not bench.journal.is_new
+    later = bench.job(exam_id="20261122-110000-0003")
+    later.capture()
+    bench.rescan()
+    (row,) = [one for one in bench.steps.due(60) if one.exam_id == later.exam_id]
+    assert not row.is_creation_sent, "that one began under this journal"
