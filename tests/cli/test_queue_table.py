@@ -1,0 +1,94 @@
+"""`appliance queue` for people: the three yeses apart, since when, the next attempt, and what the archive said."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from appliance.cli import queue
+from appliance.cli.queue_table import STATES, line_of, rows_of_objects, rows_of_steps
+from appliance.forward.states import DeliveryState
+
+NOW = datetime(2026, 11, 22, 9, 30).astimezone()
+
+
+def _at(**ago: float) -> str:
+    return (NOW - timedelta(**ago)).isoformat()
+
+
+def _object(place: str = "outbox", **destinations: dict[str, Any]) -> dict[str, Any]:
+    empty = {"since": "", "stored_at": "", "committed_at": "", "next_attempt_at": "", "said": ""}
+    return {
+        "exam_id": "20261122-090000-0001",
+        "sop_instance_uid": "1.2.3",
+        "device": "us",
+        "saved_at": _at(minutes=20),
+        "place": place,
+        "destinations": {name: {**empty, **told} for name, told in destinations.items()},
+    }
+
+
+def _destination(**given: Any) -> dict[str, Any]:
+    counts = dict.fromkeys(("pending", "stored", "stored_only", "verified", "committed", "refused"), 0)
+    rest = {"name": "archive", "commits": True, "trouble": "", "pending_since": "", "seconds_to_next_attempt": 0.0}
+    return {**counts, **rest, **given}
+
+
+def test_ok__every_state_has_words_and_only_committed_says_so() -> None:
+    assert set(STATES) == set(DeliveryState)
+    assert [state for state, words in STATES.items() if words.startswith("committed")] == ["committed", "expired"]
+    for state in ("verified", "stored_only"):
+        assert "does not commit" in STATES[state]
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds_left", "row"),
+    [
+        ({"state": "pending"}, 0, ("saved, to be stored", "09:10:00", "", "")),
+        ({"state": "pending", "said": "down"}, 90, ("saved, to be stored", "09:10:00", "09:31:30", "down")),
+        (
+            {"state": "pending", "next_attempt_at": (NOW + timedelta(minutes=5)).isoformat(), "since": _at(minutes=1)},
+            90,
+            ("saved, to be stored", "09:29:00", "09:35:00", ""),
+        ),
+        ({"state": "stored", "stored_at": _at(days=1)}, 0, ("stored, not committed", "2026-11-21 09:30:00", "", "")),
+        ({"state": "committed", "committed_at": _at(minutes=2)}, 90, ("committed", "09:28:00", "", "")),
+        ({"state": "refused", "said": "C000H"}, 90, ("refused", "09:10:00", "", "C000H")),
+    ],
+)
+def test_ok__a_row(told: dict[str, Any], seconds_left: float, row: tuple[str, ...]) -> None:
+    destinations = [_destination(seconds_to_next_attempt=seconds_left)]
+    (found,) = rows_of_objects([_object(archive=told)], destinations, NOW)
+    assert found == ("20261122-090000-0001", "1.2.3", "us", "09:10:00", "archive", *row)
+
+
+def test_ok__an_object_that_cannot_go_says_why() -> None:
+    rows = rows_of_objects([_object("quarantine", archive={"state": "pending"}), _object()], [], NOW)
+    assert [row[-1] for row in rows] == ["its file is damaged and in quarantine", "no destination is configured"]
+
+
+def test_ok__a_step() -> None:
+    step = {"exam_id": "e", "modality": "US", "state": "due", "next_attempt_at": "", "said": "refused"}
+    assert rows_of_steps([step], NOW) == [("e", "US", "due", "", "refused")]
+
+
+def test_ok__a_line_for_each_destination() -> None:
+    assert line_of(_destination(), NOW) == "archive: 0 committed"
+    trouble = _destination(pending=3, pending_since=_at(hours=1), trouble="It is down.", seconds_to_next_attempt=41.0)
+    assert line_of(trouble, NOW) == (
+        "archive: 3 to be stored, 0 committed; the oldest waits since 08:30:00. It is down. Next attempt in 41 s."
+    )
+    plain = _destination(commits=False, stored_only=2, verified=1)
+    assert line_of(plain, NOW) == "archive: 1 stored and found there, 2 stored; this archive does not commit"
+
+
+def test_ok__the_command_line() -> None:
+    parser = argparse.ArgumentParser()
+    queue.add_parser(parser.add_subparsers())
+    given = parser.parse_args(["retry", "archive", "--object", "1.2.3", "--json"])
+    assert (given.destination, given.object, given.json) == ("archive", "1.2.3", True)
+    given = parser.parse_args(["queue", "--all"])
+    assert (given.exam, given.all, given.json) == (None, True, False)
