@@ -83,10 +83,10 @@ class Job:
         now = datetime.now().astimezone()
         self.facts.write(self.exam_id, f"started-{modality}", Started(modality, now, uid))
 
-    def close(self, outcome: Outcome = Outcome.COMPLETED) -> None:
+    def close(self, outcome: Outcome = Outcome.COMPLETED, reason: str = "") -> None:
         now = datetime.now().astimezone()
-        self.facts.write(self.exam_id, "closing", Closing(now, outcome))
-        self.facts.write(self.exam_id, "closed", Closed(now, outcome, tuple(self.instances), self.destinations))
+        self.facts.write(self.exam_id, "closing", Closing(now, outcome, reason))
+        self.facts.write(self.exam_id, "closed", Closed(now, outcome, tuple(self.instances), self.destinations, reason))
 
     def hand_over(self) -> None:
         for instance in self.instances:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydicom import Dataset
 
 from appliance.base.clock import SystemClock
 from appliance.base.findings import FindingBoard
@@ -67,8 +68,8 @@ class Bench:
         self.job.capture()
         self.ledger.add(self.job.exam_id, self.step, may_have_been_told=may_have_been_told)
 
-    def end(self, outcome: Outcome = Outcome.COMPLETED) -> None:
-        self.job.close(outcome)
+    def end(self, outcome: Outcome = Outcome.COMPLETED, reason: str = "") -> None:
+        self.job.close(outcome, reason)
         self.ledger.end(self.job.exam_id, "US", outcome)
 
     def state(self) -> StepState:
@@ -103,6 +104,22 @@ def test_ok__begun_then_ended(bench: Bench, outcome: Outcome) -> None:
     bench.messages.work()
     assert bench.state() is StepState(outcome.lower())
     assert bench.messages.work() == 60.0
+
+
+@pytest.mark.parametrize(("reason", "code"), [("110514", "110514"), ("110505", "110505"), ("", "110513")])
+def test_ok__the_manager_hears_why_an_exam_was_discontinued(
+    bench: Bench, hospital: Peer, reason: str, code: str
+) -> None:
+    bench.begin()
+    bench.end(Outcome.DISCONTINUED, reason)
+    bench.messages.work()
+    assert hospital.directory is not None
+    (path,) = [one for one in (hospital.directory / "steps").iterdir() if bench.step.sop_instance_uid in one.name]
+    kept = Dataset.from_json(path.read_text(encoding="utf-8"))
+    assert kept.PerformedProcedureStepStatus == "DISCONTINUED"
+    (given,) = kept.PerformedProcedureStepDiscontinuationReasonCodeSequence
+    assert (given.CodeValue, given.CodingSchemeDesignator) == (code, "DCM")
+    assert len(kept.PerformedSeriesSequence[0].ReferencedImageSequence) == 1
 
 
 def test_ok__a_creation_whose_answer_was_lost_is_not_an_error(bench: Bench) -> None:
