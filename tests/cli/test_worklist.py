@@ -1,0 +1,136 @@
+"""`appliance worklist`: the list and its age from the files, one patient from the hospital, in columns for people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from appliance.base.http import Refused, Unreachable
+from appliance.base.paths import Paths
+from appliance.cli.table import cell_width
+from appliance.cli.worklist import add_parser, lines_of, read_document
+from appliance.exam.answers import WorklistAnswer, entry_from, write_answer
+from appliance.exam.item import WorklistItem
+from tests.console.fakes import CONFIGURATION, FakeForward, make_item, make_items, write_worklist
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def _run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    add_parser(parser.add_subparsers())
+    given = parser.parse_args(["worklist", *arguments])
+    status: int = given.run(given)
+    return status
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    made = Paths.below(tmp_path)
+    made.run.mkdir(parents=True, exist_ok=True)
+    made.configuration.parent.mkdir(parents=True)
+    made.configuration.write_text(CONFIGURATION)
+    for name, value in made.environment().items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+@pytest.fixture
+def forward(paths: Paths) -> Iterator[FakeForward]:
+    made = FakeForward(paths)
+    yield made
+    made.stop()
+
+
+def test_ok__the_list_of_several_sources_and_what_is_wrong(tmp_path: Path) -> None:
+    items = make_items()
+    broken = WorklistItem("ris", {**items[5].elements, "0020000D": {"vr": "UI", "Value": ["x"]}})
+    hour = (NOW - timedelta(hours=3, minutes=5)).isoformat()
+    write_answer(
+        tmp_path, WorklistAnswer("ris", hour, trouble="RIS at h refuses connections.", is_cut_off=True), [broken]
+    )
+    write_answer(tmp_path, WorklistAnswer("clinic", (NOW - timedelta(seconds=40)).isoformat()), items[:5])
+    document = read_document(tmp_path, ["ris", "clinic", "new"], NOW)
+    assert [one["age_seconds"] for one in document["sources"]] == [11_100, 40, None]
+    assert [item["patient_id"] for item in document["items"]] == [one.patient_id for one in items[:6]]
+    lines = lines_of(document)
+    assert lines[:3] == [
+        "ris: 1 entry, 3 h 5 min old. There are more: the list is cut off. RIS at h refuses connections.",
+        "clinic: 5 entries, 40 s old.",
+        "new: 0 entries. It has not answered yet.",
+    ]
+    assert lines[4].split() == ["day", "time", "mod", "patient", "ID", "born", "sex", "accession", "procedure"]
+    assert "山田 太郎" in lines[6] and "قباني لنزار" in lines[9]
+    assert lines[10].endswith("Study Instance UID is malformed")
+    # every row's ID begins in the column of the head's
+    column = cell_width(lines[4].partition("ID")[0])
+    for line, item in zip(lines[5:], document["items"], strict=True):
+        begin = max(place for place in range(len(line)) if cell_width(line[:place]) == column)
+        assert line[begin:].startswith(item["patient_id"])
+
+
+def test_ok__no_source(tmp_path: Path) -> None:
+    assert lines_of(read_document(tmp_path, [], NOW)) == ["No worklist source is configured."]
+
+
+def test_ok__the_command_reads_the_list_while_forward_is_down(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    write_worklist(paths, make_items())
+    assert _run() == 0
+    assert "Müller Jürgen Dr." in capsys.readouterr().out
+    assert _run("--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["items"]) == 30
+    write_worklist(paths, make_items(), trouble="It is down.")
+    assert _run() == 1
+    assert "It is down." in capsys.readouterr().out
+    with pytest.raises(Unreachable):
+        _run("--refresh")
+
+
+def test_ok__refresh_asks_now(paths: Paths, forward: FakeForward, capsys: pytest.CaptureFixture[str]) -> None:
+    write_worklist(paths, [])
+    assert _run("--refresh", "--json") == 0
+    assert forward.refreshed == 1
+    assert len(json.loads(capsys.readouterr().out)["items"]) == 30
+
+
+def _found(*items: WorklistItem, **given: Any) -> dict[str, Any]:
+    views = [json.loads(entry_from(item).view) | {"packed": "AAAA"} for item in items]
+    return {"source": "ris", "trouble": "", "is_cut_off": False, "items": views} | given
+
+
+def test_ok__one_patient(paths: Paths, forward: FakeForward, capsys: pytest.CaptureFixture[str]) -> None:
+    forward.answers = [_found(make_item("Doe^Jane", "4711")), _found(source="clinic", trouble="It is down.")]
+    assert _run("--name", "doe", "--id", "4711") == 1
+    shown = capsys.readouterr().out
+    assert "ris: 1 entry.\nclinic: 0 entries. It is down.\n" in shown
+    assert "Doe Jane" in shown
+    forward.answers = [_found(make_item("Doe^Jane", "4711"))]
+    assert _run("--barcode", "*4711*", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [item["patient_id"] for item in document["items"]] == ["4711"]
+    assert "packed" not in document["items"][0]
+    assert _run("--accession", "A", "--procedure", "R") == 0
+    assert forward.asked == [
+        {"patient_name": "doe", "patient_id": "4711"},
+        {"barcode": "*4711*"},
+        {"accession_number": "A", "requested_procedure_id": "R"},
+    ]
+
+
+def test_fail__a_refusal_is_said(paths: Paths, forward: FakeForward, monkeypatch: pytest.MonkeyPatch) -> None:
+    from appliance.base.errors import ApplianceError
+
+    async def refuse(_request: object) -> object:
+        raise ApplianceError("Nothing was asked for.")
+
+    forward.stop()
+    monkeypatch.setattr(forward, "_query_patient", refuse)
+    forward.start()
+    with pytest.raises(Refused, match="Nothing was asked for"):
+        _run("--name", "")
