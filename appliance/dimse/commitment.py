@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,7 @@ _SUCCESS, _PROCESSING_FAILURE = 0x0000, 0x0110
 _FAILED_SEQUENCE = b"\x08\x00\x98\x11"  # (0008,1198), little endian
 MAX_REFERENCES = 10_000
 """The most objects that a report may name; a request never has as many (listener.MAX_MESSAGE_BYTES)."""
+_UID = re.compile(r"[0-9.]{1,64}")  # PS3.5 9.1; it is logged, whoever sent it
 _ITEM = b"\xfe\xff\x00\xe0"  # (FFFE,E000), little endian
 # Reports come on several associations; the objects that one becomes are a hundred times its bytes.
 _one_at_a_time = threading.Lock()
@@ -113,7 +115,7 @@ def report_from(information: Dataset, calling_ae: str) -> CommitmentReport:
     An object that is in both is failed. ValueError without a Transaction UID or with too many references.
     """
     transaction_uid = str(information.get("TransactionUID") or "")
-    if not transaction_uid:
+    if not _UID.fullmatch(transaction_uid):
         raise ValueError("the report has no Transaction UID")
     good = information.get("ReferencedSOPSequence") or []
     bad = information.get("FailedSOPSequence") or []

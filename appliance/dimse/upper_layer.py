@@ -82,6 +82,7 @@ class UpperLayer(DULServiceProvider):
 
     def start(self) -> None:
         self.assoc._dul_ready.set()
+        self._act_next()  # Evt5, on a connection that somebody made to us
 
     def is_alive(self) -> bool:
         return not self._kill_thread
