@@ -96,6 +96,7 @@ class Manager:
             raise AssociationAborted("The answer was lost.")
         code = 0x0111 if is_known else 0x0107 if mishap is Mishap.WARNED else 0x0000
         known = f"{uid}.1" if f"{uid}.1" in self.states else uid
+        self.asked.append(("created", uid))
         return StepAnswer(code, create_verdict(code)[0], "said", known)
 
     def set(self, _association: object, uid: str, dataset: Dataset) -> StepAnswer:
@@ -279,12 +280,16 @@ class StepMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_end_overtakes_a_beginning(self) -> None:
+        """An N-SET leaves only when the last N-CREATE was answered: the step exists."""
         created: set[str] = set()
         for operation, uid in self.manager.asked:
-            if operation == "N-CREATE":
-                created.add(uid)
-            else:
-                assert uid in created
+            match operation:
+                case "N-CREATE":
+                    created.discard(uid)
+                case "created":
+                    created.add(uid)
+                case _:
+                    assert uid in created
 
     @invariant()
     def a_step_has_one_identifier(self) -> None:
@@ -306,7 +311,7 @@ class StepMachine(RuleBasedStateMachine):
         """But by a box that lost its journal."""
         for uid in self.begun.values():
             row = self.ledger.read(uid)
-            count = sum(1 for _, asked in self.manager.asked if asked == uid)
+            count = sum(1 for _, told in self.manager.asked if told == uid)
             if row is not None and row.state in FINAL_STEPS:
                 assert self.told_final.setdefault(uid, count) == count
             else:
