@@ -49,7 +49,8 @@ def values_at(elements: Elements, *path: str) -> list[Any]:
     for tag in path[:-1]:
         element = here.get(tag)
         items = element.get("Value") if element else None
-        if not items:
+        # A peer may give any element any VR: then there is no item in it.
+        if not items or not isinstance(items[0], dict):
             return []
         here = items[0]
     element = here.get(path[-1])

@@ -145,6 +145,7 @@ def test_ok__values_by_their_path() -> None:
     assert values_at(ELEMENTS, "00080005") == [None, "ISO 2022 IR 87"]
     assert values_at(ELEMENTS, "00400100", "00081111") == []
     assert values_at(ELEMENTS, "00321064", "00080100") == []
+    assert values_at({"00400100": {"vr": "LO", "Value": ["no item"]}}, "00400100", "00080060") == []
     assert text_at(ELEMENTS, "00080005") == ""
     assert text_at({"00101030": {"vr": "DS", "Value": [81.5]}}, "00101030") == "81.5"
     assert name_at({"00100010": {"vr": "LO", "Value": ["no name"]}}, "00100010") == PersonName()
