@@ -27,7 +27,6 @@ def exam_view_from(exam: Exam, state: str) -> dict[str, Any]:
         "procedure": " + ".join(_each_once(item.procedure for item in exam.items)),
         "accession_number": ", ".join(_each_once(item.accession_number for item in exam.items)),
         "is_scheduled": exam.is_scheduled,
-        "is_continued": exam.study_started_at is not None,
         "state": state,
     }
 
