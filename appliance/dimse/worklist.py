@@ -10,7 +10,6 @@ from datetime import date
 
 from pydicom import Dataset
 from pydicom.uid import UID
-from pynetdicom.dimse_primitives import C_CANCEL, C_FIND
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore[attr-defined]
 
@@ -18,6 +17,7 @@ from appliance.base.errors import ApplianceError
 from appliance.config.schema import WorklistSource
 from appliance.dimse.association import Association, Caller, Context, encoded_for, open_association
 from appliance.dimse.identifier import MAX_IDENTIFIER_BYTES, elements_from
+from appliance.dimse.transmit import C_FIND_RSP, bytes_source, cancel_command, find_command
 from appliance.dimse.worklist_query import PatientQuery, patient_query_from, query_from
 from appliance.exam.answers import Entry, digest_of, entry_from
 from appliance.exam.item import WorklistItem
@@ -108,44 +108,32 @@ def _ask(
 def _find(
     association: Association, context: PresentationContext, query: Dataset, end: float, found: WorklistFound
 ) -> Iterator[bytes]:
-    # Not the library's send_c_find: that decodes each identifier and forgets the bytes, and they are to be kept.
+    # Raw answers: the received bytes are to be kept, and ten thousand of them must not take long.
     source = association.peer
-    request = C_FIND()
-    request.MessageID = association.next_message_id()
-    request.AffectedSOPClassUID = ModalityWorklistInformationFind
-    request.Priority = 2
-    request.Identifier = encoded_for(context, query)
-    assert context.context_id is not None
+    sop_class = str(ModalityWorklistInformationFind)
+    message_id = association.next_message_id()
+    identifier = bytes_source(encoded_for(context, query).getvalue())
+    association.say(context, message_id, find_command(message_id, sop_class), identifier)
     is_cancelled = False
-    with association.speaking():
-        association.dimse.send_msg(request, context.context_id)
-        while True:
-            response = association.receive(source.answer_seconds)
-            if not isinstance(response, C_FIND) or response.Status is None:
-                raise WorklistRefused(f"{source.ae_title} answered with something that is no C-FIND response.")
-            if response.Status not in _PENDING:
-                if response.Status not in (0x0000, _CANCELLED):
-                    raise WorklistRefused(
-                        f"{source.ae_title} refused the query (status {response.Status:04X}H).",
-                        "Its administrator can find the reason in its log.",
-                    )
-                return
-            if time.monotonic() > end:
+    while True:
+        reply = association.hear(C_FIND_RSP)
+        if reply.status not in _PENDING:
+            if reply.status not in (0x0000, _CANCELLED):
                 raise WorklistRefused(
-                    f"{source.ae_title} does not come to an end with its answer.", "It is asked again later."
+                    f"{source.ae_title} refused the query (status {reply.status:04X}H).",
+                    "Its administrator can find the reason in its log.",
                 )
-            if is_cancelled:
-                continue  # what was under way when we cancelled
-            yield response.Identifier.getvalue() if response.Identifier else b""
-            if found.is_cut_off:
-                is_cancelled = True
-                _cancel(association, context.context_id, request.MessageID)
-
-
-def _cancel(association: Association, context_id: int, message_id: int) -> None:
-    request = C_CANCEL()
-    request.MessageIDBeingRespondedTo = message_id
-    association.dimse.send_msg(request, context_id)
+            return
+        if time.monotonic() > end:
+            raise WorklistRefused(
+                f"{source.ae_title} does not come to an end with its answer.", "It is asked again later."
+            )
+        if is_cancelled:
+            continue  # what was under way when we cancelled
+        yield reply.data
+        if found.is_cut_off:
+            is_cancelled = True
+            association.say(context, message_id, cancel_command(message_id))
 
 
 def item_from(received: bytes, syntax: UID, source: WorklistSource) -> WorklistItem:
