@@ -29,7 +29,6 @@ def malformed_identifiers(identifier: bytes, number: int) -> list[bytes]:
         struct.pack("<HHL", 0x0010, 0x0010, 0xFFFFFFFE) + b"Short^One",  # the same in implicit VR
         identifier.replace(_PATIENT_ID, _PATIENT_NAME),  # an element twice
         _nested(200),
-        b"",
     ]
     return kinds[number - 1 : number]
 

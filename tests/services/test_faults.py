@@ -1,0 +1,241 @@
+"""Each fault on the hospital's menu, as the box bears it: what it says, what goes on meanwhile, and that nothing is
+lost, doubled or leaked once the fault is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.exam.answers import item_from_packed, read_list
+from appliance.exam.exam import Outcome
+from tests.forward.hospital_job import Job
+from tests.peers import wait_until
+from tests.services.fault_world import World, running_world
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with running_world(tmp_path_factory.mktemp("faults")) as world:
+        # Once, so that everything that the process keeps is there when its descriptors and threads are counted.
+        world.ask("/worklist/refresh", "POST")
+        world.end_exam(8, 300)
+        world.calm_down()
+        world.quiet = world.use()
+        yield world
+
+
+@pytest.fixture
+def world(started: World) -> Iterator[World]:
+    yield started
+    started.calm_down()
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("refuse-association", "refused the association for now: temporary congestion"),
+        ("wrong-ae", "refused the association for good: the called AE title is not recognized"),
+        ("no-context", "accepts none of the"),
+        ("stall", "did not complete the association"),
+        ("stall:1000", "did not answer within 1.5 seconds"),
+        ("stall:60000", "did not answer within 1.5 seconds"),
+        ("abort-in-pdu", "ended the association, or the connection was lost"),
+        ("cut-in-answer", "ended the association, or the connection was lost"),
+        ("abort-in-store", "ended the association, or the connection was lost"),
+        ("out-of-resources", "the archive is out of resources (status A700H)"),
+    ],
+)
+def test_ok__an_archive_in_trouble_keeps_nobody_waiting_but_itself(world: World, fault: str, words: str) -> None:
+    world.archive.set_faults(fault)
+    job = world.end_exam(8, 300)
+    wait_until(lambda: "destination-trouble" in world.findings(), "the trouble is told")
+    assert words in world.findings()["destination-trouble"]
+    archive, plain = world.ask("/status")["destinations"]
+    assert words in archive["trouble"]
+    assert plain["trouble"] == ""
+    goes_on_without_the_archive(world, job)
+    world.calm_down()
+    assert world.times_stored(job) == [1, 1]
+
+
+def goes_on_without_the_archive(world: World, job: Job) -> None:
+    assert world.ask("/worklist/refresh", "POST")["answers"][0]["trouble"] == ""
+    wait_until(lambda: world.states(job, "plain") == {"stored_only"}, "the other archive has it")
+    wait_until(lambda: world.step(job) == "completed", "the RIS has heard")
+    assert "committed" not in world.states(job) or len(world.states(job)) > 1
+    assert len(list(Path(world.paths.state).glob("outbox/*.dcm"))) >= 1
+
+
+def test_ok__an_answer_that_drips_is_waited_for_by_nobody_else(world: World) -> None:
+    """It moves, so the archive is not called dead; it takes four minutes for the association alone."""
+    world.archive.set_faults("one-byte-a-second")
+    job = world.end_exam(8, 300)
+    wait_until(lambda: "fault one-byte-a-second strikes" in world.archive.log.read_text(), "it begins")
+    goes_on_without_the_archive(world, job)
+    assert world.states(job) == {"pending"}
+    world.calm_down()
+    assert world.times_stored(job) == [1, 1]
+
+
+def test_ok__a_slow_line_that_moves_is_no_trouble(world: World) -> None:
+    """Half a megabyte at 100 kB a second takes more than three times the deadline."""
+    world.archive.set_faults("slow-line:100000")
+    job = world.end_exam(700)
+    wait_until(lambda: world.states(job) == {"committed"}, "it gets there")
+    assert world.times_stored(job) == [1]
+    assert "destination-trouble" not in world.findings()
+    assert "fault slow-line strikes" in world.archive.log.read_text()
+
+
+def test_ok__a_refused_object_waits_for_a_person(world: World) -> None:
+    world.archive.set_faults("refuse-store")
+    job = world.end_exam()
+    wait_until(lambda: world.states(job) == {"refused"}, "refused")
+    assert "C000H" in world.said(job)
+    wait_until(lambda: "object-refused" in world.findings(), "the finding")
+    assert "archive refused" in world.findings()["object-refused"]
+    world.archive.set_faults()
+    assert world.ask("/retry", "POST", {"destination": "archive"})["retried"] == 1
+
+
+def test_ok__a_warning_is_kept_and_shown(world: World) -> None:
+    world.archive.set_faults("store-warning")
+    job = world.end_exam()
+    wait_until(lambda: world.states(job) == {"committed"}, "B000H is stored, and can be committed")
+    assert "changed some elements" in world.said(job)
+    assert world.times_stored(job) == [1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "most"),
+    [
+        ("lose-objects=2", 2),  # 0112H: stored again
+        ("no-commitment=1", 1),  # asked again, not stored again
+        ("commitment-late:3=1", 1),  # it comes when another transaction has been opened
+        ("commitment-twice", 1),
+        ("commitment-partial=1", 1),
+        ("commitment-fails=1", 2),
+        ("commitment-fails:0110=1", 1),
+        ("commitment-fails:0131=1", 1),
+        ("commitment-fails:0213=1", 1),
+        ("commitment-first", 1),
+        ("commitment-unknown", 1),
+    ],
+)
+def test_ok__commitment_by_every_road(world: World, fault: str, most: int) -> None:
+    """`most` is how often an object is stored at most: no more than its fate asks for."""
+    before = world.archive.log.stat().st_size
+    world.archive.set_faults(fault)
+    job = world.end_exam(8, 16)
+    wait_until(lambda: world.states(job) == {"committed"}, "committed in the end")
+    assert min(world.times_stored(job)) >= 1
+    assert max(world.times_stored(job)) == most
+    said = world.archive.log.read_text()[before:]
+    assert f"fault {fault.partition(':')[0].partition('=')[0]} strikes" in said
+
+
+def test_ok__a_report_on_the_association_that_asked(world: World) -> None:
+    """Of the second request: nothing else is due then, and the box holds the association."""
+    before = world.archive.log.stat().st_size
+    world.archive.set_faults("no-commitment=1", "commitment-same-association")
+    job = world.end_exam()
+    wait_until(lambda: world.states(job) == {"committed"}, "committed in the end")
+    assert "fault commitment-same-association strikes" in world.archive.log.read_text()[before:]
+    assert world.times_stored(job) == [1]
+
+
+def test_ok__a_conflict_of_classes_is_an_alarm(world: World) -> None:
+    world.archive.set_faults("commitment-fails:0119")
+    job = world.end_exam()
+    wait_until(lambda: world.states(job) == {"refused"}, "refused")
+    assert "under another class" in world.said(job)
+    wait_until(lambda: "commitment-refused" in world.findings(), "the alarm")
+    world.archive.set_faults()
+    assert world.ask("/retry", "POST", {"destination": "archive"})["retried"] == 1
+
+
+def test_ok__a_strangers_report_is_an_alarm_and_changes_nothing(world: World) -> None:
+    world.archive.set_faults("commitment-stranger=1")
+    job = world.end_exam()
+    wait_until(lambda: "stranger-report" in world.findings(), "the alarm")
+    assert "STRANGER" in world.findings()["stranger-report"]
+    assert world.states(job) <= {"stored", "commit_requested", "committed"}
+    wait_until(lambda: world.states(job) == {"committed"}, "the archive's own report counts")
+    assert world.times_stored(job) == [1]
+
+
+def test_ok__worklists_of_every_kind(world: World) -> None:
+    def refresh() -> tuple[int, str]:
+        (answer,) = world.ask("/worklist/refresh", "POST")["answers"]
+        return answer["items"], answer["trouble"]
+
+    usual, trouble = refresh()
+    assert (usual, trouble) == (16, "")
+    world.ris.set_faults("worklist-huge:200=1", "worklist-empty=2")
+    assert refresh() == (0, "")
+    assert refresh() == (0, "")
+    assert refresh() == (200, "")
+    world.ris.set_faults("worklist-without-charset=1")
+    assert refresh() == (usual, "")
+    items = [item_from_packed(entry.packed) for entry in read_list(world.paths.worklist, "ris")[1]]
+    names = {item.patient_id: item.patient_name.alphabetic for item in items}
+    assert names["HS-100234"] == "Müller^Jürgen^Søren^Dr."  # ISO_IR 100 is the source's default
+    world.ris.set_faults("worklist-malformed")
+    count, trouble = refresh()
+    assert count >= usual
+    assert trouble == ""
+    world.ris.set_faults()
+    assert refresh() == (usual, "")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("refuse-association", "refused the association"),
+        ("stall", "did not complete the association"),
+        ("stall:400", "did not answer within 1.5 seconds"),
+        ("cut-in-answer", "connection was lost"),
+        ("no-context", "accepts none"),
+    ],
+)
+def test_ok__a_worklist_that_is_down_keeps_its_last_answer(world: World, fault: str, words: str) -> None:
+    before = len(read_list(world.paths.worklist, "ris")[1])
+    world.ris.set_faults(fault)
+    (answer,) = world.ask("/worklist/refresh", "POST")["answers"]
+    assert words in answer["trouble"]
+    assert answer["items"] == before > 0
+    assert words in world.findings()["worklist-trouble"]
+    world.ris.set_faults()
+    assert world.ask("/worklist/refresh", "POST")["answers"][0]["trouble"] == ""
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "finding"),
+    [
+        ("steps-down", "due", "step-manager-trouble"),
+        ("steps-refusing:0110", "due", "step-refused"),
+        ("steps-slow:4", "due", "step-manager-trouble"),
+    ],
+)
+def test_ok__a_performed_step_manager_in_trouble_delays_nothing_else(
+    world: World, fault: str, state: str, finding: str
+) -> None:
+    world.ris.set_faults(fault)
+    job = world.end_exam(outcome=Outcome.DISCONTINUED)
+    wait_until(lambda: world.states(job) == {"committed"}, "the object does not wait for the step")
+    wait_until(lambda: finding in world.findings(), "it is told")
+    assert world.step(job) == state
+    assert not job.settled.exists()
+    world.ris.set_faults()
+    wait_until(lambda: world.step(job) == "discontinued", "the manager has heard")
+    assert world.ris_steps()[job.exam.steps[0].sop_instance_uid] == "DISCONTINUED"
+
+
+def test_ok__several_faults_at_once(world: World) -> None:
+    world.archive.set_faults("refuse-association=1", "abort-in-pdu=1", "out-of-resources=1", "lose-objects=1")
+    world.ris.set_faults("steps-down=1", "worklist-empty=1")
+    job = world.end_exam(8, 300, 16)
+    wait_until(lambda: world.is_done(job), "done in spite of all of it")
+    assert sorted(world.times_stored(job)) == [1, 1, 2]
