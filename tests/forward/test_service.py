@@ -19,8 +19,8 @@ from appliance.base.errors import ApplianceError
 from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.config.load import load_configuration
-from appliance.exam.exam import Outcome
 from appliance.exam.answers import read_answer
+from appliance.exam.exam import Outcome
 from appliance.spool.tree import Spool
 from tests.forward.hospital_job import PATIENT_ID, PATIENT_NAME, Job
 from tests.peers import Peer, running, start_hospital, start_orthanc, start_storescp, wait_until
