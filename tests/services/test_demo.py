@@ -14,10 +14,12 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import expect, sync_playwright
+from pydicom import Dataset
 
 from appliance.base.errors import ApplianceError
 from appliance.base.http import Asker, Refused
 from appliance.cli.demo_site import make_site
+from appliance.exam.facts import ExamFacts
 from tests.peers import wait_until
 from tests.services.demo_box import Demo, logs_of, running_demo, start_demo
 
@@ -354,3 +356,55 @@ def test_ok__each_process_ends_by_itself_within_seconds(demo: Demo) -> None:
         wait_until(lambda pid=pid: not is_running(pid), f"{service} ends", 20)
         assert time.monotonic() - began < 12, service
         wait_until(lambda service=service, pid=pid: demo.pid_of(service) not in (None, pid), f"{service} is restarted")
+
+
+def test_ok__unscheduled_appended_and_on_the_wrong_entry(demo: Demo) -> None:
+    """Four exams through every process: what the hospital keeps of them says what kind each was."""
+    console = demo.console()
+
+    def examine(chosen: dict[str, Any], outcome: str = "COMPLETED", reason: str = "", stills: int = 1) -> str:
+        exam_id = str(console.ask("POST", "/api/exams", chosen, seconds=30)["exam_id"])
+        for _ in range(stills):
+            take_still(console, exam_id)
+        body = {"exam_id": exam_id, "outcome": outcome, "reason": reason}
+        console.ask("POST", "/api/exam/close", body, seconds=130)
+        return exam_id
+
+    def entries() -> list[dict[str, Any]]:
+        console.ask("POST", "/api/worklist/refresh", {}, seconds=30)
+        return [item for item in console.ask("GET", "/api/worklist", seconds=30)["items"] if not item["examined"]]
+
+    wait_until(entries, "the worklist has entries")
+    entry = {"keys": [entries()[-1]["key"]]}
+    patient = {"name": "Núñez^Íñigo", "patient_id": "EMERGENCY-1", "birth_date": "19750801", "sex": "M"}
+    unscheduled = examine({"patient": patient})
+    first, second = examine(entry), examine(entry)
+    empty = examine(entry, "DISCONTINUED", "110514", stills=0)
+    wrong = examine(entry, "DISCONTINUED", "110514")
+
+    facts = ExamFacts(demo.paths.state / "exams")
+    exams = {exam_id: facts.exam(exam_id) for exam_id in (unscheduled, first, second, empty, wrong)}
+    uids = {exam_id: exam.step_of("ES").sop_instance_uid for exam_id, exam in exams.items() if exam is not None}
+    studies = {exam.study_instance_uid for exam in exams.values() if exam is not None}
+    assert len(studies) == 2  # one of the unscheduled patient, one to which the others were added
+
+    def told(exam_id: str) -> Dataset | None:
+        path = demo.directory / "hospital" / "steps" / f"{uids[exam_id]}.json"
+        step = Dataset.from_json(path.read_text(encoding="utf-8")) if path.exists() else None
+        return step if step is not None and step.PerformedProcedureStepStatus != "IN PROGRESS" else None
+
+    wait_until(lambda: all(told(one) for one in (unscheduled, first, second, wrong)), "every step has ended", 60)
+    assert told(empty) is None and not (demo.directory / "hospital" / "steps" / f"{uids[empty]}.json").exists()
+    kept = {exam_id: told(exam_id) for exam_id in (unscheduled, first, second, wrong)}
+    of_nobody = kept[unscheduled]
+    assert of_nobody is not None
+    assert (of_nobody.PatientName, of_nobody.PatientID) == ("Núñez^Íñigo", "EMERGENCY-1")
+    (item,) = of_nobody.ScheduledStepAttributesSequence
+    assert not (item.AccessionNumber or item.RequestedProcedureID or item.ScheduledProcedureStepID)
+    assert len({step.PerformedProcedureStepID for step in kept.values() if step is not None}) == 4
+    codes = {
+        exam_id: [one.CodeValue for one in step.PerformedProcedureStepDiscontinuationReasonCodeSequence or ()]
+        for exam_id, step in kept.items()
+        if step is not None
+    }
+    assert codes == {unscheduled: [], first: [], second: [], wrong: ["110514"]}
