@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from appliance.base.clock import Clock
-from appliance.base.errors import ApplianceError, finding_from
+from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Destination
 from appliance.dimse.association import Caller, Context, open_association
@@ -72,6 +72,10 @@ class Delivery:
         self._alone_until = [0.0] * destination.concurrency
         self._lock = threading.Lock()
         self._prune_at = clock.monotonic()
+        if known := troubles.of(self._peer):
+            findings.report(
+                Finding("destination-trouble", known.sentence, "It is tried again later.", destination.name)
+            )
         self.workers = tuple(
             Worker(f"{self._peer} {number + 1}", partial(self.work, number), clock)
             for number in range(destination.concurrency)

@@ -5,7 +5,7 @@ It is read from the journal each time, so that a restart forgets nothing and wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.base.errors import Finding
 from appliance.base.findings import FindingBoard
@@ -27,9 +27,12 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How many objects of a destination are refused, how many were asked for in vain, and what is known of those."""
+    """How many objects of a destination are refused, how many are stored and more is to come, how many of those were
+    asked for in vain, and what is known of them.
+    """
 
     refused: tuple[Refused, ...] = ()
+    waiting: int = 0
     unanswered: int = 0
     found: int = 0
     out_of_resources: int = 0
@@ -44,14 +47,14 @@ def read_standing(journal: Journal, destination: Destination) -> Standing:
             (destination.name,),
         ).fetchall()
         row = db.execute(
-            "SELECT count(*) FILTER (WHERE rounds >= ?2),"
+            "SELECT count(*), count(*) FILTER (WHERE rounds >= ?2),"
             " count(*) FILTER (WHERE rounds >= ?2 AND found_at <> ''),"
             " count(*) FILTER (WHERE reason = ?3)"
             " FROM deliveries WHERE destination = ?1 AND state IN ('stored', 'commit_requested')",
             (destination.name, destination.commitment_rounds, _OUT_OF_RESOURCES),
         ).fetchone()
-    unanswered, found, out_of_resources = row if destination.commitment else (0, 0, 0)
-    return Standing(tuple(Refused(*one) for one in refused), unanswered, found, out_of_resources)
+    standing = Standing(tuple(Refused(*one) for one in refused), *row)
+    return standing if destination.commitment else replace(standing, unanswered=0, found=0, out_of_resources=0)
 
 
 def tell_standing(findings: FindingBoard, destination: Destination, standing: Standing) -> None:
@@ -61,6 +64,9 @@ def tell_standing(findings: FindingBoard, destination: Destination, standing: St
         if code in told:
             findings.report(told[code])
         else:
+            findings.clear(code, destination.name)
+    if not standing.waiting:
+        for code in ("find-refused", "commitment-not-taken"):
             findings.clear(code, destination.name)
 
 

@@ -290,6 +290,10 @@ def test_ok__where_c_find_is_refused_asking_goes_on(make: Make) -> None:
     assert len(archive.asked) == 4
     assert len(archive.sent) == 1
     assert {"find-refused", "commitment-missing"} <= codes(world).keys()
+    archive.action = "report first"
+    ask_in_vain(world, 2)
+    assert state(world) is S.COMMITTED
+    assert codes(world) == {}, "what cannot be asked for is not needed any more"
 
 
 def test_ok__an_archive_without_commitment_is_verified_or_stored_only(make: Make) -> None:
@@ -391,6 +395,9 @@ def test_ok__a_person_who_tries_again_waits_for_nothing(make: Make) -> None:
     archive, delivery = world.archives["one"], world.deliveries["one"]
     archive.is_up = False
     delivery.work()
+    world.restart()
+    assert "destination-trouble" in codes(world), "a restart does not make it forgotten"
+    delivery = world.deliveries["one"]
     archive.is_up = True
     assert delivery.work() > 1
     assert archive.sent == []

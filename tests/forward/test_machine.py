@@ -288,7 +288,7 @@ class ForwardMachine(RuleBasedStateMachine):
 
 
 ForwardMachine.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=45,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
