@@ -7,7 +7,7 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,14 @@ from appliance.exam.answers import (
     Entry,
     WorklistAnswer,
     item_from_packed,
+    read_answer,
     read_list,
 )
 from appliance.exam.item import WorklistItem, order_of
 
 # Found entries stay choosable for this many further ones: a few questions of every source.
 _MOST_FOUND = 1000
+_UNKNOWN = -1
 
 _Signature = tuple[tuple[str, int, int], ...]
 
@@ -42,6 +44,7 @@ class Worklist:
         self._sources_shown: list[dict[str, Any]] = []
         self._shown: list[tuple[str, bytes]] = []  # key and view of each entry, in the order of the appointments
         self._digest = b""
+        self._is_kept = False
         self._found: OrderedDict[str, bytes] = OrderedDict()
 
     def view(self, now: str, version: str = "") -> bytes:
@@ -101,25 +104,35 @@ class Worklist:
         signature = _signature_of(self._directory)
         if signature == self._signature:
             return
-        read = [_read(self._directory, source) for source in self._sources]
-        self._sources_shown = [source_view_from(answer) for answer, _ in read]
-        digest = hashlib.sha256("\0".join(f"{answer.source} {answer.entries}" for answer, _ in read).encode()).digest()
-        if digest != self._digest or any(answer.count and not answer.entries for answer, _ in read):
+        read = [_read(self._directory, source, has_entries=False) for source in self._sources]
+        if not self._is_kept or _digest_of(read) != self._digest:
+            # Ten thousand entries are a large file: it is read when it is another one.
+            read = [_read(self._directory, source) for source in self._sources]
             shown = [(entry.key, entry.view) for _, entries in read for entry in entries]
             if sum(1 for _, entries in read if entries) > 1:
                 shown.sort(key=lambda one: order_of(json.loads(one[1])))
-            self._shown, self._digest = shown, digest
+            self._shown, self._digest = shown, _digest_of(read)
+            # What could not be read, or what the first release wrote, may be another without another name.
+            self._is_kept = all(answer.entries or not answer.count for answer, _ in read)
+        self._sources_shown = [source_view_from(answer) for answer, _ in read]
         self._signature = signature
 
 
-def _read(directory: Path, source: str) -> tuple[WorklistAnswer, list[Entry]]:
+def _digest_of(read: Iterable[tuple[WorklistAnswer, object]]) -> bytes:
+    """The same as long as the entries are."""
+    names = (f"{answer.source} {answer.entries} {answer.count}" for answer, _ in read)
+    return hashlib.sha256("\0".join(names).encode()).digest()
+
+
+def _read(directory: Path, source: str, *, has_entries: bool = True) -> tuple[WorklistAnswer, list[Entry]]:
     """What `source` last said; of one whose files are damaged that this is so, since the others are to be seen."""
     try:
-        return read_list(directory, source)
+        return read_list(directory, source) if has_entries else (read_answer(directory, source), [])
     except DamagedAnswerError as error:
-        return WorklistAnswer(source, trouble=error.sentence), []
+        return WorklistAnswer(source, trouble=error.sentence, count=_UNKNOWN), []
     except OSError as error:
-        return WorklistAnswer(source, trouble=f"Its list cannot be read from flash ({error.strerror})."), []
+        trouble = f"Its list cannot be read from flash ({error.strerror})."
+        return WorklistAnswer(source, trouble=trouble, count=_UNKNOWN), []
 
 
 def source_view_from(answer: WorklistAnswer) -> dict[str, Any]:

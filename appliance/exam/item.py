@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,21 +45,25 @@ _UID = re.compile(r"\A(?=.{1,64}\Z)(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+\Z")
 
 def values_at(elements: Elements, *path: str) -> list[Any]:
     """All values at `path` (tags; every one but the last is a sequence of which the first item is taken)."""
+    return list(_find_values(elements, path))
+
+
+def _find_values(elements: Elements, path: tuple[str, ...]) -> Sequence[Any]:
     here: Any = elements
-    for tag in path[:-1]:
-        element = here.get(tag)
-        items = element.get("Value") if element else None
+    values: Sequence[Any] = ()
+    for tag in path:
         # A peer may give any element any VR: then there is no item in it.
-        if not items or not isinstance(items[0], dict):
-            return []
-        here = items[0]
-    element = here.get(path[-1])
-    return list(element.get("Value") or ()) if element else []
+        element = here.get(tag) if isinstance(here, Mapping) else None
+        values = (element.get("Value") or ()) if element else ()
+        if not values:
+            return ()
+        here = values[0]
+    return values
 
 
 def text_at(elements: Elements, *path: str) -> str:
     """The first value at `path` as text; empty when there is none."""
-    values = values_at(elements, *path)
+    values = _find_values(elements, path)
     return "" if not values or values[0] is None else str(values[0])
 
 
