@@ -90,7 +90,7 @@ def attack(connection: socket.socket, chance: random.Random, answers: Counter[in
             pass
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_ok__a_fuzzed_client(seed: int) -> None:
     chance = random.Random(seed)
     answers: Counter[int] = Counter()

@@ -171,7 +171,7 @@ def test_ok__a_fuzzed_archive(call: Callable[[Peer, Path], None], tmp_path: Path
         archive = FuzzedArchive(seed=len(call.__name__))
         peer = Peer(ae_title="ARCHIVE", host="127.0.0.1", port=archive.port, answer_seconds=ANSWER_SECONDS)
         try:
-            for _ in range(50):
+            for _ in range(30):
                 begun = time.monotonic()
                 try:
                     call(peer, path)
@@ -183,4 +183,4 @@ def test_ok__a_fuzzed_archive(call: Callable[[Peer, Path], None], tmp_path: Path
                 assert time.monotonic() - begun < 15 * ANSWER_SECONDS
         finally:
             archive.close()
-    assert ends["fine"] > 2 and ends.total() - ends["fine"] > 10, f"it comes far enough to mean something: {ends}"
+    assert ends["fine"] > 2 and ends.total() - ends["fine"] > 6, f"it comes far enough to mean something: {ends}"

@@ -1,0 +1,112 @@
+"""The forward process with everything encrypted, and with what must not count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.exam.answers import read_answer
+from tests.certificates import Authority, Credentials, make_authority
+from tests.forward.test_service import Box, hospital_objects
+from tests.peers import Peer, running, start_hospital, start_storescp, wait_until
+from tests.ports import pick_free_port
+
+
+class EncryptedBox(Box):
+    """A box with a certificate, a TLS port, and a plain one."""
+
+    def __init__(self, directory: Path, own: Credentials) -> None:
+        super().__init__(directory)
+        self.own = own
+        self.tls_port = pick_free_port()
+        self.text = self.text.replace("[box]", f"tls_port = {self.tls_port}\n[box]", 1)
+        self.text += f'[tls]\ncertificate = "{own.certificate}"\nkey = "{own.key}"\nauthorities = "{own.authorities}"\n'
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return make_authority(tmp_path / "pki")
+
+
+@pytest.fixture
+def box(tmp_path: Path, authority: Authority) -> Iterator[EncryptedBox]:
+    box = EncryptedBox(tmp_path / "box", authority.issue("box"))
+    yield box
+    if box.process is not None:
+        box.process.stop()
+
+
+def encrypted_hospital(directory: Path, own: Credentials, box_port: int, *arguments: str) -> tuple[Peer, int]:
+    port = pick_free_port()
+    files = ["--tls-certificate", own.certificate, "--tls-key", own.key, "--tls-authorities", own.authorities]
+    options = ["--tls-port", str(port), *map(str, files), "--commitment-delay", "0.2", *arguments]
+    return start_hospital(directory, *options, box_port=box_port), port
+
+
+def test_ok__worklist_step_store_commitment_and_report_over_tls(
+    box: EncryptedBox, authority: Authority, tmp_path: Path
+) -> None:
+    hospital, port = encrypted_hospital(tmp_path / "hospital", authority.issue("hospital"), box.tls_port, "--box-tls")
+    with running(hospital):
+        box.add_destination("archive", port, "HOSPITAL", "tls = true")
+        box.add_manager(port)
+        box.text += "tls = true\n"
+        box.add_worklist(port)
+        box.text += "tls = true\n"
+        job = box.job("archive")
+        box.start()
+        assert box.ask("/worklist/refresh", "POST")["answers"][0]["trouble"] == ""
+        assert read_answer(box.paths.worklist, "ris").count >= 12
+        job.capture("ultrasound")
+        job.capture("ultrasound", size=700)
+        job.close()
+        job.hand_over()
+        box.ask("/hint", "POST")
+        wait_until(lambda: set(box.states("archive").values()) == {"committed"}, "all committed")
+        wait_until(lambda: box.steps() == {"US": "completed"}, "the step is completed")
+        assert hospital_objects(hospital) == job.uids
+        assert box.findings() <= {"tls-expires"}
+
+
+def test_fail__a_report_without_tls_for_a_destination_with_tls(
+    box: EncryptedBox, authority: Authority, tmp_path: Path
+) -> None:
+    """Its AE title is right, and it changes nothing; the alarm says why."""
+    hospital, port = encrypted_hospital(tmp_path / "hospital", authority.issue("hospital"), box.port)
+    with running(hospital):
+        box.add_destination("archive", port, "HOSPITAL", "tls = true")
+        job = box.job("archive")
+        box.start()
+        job.capture()
+        job.close()
+        job.hand_over()
+        box.ask("/hint", "POST")
+        wait_until(lambda: "stranger-report" in box.findings(), "the alarm")
+        assert set(box.states("archive").values()) == {"commit_requested"}
+        findings = {one["code"]: one["sentence"] for one in box.ask("/status")["findings"]}
+        assert "came from HOSPITAL and was not believed: it came without TLS" in findings["stranger-report"]
+
+
+def test_fail__a_key_that_others_may_read(box: EncryptedBox, authority: Authority, tmp_path: Path) -> None:
+    """It is not used, and keeps no plain peer waiting; once it is closed, all goes on by itself."""
+    box.own.key.chmod(0o640)
+    own = authority.issue("archive")
+    with (
+        running(start_storescp(tmp_path / "encrypted", *own.dcmtk_options())) as encrypted,
+        running(start_storescp(tmp_path / "plain")) as plain,
+    ):
+        box.add_destination("encrypted", encrypted.port, "ARCHIVE", "tls = true\ncommitment = false")
+        box.add_destination("plain", plain.port, "ARCHIVE", "commitment = false")
+        job = box.job("encrypted", "plain")
+        box.start()
+        job.capture()
+        job.close()
+        job.hand_over()
+        box.ask("/hint", "POST")
+        wait_until(lambda: set(box.states("plain").values()) == {"stored_only"}, "the plain one has it")
+        wait_until(lambda: {"tls-unusable", "destination-trouble"} <= box.findings(), "it is said")
+        assert set(box.states("encrypted").values()) == {"pending"}
+        box.own.key.chmod(0o600)
+        wait_until(lambda: set(box.states("encrypted").values()) == {"stored_only"}, "the encrypted one has it")
