@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import itertools
 import json
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import ModalityWorklistInformationFind
 
 from appliance.config.schema import WorklistSource
 from appliance.dimse.association import AssociationRefused, Caller
-from appliance.dimse.worklist import WorklistFound, item_from, query_worklist
-from appliance.dimse.worklist_query import query_from
+from appliance.dimse.worklist import WorklistFound, WorklistRefused, item_from, query_patient, query_worklist
+from appliance.dimse.worklist_query import PatientQuery, query_from
 from appliance.exam.answers import entry_from, item_from_packed
 from appliance.exam.item import WorklistItem
 from tests.peers import running, start_orthanc, start_wlmscpfs, worklist_file
@@ -100,3 +106,81 @@ def test_ok__any_bytes_are_an_item(received: bytes, syntax: UID) -> None:
     assert json.loads(entry_from(item).view)["key"] == item.key
     assert item_from_packed(entry_from(item).packed) == item
     assert base64.b64decode(item.received) == received
+
+
+def test_ok__what_comes_twice_is_kept_once(tmp_path: Path) -> None:
+    items = tuple(worklist_file(tmp_path, character_set="", name=b"A^B", number=n, day=DAY) for n in (1, 2))
+    # the same entry in two files: one answer more, with the same bytes
+    with running(start_wlmscpfs(tmp_path / "wl", "RIS", *items, items[0])) as scp:
+        found = query_worklist(_source(scp.port, modalities=("US", "US")), Caller("BRIDGE"), DAY)
+        assert sorted(item.accession_number for item in _items_of(found)) == ["ACC00001", "ACC00002"]
+        again = query_worklist(_source(scp.port), Caller("BRIDGE"), DAY, frozenset(found.digests))
+        assert (again.entries, again.digests) == ([], found.digests)
+
+
+def test_ok__an_answer_is_bounded_in_bytes(tmp_path: Path) -> None:
+    items = tuple(worklist_file(tmp_path, character_set="", name=b"A^B", number=n, day=DAY) for n in range(1, 9))
+    with running(start_wlmscpfs(tmp_path / "wl", "RIS", *items)) as scp:
+        whole = query_worklist(_source(scp.port), Caller("BRIDGE"), DAY)
+        longest = max(len(base64.b64decode(item.received)) for item in _items_of(whole))
+        part = query_worklist(_source(scp.port), Caller("BRIDGE"), DAY, bytes_left=3 * longest)
+    assert not whole.is_cut_off
+    assert part.is_cut_off
+    assert 3 <= len(part.entries) < 8
+
+
+@contextlib.contextmanager
+def _answering(answers: Iterator[tuple[int, Dataset | None]]) -> Iterator[int]:
+    """A worklist provider that gives these answers, on a port."""
+    entity = AE(ae_title="RIS")
+    entity.add_supported_context(ModalityWorklistInformationFind)
+    handlers = [(evt.EVT_C_FIND, lambda _event: answers)]
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+    try:
+        yield server.socket.getsockname()[1]
+    finally:
+        server.shutdown()
+
+
+def _entry(number: int) -> Dataset:
+    entry = Dataset()
+    entry.PatientID = f"P{number}"
+    return entry
+
+
+def test_fail__a_source_that_does_not_come_to_an_end() -> None:
+    endless = ((0xFF00, _entry(number % 3)) for number in itertools.count())
+    with _answering(endless) as port:
+        with pytest.raises(WorklistRefused, match="RIS does not come to an end with its answer"):
+            query_patient(_source(port, answer_seconds=1), Caller("BRIDGE"), [PatientQuery(patient_id="P*")])
+
+
+@pytest.mark.parametrize("status", [0xA700, 0xA900, 0xC001, 0x0122])
+def test_fail__a_status_that_ends_the_query(status: int) -> None:
+    with _answering(iter([(0xFF00, _entry(1)), (status, None)])) as port:
+        with pytest.raises(WorklistRefused, match=f"RIS refused the query \\(status {status:04X}H\\)"):
+            query_worklist(_source(port), Caller("BRIDGE"), DAY)
+
+
+def test_ok__an_entry_without_anything_is_shown() -> None:
+    nothing = Dataset()
+    nothing.PatientName = ""
+    with _answering(iter([(0xFF01, nothing), (0xFF00, _entry(7))])) as port:
+        found = query_worklist(_source(port), Caller("BRIDGE"), DAY)
+    assert [(item.patient_id, len(list(item.missing()))) for item in _items_of(found)] == [("", 5), ("P7", 4)]
+    assert len({entry.key for entry in found.entries}) == 2
+
+
+def test_ok__thousands_of_entries_from_wlmscpfs(tmp_path: Path) -> None:
+    """All of them, in memory that is bounded, and nothing is read again at the next poll."""
+    template = worklist_file(tmp_path, character_set="ISO_IR 100", name=b"A^B", number=1, day=DAY)
+    items = [
+        template.replace(b"ACC00001", b"A%07d" % number).replace(b"SPS00001", b"S%07d" % number)
+        for number in range(2000)
+    ]
+    with running(start_wlmscpfs(tmp_path / "wl", "RIS", *items)) as scp:
+        found = query_worklist(_source(scp.port, answer_seconds=60), Caller("BRIDGE"), DAY)
+        assert (len(found.entries), found.is_cut_off) == (2000, False)
+        assert sum(len(entry.view) + len(entry.packed) for entry in found.entries) < 2000 * 2500
+        again = query_worklist(_source(scp.port, answer_seconds=60), Caller("BRIDGE"), DAY, frozenset(found.digests))
+    assert (len(again.entries), len(again.digests)) == (0, 2000)
