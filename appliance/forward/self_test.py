@@ -22,7 +22,7 @@ from appliance.dimse.echo import echo
 from appliance.dimse.worklist import query_worklist
 from appliance.forward.proposals import checks_from, proposals_for
 from appliance.forward.self_test_exam import open_self_test_exam
-from appliance.forward.self_test_job import Ear, MayReport, SelfTestJob, is_of_archive
+from appliance.forward.self_test_job import Ear, SelfTestJob
 from appliance.forward.self_test_report import Report
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,6 @@ class SelfTest:
         caller: Caller,
         directory: Path,
         clock: Clock,
-        may_report: MayReport = is_of_archive,
         commitment_seconds: float = COMMITMENT_SECONDS,
     ) -> None:
         """`directory` holds the test object while it is sent."""
@@ -51,7 +50,7 @@ class SelfTest:
         self._caller = caller
         self._directory = directory
         self._clock = clock
-        self._ear = Ear(may_report)
+        self._ear = Ear()
         self._commitment_seconds = commitment_seconds
         self._running = threading.Lock()
 

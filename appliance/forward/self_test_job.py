@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -32,24 +32,15 @@ _LOOK_SECONDS = 0.2
 _DONE = (StepVerdict.DONE, StepVerdict.DONE_WITH_WARNING)
 _LAST_CHECK_SECONDS = 60.0
 
-MayReport = Callable[[Destination, CommitmentReport], bool]
-"""Does a report of this sender count for that destination?"""
-
-
-def is_of_archive(destination: Destination, report: CommitmentReport) -> bool:
-    """Whether it is the destination's, by the same rules as all others."""
-    return not strangeness_of(report, destination)
-
 
 class Ear:
     """Hears the report on one transaction, on whichever association it comes."""
 
-    def __init__(self, may_report: MayReport) -> None:
-        self._may_report = may_report
+    def __init__(self) -> None:
         self._condition = threading.Condition()
         self._awaited: tuple[str, Destination] | None = None
         self._heard: CommitmentReport | None = None
-        self._strangers: list[str] = []
+        self._strangers: list[str] = []  # who reported on it and may not, in words
 
     def listen(self, transaction_uid: str, destination: Destination) -> None:
         """From now on for this one, and no longer for another."""
@@ -61,8 +52,9 @@ class Ear:
         with self._condition:
             if self._awaited is None or self._awaited[0] != report.transaction_uid:
                 return None
-            if not self._may_report(self._awaited[1], report):
-                self._strangers.append(report.calling_ae)
+            strangeness = strangeness_of(report, self._awaited[1])
+            if strangeness:
+                self._strangers.append(f"{report.calling_ae} reported and was not believed: {strangeness}.")
                 return False
             self._heard = report
             self._condition.notify_all()
@@ -76,8 +68,8 @@ class Ear:
 
     @property
     def strangers(self) -> Sequence[str]:
-        """The AE titles of those who reported on it and may not."""
-        return self._strangers
+        """A sentence for each report whose sender may not report on it."""
+        return tuple(dict.fromkeys(self._strangers))
 
 
 @dataclass(slots=True)
@@ -134,8 +126,6 @@ class SelfTestJob:
             path = Path(directory) / "object.dcm"
             instance = self.exam.write_object(path, has_step="performed step" in report.written)
             contexts = storable_as(instance.sop_class_uid, instance.transfer_syntax_uid, destination.transfer_syntaxes)
-            if not contexts:
-                raise CheckFailed(f"{destination.name} is configured to take JPEG only, and the object is none.")
             with open_association(destination, self.caller, contexts) as association:
                 status = store_object(association, path)
         if status.verdict not in (StoreVerdict.STORED, StoreVerdict.STORED_WITH_WARNING):
@@ -160,10 +150,9 @@ class SelfTestJob:
             on_same = self._await(association, end)
         heard = on_same or self.ear.report_within(end.remaining())
         if heard is None:
-            strangers = f" {', '.join(self.ear.strangers)} reported, who may not." if self.ear.strangers else ""
             raise CheckFailed(
                 f"{destination.ae_title} took the request and sent no report within "
-                f"{self.clock.monotonic() - begun:.0f} seconds.{strangers}",
+                f"{self.clock.monotonic() - begun:.0f} seconds. {' '.join(self.ear.strangers)}".rstrip(),
                 "Its administrator must know the box's AE title, address and the listener's port for reports.",
             )
         if instance.sop_instance_uid not in heard.committed:

@@ -192,12 +192,22 @@ def _configuration(listener: int, archive: int, ris: int, plain: int) -> str:
 
 
 def run_appliance(world: World, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command `appliance` beside the box."""
-    return subprocess.run(
-        [sys.executable, "-m", "appliance", *arguments],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **world.paths.environment()},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    """The command `appliance` beside the box, to its end."""
+    command, environment = _command(world, *arguments)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+@contextlib.contextmanager
+def running_appliance(world: World, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The same, while the block does something else."""
+    command, environment = _command(world, *arguments)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _command(world: World, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), **world.paths.environment()}
+    return [sys.executable, "-m", "appliance", *arguments], environment

@@ -3,7 +3,9 @@ lost, doubled or leaked once the fault is over."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,14 +14,16 @@ from appliance.exam.answers import item_from_packed, read_list
 from appliance.exam.exam import Outcome
 from tests.forward.hospital_job import Job
 from tests.peers import wait_until
-from tests.services.fault_world import World, running_world
+from tests.services.fault_world import World, run_appliance, running_appliance, running_world
 
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with running_world(tmp_path_factory.mktemp("faults")) as world:
-        # Once, so that everything that the process keeps is there when its descriptors and threads are counted.
-        world.ask("/worklist/refresh", "POST")
+        # Once, so that everything that the process keeps is there when its descriptors and threads are counted; its
+        # socket answers each question in a thread that stays for a while, two at a time.
+        with ThreadPoolExecutor(2) as together:
+            list(together.map(lambda path: world.ask(path, "POST"), ["/worklist/refresh"] * 2))
         world.end_exam(8, 300)
         world.calm_down()
         world.quiet = world.use()
@@ -239,3 +243,29 @@ def test_ok__several_faults_at_once(world: World) -> None:
     job = world.end_exam(8, 300, 16)
     wait_until(lambda: world.is_done(job), "done in spite of all of it")
     assert sorted(world.times_stored(job)) == [1, 1, 2]
+
+
+def test_ok__the_command_test_finds_out_while_all_else_goes_on(world: World) -> None:
+    """Through the real process and the real command line: a fault, a stall that others do not notice, all well."""
+    good = run_appliance(world, "test", "archive", "--write", "--json")
+    assert good.returncode == 0, good.stderr
+    report = json.loads(good.stdout)
+    assert report["is_good"]
+    assert report["written"]["object at archive"] in world.archive.objects()
+    uids = {one["sop_instance_uid"] for one in world.ask("/queue")["objects"]}
+    assert not uids & set(report["written"].values()), "nothing of it is an exam's"
+
+    world.archive.set_faults("stall=1")
+    with running_appliance(world, "test", "archive") as trying:
+        wait_until(lambda: "fault stall strikes" in world.archive.log.read_text(), "it is being tried")
+        job = world.end_exam()
+        wait_until(lambda: world.states(job) == {"committed"}, "an exam goes its way meanwhile")
+        assert trying.wait(60) == 1
+    world.ris.set_faults("refuse-association=1")
+    refused = run_appliance(world, "echo", "performed-step")
+    assert refused.returncode == 1
+    assert "refused the association for now" in refused.stdout
+    assert run_appliance(world, "echo", "performed-step").stdout.endswith("All is well.\n")
+    nobody = run_appliance(world, "echo", "nobody")
+    assert nobody.returncode == 1
+    assert "There are: ris, archive, plain, performed-step." in nobody.stderr
