@@ -228,7 +228,11 @@ class _Server(AssociationServer):
     def get_request(self) -> tuple[socket.socket, Any]:
         """The next connection, as it comes: a handshake here would keep all others waiting."""
         assert self.socket is not None
-        connection, address = self.socket.accept()
+        try:
+            connection, address = self.socket.accept()
+        except OSError:
+            time.sleep(_LOOK_SECONDS)  # no descriptor is to be had: it still waits, and would be asked for without end
+            raise
         return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
