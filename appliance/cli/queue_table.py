@@ -111,7 +111,7 @@ def line_of(destination: Mapping[str, Any], now: datetime) -> str:
         f"{destination[key]} {words}"
         for key, words in (
             ("pending", "to be stored"),
-            ("stored", "stored, not committed"),
+            ("stored", "stored, not committed" if destination["commits"] else "stored, to be looked for there"),
             ("verified", "stored and found there"),
             ("stored_only", "stored"),
             ("committed", "committed"),

@@ -160,9 +160,10 @@ def sentence_from(destinations: Sequence[dict[str, Any]], steps: dict[str, Any])
         return "No destination is configured: everything stays saved on this box."
     said = []
     for one in destinations:
+        stored = "stored, not committed" if one["commits"] else "stored, to be looked for there"
         waiting = [
             f"{one[key]} {words}"
-            for key, words in (("pending", "to store"), ("stored", "stored, not committed"), ("refused", "refused"))
+            for key, words in (("pending", "to store"), ("stored", stored), ("refused", "refused"))
             if one[key]
         ]
         said.append(f"{one['name']}: {', '.join(waiting) or 'nothing waits'}{_in_brackets(one['trouble'])}")

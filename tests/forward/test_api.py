@@ -6,7 +6,15 @@ from typing import Any
 
 from appliance.forward.api import sentence_from
 
-QUIET: dict[str, Any] = {"name": "archive", "pending": 0, "stored": 0, "committed": 4, "refused": 0, "trouble": ""}
+QUIET: dict[str, Any] = {
+    "name": "archive",
+    "pending": 0,
+    "stored": 0,
+    "committed": 4,
+    "refused": 0,
+    "trouble": "",
+    "commits": True,
+}
 NO_STEPS = {"due": 0, "trouble": ""}
 
 
@@ -19,3 +27,5 @@ def test_ok__sentences() -> None:
         "archive: 3 to store, 1 stored, not committed (ARCHIVE cannot be reached); second: 2 refused; "
         "performed steps: 1 to tell (HOSPITAL refused)."
     )
+    plain = QUIET | {"commits": False, "stored": 2}
+    assert sentence_from([plain], NO_STEPS) == "archive: 2 stored, to be looked for there."
