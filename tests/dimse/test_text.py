@@ -124,7 +124,7 @@ def _element(tag: int, vr: bytes, value: bytes) -> bytes:
     return struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr, len(value)) + value if value else b""
 
 
-def _item(terms: str, value: bytes, default: str = "ISO_IR 100") -> WorklistItem:
+def item_of(terms: str, value: bytes, default: str = "ISO_IR 100") -> WorklistItem:
     """An item of which the wire says this much: Explicit VR Little Endian, (0008,0005) and (0010,0010)."""
     wire = _element(0x00080005, b"CS", terms.encode()) + _element(0x00100010, b"PN", value)
     elements, findings = elements_from(wire, False, default)
@@ -133,7 +133,7 @@ def _item(terms: str, value: bytes, default: str = "ISO_IR 100") -> WorklistItem
 
 @pytest.mark.parametrize(("terms", "written", "groups"), NAMES, ids=lambda one: one if isinstance(one, str) else "")
 def test_ok__a_name_in_every_character_set(terms: str, written: str, groups: tuple[str, ...]) -> None:
-    item = _item(terms, bytes.fromhex(written))
+    item = item_of(terms, bytes.fromhex(written))
     assert item.patient_name.groups() == groups
     assert item.findings == ()
 
@@ -230,7 +230,7 @@ def test_ok__every_character_of_a_double_byte_set(
 def test_ok__what_is_wrong_is_said_and_the_rest_is_right(
     terms: str, written: str, groups: tuple[str, ...], finding: str
 ) -> None:
-    item = _item(terms, bytes.fromhex(written))
+    item = item_of(terms, bytes.fromhex(written))
     assert item.patient_name.groups() == groups
     assert len(item.findings) == 1
     assert finding in item.findings[0]
@@ -246,7 +246,7 @@ def test_ok__what_is_wrong_is_said_and_the_rest_is_right(
     ],
 )
 def test_ok__a_peer_that_names_no_set_has_its_own(default: str, written: str, groups: tuple[str, ...]) -> None:
-    item = _item("", bytes.fromhex(written), default)
+    item = item_of("", bytes.fromhex(written), default)
     assert (item.patient_name.groups(), item.findings) == (groups, ())
 
 
