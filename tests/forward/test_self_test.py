@@ -21,7 +21,9 @@ from appliance.config.schema import Configuration
 from appliance.dimse.association import Caller
 from appliance.dimse.commitment import CommitmentReport
 from appliance.dimse.listener import CommitmentListener
+from appliance.dimse.tls import identity_from
 from appliance.forward.self_test import SelfTest
+from tests.certificates import make_authority
 from tests.peers import running, start_orthanc, start_storescp, start_wlmscpfs, wait_until, worklist_file
 from tests.simulator.hospitals import Hospital
 
@@ -43,6 +45,7 @@ DEVICES = [
     {"name": "endoscope", "driver": "grabber", "modality": "ES", "source": "es.sock"},
     {"name": "film", "driver": "sane", "modality": "RG", "sane_device": "test"},
 ]
+BRIDGE = Caller("BRIDGE")
 PATIENT = {"patient_name": "TEST^BRIDGE", "patient_id": "TEST-0001", "issuer_of_patient_id": "HOSPITAL"}
 
 
@@ -55,13 +58,13 @@ class Bench:
         self.foreign: list[CommitmentReport] = []
         self.listeners: list[CommitmentListener] = []
 
-    def of(self, commitment_seconds: float = 20.0, **sections: Any) -> SelfTest:
+    def of(self, commitment_seconds: float = 20.0, caller: Caller = BRIDGE, **sections: Any) -> SelfTest:
         sections = {"listener": {"port": self.port}, "test_patient": PATIENT, "devices": DEVICES, **sections}
         configuration = Configuration.model_validate(sections)
-        self_test = SelfTest(configuration, Caller("BRIDGE"), self.directory, SystemClock(), commitment_seconds)
+        self_test = SelfTest(configuration, caller, self.directory, SystemClock(), commitment_seconds)
         self.close()
         hear = self_test.heard_before(self._hear_foreign)
-        self.listeners.append(CommitmentListener(configuration.listener, Caller("BRIDGE"), hear))
+        self.listeners.append(CommitmentListener(configuration.listener, caller, hear))
         return self_test
 
     def _hear_foreign(self, report: CommitmentReport) -> bool:
@@ -284,6 +287,34 @@ def test_ok__an_archive_without_jpeg_and_without_commitment(bench: Bench, tmp_pa
         both = bench.of(destinations=[archive]).test("archive", may_write=True)
         assert both["is_good"], both
         assert "another transfer syntax" in words(both, "proposed: Secondary Capture in Explicit VR Little Endian")
+
+
+def test_ok__over_tls(bench: Bench, tmp_path: Path) -> None:
+    """The whole job encrypted both ways; a peer whose certificate is not the pinned one is refused in words."""
+    authority = make_authority(tmp_path / "ca")
+    papers, own = authority.issue("hospital"), authority.issue("box")
+    port = pick_free_port()
+    arguments = [
+        *("--tls-port", str(port), "--box-tls", "--commitment-delay", "0.1"),
+        *(f"--tls-{name}={getattr(papers, name)}" for name in ("certificate", "key", "authorities")),
+    ]
+    with running(Hospital.in_directory(tmp_path / "hospital", bench.port, *arguments)):
+        everything = peer("HOSPITAL", port, tls=True)
+        sections = {
+            "tls": own.tls.model_dump(),
+            "listener": {"port": None, "tls_port": bench.port},
+            "worklist": [{"name": "ris", **everything}],
+            "performed_step": everything,
+            "destinations": [{"name": "archive", **everything}],
+        }
+        caller = Caller("BRIDGE", identity_from(own.tls))
+        report = bench.of(caller=caller, **sections).test("archive", may_write=True)
+        assert report["is_good"], report
+        assert report["peer"].endswith("over TLS")
+        pinned = {**sections, "destinations": [{"name": "archive", **everything, "tls_pin": own.pin}]}
+        wrong = bench.of(caller=caller, **pinned).test("archive", may_write=False)
+        assert verdicts(wrong)["association"] == "failed"
+        assert "its certificate is not the one that is pinned" in words(wrong, "association")
 
 
 def test_ok__wlmscpfs(bench: Bench, tmp_path: Path) -> None:
