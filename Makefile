@@ -26,7 +26,7 @@ demo: demo-packages $(VENV)/demo.stamp ## run the box, a hospital and three old 
 test: test-packages $(VENV)/test.stamp ## run all tests (ARGS="tests/spool -k writer": some of them)
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
 
-bench: test-packages $(VENV)/test.stamp ## measure: tap to saved, bytes to flash for each byte, memory
+bench: test-packages $(VENV)/test.stamp ## measure: tap to saved, bytes to flash for each byte, memory, sending beside storescu
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lint: $(VENV)/test.stamp ## ruff, mypy and the rooms' import contracts

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: every measurement in one run, below three minutes. Exit 1 when one gave nothing."""
+"""`python -m tests.bench`: every measurement in one run, some five minutes. Exit 1 when one gave nothing."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from appliance.base.errors import ApplianceError
 from tests.bench.box import CLIP_SECONDS, FILM, Box, running_box
 from tests.bench.command import measure_help, measure_job
 from tests.bench.load import IDLE_SECONDS, LoadMeter, rest, watch_picture
+from tests.bench.network import measure_network
 from tests.bench.processes import bytes_written
 from tests.bench.stills import measure_stills
 from tests.bench.tables import MIB, BenchError, Table
@@ -47,6 +48,8 @@ def main() -> int:
             with running_box(Path(name) / "demo") as box:
                 for table in measure_box(box, facts["filesystem"].partition(" ")[0]):
                     show(table)
+            for table in measure_network(Path(name) / "network"):
+                show(table)
     except (BenchError, ApplianceError, AssertionError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
