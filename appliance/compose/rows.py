@@ -7,6 +7,7 @@ words of PS3.2 Annex N, so that a conformance statement can be generated from th
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -24,6 +25,9 @@ _log = logging.getLogger(__name__)
 
 # VRs whose values are character strings one by one: pydicom writes any of them as another.
 _PLAIN = frozenset({"AE", "AS", "CS", "DA", "LO", "LT", "SH", "ST", "TM", "UC", "UI", "UT"})
+# Of these, the ones that hold no other characters than ASCII's, whatever the Specific Character Set is.
+_DEFAULT_REPERTOIRE = frozenset({"AE", "AS", "CS", "DA", "DT", "TM", "UI"})
+_UID = re.compile(r"\A[0-9.]{1,64}\Z")
 
 
 class Presence(StrEnum):
@@ -207,11 +211,14 @@ def _scheduled_value(scheduled: Dataset, path: tuple[str, ...]) -> Any:
         return _filled_items(element) if element.VR == "SQ" else None
     if _is_absent(element.value):
         return None
-    if expected == element.VR or (element.VR in _PLAIN and expected in _PLAIN):
-        return element.value
     # A source in explicit VR may call a text a number: what cannot be written must not cost the frame.
-    _log.warning("the worklist's %s has VR %s instead of %s and is left out", keyword, element.VR, expected)
-    return None
+    if expected != element.VR and not (element.VR in _PLAIN and expected in _PLAIN):
+        _log.warning("the worklist's %s has VR %s instead of %s and is left out", keyword, element.VR, expected)
+        return None
+    if not _may_be_written(element.value, expected):
+        _log.warning("the worklist's %s is no %s and is left out", keyword, expected)
+        return None
+    return element.value
 
 
 def _filled_items(element: DataElement) -> Sequence:
@@ -221,11 +228,19 @@ def _filled_items(element: DataElement) -> Sequence:
         copy = Dataset()
         for inner in item:
             value = _filled_items(inner) if inner.VR == "SQ" else deepcopy(inner.value)
-            if not _is_absent(value):
+            if not _is_absent(value) and _may_be_written(value, inner.VR):
                 copy.add(DataElement(inner.tag, inner.VR, value))
         if len(copy):
             filled.append(copy)
     return filled
+
+
+def _may_be_written(value: Any, vr: str) -> bool:
+    """False when `vr` knows only the default repertoire (PS3.5 6.1.1), or as a UID digits and dots, and `value` more."""
+    if vr not in _DEFAULT_REPERTOIRE:
+        return True
+    texts = [str(one) for one in value] if isinstance(value, MultiValue | list) else [str(value)]
+    return all(_UID.match(text) if vr == "UI" else text.isascii() for text in texts)
 
 
 def _is_absent(value: Any) -> bool:

@@ -143,6 +143,36 @@ def test_fail__a_wrong_vr_is_said_without_its_value(caplog: pytest.LogCaptureFix
     assert "4711" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value", "is_kept"),
+    [
+        ("StudyInstanceUID", "LO", "1.2.3", True),
+        ("StudyInstanceUID", "LO", "\ufffd", False),
+        ("StudyInstanceUID", "LO", "RP-1", False),
+        ("StudyInstanceUID", "LO", "1" * 65, False),
+        ("PatientSex", "LO", "F", True),
+        ("PatientSex", "LO", "männlich", False),
+        ("PatientID", "LO", "Ä", True),
+    ],
+)
+def test_ok__what_no_reader_could_read_is_left_out(keyword: str, vr: str, value: str, is_kept: bool) -> None:
+    """A UID or a code that holds other characters cannot be written at all, and would cost the frame."""
+    scheduled = Dataset()
+    scheduled.add_new(keyword, vr, value)
+    made = dataset_from((Row(keyword, "3", ANAP, (mwl(keyword),)),), _facts(scheduled=scheduled))
+    assert (keyword in made) is is_kept
+
+
+def test_ok__an_item_loses_only_what_cannot_be_written() -> None:
+    item, scheduled = Dataset(), Dataset()
+    item.add_new("ReferencedSOPInstanceUID", "UI", "1.2\ufffd")
+    item.ReferencedSOPClassUID = "1.2.3"
+    scheduled.ReferencedStudySequence = [item]
+    row = Row("ReferencedStudySequence", "3", VNAP, (mwl("ReferencedStudySequence"),))
+    (made,) = dataset_from((row,), _facts(scheduled=scheduled)).ReferencedStudySequence
+    assert [element.keyword for element in made] == ["ReferencedSOPClassUID"]
+
+
 def test_ok__texts_of_another_vr_are_texts() -> None:
     scheduled = Dataset()
     scheduled.add_new("PatientID", "SH", "P1")
