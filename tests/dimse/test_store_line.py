@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -25,7 +26,9 @@ from appliance.dimse.association import (
     open_association,
 )
 from appliance.dimse.store import store_object
+from appliance.dimse.tls import identity_from
 from appliance.dimse.transmit import C_FIND_RSP, C_STORE_RSP, bytes_source, find_command
+from tests.certificates import make_authority
 from tests.dimse.hand_made_peer import (
     ABORT,
     ABORTED,
@@ -101,6 +104,31 @@ def test_fail__a_line_that_stands_still_is_dead_at_the_deadline(tmp_path: Path, 
                 with open_association(_peer(line.port, answer_seconds=1.5), CALLER, [STORE]) as association:
                     store_object(association, path)
             assert 1.4 < time.monotonic() - begun < 8
+
+
+def test_ok__tls_goes_the_same_way(tmp_path: Path) -> None:
+    """Many records, more than the kernel takes at once, and a line that stands still in the end."""
+    hospital = make_authority(tmp_path / "pki")
+    archive = hospital.issue("archive", addresses=("127.0.0.1",))
+    caller = Caller("BRIDGE", identity_from(hospital.issue("box").tls))
+    paths = [_object(tmp_path / "out", size) for size in (1000, 250_000, 9_000_000)]
+    with running(start_storescp(tmp_path / "scp", *archive.dcmtk_options())) as scp:
+        peer = _peer(scp.port).model_copy(update={"tls": True})
+        with open_association(peer, caller, [STORE]) as association:
+            assert association.line.socket is not None
+            assert isinstance(association.line.socket, ssl.SSLSocket)
+            for path in paths:
+                assert store_object(association, path).code == 0
+        received = {one.read_bytes()[-1000:] for one in (tmp_path / "scp").iterdir()}
+        assert received == {path.read_bytes()[-1000:] for path in paths}
+        with slow_line(scp.port, 60_000, stops_after=300_000) as line:
+            slow = peer.model_copy(update={"port": line.port, "answer_seconds": 1.5})
+            with pytest.raises(AssociationAborted, match="took nothing for"):
+                with open_association(slow, caller, [STORE]) as association:
+                    begun = time.monotonic()
+                    assert store_object(association, paths[1]).code == 0
+                    assert time.monotonic() - begun > 3, "twice the deadline, but it moved"
+                    store_object(association, paths[2])
 
 
 def test_fail__an_archive_that_takes_all_and_does_not_answer(tmp_path: Path) -> None:
@@ -235,6 +263,7 @@ from pathlib import Path
 from appliance.config.schema import Peer
 from appliance.dimse.association import Caller, Context, open_association
 from appliance.dimse.store import store_object
+from appliance.dimse.tls import identity_from
 
 def high_water():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
