@@ -15,6 +15,7 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from appliance.base.uids import new_uid
+from appliance.compose.charset import set_character_set
 from appliance.compose.instance import Origins, compose_still
 from appliance.compose.pixels import PixelForm
 from appliance.compose.steps import creation_from, final_from
@@ -84,6 +85,7 @@ class SelfTestExam:
     def _name_issuer(self, dataset: Dataset) -> None:
         if self.patient.issuer_of_patient_id:
             dataset.IssuerOfPatientID = self.patient.issuer_of_patient_id
+            set_character_set(dataset, ())
 
 
 def open_self_test_exam(configuration: Configuration, patient: TestPatient, now: datetime) -> SelfTestExam:

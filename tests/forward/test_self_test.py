@@ -23,6 +23,7 @@ from appliance.dimse.commitment import CommitmentReport
 from appliance.dimse.listener import CommitmentListener
 from appliance.dimse.tls import identity_from
 from appliance.forward.self_test import SelfTest
+from appliance.forward.self_test_exam import open_self_test_exam
 from tests.certificates import make_authority
 from tests.peers import running, start_orthanc, start_storescp, start_wlmscpfs, wait_until, worklist_file
 from tests.simulator.hospitals import Hospital
@@ -179,6 +180,16 @@ def check_object(path: Path, report: Report) -> None:
         ["/usr/bin/dciodvfy", "-new", path], capture_output=True, text=True, timeout=30, check=False
     )
     assert "Error" not in judged.stderr
+
+
+def test_ok__an_issuer_beyond_ascii_is_readable(tmp_path: Path) -> None:
+    configuration = Configuration.model_validate({"test_patient": {**PATIENT, "issuer_of_patient_id": "Klinik Süd"}})
+    assert configuration.test_patient is not None
+    exam = open_self_test_exam(configuration, configuration.test_patient, SystemClock().now())
+    exam.write_object(tmp_path / "object.dcm", has_step=True)
+    for made in (dcmread(tmp_path / "object.dcm"), exam.creation()):
+        assert made.SpecificCharacterSet == "ISO_IR 192"
+        assert made.IssuerOfPatientID == "Klinik Süd"
 
 
 def test_ok__without_writing_nothing_is_written(start_all_of: Callable[..., SelfTest], hospital: Hospital) -> None:
