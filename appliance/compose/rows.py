@@ -236,7 +236,7 @@ def _filled_items(element: DataElement) -> Sequence:
 
 
 def _may_be_written(value: Any, vr: str) -> bool:
-    """False when `vr` knows only the default repertoire (PS3.5 6.1.1), or as a UID digits and dots, and `value` more."""
+    """False where `vr` takes the default repertoire only (PS3.5 6.1.1; a UID digits and dots) and `value` has more."""
     if vr not in _DEFAULT_REPERTOIRE:
         return True
     texts = [str(one) for one in value] if isinstance(value, MultiValue | list) else [str(value)]
