@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from io import BytesIO
 
 from pydicom import Dataset
-from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.dsutils import decode
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # type: ignore[attr-defined]
 
 from appliance.base.errors import ApplianceError
 from appliance.dimse.association import Association, Context, encoded_for
+from appliance.dimse.transmit import C_FIND_RSP, bytes_source, find_command
 
 FIND_CONTEXT = Context(str(StudyRootQueryRetrieveInformationModelFind))
 
@@ -62,40 +62,34 @@ def query_from(study_uid: str, series_uid: str | None, sop_uids: Sequence[str]) 
 
 def _find(association: Association, context: PresentationContext, query: Dataset, wanted: set[str]) -> set[str]:
     name = association.peer.ae_title
-    request = C_FIND()
-    request.MessageID = association.next_message_id()
-    request.AffectedSOPClassUID = StudyRootQueryRetrieveInformationModelFind
-    request.Priority = 2  # low
-    request.Identifier = encoded_for(context, query)
+    message_id = association.next_message_id()
+    sop_class = str(StudyRootQueryRetrieveInformationModelFind)
     end = time.monotonic() + association.peer.answer_seconds
     found: set[str] = set()
-    assert context.context_id is not None
-    with association.speaking():
-        association.dimse.send_msg(request, context.context_id)
-        for count in itertools.count(1):
-            response = association.receive(max(end - time.monotonic(), 0.001))
-            has_no_end = count > _MOST_ANSWERS or time.monotonic() > end
-            if not isinstance(response, C_FIND) or response.Status is None or has_no_end:
-                association.abort()
-                raise FindRefused(f"{name} answered a query for objects with something that has no end or no sense.")
-            if response.Status not in _PENDING:
-                break
-            try:
-                found |= wanted & _uids_in(response, context)
-            except ValueError as error:
-                association.abort()
-                raise FindRefused(f"{name} answered a query for objects with {error}.") from error
-    if response.Status != 0:
+    identifier = bytes_source(encoded_for(context, query).getvalue())
+    association.say(context, message_id, find_command(message_id, sop_class), identifier)
+    for count in itertools.count(1):
+        reply = association.hear(C_FIND_RSP, max(end - time.monotonic(), 0.001))
+        if count > _MOST_ANSWERS or time.monotonic() > end:
+            association.abort()
+            raise FindRefused(f"{name} answered a query for objects with something that has no end.")
+        if reply.status not in _PENDING:
+            break
+        try:
+            found |= wanted & _uids_in(reply.data, context)
+        except ValueError as error:
+            association.abort()
+            raise FindRefused(f"{name} answered a query for objects with {error}.") from error
+    if reply.status != 0:
         raise FindRefused(
-            f"{name} refused a query for objects (status {response.Status:04X}H).",
+            f"{name} refused a query for objects (status {reply.status:04X}H).",
             "Ask its administrator to allow queries (C-FIND) for this box, or configure verify_by_find = false.",
         )
     return found
 
 
-def _uids_in(response: C_FIND, context: PresentationContext) -> set[str]:
+def _uids_in(content: bytes, context: PresentationContext) -> set[str]:
     """What one answer names, if the archive can give it out. ValueError when it cannot be read."""
-    content = response.Identifier.getvalue() if response.Identifier else b""
     if len(content) > _MOST_ANSWER_BYTES:
         raise ValueError(f"{len(content)} bytes for one object")
     syntax = context.transfer_syntax[0]
