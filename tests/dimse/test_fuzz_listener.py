@@ -129,7 +129,7 @@ def test_ok__a_fuzzed_client_of_the_tls_port(tmp_path_factory: pytest.TempPathFa
     with nothing_left():
         box = Box(hospital.issue("box"))
         try:
-            for number in range(60):
+            for number in range(40):
                 with Client(box.port) as client, contextlib.suppress(OSError):
                     client.connection.settimeout(0.2)
                     if number % 2:
