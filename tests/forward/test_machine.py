@@ -286,7 +286,7 @@ class ForwardMachine(RuleBasedStateMachine):
 
 
 ForwardMachine.TestCase.settings = settings(
-    max_examples=45,
+    max_examples=35,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
