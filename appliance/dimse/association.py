@@ -150,29 +150,19 @@ class Association(OwnedAssociation):
                 break
         return self.is_established
 
-    @contextmanager
-    def speaking(self) -> Iterator[None]:
-        """A request and its answers. AssociationAborted when the association is over already."""
-        self._check_established()
-        yield
-
     def exchange(self, request: Message, context: PresentationContext) -> Message:
         """Send `request`, receive its response, of the same type and with a status. AssociationAborted otherwise."""
         assert context.context_id is not None
         self._check_established()
         self.dimse.send_msg(request, context.context_id)
-        response = self.receive(self.peer.answer_seconds)
+        messages = self.dimse.msg_queue
+        self._await(lambda: messages.qsize() > 0, self.peer.answer_seconds)
+        _context_id, response = messages.get_nowait()
+        if response is None:
+            raise self._abort_for_end()
         if not isinstance(response, type(request)) or response.Status is None:
             raise self._abort_for_nonsense()
         return response
-
-    def receive(self, seconds: float) -> Any:
-        """The next DIMSE message, within `seconds`. AssociationAborted otherwise; the association is then over."""
-        self._await(lambda: self.dimse.msg_queue.qsize() > 0, seconds)
-        _context_id, message = self.dimse.msg_queue.get_nowait()
-        if message is None:
-            raise self._abort_for_end()
-        return message
 
     def say(self, context: PresentationContext, message_id: int, command: bytes, source: Source | None = None) -> None:
         """Write a request of `transmit`, its data set straight from `source`; `hear` then gives its responses.
