@@ -23,6 +23,8 @@ from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocke
 # The longest PDU that is taken from a peer. We announce less (PS3.8 D.1) for data; an association's answer is short.
 LONGEST_PDU_BYTES = 1024 * 1024
 _READ_BYTES = 64 * 1024
+# A peer that sends a byte now and then moves, and yet would keep us for days.
+_TRICKLE_STALLS, _LEAST_BYTES_PER_SECOND = 10, 1000
 _LOOK_SECONDS = 0.25
 
 
@@ -130,8 +132,10 @@ class Line(AssociationSocket):
     def recv(self, nr_bytes: int) -> bytearray:
         if nr_bytes > LONGEST_PDU_BYTES:
             raise ConnectionError(f"a PDU of {nr_bytes} bytes was announced")
+        end = time.monotonic() + _TRICKLE_STALLS * self._stall_seconds + nr_bytes / _LEAST_BYTES_PER_SECOND
         while len(self._received) < nr_bytes and self._read_some():
-            pass
+            if time.monotonic() > end:
+                raise TimeoutError("a PDU that does not end")
         data = self._received[:nr_bytes]
         del self._received[:nr_bytes]
         return data

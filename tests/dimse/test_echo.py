@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,23 @@ def test_fail__the_answer_to_something_else() -> None:
     with hand_made_peer(behave) as port:
         with pytest.raises(AssociationAborted, match="no response to what was asked"):
             echo(_peer(port), CALLER)
+
+
+def test_fail__an_answer_that_comes_byte_by_byte_and_does_not_end() -> None:
+    """Each byte is progress, and yet it is given up."""
+
+    def behave(talk: Conversation) -> None:
+        talk.read_message()
+        talk.write(struct.pack(">BxI", 4, 1000))
+        with pytest.raises(ConnectionError):
+            for _ in range(600):
+                talk.write(b"\0")
+                time.sleep(0.05)
+
+    with hand_made_peer(behave) as port:
+        peer = _peer(port).model_copy(update={"answer_seconds": 0.3})
+        with pytest.raises(AssociationAborted):
+            echo(peer, CALLER)
 
 
 def test_fail__a_transfer_syntax_that_we_did_not_propose() -> None:
