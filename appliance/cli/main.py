@@ -57,7 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--panel-port", type=_port_from, default=8080, help="loopback port of the panel (default: 8080)")
     demo.add_argument("--machines-port", type=_port_from, default=8081, help="loopback port of the machines' keys")
     demo.add_argument(
-        "--fault", action="append", default=[], metavar="NAME[=N]", help="a trouble that the hospital plays"
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME[:PARAMETER][=TIMES]",
+        help="a trouble that the hospital plays",
     )
     demo.set_defaults(run=_run_demo)
 

@@ -216,13 +216,13 @@ class Visit:
         )
 
     def _hold(self, transaction_uid: str) -> None:
-        """Keep the association a little for a report on it; other work ends the wait."""
-        next_work = self._records.ledger.seconds_to_next(self._destination)
-        end = self._records.clock.monotonic() + min(_HOLD_SECONDS, _HOLD_SECONDS if next_work is None else next_work)
+        """Keep the association a little for a report on it; other work ends the wait, a wake-up alone does not."""
+        end = self._records.clock.monotonic() + _HOLD_SECONDS
         while (
             self._records.clock.monotonic() < end
             and self._records.transactions.is_open(transaction_uid)
-            and not self._worker.wait_awake(0.0)
+            and not self._worker.is_stopping
             and self._association.attend(_HOLD_LOOK_SECONDS)
+            and self._records.ledger.seconds_to_next(self._destination) != 0.0
         ):
             pass

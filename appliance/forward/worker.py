@@ -59,10 +59,6 @@ class Worker:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def wait_awake(self, seconds: float) -> bool:
-        """Sleep inside a piece of work; true when woken (or stopping) before the time was over."""
-        return self._clock.wait(self._wake, seconds)
-
     def _run(self) -> None:
         try:
             while not self._stop.is_set():

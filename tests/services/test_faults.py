@@ -126,6 +126,7 @@ def test_ok__a_warning_is_kept_and_shown(world: World) -> None:
         ("commitment-fails:0213=1", 1),
         ("commitment-first", 1),
         ("commitment-unknown", 1),
+        ("commitment-same-association", 1),
     ],
 )
 def test_ok__commitment_by_every_road(world: World, fault: str, most: int) -> None:
@@ -138,16 +139,6 @@ def test_ok__commitment_by_every_road(world: World, fault: str, most: int) -> No
     assert max(world.times_stored(job)) == most
     said = world.archive.log.read_text()[before:]
     assert f"fault {fault.partition(':')[0].partition('=')[0]} strikes" in said
-
-
-def test_ok__a_report_on_the_association_that_asked(world: World) -> None:
-    """Of the second request: nothing else is due then, and the box holds the association."""
-    before = world.archive.log.stat().st_size
-    world.archive.set_faults("no-commitment=1", "commitment-same-association")
-    job = world.end_exam()
-    wait_until(lambda: world.states(job) == {"committed"}, "committed in the end")
-    assert "fault commitment-same-association strikes" in world.archive.log.read_text()[before:]
-    assert world.times_stored(job) == [1]
 
 
 def test_ok__a_conflict_of_classes_is_an_alarm(world: World) -> None:
