@@ -72,12 +72,13 @@ def goes_on_without_the_archive(world: World, job: Job) -> None:
     assert len(list(Path(world.paths.state).glob("outbox/*.dcm"))) >= 1
 
 
-def test_ok__an_answer_that_drips_is_waited_for_by_nobody_else(world: World) -> None:
-    """It moves, so the archive is not called dead; it takes four minutes for the association alone."""
+def test_fail__an_answer_that_drips_is_given_up_and_said(world: World) -> None:
+    """It moves, so that it has ten times its deadline; the association alone would take four minutes."""
     world.archive.set_faults("one-byte-a-second")
     job = world.end_exam(8, 300)
     wait_until(lambda: "fault one-byte-a-second strikes" in world.archive.log.read_text(), "it begins")
     goes_on_without_the_archive(world, job)
+    wait_until(lambda: "destination-trouble" in world.findings(), "it is said")
     assert world.states(job) == {"pending"}
     world.calm_down()
     assert world.times_stored(job) == [1, 1]
