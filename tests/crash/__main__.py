@@ -76,10 +76,10 @@ def _check_states(record: Record, wanted: int, workplace: Path) -> list[Verdict]
             print(f"  {count} states, {bad} wrong, {shown - began:.0f} s", flush=True)
 
     while len(total.keys) < wanted:
-        # The last turns may be cut short: a part of the moments is as good as any.
+        # The first turns are every moment of the record; of the last ones a part is as good as any.
         seeds = list(seeds_in(record, range(turn, turn + _TURNS_AT_ONCE)))
         left = wanted - len(total.keys)
-        if turn >= _TURNS_AT_ONCE and left < len(seeds) // 2:
+        if left < len(seeds) // 2:
             seeds = random.Random(turn).sample(seeds, min(len(seeds), left * 2))
         total.take(check_many(record, seeds, workplace, show))
         turn += _TURNS_AT_ONCE

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
-from appliance.base.clock import Clock
 from appliance.dimse.association import PeerUnreachable
 from appliance.dimse.commitment import ActionAnswer, CommitmentReport
 from appliance.dimse.performed_step import StepAnswer
@@ -30,11 +29,19 @@ def dataset_in(file: bytes) -> bytes:
     return file[_META_START + int.from_bytes(file[140:144], "little") :]
 
 
+class Turned(Protocol):
+    """A clock that stands still until it is turned."""
+
+    def monotonic(self) -> float: ...
+
+    def turn(self, seconds: float) -> None: ...
+
+
 @dataclass
 class Archive:
     """Worklist, steps, objects and commitment of the hospital."""
 
-    clock: Clock
+    clock: Turned
     ae_title: str = "HOSPITAL"
     objects: dict[str, bytes] = field(default_factory=dict)
     conflicts: list[str] = field(default_factory=list)
@@ -45,7 +52,7 @@ class Archive:
     _owed: list[tuple[float, str, frozenset[str]]] = field(default_factory=list)
 
     @classmethod
-    def from_tree(cls, tree: dict[str, bytes | None], clock: Clock) -> Archive:
+    def from_tree(cls, tree: dict[str, bytes | None], clock: Turned) -> Archive:
         """As the recorded hospital's files say."""
         archive = cls(clock)
         for path, content in tree.items():
@@ -84,7 +91,12 @@ class Archive:
 
     @contextmanager
     def open_association(self, peer: Any, *_: Any, **__: Any) -> Iterator[Any]:
-        yield SimpleNamespace(peer=peer, is_established=True)
+        yield SimpleNamespace(peer=peer, is_established=True, attend=self._attend)
+
+    def _attend(self, seconds: float) -> bool:
+        """The association is held for a report on it."""
+        self.clock.turn(seconds)
+        return True
 
     def store_object(self, _association: Any, path: Path, *_: Any, **__: Any) -> StoreStatus:
         uid, data = path.name.partition("~")[0], dataset_in(path.read_bytes())

@@ -184,7 +184,7 @@ class _Job:
     def _capture(self, box: Box, exam_id: str) -> None:
         runner = box.runners["endoscope"]
         self._number += 1
-        frame = make_frame(picture(500 + self._number, (48, 32)))
+        frame = make_frame(picture(self._number, (40, 24)))
         with runner.gate.admitting(exam_id) as ticket:
             runner.keeper.keep_still(ticket, frame, Kind.STILL)
 

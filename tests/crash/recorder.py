@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ from tests.crash.trace import Birth, Call, calls_from
 
 @dataclass(slots=True)
 class _Handle:
-    """An open file description; `side` is None for everything that is not followed."""
+    """An open file description; `side` is None for everything that is not followed. `opened` is a line's number."""
 
     side: Side | None
+    opened: int = -1
     inode: int = 0
     offset: int = 0
     is_append: bool = False
@@ -53,6 +55,7 @@ class Recorder:
         self._transfers: dict[int, tuple[str, str]] = {}
         self._committed: set[str] = set()
         self._said: set[tuple[Promise, str]] = set()
+        self._lines: list[int] = []
 
     def follow(self, lines: Iterable[str]) -> Record:
         """All events of `lines`. ValueError for a call that changes a followed file and is not known here."""
@@ -69,13 +72,17 @@ class Recorder:
         self.systems[side].apply(operation)
         self._counts[side].append((call.ended, self.systems[side].count))
         self.record.events.append(Step(side, operation, path, self._roles.get(call.process, ""), call.at))
+        self._lines.append(call.ended)
 
-    def _note(self, note: Note) -> None:
+    def _note(self, note: Note, line: int) -> None:
+        """`note` stands behind what had ended when the line `line` was printed."""
         if note.promise is not Promise.SYNCED:
             if (note.promise, note.subject) in self._said:
                 return
             self._said.add((note.promise, note.subject))
-        self.record.events.append(note)
+        index = bisect_right(self._lines, line)
+        self.record.events.insert(index, note)
+        self._lines.insert(index, line)
 
     def _count_at(self, side: Side, began: int) -> int:
         """How many operations had ended when the line `began` was printed."""
@@ -153,6 +160,7 @@ class Recorder:
         (path,) = call.strings()
         located = self._locate(path)
         if located is None:
+            table[call.result] = _Handle(None, call.ended)
             return
         side, inner = located
         system, flags = self.systems[side], call.plain()[1 if call.name == "open" else 2]
@@ -161,12 +169,15 @@ class Recorder:
             inode = self._make(side, inner, is_directory=False, call=call)
         elif "O_TRUNC" in flags and system.size(inode):
             self._step(side, Resize(inode, 0), inner, call)
-        table[call.result] = _Handle(side, inode, is_append="O_APPEND" in flags)
+        table[call.result] = _Handle(side, call.ended, inode, is_append="O_APPEND" in flags)
 
     def _move_descriptor(self, call: Call) -> None:
         table, plain = self._tables.setdefault(call.process, {}), call.plain()
         if call.name == "close":
-            table.pop(int(plain[0]), None)
+            handle = table.get(int(plain[0]))
+            # The number is free before close(2) returns: another thread may have been given it meanwhile.
+            if handle is not None and handle.opened < call.began:
+                del table[int(plain[0])]
         elif call.name == "close_range":
             first, last = int(plain[0]), int(plain[1], 0)
             if "CLOEXEC" not in plain[2]:
@@ -194,6 +205,8 @@ class Recorder:
 
     def _sync(self, call: Call) -> None:
         handle = self._handle_of(call)
+        if handle.opened < 0:
+            raise ValueError(f"{call.name} of a descriptor that nobody opened, in line {call.ended}")
         if handle.side is None:
             return
         since = self._count_at(handle.side, call.began)
@@ -204,7 +217,7 @@ class Recorder:
             content = self.systems[Side.BOX].content(handle.inode)
             whole = _end_of_fragments(content, int(clip["offset"]))
             exam_id = path.split("/")[-2]
-            self._note(Note(Promise.SYNCED, clip["uid"], exam_id, content[:whole], int(clip["offset"])))
+            self._note(Note(Promise.SYNCED, clip["uid"], exam_id, content[:whole], int(clip["offset"])), call.ended)
 
     def _change_names(self, call: Call) -> None:
         located = [self._locate(path) for path in call.strings()]
@@ -263,31 +276,31 @@ class Recorder:
         if role.startswith("acquire"):
             for uid, exam, file_name in _SAVED.findall(data):
                 exam_id = "" if exam == b"null" else exam.strip(b'"').decode()
-                self._promise_saved(uid.decode(), exam_id, file_name.decode())
+                self._promise_saved(call.began, uid.decode(), exam_id, file_name.decode())
             for uid, exam in _LOGGED_TRANSFER.findall(data):
                 self._transfers[call.process] = (uid.decode(), "" if exam == b"none" else exam.decode())
             if data == _ACK and call.process in self._transfers:
-                self._promise_saved(*self._transfers.pop(call.process))
+                self._promise_saved(call.began, *self._transfers.pop(call.process))
         elif role == "console":
             for exam in _EXAM.findall(data):
-                self._promise_opened(exam.decode())
+                self._promise_opened(call.began, exam.decode())
             if b'"instances":' in data and b'"outcome":' in data:
                 body = json.loads(data[data.index(b"{") :])
-                self._note(Note(Promise.CLOSED, body["exam_id"], body["exam_id"], count=body["instances"]))
+                self._note(Note(Promise.CLOSED, body["exam_id"], body["exam_id"], count=body["instances"]), call.began)
         elif role == "forward":
             self._committed |= {uid.decode() for uid in _LOGGED_COMMITTED.findall(data)}
             for transaction in _TRANSACTION.findall(data):
-                self._note(Note(Promise.ASKED, transaction.decode()))
+                self._note(Note(Promise.ASKED, transaction.decode()), call.began)
             if _REPORT_ANSWER in data and _SUCCESS in data:
                 for uid in sorted(self._committed):
-                    self._note(Note(Promise.COMMITTED, uid))
+                    self._note(Note(Promise.COMMITTED, uid), call.began)
 
-    def _promise_opened(self, exam_id: str) -> None:
+    def _promise_opened(self, line: int, exam_id: str) -> None:
         inode = self.systems[Side.BOX].find(f"exams/{exam_id}/exam.json")
         content = self.systems[Side.BOX].content(inode) if inode is not None else b""
-        self._note(Note(Promise.OPENED, exam_id, exam_id, content))
+        self._note(Note(Promise.OPENED, exam_id, exam_id, content), line)
 
-    def _promise_saved(self, uid: str, exam_id: str, file_name: str = "") -> None:
+    def _promise_saved(self, line: int, uid: str, exam_id: str, file_name: str = "") -> None:
         system = self.systems[Side.BOX]
         found = [
             (path, inode)
@@ -300,7 +313,7 @@ class Recorder:
         path, inode = found[0]
         if file_name and not path.endswith(file_name):
             self.record.findings.append(f"object {uid} was called {file_name} but is {path}")
-        self._note(Note(Promise.SAVED, uid, exam_id, system.content(inode)))
+        self._note(Note(Promise.SAVED, uid, exam_id, system.content(inode)), line)
 
 
 def _end_of_fragments(content: bytes, offset: int) -> int:

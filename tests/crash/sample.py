@@ -30,7 +30,7 @@ def try_case(case: Case, directory: Path) -> Verdict:
             file.write_bytes(content)
     place.make()  # the same configuration, on ports that are free now
     verdict.wrong += wrong_on_the_medium(case, place.paths.state)
-    with running(place) as processes, Machines(place.paths.run):
+    with running(place) as processes, Machines(place.paths.run, (56, 40)):
         try:
             _finish(place, processes)
         except AssertionError as error:

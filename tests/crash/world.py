@@ -131,8 +131,9 @@ def transferred_image() -> bytes:
 class Machines:
     """The three old machines: threads of the test, since nobody pulls their plug."""
 
-    def __init__(self, run: Path) -> None:
-        self._run = run
+    def __init__(self, run: Path, size: tuple[int, int] = (48, 32)) -> None:
+        """`size` of the endoscope's picture: no picture of one size is like one of another."""
+        self._size = size
         self._stop = threading.Event()
         self._far, self._near = os.openpty()
         tty.setraw(self._near)
@@ -170,7 +171,7 @@ class Machines:
                     connection.settimeout(1.0)
                 continue
             sequence += 1
-            data = picture(1000 + sequence, (48, 32))
+            data = picture(sequence, self._size)
             header = FRAME_HEADER.pack(FRAME_MARK, len(data), sequence, time.monotonic_ns())
             try:
                 connection.sendall(header + data)

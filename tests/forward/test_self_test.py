@@ -157,7 +157,7 @@ def test_ok__everything_in_one_report(
         "commitment at archive",
         "performed step ends DISCONTINUED",
     ]
-    assert words(report, "worklist query of ris") == "16 entries for the configured days."
+    assert words(report, "worklist query of ris") == "17 entries for the configured days."
     assert bench.foreign == []
     uid = report["written"]["object at archive"]
     check_object(hospital.objects()[uid], report)

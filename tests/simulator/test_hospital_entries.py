@@ -25,7 +25,7 @@ def test_ok__a_dozen_or_more_of_several_modalities_and_scripts() -> None:
     assert modalities["US"] >= 3 and modalities["ES"] >= 3 and modalities["RG"] >= 2
     assert len({entry.character_set for entry in SCHEDULE}) >= 8
     assert len({entry.number for entry in SCHEDULE}) == len(SCHEDULE)
-    assert len({entry.patient_id for entry in SCHEDULE}) == len(SCHEDULE)
+    assert len({entry.patient_id for entry in SCHEDULE}) == len([one for one in SCHEDULE if one.step_of is None])
 
 
 @pytest.mark.parametrize("entry", SCHEDULE, ids=lambda entry: f"{entry.number}-{entry.modality}")
@@ -56,10 +56,20 @@ def test_ok__identifiers_are_stable_for_a_day_and_unique() -> None:
     for keyword in ("StudyInstanceUID", "AccessionNumber", "RequestedProcedureID"):
         values = [item[keyword].value for item in items_of_day(DAY, "BRIDGE")]
         assert values == [item[keyword].value for item in again]
-        assert len(set(values)) == len(values)
+        assert len(set(values)) == len([entry for entry in SCHEDULE if entry.step_of is None])
         tomorrow = [item[keyword].value for item in items_of_day(date(2026, 11, 23), "BRIDGE")]
         assert not set(values) & set(tomorrow)
     assert all(is_uid(item.StudyInstanceUID) for item in again)
+
+
+def test_ok__two_steps_of_one_requested_procedure() -> None:
+    items = {entry.number: item for entry, item in zip(SCHEDULE, items_of_day(DAY, "BRIDGE"), strict=True)}
+    (second,) = [entry for entry in SCHEDULE if entry.step_of is not None]
+    one, other = items[second.step_of or 0], items[second.number]
+    for keyword in ("PatientID", "StudyInstanceUID", "AccessionNumber", "RequestedProcedureID"):
+        assert one[keyword].value == other[keyword].value
+    steps = [item.ScheduledProcedureStepSequence[0].ScheduledProcedureStepID for item in items.values()]
+    assert len(set(steps)) == len(steps)
 
 
 def test_ok__the_box_is_the_station_where_none_is_named() -> None:

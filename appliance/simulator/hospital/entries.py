@@ -2,7 +2,8 @@
 
 Nobody here exists. The names cover the scripts of PS3.5 Annexes H to K; several entries are sparse on purpose, since
 real worklists are. `number` makes the identifiers of an entry (accession number, study, step), so two entries never
-share one. A station AE title of "" is the box's own, whatever it is called.
+share one; the second step of a requested procedure names the first one's number by `step_of`. A station AE title of ""
+is the box's own, whatever it is called.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class ScheduledEntry:
     station_ae: str = ""
     station_name: str = ""
     room: str = ""
+    step_of: int | None = None
 
 
 LATIN1 = ("ISO_IR 100",)
@@ -353,5 +355,27 @@ SCHEDULE: tuple[ScheduledEntry, ...] = (
         step="Oesophagus",
         station_ae="FLUORO1",
         station_name="FLUORO_1",
+    ),
+    ScheduledEntry(
+        number=17,
+        step_of=9,
+        time="1045",
+        modality="US",
+        character_set=(),
+        name="Okafor^Adaeze",
+        patient_id="HS-102290",
+        birth_date="19940812",
+        sex="F",
+        weight_kg="72.4",
+        pregnancy=3,
+        procedure="Obstetric ultrasound",
+        procedure_code=Code("US-OBS", "Obstetric ultrasound"),
+        step="Umbilical artery Doppler",
+        protocol_code=Code("P-US-OBS-D", "Umbilical artery Doppler"),
+        referring="Adeyemi^Folake",
+        requesting="Adeyemi^Folake",
+        performing="Bello^Ruth",
+        station_name="US_OLD_1",
+        room="Raum 12",
     ),
 )

@@ -29,12 +29,13 @@ def many_items_of_day(day: date, box_ae: str, count: int) -> Iterator[Dataset]:
     """`count` items, one after the other: the schedule again and again, each under a number of its own."""
     for number in range(1, count + 1):
         entry = SCHEDULE[(number - 1) % len(SCHEDULE)]
-        yield item_from_entry(replace(entry, number=number, patient_id=f"HUGE-{number:06}"), day, box_ae)
+        yield item_from_entry(replace(entry, number=number, step_of=None, patient_id=f"HUGE-{number:06}"), day, box_ae)
 
 
 def item_from_entry(entry: ScheduledEntry, day: date, box_ae: str) -> Dataset:
     """The item that a query of `day` finds; the same entry and day give the same identifiers after any restart."""
-    token = f"{day:%y%m%d}{entry.number:02d}"  # with its letters below the 16 characters of SH
+    procedure = entry.number if entry.step_of is None else entry.step_of
+    token = f"{day:%y%m%d}{procedure:02d}"  # with its letters below the 16 characters of SH
     item = Dataset()
     if entry.character_set:
         item.SpecificCharacterSet = list(entry.character_set)
@@ -57,7 +58,7 @@ def item_from_entry(entry: ScheduledEntry, day: date, box_ae: str) -> Dataset:
     item.EthnicGroup = ""
     item.PregnancyStatus = entry.pregnancy
     item.AdditionalPatientHistory = ""
-    item.StudyInstanceUID = uid_from_parts("hospital", "study", f"{day:%Y%m%d}", str(entry.number))
+    item.StudyInstanceUID = uid_from_parts("hospital", "study", f"{day:%Y%m%d}", str(procedure))
     item.RequestingPhysician = entry.requesting
     item.RequestingService = ""
     item.RequestedProcedureDescription = entry.procedure
@@ -75,11 +76,11 @@ def item_from_entry(entry: ScheduledEntry, day: date, box_ae: str) -> Dataset:
     item.ConfidentialityConstraintOnPatientDataDescription = ""
     item.PlacerOrderNumberImagingServiceRequest = f"PL{token}"
     item.FillerOrderNumberImagingServiceRequest = f"FI{token}"
-    item.ScheduledProcedureStepSequence = Sequence([_step_from_entry(entry, day, token, box_ae)])
+    item.ScheduledProcedureStepSequence = Sequence([_step_from_entry(entry, day, box_ae)])
     return item
 
 
-def _step_from_entry(entry: ScheduledEntry, day: date, token: str, box_ae: str) -> Dataset:
+def _step_from_entry(entry: ScheduledEntry, day: date, box_ae: str) -> Dataset:
     step = Dataset()
     step.Modality = entry.modality
     step.RequestedContrastAgent = ""
@@ -89,7 +90,7 @@ def _step_from_entry(entry: ScheduledEntry, day: date, token: str, box_ae: str) 
     step.ScheduledPerformingPhysicianName = entry.performing
     step.ScheduledProcedureStepDescription = entry.step
     step.ScheduledProtocolCodeSequence = _sequence_from_code(entry.protocol_code)
-    step.ScheduledProcedureStepID = f"SPS{token}"
+    step.ScheduledProcedureStepID = f"SPS{day:%y%m%d}{entry.number:02d}"
     step.ScheduledStationName = entry.station_name
     step.ScheduledProcedureStepLocation = entry.room
     step.PreMedication = ""
