@@ -172,6 +172,12 @@ class WorklistItem:
         )
 
     @property
+    def step(self) -> str:
+        """What is done in this step, where the name of the procedure does not say it already."""
+        described = text_at(self.elements, SCHEDULED_STEPS, STEP_DESCRIPTION)
+        return "" if described == self.procedure else described
+
+    @property
     def scheduled_date(self) -> str:
         return text_at(self.elements, SCHEDULED_STEPS, STEP_START_DATE)
 
@@ -203,6 +209,7 @@ class WorklistItem:
             "accession_number": self.accession_number,
             "modality": self.modality,
             "procedure": self.procedure,
+            "step": self.step,
             "scheduled_date": self.scheduled_date,
             "scheduled_time": self.scheduled_time,
             "missing": list(self.missing()),

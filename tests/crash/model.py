@@ -211,6 +211,8 @@ class FileSystem:
                     self._files[inode] = _File()
                 self._change("the new name", (parent, name, inode))
             case Link(inode, parent, name):
+                if inode not in self._files or name in self._live[parent]:
+                    raise KeyError(name)
                 self._change("the link", (parent, name, inode))
             case Unlink(parent, name):
                 if name not in self._live[parent]:

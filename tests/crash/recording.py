@@ -12,7 +12,8 @@ from tests.crash.trace import LONGEST_STRING, SYSTEM_CALLS
 from tests.crash.world import Machines, Place, Processes, Technologist, is_settled, running
 from tests.peers import wait_until
 
-CLIP_SECONDS = 1.6
+# Long enough for a sync in the middle.
+CLIP_SECONDS = 1.8
 _DONE_SECONDS = 60.0
 
 
@@ -47,7 +48,7 @@ def _do_job(place: Place, processes: Processes, machines: Machines) -> None:
     first = person.open_exam(0)
     wait_until(lambda: has_signal(processes), "the endoscope's picture is there")
     person.tap("endoscope", "still", first)
-    person.tap("endoscope", "clip/start", first)
+    start_clip(place, person, first)
     clip_end = time.monotonic() + CLIP_SECONDS
     assert machines.print_image(), "the box did not acknowledge the image"
     person.tap("film", "film", first)
@@ -56,7 +57,7 @@ def _do_job(place: Place, processes: Processes, machines: Machines) -> None:
     person.close_exam(first)
     second = person.open_exam(1)
     person.tap("endoscope", "still", second)
-    clip = str(person.tap("endoscope", "clip/start", second)["sop_instance_uid"])
+    clip = start_clip(place, person, second)
     time.sleep(CLIP_SECONDS)
     processes.kill_box()
     assert list(place.paths.state.glob(f"captured/endoscope/{second}/.part-{clip}~*"))
@@ -67,6 +68,14 @@ def _do_job(place: Place, processes: Processes, machines: Machines) -> None:
     person.close_exam(second)
     wait_until(lambda: is_settled(place.paths.state), f"everything is done\n{processes.logs()}", _DONE_SECONDS)
     assert processes.died() == []
+
+
+def start_clip(place: Place, person: Technologist, exam_id: str) -> str:
+    """Record from now on, and be sure that it has begun; the clip's UID."""
+    uid = str(person.tap("endoscope", "clip/start", exam_id)["sop_instance_uid"])
+    directory = place.paths.state / "captured" / "endoscope" / exam_id
+    wait_until(lambda: list(directory.glob(f".part-{uid}~*")), "the clip is being written")
+    return uid
 
 
 def has_signal(processes: Processes) -> bool:

@@ -160,11 +160,19 @@ def test_ok__renaming_a_name_to_another_of_the_same_file_does_nothing() -> None:
 
 
 def test_fail__what_is_not_there() -> None:
-    for wrong in (Unlink(A, "x"), Rename(A, "x", A, "y"), Write(99, 0, b""), Make(F, 99, "x", is_directory=False)):
+    for wrong in (
+        Unlink(A, "x"),
+        Link(F, A, "x"),
+        Rename(A, "x", A, "y"),
+        Write(99, 0, b""),
+        Make(F, 99, "x", is_directory=False),
+    ):
         with pytest.raises(KeyError):
             played(wrong)
     with pytest.raises(KeyError):
         played(*durable_file(), Make(G, A, "x", is_directory=False))
+    with pytest.raises(KeyError):
+        played(*durable_file(), Link(F, A, "x"))
 
 
 NAMES = st.sampled_from(["x", "y", "z"])

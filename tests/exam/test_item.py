@@ -202,3 +202,20 @@ def test_ok__the_elements_are_dicoms_own_json() -> None:
     assert str(dataset.PatientName) == "Yamada^Tarou=山田^太郎=やまだ^たろう"
     assert dataset.ScheduledProcedureStepSequence[0].ScheduledProcedureStepID == "SPS-1"
     assert WorklistItem("ris", dataset.to_json_dict()).key == _item().key
+
+
+@pytest.mark.parametrize(
+    ("procedure", "described", "step"),
+    [
+        ("Obstetric ultrasound", "Umbilical artery Doppler", "Umbilical artery Doppler"),
+        ("Gastroscopy", "Gastroscopy", ""),
+        ("", "Gastroscopy", ""),  # shown as the procedure already
+        ("Gastroscopy", "", ""),
+    ],
+)
+def test_ok__the_step_is_shown_where_it_says_more(procedure: str, described: str, step: str) -> None:
+    elements = {
+        "00321060": {"vr": "LO", "Value": [procedure]},
+        "00400100": {"vr": "SQ", "Value": [{"00400007": {"vr": "LO", "Value": [described]}}]},
+    }
+    assert WorklistItem("ris", elements).view()["step"] == step

@@ -1,7 +1,7 @@
 // Beside the patient on the confirm screen: further steps of the same patient, to be examined in one exam.
 
 import { byId, make, show } from "./elements.js";
-import { timeText } from "./words.js";
+import { timeText, whatText } from "./words.js";
 
 /** Other entries of the list that are of the same patient as `item`; the box itself refuses those of another. */
 export function sameStepsOf(item, items) {
@@ -31,7 +31,7 @@ export function drawFurtherSteps(steps, onChange) {
       },
       make("span", { class: "modality", text: step.modality }),
       ` ${timeText(step.scheduled_time)} `,
-      make("bdi", { text: step.procedure || "no procedure given", dir: "auto" }),
+      make("bdi", { text: whatText(step), dir: "auto" }),
       make("bdi", { class: "small", text: step.accession_number ? ` Acc. ${step.accession_number}` : "" }),
     ),
   );

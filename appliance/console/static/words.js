@@ -61,6 +61,11 @@ export function countText(count, one, many) {
   return `${count} ${count === 1 ? one : many}`;
 }
 
+/** What is to be done: the procedure, and the step of it where that says more. */
+export function whatText(item) {
+  return [item.procedure, item.step].filter(Boolean).join(": ") || "no procedure given";
+}
+
 /** Text for searching: lower case, without accents, in compatibility form, so that `muller` finds `Müller`. */
 export function foldText(text) {
   return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();

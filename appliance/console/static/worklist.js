@@ -3,7 +3,7 @@
 import { byId, make, nameElements, setText, show } from "./elements.js";
 import { get, post } from "./link.js";
 import { Rows } from "./rows.js";
-import { agoText, ageText, countText, dateText, foldText, sexText, timeText } from "./words.js";
+import { agoText, ageText, countText, dateText, foldText, sexText, timeText, whatText } from "./words.js";
 
 // Older than this the list is called old, loudly.
 const OLD_MS = 15 * 60 * 1000;
@@ -37,7 +37,7 @@ function searchTextOf(item) {
   let text = searchTexts.get(item);
   if (text === undefined) {
     text = foldText(
-      [...item.names, item.patient_id, item.accession_number, item.procedure, item.modality, dateText(item.birth_date)].join(" "),
+      [...item.names, item.patient_id, item.accession_number, item.procedure, item.step, item.modality, dateText(item.birth_date)].join(" "),
     );
     searchTexts.set(item, text);
   }
@@ -169,7 +169,7 @@ function row(item) {
     make(
       "span",
       { class: "entry-what" },
-      make("bdi", { class: "entry-procedure", text: item.procedure || "no procedure given", dir: "auto" }),
+      make("bdi", { class: "entry-procedure", text: whatText(item), dir: "auto" }),
       wrongText(item) ? make("span", { class: "small missing entry-wrong", testid: "entry-wrong", text: wrongText(item) }) : null,
     ),
   );
@@ -201,7 +201,7 @@ export function drawConfirm(item, at) {
       { class: "large", testid: "confirm-procedure" },
       make("span", { class: "modality", text: item.modality }),
       " ",
-      make("bdi", { text: item.procedure || "no procedure given", dir: "auto" }),
+      make("bdi", { text: whatText(item), dir: "auto" }),
     ),
     item.examined
       ? make("p", {
