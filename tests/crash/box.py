@@ -80,6 +80,7 @@ class Box:
     keeper: ExamKeeper | None = None
     workers: list[Worker] = field(default_factory=list)
     findings: dict[tuple[str, str], str] = field(default_factory=dict)
+    is_up: bool = False
 
     @property
     def exams(self) -> ExamKeeper:
@@ -90,12 +91,15 @@ class Box:
         """Run the next composition root; it comes back here when it serves. Behind the last one comes the work."""
         if not self.roots:
             self.clock.on_turn = self.archive.report_due
+            self.is_up = True
             self.work(self)
             return
         (name, root), waiting = self.roots.pop(0), len(self.roots)
         try:
             status = root()
         except ApplianceError as error:
+            if self.is_up:
+                raise
             raise ServiceFailed(f"{name} does not start: {error.sentence}") from error
         if status not in (0, None) or len(self.roots) == waiting > 0:
             raise ServiceFailed(f"{name} ended with {status}")
