@@ -3,7 +3,7 @@
 Read from PS3.3 A.8 (Secondary Capture IODs), C.7, C.8.6 and C.12.1, IHE RAD TF-2 4.8 and Appendix A (worklist → image →
 performed step). The order of rows is the order of modules; elements are written in the order of their tags.
 Conditions: `still`, `clip`, `film`, `color`, `lossy`; `exam` (there is one), `scheduled` (it was chosen from a
-worklist), `worklist's study` or `own study` (whose Study Instance UID it is).
+worklist), `worklist's study` or `own study` (whose Study Instance UID it is); `self test` (of the box, no examination).
 
 Several entries chosen for one exam (group case, PS3.17 J.4.1): what is one value in an image is the value that stands
 in all of them, or empty where they differ (accession number, Study ID, descriptions); what may have items has the items
@@ -26,7 +26,7 @@ _STEP = "ScheduledProcedureStepSequence"
 PATIENT: Rows = (
     Row("PatientName", "2", VNAP, (mwl("PatientName"), user("patient_name"))),
     Row("PatientID", "2", VNAP, (mwl("PatientID"), user("patient_id"))),
-    Row("IssuerOfPatientID", "3", ANAP, (mwl("IssuerOfPatientID"),), beside="PatientID"),
+    Row("IssuerOfPatientID", "3", ANAP, (mwl("IssuerOfPatientID"), user("issuer_of_patient_id")), beside="PatientID"),
     Row(
         "IssuerOfPatientIDQualifiersSequence",
         "3",
@@ -164,6 +164,7 @@ IMAGE: Rows = (
     Row("DateOfSecondaryCapture", "3", ALWAYS, (generated("captured_date"),)),
     Row("TimeOfSecondaryCapture", "3", ALWAYS, (generated("captured_time"),)),
     Row("ImageType", "3", ALWAYS, (fixed(("ORIGINAL", "PRIMARY")),)),
+    Row("QualityControlImage", "3", ALWAYS, (fixed("YES"),), when="self test"),
     Row("BurnedInAnnotation", "1", ALWAYS, (configured("burned_in_annotation"),)),
     Row("LossyImageCompression", "3", ALWAYS, (device("lossy"),)),
     Row("LossyImageCompressionRatio", "3", ALWAYS, (device("lossy_ratio"),), when="lossy"),

@@ -14,6 +14,7 @@ from appliance.exam.exam import Exam
 _TYPED: Final = {
     "patient_name": "PatientName",
     "patient_id": "PatientID",
+    "issuer_of_patient_id": "IssuerOfPatientID",
     "patient_birth_date": "PatientBirthDate",
     "patient_sex": "PatientSex",
 }

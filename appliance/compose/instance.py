@@ -65,6 +65,7 @@ class Origins:
     instance_number: int
     video_format: str = ""
     digital_format: str = ""
+    is_self_test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ def _dataset_of(
     study_began_at = exam.study_began_at if exam else origins.captured_at
     started_at = exam.opened_at if exam else origins.captured_at
     of_pixels = ({"color"} if form.samples > 1 else set()) | ({"lossy"} if form.lossy_method else set())
+    purpose = {"self test"} if origins.is_self_test else set()
     facts = Facts(
         entries=chosen.entries,
         generated={
@@ -169,7 +171,7 @@ def _dataset_of(
             **device,
         },
         user=chosen.user,
-        conditions=chosen.conditions | kind | of_pixels,
+        conditions=chosen.conditions | kind | of_pixels | purpose,
     )
     dataset = dataset_from(OBJECT, facts)
     set_character_set(dataset, chosen.entries)

@@ -64,7 +64,7 @@ CREATION: Rows = (
     Row("ScheduledStepAttributesSequence", "1", ALWAYS, item=SCHEDULED_STEP, is_each=True),
     Row("PatientName", "2", VNAP, (mwl("PatientName"), user("patient_name"))),
     Row("PatientID", "2", VNAP, (mwl("PatientID"), user("patient_id"))),
-    Row("IssuerOfPatientID", "3", ANAP, (mwl("IssuerOfPatientID"),), beside="PatientID"),
+    Row("IssuerOfPatientID", "3", ANAP, (mwl("IssuerOfPatientID"), user("issuer_of_patient_id")), beside="PatientID"),
     Row(
         "IssuerOfPatientIDQualifiersSequence",
         "3",

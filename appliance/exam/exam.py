@@ -13,9 +13,7 @@ from enum import StrEnum
 from appliance.base.errors import ApplianceError
 from appliance.base.uids import new_uid
 from appliance.config.schema import Device
-from appliance.exam.item import WorklistItem, text_at
-
-ISSUER_OF_PATIENT_ID = "00100021"
+from appliance.exam.item import ISSUER_OF_PATIENT_ID, WorklistItem, text_at
 
 
 class Outcome(StrEnum):

@@ -15,13 +15,12 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import ExplicitVRLittleEndian
 
 from appliance.base.uids import new_uid
-from appliance.compose.charset import set_character_set
 from appliance.compose.instance import Origins, compose_still
 from appliance.compose.pixels import PixelForm
 from appliance.compose.steps import creation_from, final_from
 from appliance.config.schema import Box, Configuration, Device, SerialDevice, TestPatient
 from appliance.exam.exam import Closed, Exam, Instance, Outcome, PlannedStep, open_exam
-from appliance.exam.item import PATIENT_ID, PATIENT_NAME, WorklistItem
+from appliance.exam.item import ISSUER_OF_PATIENT_ID, PATIENT_ID, PATIENT_NAME, WorklistItem
 from appliance.exam.reasons import UNSPECIFIED
 
 _EDGE = 128  # pixels
@@ -40,7 +39,6 @@ class SelfTestExam:
     exam: Exam
     device: Device
     box: Box
-    patient: TestPatient
     began_at: datetime
 
     @property
@@ -51,14 +49,12 @@ class SelfTestExam:
         """Compose the still into `path`; it names the performed step if that was told. OSError."""
         form = PixelForm(ExplicitVRLittleEndian, _EDGE, _EDGE, 1, "MONOCHROME2", 8, 8)
         pixels = bytes((row ^ column) & 0xFF for row in range(_EDGE) for column in range(_EDGE))
-        origins = Origins(self.exam, self.device, self.box, new_uid(), self.began_at, 1)
+        origins = Origins(self.exam, self.device, self.box, new_uid(), self.began_at, 1, is_self_test=True)
         composed = compose_still(origins, form, len(pixels))
         dataset = dcmread(BytesIO(composed.header + pixels + composed.trailer))
-        dataset.QualityControlImage = "YES"
         if not has_step:
             for keyword in _OF_THE_STEP:
                 del dataset[keyword]
-        self._name_issuer(dataset)
         dataset.save_as(path, enforce_file_format=True)
         return Instance(
             sop_class_uid=composed.sop_class_uid,
@@ -73,19 +69,12 @@ class SelfTestExam:
 
     def creation(self) -> Dataset:
         """The data set of N-CREATE."""
-        dataset = creation_from(self.exam, self.step, self.box)
-        self._name_issuer(dataset)
-        return dataset
+        return creation_from(self.exam, self.step, self.box)
 
     def end(self, now: datetime, instances: tuple[Instance, ...]) -> Dataset:
         """The data set of N-SET: discontinued, with what was stored."""
         closed = Closed(now, Outcome.DISCONTINUED, instances, (), reason=UNSPECIFIED.code)
         return final_from(self.exam, self.step, closed)
-
-    def _name_issuer(self, dataset: Dataset) -> None:
-        if self.patient.issuer_of_patient_id:
-            dataset.IssuerOfPatientID = self.patient.issuer_of_patient_id
-            set_character_set(dataset, ())
 
 
 def open_self_test_exam(configuration: Configuration, patient: TestPatient, now: datetime) -> SelfTestExam:
@@ -105,7 +94,12 @@ def open_self_test_exam(configuration: Configuration, patient: TestPatient, now:
         {
             PATIENT_NAME: {"vr": "PN", "Value": [{"Alphabetic": patient.patient_name}]},
             PATIENT_ID: {"vr": "LO", "Value": [patient.patient_id]},
+            **(
+                {ISSUER_OF_PATIENT_ID: {"vr": "LO", "Value": [patient.issuer_of_patient_id]}}
+                if patient.issuer_of_patient_id
+                else {}
+            ),
         },
     )
     exam = open_exam(item, [device], now, f"test-{now:%Y%m%d-%H%M%S}")
-    return SelfTestExam(exam, device, configuration.box, patient, now)
+    return SelfTestExam(exam, device, configuration.box, now)
