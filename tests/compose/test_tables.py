@@ -18,7 +18,8 @@ from appliance.compose import rows
 from appliance.compose.attributes import OBJECT
 from appliance.compose.rows import Origin, Presence, Row, Rows
 from appliance.compose.steps import CREATION, FINAL, PERFORMED_SERIES, creation_from, final_from
-from appliance.config.schema import Configuration, TestPatient
+from appliance.config.schema import Configuration
+from appliance.config.schema import TestPatient as Patient
 from appliance.exam.exam import Closed, Exam, Instance, Outcome, StudySoFar, open_exam
 from appliance.exam.unscheduled import unscheduled_item_from
 from appliance.forward.self_test_exam import open_self_test_exam
@@ -478,7 +479,7 @@ def test_ok__each_row_and_each_source_is_used(tmp_path: Path, monkeypatch: pytes
             step = exam.step_of("US")
             creation_from(exam, step, BOX)
             final_from(exam, step, closed_of(exam, Outcome.DISCONTINUED))
-    patient = TestPatient(patient_id="TEST-1", issuer_of_patient_id="HOSPITAL")
+    patient = Patient(patient_id="TEST-1", issuer_of_patient_id="HOSPITAL")
     self_test = open_self_test_exam(Configuration(), patient, CLOSED_AT)
     self_test.write_object(tmp_path / "test.dcm", has_step=True)
     self_test.creation()
