@@ -31,7 +31,7 @@ class Site:
 def make_site(file: Path, archive: str) -> Site:
     """The site in `file`, written first if it is not there. ConfigurationError with everything that is wrong in it."""
     if not file.exists():
-        replace_file(file, _example_with_free_ports(archive).encode())
+        replace_file(file, example_with_free_ports(archive).encode())
     configuration = load_configuration(file)
     manager = configuration.performed_step
     if manager is None or not configuration.worklist:
@@ -57,7 +57,8 @@ def make_site(file: Path, archive: str) -> Site:
     return site
 
 
-def _example_with_free_ports(archive: str) -> str:
+def example_with_free_ports(archive: str) -> str:
+    """The commented example as the demo writes it, its ports replaced where another program has them."""
     document = tomlkit.parse(EXAMPLE.read_text(encoding="utf-8"))
     taken: set[int] = set()
 

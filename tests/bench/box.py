@@ -12,10 +12,9 @@ from typing import Any
 import tomlkit
 
 from appliance.base.http import Asker
-from appliance.cli.demo_site import make_site
 from tests.bench.processes import WORLD, cpu_seconds, find_parts
 from tests.bench.tables import BenchError
-from tests.services.demo_box import Demo, logs_of, running_demo
+from tests.services.demo_box import Demo, logs_of, prepare_site, running_demo
 
 # A sheet of 14 by 17 inches.
 FILM = {"resolution_dpi": 300, "width_mm": 356.0, "height_mm": 432.0}
@@ -92,7 +91,7 @@ class Box:
 def running_box(directory: Path) -> Iterator[Box]:
     """The demo, settled, with an exam open; stopped at the end of the block."""
     directory.mkdir(parents=True)
-    _ask_for_large_film(directory / "site.toml")
+    _ask_for_large_film(prepare_site(directory))
     with running_demo(directory) as demo:
         _ = demo.panel  # printed when every process is ready
         console, machines = demo.console(), demo.machines()
@@ -112,7 +111,6 @@ def running_box(directory: Path) -> Iterator[Box]:
 
 
 def _ask_for_large_film(file: Path) -> None:
-    make_site(file, "simulator")
     site = tomlkit.parse(file.read_text(encoding="utf-8"))
     film = next(device for device in site["devices"] if device["driver"] == "sane")
     film.update(FILM)

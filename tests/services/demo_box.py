@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import tomlkit
 
 from appliance.base.http import Asker
 from appliance.base.paths import Paths
+from appliance.cli.demo_site import example_with_free_ports
 from tests.peers import wait_until
+from tests.ports import pick_free_port
 
 START_SECONDS = 120.0
 
@@ -95,12 +98,38 @@ class Demo:
         return self.process.wait(60)
 
 
+def prepare_site(directory: Path, archive: str = "simulator") -> Path:
+    """The site that the demo would write at its first start, with ports that no other demo of this run has.
+
+    Two demos that start at the same moment would both find the usual ports free.
+    """
+    site = directory / "site.toml"
+    if site.exists():
+        return site
+    directory.mkdir(parents=True, exist_ok=True)
+    document = tomlkit.parse(example_with_free_ports(archive))
+    hospital, listener = pick_free_port(), pick_free_port()
+    document["listener"]["port"] = listener  # type: ignore[index]
+    document["performed_step"]["port"] = hospital  # type: ignore[index]
+    archive_port = pick_free_port() if archive == "orthanc" else hospital
+    for peer in (document["worklist"][0], document["destinations"][0]):  # type: ignore[index]
+        peer["port"] = archive_port
+    site.write_text(tomlkit.dumps(document), encoding="utf-8")
+    return site
+
+
+def demo_command(directory: Path, *arguments: str) -> list[str]:
+    """`appliance demo` in `directory`, with ports of its own."""
+    archive = arguments[arguments.index("--archive") + 1] if "--archive" in arguments else "simulator"
+    prepare_site(directory, archive)
+    ports = [f"--panel-port={pick_free_port()}", f"--machines-port={pick_free_port()}"]
+    return [sys.executable, "-m", "appliance", "demo", "--directory", str(directory), *ports, *arguments]
+
+
 def start_demo(directory: Path, *arguments: str) -> Demo:
     """Start the command; what it prints goes to a file."""
-    directory.mkdir(parents=True, exist_ok=True)
+    command = demo_command(directory, *arguments)
     printed = directory.with_suffix(".printed")
-    command = [sys.executable, "-m", "appliance", "demo", "--directory", str(directory), *arguments]
-    # Free ports: other demos may run on this machine.
     with printed.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, text=True
@@ -134,7 +163,7 @@ class JobResult:
 
 def run_job(directory: Path, *arguments: str, seconds: float = 240.0) -> JobResult:
     """The unattended job to its end."""
-    command = [sys.executable, "-m", "appliance", "demo", "--once", "--json", "--directory", str(directory), *arguments]
+    command = demo_command(directory, "--once", "--json", *arguments)
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False
     )

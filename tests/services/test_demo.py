@@ -17,11 +17,10 @@ from playwright.sync_api import expect, sync_playwright
 from pydicom import Dataset
 
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker, Refused
-from appliance.cli.demo_site import make_site
+from appliance.base.http import Asker, Refused, Unreachable
 from appliance.exam.facts import ExamFacts
 from tests.peers import wait_until
-from tests.services.demo_box import Demo, logs_of, running_demo, start_demo
+from tests.services.demo_box import Demo, logs_of, prepare_site, running_demo, start_demo
 
 DEVICES = "/api/devices"
 
@@ -30,10 +29,8 @@ DEVICES = "/api/devices"
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """One demo for all tests that leave it as they found it, with a digitizer whose patience is short."""
     directory = tmp_path_factory.mktemp("by-hand") / "demo"
-    directory.mkdir()
     # The demo writes its own site at the first start; here a person has changed some values of it.
-    site = directory / "site.toml"
-    make_site(site, "simulator")
+    site = prepare_site(directory)
     site.write_text(
         site.read_text()
         .replace("stall_seconds = 30.0", "stall_seconds = 5.0")
@@ -374,7 +371,13 @@ def test_ok__unscheduled_appended_and_on_the_wrong_entry(demo: Demo) -> None:
         console.ask("POST", "/api/worklist/refresh", {}, seconds=30)
         return [item for item in console.ask("GET", "/api/worklist", seconds=30)["items"] if not item["examined"]]
 
-    wait_until(entries, "the worklist has entries")
+    def has_entries() -> bool:
+        try:
+            return bool(entries())
+        except Unreachable:  # forward may just have been restarted
+            return False
+
+    wait_until(has_entries, "the worklist has entries", 60)
     entry = {"keys": [entries()[-1]["key"]]}
     patient = {"name": "Núñez^Íñigo", "patient_id": "EMERGENCY-1", "birth_date": "19750801", "sex": "M"}
     unscheduled = examine({"patient": patient})

@@ -13,11 +13,10 @@ import pytest
 import tomlkit
 from pydicom import dcmread
 
-from appliance.cli.demo_site import make_site
 from appliance.simulator.hospital.worklist_items import items_of_day
 from appliance.spool.names import is_intact
 from tests.ports import pick_free_port
-from tests.services.demo_box import JobResult, get_json, logs_of, run_job, running_demo
+from tests.services.demo_box import JobResult, get_json, logs_of, prepare_site, run_job, running_demo
 
 SC, TRUE_COLOR, GRAY_WORD = (f"1.2.840.10008.5.1.4.1.1.7{suffix}" for suffix in ("", ".4", ".3"))
 
@@ -194,8 +193,7 @@ def test_fail__an_archive_that_is_down(tmp_path: Path) -> None:
 
 def with_dead_archive(directory: Path) -> None:
     """A site as the demo writes it, but with a destination where nobody listens."""
-    directory.mkdir()
-    make_site(directory / "site.toml", "simulator")
+    prepare_site(directory)
     site = tomlkit.parse((directory / "site.toml").read_text())
     site["destinations"][0]["port"] = pick_free_port()  # type: ignore[index]
     site["destinations"][0]["retry_first_seconds"] = 0.5  # type: ignore[index]

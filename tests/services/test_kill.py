@@ -15,9 +15,8 @@ from pydicom import dcmread
 
 from appliance.base.errors import ApplianceError
 from appliance.base.http import Asker
-from appliance.cli.demo_site import make_site
 from tests.peers import wait_until
-from tests.services.demo_box import Demo, logs_of, running_demo
+from tests.services.demo_box import Demo, logs_of, prepare_site, running_demo
 
 EVENT_SECONDS = 150.0
 FILM_OPTIONS = 'options = { test-picture = "Grid" }'
@@ -114,9 +113,7 @@ def test_ok__killed_at_any_moment_the_job_is_finished(tmp_path: Path, name: str)
 
 def slow_down_film(directory: Path) -> None:
     """A scan of some seconds, as a real one: a digitizer that gives each piece after 20 ms."""
-    directory.mkdir()
-    site = directory / "site.toml"
-    make_site(site, "simulator")
+    site = prepare_site(directory)
     slow = 'options = { test-picture = "Grid", read-delay = "yes", read-delay-duration = "20000" }'
     text = site.read_text()
     assert FILM_OPTIONS in text

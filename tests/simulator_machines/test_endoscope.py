@@ -78,7 +78,7 @@ def test_ok__a_painted_frame_is_a_1080p_jpeg_without_huffman_tables() -> None:
     frames = [painter.paint_frame(index) for index in (0, 45)]
     for frame in frames:
         header = parse_jpeg(frame)
-        assert (header.width, header.height, header.subsampling) == (1920, 1080, "4:2:2")
+        assert (header.width, header.height, header.sampling) == (1920, 1080, ((2, 1), (1, 1), (1, 1)))  # 4:2:2
         assert not header.has_huffman_tables
         assert b"\xff\xc4" not in frame[: header.scan_offset]
         assert 120_000 < len(frame) < 260_000
