@@ -15,7 +15,7 @@ TEST_PACKAGES  := $(DEMO_PACKAGES) orthanc dcmtk dicom3tools libgdcm-tools lrzsz
                   fonts-noto-core fonts-noto-cjk git strace
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format lock clean demo-packages test-packages
+.PHONY: help demo test bench crash lint format lock clean demo-packages test-packages
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: test-packages $(VENV)/test.stamp ## run all tests (ARGS="tests/spool -k wr
 
 bench: test-packages $(VENV)/test.stamp ## measure: tap to saved, bytes to flash for each byte, memory, sending beside storescu
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+crash: test-packages $(VENV)/test.stamp ## prove power cuts: 10,000 states that one could leave (ARGS="--states 500 --seed N")
+	@$(BIN)/python -m tests.crash $(ARGS)
 
 lint: $(VENV)/test.stamp ## ruff, mypy and the rooms' import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.base.clock import Clock, Deadline
-from appliance.base.durable import make_directory, move_file, remove_file
+from appliance.base.durable import make_directory, move_file
 from appliance.base.errors import ApplianceError, Finding
 from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome
 from appliance.spool.names import ObjectName
@@ -112,7 +112,7 @@ def list_instances(spool: Spool, exam: Exam) -> tuple[list[Instance], list[Findi
             summary = _read_object_of(exam, path, name)
         except ApplianceError as error:
             make_directory(spool.quarantine)
-            _move(path, spool.quarantine / path.name)
+            move_file(path, spool.quarantine / path.name)
             findings.append(
                 Finding("quarantined", error.sentence, "It was set aside in quarantine; support can look.", path.name)
             )
@@ -163,7 +163,7 @@ def hand_over(spool: Spool, exam_id: str, closed: Closed) -> int:
     moved = 0
     for _device, path, _name in list_captured(spool, exam_id):
         if path.name in listed:
-            _move(path, spool.outbox / path.name)
+            move_file(path, spool.outbox / path.name)
             moved += 1
     return moved
 
@@ -176,7 +176,7 @@ def set_aside_late(spool: Spool, exam_id: str, closed: Closed) -> list[Finding]:
         if path.name in listed:
             continue
         make_directory(spool.captured(device, None))
-        _move(path, spool.captured(device, None) / path.name)
+        move_file(path, spool.captured(device, None) / path.name)
         findings.append(
             Finding(
                 "late-object",
@@ -197,14 +197,3 @@ def unassigned_finding_from(device: str, count: int) -> Finding:
         "They are safe on this box and were sent nowhere.",
         device,
     )
-
-
-def _move(source: Path, target: Path) -> None:
-    """base.durable.move_file, also where a crash left the file under both names.
-
-    rename(2) of two names of one file does nothing and keeps both.
-    """
-    if target.exists() and source.samefile(target):
-        remove_file(source)
-        return
-    move_file(source, target)
