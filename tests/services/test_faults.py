@@ -168,7 +168,7 @@ def test_ok__worklists_of_every_kind(world: World) -> None:
         return answer["items"], answer["trouble"]
 
     usual, trouble = refresh()
-    assert (usual, trouble) == (16, "")
+    assert (usual, trouble) == (17, "")
     world.ris.set_faults("worklist-huge:200=1", "worklist-empty=2")
     assert refresh() == (0, "")
     assert refresh() == (0, "")

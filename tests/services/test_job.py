@@ -172,7 +172,7 @@ def test_fail__an_archive_that_is_down(tmp_path: Path) -> None:
     """One sentence at the deadline, everything saved; when the archive is back, all of it gets there."""
     directory = tmp_path / "demo"
     with_dead_archive(directory)
-    job = run_job(directory, "--deadline", "60")
+    job = run_job(directory, "--deadline", "40")
     assert job.status == 1
     assert not job.document["complete"]
     (sentence,) = [line for line in job.errors.splitlines() if line.startswith("appliance: ")]
