@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ.update(Paths.below(given.box).environment())
     try:
         status: int = given.run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it has enough, such as `| head`. What is left must not be written at the end, either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except ApplianceError as error:
         print(f"appliance: {error.sentence}", file=sys.stderr)
         if error.suggestion:

@@ -256,8 +256,9 @@ class _Server(AssociationServer):
 
             association.serve(lambda: self.visits.may_associate(visit), self.stall_seconds, stay)
         except TlsError as error:
+            why = error.sentence.rstrip(".")  # a whole sentence where the box's own files are at fault
             self._on_refused(
-                TlsError(f"{visit.address} was refused at the listener's TLS port: {error.sentence}.", error.suggestion)
+                TlsError(f"{visit.address} was refused at the listener's TLS port: {why}.", error.suggestion)
             )
         except Exception as error:  # noqa: BLE001  from a stranger's bytes; nobody else is to suffer
             _log.info("a connection from %s ends: %s", visit.address, type(error).__name__)

@@ -127,14 +127,13 @@ class Intake:
         exam = self._facts.exam(exam_id)
         if exam is None:
             return
-        for modality in self._facts.started(exam_id):
-            self._begin_step(exam, modality)
         closed = self._facts.closed(exam_id)
-        if closed is not None:
-            if is_settled:
-                self._take_in(exam, closed, closed.destinations or _destinations_in(settled), names)
-                self._restore(exam_id, settled)
-            else:
+        if is_settled and closed is not None:
+            self._take_over(exam, closed, settled, names)
+        else:
+            for modality in self._facts.started(exam_id):
+                self._begin_step(exam, modality)
+            if closed is not None:
                 # An empty list: none was configured at the closing, so it goes wherever this box sends to by now.
                 self._take_in(exam, closed, closed.destinations or self._destinations, names)
                 self._tell_of_destinations(exam_id, closed)
@@ -183,6 +182,22 @@ class Intake:
             self._findings.clear("no-destination", exam_id)
             return
         self._findings.report(Finding("no-destination", sentence, suggestion, exam_id))
+
+    def _take_over(self, exam: Exam, closed: Closed, settled: Path, names: set[str]) -> None:
+        """A settled exam becomes rows in one act: a step that ended long ago must not look due meanwhile.
+
+        A manager that has forgotten it would create it anew, and it would stay IN PROGRESS there. Where the record is
+        damaged the rows stay, and what it no longer tells is done again.
+        """
+        damaged: DamagedFactError | None = None
+        with self._ledger.journal.transaction():
+            self._take_in(exam, closed, closed.destinations or _destinations_in(settled), names)
+            try:
+                self._restore(exam.exam_id, settled)
+            except DamagedFactError as error:
+                damaged = error
+        if damaged is not None:
+            raise damaged
 
     def _restore(self, exam_id: str, settled: Path) -> None:
         """A lost journal hears from `settled/` what it knew: nothing settled is stored again."""

@@ -306,6 +306,14 @@ def test_fail__whom_the_listener_does_not_want(
         verify(ear.port)
 
 
+def test_fail__a_key_that_others_may_read_is_told_in_one_sentence(hospital: Authority, archive: Credentials) -> None:
+    box = hospital.issue("readable")
+    with listening(box) as ear:
+        box.key.chmod(0o644)
+        assert echoscu(ear.tls_port, *archive.dcmtk_options()).returncode != 0
+        assert ear.said().endswith("may be read by others than its owner (mode 0644).")
+
+
 def test_fail__a_client_without_a_certificate_and_one_that_ends(box: Credentials, hospital: Authority) -> None:
     context = ssl.create_default_context(cafile=str(hospital.file))
     with listening(box) as ear:

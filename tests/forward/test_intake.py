@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +259,37 @@ def test_ok__settled_exams_are_taken_over_by_a_new_journal(bench: Bench) -> None
     assert bench.ledger.state_of(made.sop_instance_uid, "archive") is DeliveryState.COMMITTED
     assert bench.ledger.due_objects(ARCHIVE, 5) == []
     assert bench.listing.queue(job.exam_id)["steps"][0]["state"] == "completed"
+
+
+def test_ok__a_settled_exams_step_is_never_due_while_a_new_journal_takes_it_over(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = bench.job()
+    job.capture()
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    bench.commit_all()
+    _tell_steps(bench, job)
+    bench.rescan()
+    bench.journal.close()
+    for path in (bench.directory / "journal").iterdir():
+        path.unlink()
+    bench.restart()
+
+    def look_as_another_worker(exam_id: str, settled: Path) -> None:
+        """What the workers of the steps read meanwhile, through a connection of their own."""
+        with closing(sqlite3.connect(bench.directory / "journal" / "journal.sqlite")) as db:
+            seen.extend(db.execute("SELECT state FROM steps").fetchall())
+        real(exam_id, settled)
+
+    seen: list[Any] = []
+    real = bench.intake._restore
+    monkeypatch.setattr(bench.intake, "_restore", look_as_another_worker)
+    bench.rescan()
+    assert seen == []
+    assert bench.steps.due(60) == []
+    assert bench.steps_by_modality() == {"US": ("completed", "COMPLETED")}
 
 
 def test_ok__files_that_belong_to_no_exam_and_destinations_that_are_not_configured_are_told(bench: Bench) -> None:
