@@ -14,6 +14,7 @@ _KEYS = {
     "procedure": "requested_procedure_id",
     "barcode": "barcode",
 }
+_STILL_ASKED = "It is still being asked; this is its last answer. Look again in a minute, without --refresh."
 _HEAD = ("day", "time", "mod", "patient", "ID", "born", "sex", "accession", "procedure", "")
 
 
@@ -47,6 +48,7 @@ def show_list(*, is_fresh: bool, as_json: bool) -> int:
 
     paths = Paths.from_environment()
     sources = load_configuration(paths.configuration).worklist
+    asked_at = datetime.now().astimezone().replace(microsecond=0) if is_fresh else None
     if is_fresh:
         seconds = sum(source.connect_seconds + source.answer_seconds for source in sources) + 10.0
         asker = Asker(paths.forward_socket, "The forward process")
@@ -54,13 +56,18 @@ def show_list(*, is_fresh: bool, as_json: bool) -> int:
             asker.ask("POST", "/worklist/refresh", {}, seconds=seconds)
         finally:
             asker.close()
-    document = read_document(paths.worklist, [source.name for source in sources], datetime.now().astimezone())
+    document = read_document(paths.worklist, [source.name for source in sources], datetime.now().astimezone(), asked_at)
     _print(document, as_json=as_json)
     return 1 if any(one["trouble"] for one in document["sources"]) else 0
 
 
-def read_document(directory: Any, sources: Iterable[str], now: datetime) -> dict[str, Any]:
-    """What `--json` prints of the list: `sources` with their age in seconds (null if never), and `items`."""
+def read_document(
+    directory: Any, sources: Iterable[str], now: datetime, asked_at: datetime | None = None
+) -> dict[str, Any]:
+    """What `--json` prints of the list: `sources` with their age in seconds (null if never), and `items`.
+
+    What was answered before `asked_at` is said to be the last answer, not the one that was asked for.
+    """
     import json
 
     from appliance.exam.answers import DamagedAnswerError, WorklistAnswer, read_list
@@ -72,13 +79,15 @@ def read_document(directory: Any, sources: Iterable[str], now: datetime) -> dict
             answer, entries = read_list(directory, source)
         except DamagedAnswerError as error:
             answer, entries = WorklistAnswer(source, trouble=error.sentence), []
-        age = (now - datetime.fromisoformat(answer.answered_at)).total_seconds() if answer.answered_at else None
+        answered_at = datetime.fromisoformat(answer.answered_at) if answer.answered_at else None
+        age = (now - answered_at).total_seconds() if answered_at else None
+        late = _STILL_ASKED if asked_at and answered_at and answered_at < asked_at else ""
         said.append(
             {
                 "source": source,
                 "answered_at": answer.answered_at,
                 "age_seconds": None if age is None else max(0, round(age)),
-                "trouble": answer.trouble or ("" if answer.answered_at else "It has not answered yet."),
+                "trouble": answer.trouble or (late if answered_at else "It has not answered yet."),
                 "is_cut_off": answer.is_cut_off,
                 "count": len(entries),
             }
@@ -168,6 +177,6 @@ def _row_of(item: Mapping[str, Any]) -> tuple[str, ...]:
         f"{born[:4]}-{born[4:6]}-{born[6:]}" if len(born) == 8 else born,
         item["sex"],
         item["accession_number"],
-        item["procedure"],
+        ": ".join(filter(None, (item["procedure"], item["step"]))),
         "; ".join(remarks),
     )

@@ -75,6 +75,21 @@ def test_ok__the_list_of_several_sources_and_what_is_wrong(tmp_path: Path) -> No
         assert line[begin:].startswith(item["patient_id"])
 
 
+def test_ok__an_answer_that_did_not_come_in_time_is_not_given_for_the_new_one(tmp_path: Path) -> None:
+    for source, seconds in (("slow", 90), ("quick", 1)):
+        write_answer(tmp_path, WorklistAnswer(source, (NOW - timedelta(seconds=seconds)).isoformat()), [])
+    slow, quick = lines_of(read_document(tmp_path, ["slow", "quick"], NOW, NOW - timedelta(seconds=75)))
+    assert slow.startswith("slow: 0 entries, 1 min old. It is still being asked; this is its last answer.")
+    assert quick == "quick: 0 entries, 1 s old."
+
+
+def test_ok__two_steps_of_one_procedure_are_told_apart(tmp_path: Path) -> None:
+    step = {"00400100": {"vr": "SQ", "Value": [{"00400007": {"vr": "LO", "Value": ["Umbilical Doppler"]}}]}}
+    item = WorklistItem("ris", {**make_item("Doe^Jane", "4711").elements, **step})
+    write_answer(tmp_path, WorklistAnswer("ris", NOW.isoformat()), [item])
+    assert f"{item.procedure}: Umbilical Doppler" in lines_of(read_document(tmp_path, ["ris"], NOW))[-1]
+
+
 def test_ok__no_source(tmp_path: Path) -> None:
     assert lines_of(read_document(tmp_path, [], NOW)) == ["No worklist source is configured."]
 
