@@ -45,7 +45,8 @@ def show_queue(exam_id: str | None, *, is_all: bool, as_json: bool) -> int:
     if exam_id and not queue["objects"] and not queue["steps"]:
         raise ApplianceError(f"Nothing of an exam {exam_id} is known here.", "See `appliance queue --all`.")
     if as_json:
-        print(json.dumps({"destinations": status["destinations"], **queue}, indent=1, ensure_ascii=False))
+        document = {"destinations": status["destinations"], "manager": status["steps"], **queue}
+        print(json.dumps(document, indent=1, ensure_ascii=False))
         return 0
     now = datetime.now().astimezone()
     if rows := rows_of_objects(queue["objects"], status["destinations"], now):
@@ -58,6 +59,8 @@ def show_queue(exam_id: str | None, *, is_all: bool, as_json: bool) -> int:
         print("Nothing waits.")
     for destination in status["destinations"]:
         print(line_of(destination, now))
+    if line := line_of_steps(status["steps"]):
+        print(line)
     return 0
 
 
@@ -128,6 +131,15 @@ def line_of(destination: Mapping[str, Any], now: datetime) -> str:
         left = destination["seconds_to_next_attempt"]
         line += f". {destination['trouble']} Next attempt {f'in {left:.0f} s' if left else 'now'}."
     return line
+
+
+def line_of_steps(steps: Mapping[str, Any]) -> str:
+    """Why performed steps wait, in a line; empty while their manager hears us."""
+    if not steps["due"] or not steps["trouble"]:
+        return ""
+    left = steps["seconds_to_next_attempt"]
+    attempt = f"in {left:.0f} s" if left else "now"
+    return f"performed steps: {steps['due']} to be told. {steps['trouble']} Next attempt {attempt}."
 
 
 def _next(next_attempt_at: str, seconds_left: float, now: datetime) -> str:

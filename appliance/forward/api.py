@@ -71,6 +71,8 @@ def make_app(parts: Parts) -> Starlette:
     async def retry(request: Request) -> JSONResponse:
         body = await read_json(request)
         destination, uid = _text_of(body, "destination"), _text_of(body, "sop_instance_uid")
+        if parts.steps is not None and destination is None and uid is None:
+            await run_in_threadpool(parts.steps.retry)
         return JSONResponse(await run_in_threadpool(retry_json, parts.deliveries, destination, uid))
 
     async def query_patient(request: Request) -> JSONResponse:
@@ -136,7 +138,11 @@ def _refresh_one(pair: tuple[WorklistSource, WorklistPoller]) -> Any:
 def status_json(parts: Parts) -> dict[str, Any]:
     """Counts for each destination, the steps that are due, and all of it in a sentence."""
     destinations = [_destination_json(parts.listing, one) for one in parts.deliveries]
-    steps = {"due": parts.step_ledger.count_unfinished(), "trouble": parts.steps.trouble if parts.steps else ""}
+    steps = {
+        "due": parts.step_ledger.count_unfinished(),
+        "trouble": parts.steps.trouble if parts.steps else "",
+        "seconds_to_next_attempt": round(parts.steps.seconds_left, 1) if parts.steps else 0.0,
+    }
     return {
         "sentence": sentence_from(destinations, steps),
         "findings": parts.findings.as_json(),

@@ -96,6 +96,11 @@ class StepLedger:
             row = db.execute(f"SELECT min(next_attempt_at) FROM steps WHERE {_HAS_NEWS}").fetchone()
         return None if row[0] is None else max(0.0, float(row[0]) - self._clock.now().timestamp())
 
+    def hasten(self) -> None:
+        """Whatever waits for its next attempt is due now."""
+        with self._journal.transaction() as db:
+            db.execute(f"UPDATE steps SET next_attempt_at = 0 WHERE {_HAS_NEWS}")
+
     def mark_creation_sent(self, sop_instance_uid: str) -> bool:
         """From now on an N-CREATE may have left; false when the step is gone."""
         with self._journal.transaction() as db:

@@ -68,9 +68,20 @@ class StepMessages:
         known = self._troubles.of(_PEER)
         return known.sentence if known else ""
 
+    @property
+    def seconds_left(self) -> float:
+        """Until the manager is asked again after a trouble; 0 while there is none."""
+        return self._troubles.seconds_left(_PEER, RETRY_LONGEST_SECONDS)
+
+    def retry(self) -> None:
+        """A person did something about it: what waits for its next attempt, or for the manager's, is told now."""
+        self._ledger.hasten()
+        self._troubles.hasten(_PEER)
+        self.worker.wake()
+
     def work(self) -> float:
         """Tell what is due; the seconds until something will be."""
-        left = self._troubles.seconds_left(_PEER, RETRY_LONGEST_SECONDS)
+        left = self.seconds_left
         if left > 0:
             return left
         due = self._ledger.due(RETRY_LONGEST_SECONDS)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from appliance.cli import queue
-from appliance.cli.queue_table import STATES, line_of, rows_of_objects, rows_of_steps
+from appliance.cli.queue_table import STATES, line_of, line_of_steps, rows_of_objects, rows_of_steps
 from appliance.forward.states import DeliveryState
 
 NOW = datetime(2026, 11, 22, 9, 30).astimezone()
@@ -83,6 +83,14 @@ def test_ok__a_line_for_each_destination() -> None:
     )
     plain = _destination(commits=False, stored_only=2, verified=1)
     assert line_of(plain, NOW) == "archive: 1 stored and found there, 2 stored; this archive does not commit"
+
+
+def test_ok__a_line_for_the_manager_that_does_not_hear() -> None:
+    trouble = {"due": 2, "trouble": "It is down.", "seconds_to_next_attempt": 41.0}
+    assert line_of_steps(trouble) == "performed steps: 2 to be told. It is down. Next attempt in 41 s."
+    assert line_of_steps(trouble | {"seconds_to_next_attempt": 0.0}).endswith("Next attempt now.")
+    assert not line_of_steps(trouble | {"trouble": ""})
+    assert not line_of_steps(trouble | {"due": 0})
 
 
 def test_ok__the_command_line() -> None:

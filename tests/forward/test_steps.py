@@ -183,7 +183,23 @@ def test_fail__a_manager_that_is_gone_is_tried_later(tmp_path: Path, hospital: P
     assert bench.messages.work() == 2.0
     assert 0 < bench.messages.work() <= 2.0
     assert "refuses connections on port" in bench.messages.trouble
+    assert 0 < bench.messages.seconds_left <= 2.0
     assert bench.state() is StepState.DUE
+
+
+def test_ok__a_person_who_asks_for_it_waits_for_no_next_attempt(tmp_path: Path, hospital: Peer) -> None:
+    bench = Bench(tmp_path, hospital)
+    reachable, bench.messages._manager = bench.manager, bench.manager.model_copy(update={"port": pick_free_port()})
+    bench.begin()
+    bench.messages.work()
+    bench.ledger.postpone(bench.step.sop_instance_uid, "Not now.", lambda _failures: 300.0)
+    bench.messages._manager = reachable
+    assert bench.messages.work() > 0
+    assert bench.state() is StepState.DUE
+    bench.messages.retry()
+    assert bench.messages.seconds_left == 0
+    bench.messages.work()
+    assert bench.state() is StepState.IN_PROGRESS
 
 
 def test_fail__an_exams_record_that_cannot_be_read_is_told_and_tried_again(
