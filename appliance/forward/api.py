@@ -121,12 +121,14 @@ def _text_of(body: dict[str, Any], key: str) -> str | None:
 def retry_json(deliveries: Sequence[Delivery], destination: str | None, sop_instance_uid: str | None) -> dict[str, Any]:
     """Let what was refused be tried again, everywhere or at one destination, all of it or one object.
 
-    ApplianceError when no destination is called so.
+    ApplianceError when no destination is called so, or it has never heard of the object.
     """
     chosen = [one for one in deliveries if destination in (None, one.destination.name)]
     if destination is not None and not chosen:
         known = ", ".join(one.destination.name for one in deliveries)
         raise ApplianceError(f"No destination is called {destination}.", f"Configured are: {known or 'none'}.")
+    if sop_instance_uid is not None and not any(one.knows(sop_instance_uid) for one in chosen):
+        raise ApplianceError(f"No object {sop_instance_uid} is known there.", "See `appliance queue --all`.")
     return {"retried": sum(one.retry(sop_instance_uid) for one in chosen)}
 
 

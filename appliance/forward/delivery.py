@@ -210,6 +210,10 @@ class Delivery:
             self.wake()
         self._findings.clear("destination-trouble", self.destination.name)
 
+    def knows(self, sop_instance_uid: str) -> bool:
+        """True when the object is one that goes there."""
+        return self._ledger.state_of(sop_instance_uid, self.destination.name) is not None
+
     def retry(self, sop_instance_uid: str | None = None) -> int:
         """A person did something about it: what was refused (all, or this object) is tried again, and what waits for
         its next attempt, or for the destination's, is tried now. How many objects were refused.

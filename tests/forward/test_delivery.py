@@ -388,6 +388,8 @@ def test_ok__refused_by_two_archives_is_told_of_both_in_their_words(make: Make) 
     assert retry_json(deliveries, None, None) == {"retried": 5}
     with pytest.raises(ApplianceError, match="No destination is called three"):
         retry_json(deliveries, "three", None)
+    with pytest.raises(ApplianceError, match=r"No object 1\.2\.3 is known there"):
+        retry_json(deliveries, None, "1.2.3")
 
 
 def test_ok__a_person_who_tries_again_waits_for_nothing(make: Make) -> None:
