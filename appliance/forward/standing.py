@@ -104,7 +104,7 @@ def findings_from(destination: Destination, standing: Standing) -> list[Finding]
             )
         )
     if standing.unanswered:
-        # Only what was found is said: the look comes a while after the last request, and what it misses is stored again.
+        # Only what was found: the look comes a while after the last request, and what it misses is stored again.
         looked = f" C-FIND finds {standing.found} of them there." if standing.found else ""
         findings.append(
             Finding(
