@@ -138,7 +138,8 @@ class Asker:
                         raise Unreachable(f"{self._name} does not come to an end with its answer.", _TRY_AGAIN)
                 return response.status_code, bytes(content)
         except httpx.RequestError as error:
-            raise Unreachable(f"{self._name} does not answer ({type(error).__name__}).", _TRY_AGAIN) from error
+            _log.debug("%s does not answer (%s)", self._name, type(error).__name__)
+            raise Unreachable(f"{self._name} does not answer.", _TRY_AGAIN) from error
 
 
 def _object_from(status: int, content: bytes, name: str) -> dict[str, Any]:

@@ -16,11 +16,9 @@ from appliance.cli import echo, exam, queue, self_test, worklist
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 when all is well, 1 with a sentence on stderr, 2 for a wrong command line."""
     given = _parser().parse_args(arguments)
-    if given.box is not None:
-        from appliance.base.paths import Paths
-
-        os.environ.update(Paths.below(given.box).environment())
     try:
+        if given.box is not None:
+            _choose_box(given.box)
         status: int = given.run(given)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -35,6 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def _choose_box(directory: Path) -> None:
+    """Let every command look at the box whose state lies in `directory`. ApplianceError when none does."""
+    from appliance.base.paths import Paths
+
+    paths = Paths.below(directory)
+    if not paths.configuration.is_file():
+        raise ApplianceError(
+            f"There is no box's state in {directory}.", "Name the directory that the demo printed as State and logs."
+        )
+    os.environ.update(paths.environment())
 
 
 def _parser() -> argparse.ArgumentParser:

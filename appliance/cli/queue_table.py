@@ -12,6 +12,8 @@ from appliance.base.errors import ApplianceError
 from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.cli.report import print_table
+from appliance.exam.facts import ExamFacts
+from appliance.spool.tree import Spool, list_objects
 
 STATES: Final[Mapping[str, str]] = {
     "pending": "saved, to be stored",
@@ -35,8 +37,9 @@ _UNTOLD_SECONDS = 30.0
 
 def show_queue(exam_id: str | None, *, is_all: bool, as_json: bool) -> int:
     """Print the queue; 0. ApplianceError when the forward process does not answer, or knows no such exam."""
+    paths = Paths.from_environment()
     wanted = f"?exam_id={quote(exam_id)}" if exam_id else "" if is_all else "?only=waiting"
-    asker = Asker(Paths.from_environment().forward_socket, "The forward process")
+    asker = Asker(paths.forward_socket, "The forward process")
     try:
         status = asker.ask("GET", "/status", seconds=_UNTOLD_SECONDS)
         queue = asker.ask("GET", f"/queue{wanted}", seconds=_UNTOLD_SECONDS)
@@ -57,11 +60,24 @@ def show_queue(exam_id: str | None, *, is_all: bool, as_json: bool) -> int:
         print_table([("exam", "performed step", "state", "next", "said"), *rows])
     if not queue["objects"] and not queue["steps"]:
         print("Nothing waits.")
+    if not exam_id and (line := line_of_open_exam(paths)):
+        print(line)
     for destination in status["destinations"]:
         print(line_of(destination, now))
     if line := line_of_steps(status["steps"]):
         print(line)
     return 0
+
+
+def line_of_open_exam(paths: Paths) -> str:
+    """What is saved here of the exam that is still open, in a sentence; empty when none is."""
+    spool = Spool(paths.state)
+    exam_id = ExamFacts(spool.exams).open_exam_id()
+    if exam_id is None:
+        return ""
+    count = sum(1 for device in spool.captured_devices() for _ in list_objects(spool.captured(device, exam_id)))
+    objects = "1 object" if count == 1 else f"{count} objects"
+    return f"open exam {exam_id}: {objects} saved here, to be sent when it ends"
 
 
 def retry(destination: str | None, sop_instance_uid: str | None, *, as_json: bool) -> int:

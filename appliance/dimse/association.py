@@ -375,15 +375,15 @@ def _failure_of(association: Association) -> ApplianceError:
         answer = association.acceptor.primitive
         assert isinstance(answer, A_ASSOCIATE)
         words = rejection_words(answer.result_source or 0, answer.diagnostic or 0)
-        lasting = "for now" if answer.result == 2 else "for good"
+        lasting = "for now" if answer.result == 2 else "permanently, in its own word"
         return AssociationRefused(
             f"{name} refused the association {lasting}: {words}.",
             "Compare the AE titles that are configured here and there." if answer.result_source == 1 else "",
         )
     if association.rejected_contexts and not association.accepted_contexts:
         return NoAcceptedContext(
-            f"{name} accepts none of the {len(association.rejected_contexts)} services that were proposed.",
-            "Ask its administrator to allow them for this box.",
+            f"{name} takes the association, but nothing that was to be said on it.",
+            "Ask its administrator to allow this box what it is configured for; `appliance test` lists each service.",
         )
     perhaps = "" if peer.tls else " If this lasts, ask whether that port wants TLS."
     return AssociationAborted(f"{name} did not complete the association.", f"It is tried again later.{perhaps}")

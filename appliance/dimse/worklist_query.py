@@ -17,7 +17,7 @@ from appliance.base.errors import ApplianceError
 from appliance.config.schema import WorklistSource
 from appliance.dimse.identifier import elements_from
 
-_MOST_QUERIES = 6
+_MOST_QUERIES = 9
 _UTF_8 = "ISO_IR 192"
 
 # The return keys (PS3.4 Table K.6-1), empty: universal matching. (0008,0005) is asked for because some sources name
@@ -184,25 +184,32 @@ def name_patterns_from(typed: str) -> tuple[str, ...]:
     """PN matching keys (PS3.4 C.2.2.2.4) for a name as a person types it: `mül anna`, `Müller, Anna`, `MULLER^ANNA`.
 
     Words begin a component each. Where a family name ends is not typed, so each way of dividing the words is a key:
-    `de groot jan` may be `de^groot jan`. Characters that stand in the second or third group are looked for there too.
+    `de groot jan` may be `de^groot jan`. Whether case counts is the source's to say, so that what is typed in small
+    letters is asked for in capitals too. Characters that stand in the second or third group are looked for there too.
     """
     if not typed:
         return ()
-    if "^" in typed or "=" in typed:
-        keys = [typed if typed.endswith(("*", "?")) else f"{typed}*"]
-    elif "," in typed:
-        family, _, given = typed.partition(",")
-        keys = ["^".join(_open_end(" ".join(part.split())) for part in (family, given) if part.strip())]
-    else:
-        words = typed.split()
-        keys = [_open_end(" ".join(words))]
-        for place in range(len(words) - 1, 0, -1):
-            keys.append(f"{_open_end(' '.join(words[:place]))}^{_open_end(' '.join(words[place:]))}")
-    keys = [key for key in keys if key][: _MOST_QUERIES // 2]
+    written = [typed, typed.title(), typed.upper()] if typed.islower() else [typed]
+    most = _MOST_QUERIES // max(2, len(written))
+    keys = [key for name in written for key in _divided(name)[:most]]
     if _IDEOGRAPHIC.search(typed) and "=" not in typed:
         group = "*=*=" if _PHONETIC.match(typed) else "*="
         keys += [group + key for key in keys]
     return tuple(keys)
+
+
+def _divided(typed: str) -> list[str]:
+    if "^" in typed or "=" in typed:
+        return [typed if typed.endswith(("*", "?")) else f"{typed}*"]
+    if "," in typed:
+        family, _, given = typed.partition(",")
+        key = "^".join(_open_end(" ".join(part.split())) for part in (family, given) if part.strip())
+        return [key] if key else []
+    words = typed.split()
+    keys = [_open_end(" ".join(words))]
+    for place in range(len(words) - 1, 0, -1):
+        keys.append(f"{_open_end(' '.join(words[:place]))}^{_open_end(' '.join(words[place:]))}")
+    return keys
 
 
 def _open_end(words: str) -> str:

@@ -19,5 +19,14 @@ class Patience:
         return backoff_seconds(failures, self.destination.retry_first_seconds, self.destination.retry_longest_seconds)
 
     def after_silence(self, rounds: int) -> float:
-        """No report came in time: waiting for it was wait enough, until it has been in vain for `commitment_rounds`."""
-        return self.destination.retry_longest_seconds if rounds >= self.destination.commitment_rounds else 0.0
+        """No report came in time: waiting for it was wait enough, until it has been in vain for `commitment_rounds`.
+
+        Then C-FIND looks at once where it may, and `after_look` is the wait.
+        """
+        destination = self.destination
+        is_enough = rounds > destination.commitment_rounds - (not destination.verify_by_find)
+        return destination.retry_longest_seconds if is_enough else 0.0
+
+    def after_look(self, _failures: int) -> float:
+        """C-FIND found what is not committed: it is there, and asking for more has time."""
+        return self.destination.retry_longest_seconds

@@ -157,7 +157,7 @@ class Visit:
         records, uid = self._records, one.sop_instance_uid
         if is_found and self._destination.commitment:
             said = f"not committed after {self._destination.commitment_rounds} requests, but C-FIND finds it there"
-            records.record(uid, DeliveryEvent.FOUND, said)
+            records.record(uid, DeliveryEvent.FOUND, said, wait=records.patience.after_look)
         elif is_found:
             records.record(uid, DeliveryEvent.VERIFIED)
             _log.info("object %s is found at %s, which does not commit", uid, self._destination.name)

@@ -160,7 +160,7 @@ def test_fail__an_answer_without_an_end_fills_no_memory(asker: Asker, monkeypatc
 
 def test_fail__nobody_listens(tmp_path: Path) -> None:
     asker = Asker(tmp_path / "none.sock", "The console")
-    with pytest.raises(Unreachable, match=r"The console does not answer \(ConnectError\)") as refused:
+    with pytest.raises(Unreachable, match=r"The console does not answer\.") as refused:
         asker.ask("GET", "/status")
     assert "try again" in refused.value.suggestion
     asker.close()

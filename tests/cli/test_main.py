@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from appliance.cli.main import main
 
 
 def test_ok__a_reader_that_has_enough_is_no_error() -> None:
@@ -22,3 +27,8 @@ def test_ok__a_reader_that_has_enough_is_no_error() -> None:
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_fail__no_box_in_that_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--box", str(tmp_path / "nothing"), "queue"]) == 1
+    assert f"There is no box's state in {tmp_path / 'nothing'}." in capsys.readouterr().err

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from appliance.base.paths import Paths
 from appliance.cli import queue
-from appliance.cli.queue_table import STATES, line_of, line_of_steps, rows_of_objects, rows_of_steps
+from appliance.cli.queue_table import STATES, line_of, line_of_open_exam, line_of_steps, rows_of_objects, rows_of_steps
 from appliance.forward.states import DeliveryState
 
 NOW = datetime(2026, 11, 22, 9, 30).astimezone()
@@ -100,3 +102,17 @@ def test_ok__the_command_line() -> None:
     assert (given.destination, given.object, given.json) == ("archive", "1.2.3", True)
     given = parser.parse_args(["queue", "--all"])
     assert (given.exam, given.all, given.json) == (None, True, False)
+
+
+def test_ok__what_is_saved_of_the_open_exam(tmp_path: Path) -> None:
+    paths = Paths.below(tmp_path)
+    assert line_of_open_exam(paths) == ""
+    exam = tmp_path / "exams" / "20261122-090000-0001"
+    captured = tmp_path / "captured" / "endoscope" / exam.name
+    for directory in (exam, captured):
+        directory.mkdir(parents=True)
+    (exam / "exam.json").write_text("{}")
+    (captured / f"1.2.3~0~{'0' * 64}.dcm").write_bytes(b"")
+    assert line_of_open_exam(paths) == f"open exam {exam.name}: 1 object saved here, to be sent when it ends"
+    (exam / "closing.json").write_text("{}")
+    assert line_of_open_exam(paths) == ""

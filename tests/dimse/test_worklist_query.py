@@ -39,10 +39,18 @@ def _source(port: int = 1, **given: object) -> WorklistSource:
     ("typed", "patterns"),
     [
         ("", ()),
-        ("mül", ("mül*",)),
-        ("mül anna", ("mül anna*", "mül*^anna*")),
-        ("  mül   anna ", ("mül anna*", "mül*^anna*")),
-        ("de groot jan", ("de groot jan*", "de groot*^jan*", "de*^groot jan*")),
+        ("mül", ("mül*", "Mül*", "MÜL*")),  # a source may heed the case
+        ("Mül anna", ("Mül anna*", "Mül*^anna*")),
+        ("  Mül   Anna ", ("Mül Anna*", "Mül*^Anna*")),
+        ("mül, anna", ("mül*^anna*", "Mül*^Anna*", "MÜL*^ANNA*")),
+        (
+            "de groot jan",
+            (
+                *("de groot jan*", "de groot*^jan*", "de*^groot jan*"),
+                *("De Groot Jan*", "De Groot*^Jan*", "De*^Groot Jan*"),
+                *("DE GROOT JAN*", "DE GROOT*^JAN*", "DE*^GROOT JAN*"),
+            ),
+        ),
         ("Müller, Anna Maria", ("Müller*^Anna Maria*",)),
         ("Müller,", ("Müller*",)),
         ("MULLER^ANNA", ("MULLER^ANNA*",)),
@@ -65,10 +73,10 @@ def test_ok__a_name_as_a_person_types_it(typed: str, patterns: tuple[str, ...]) 
         ({"patient_id": " P-1 "}, [PatientQuery(patient_id="P-1")]),
         ({"accession_number": "A*"}, [PatientQuery(accession_number="A*")]),
         (
-            {"patient_name": "mül", "patient_id": "1", "requested_procedure_id": "R"},
-            [PatientQuery(patient_name="mül*", patient_id="1", requested_procedure_id="R")],
+            {"patient_name": "Mül", "patient_id": "1", "requested_procedure_id": "R"},
+            [PatientQuery(patient_name="Mül*", patient_id="1", requested_procedure_id="R")],
         ),
-        ({"text": "mül"}, [PatientQuery(patient_name="mül*")]),
+        ({"text": "Mül"}, [PatientQuery(patient_name="Mül*")]),
         (
             {"text": "A 42"},
             [

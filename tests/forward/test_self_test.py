@@ -214,7 +214,7 @@ def test_ok__echo(start_all_of: Callable[..., SelfTest], hospital: Hospital) -> 
     ("fault", "check", "said"),
     [
         ("wrong-ae", "association", "the called AE title is not recognized"),
-        ("no-context", "association", "accepts none of the 12 services"),
+        ("no-context", "association", "takes the association, but nothing"),
         ("stall", "association", "did not complete the association"),
         ("out-of-resources", "store at archive", "the archive is out of resources"),
         ("refuse-store", "store at archive", "C000H"),

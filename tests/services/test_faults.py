@@ -40,8 +40,8 @@ def world(started: World) -> Iterator[World]:
     ("fault", "words"),
     [
         ("refuse-association", "refused the association for now: temporary congestion"),
-        ("wrong-ae", "refused the association for good: the called AE title is not recognized"),
-        ("no-context", "accepts none of the"),
+        ("wrong-ae", "refused the association permanently, in its own word: the called AE title is not recognized"),
+        ("no-context", "takes the association, but nothing"),
         ("stall", "did not complete the association"),
         ("stall:1000", "did not answer within 1.5 seconds"),
         ("stall:60000", "did not answer within 1.5 seconds"),
@@ -193,7 +193,7 @@ def test_ok__worklists_of_every_kind(world: World) -> None:
         ("stall", "did not complete the association"),
         ("stall:400", "did not answer within 1.5 seconds"),
         ("cut-in-answer", "connection was lost"),
-        ("no-context", "accepts none"),
+        ("no-context", "takes the association, but nothing"),
     ],
 )
 def test_ok__a_worklist_that_is_down_keeps_its_last_answer(world: World, fault: str, words: str) -> None:
