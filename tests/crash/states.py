@@ -132,7 +132,8 @@ def sample_of(record: Record, count: int, choose: random.Random) -> list[int]:
 
 def distinct_sample(record: Record, count: int, part: int, parts: int, choose: random.Random) -> list[int]:
     """One of `parts` equal parts of a sample of `count` different states; the parts have different moments."""
-    sample = sample_of(record, 2 * count, choose)
+    # At some moments little is pending, so that many seeds there name the same few states.
+    sample = sample_of(record, 4 * count, choose)
     by_moment = sorted(sample, key=lambda seed: (place_of(seed, record)[0], seed))
     size = len(by_moment) // parts
     different = {case.seed for case in distinct_cases(record, by_moment[part * size : (part + 1) * size])}
