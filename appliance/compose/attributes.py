@@ -23,7 +23,8 @@ COMMON, ALL = Gather.COMMON, Gather.ALL
 
 _STEP = "ScheduledProcedureStepSequence"
 
-PATIENT: Rows = (
+# Who it is: the same rows in objects and in the performed step.
+IDENTITY: Rows = (
     Row("PatientName", "2", VNAP, (mwl("PatientName"), user("patient_name"))),
     Row("PatientID", "2", VNAP, (mwl("PatientID"), user("patient_id"))),
     Row("IssuerOfPatientID", "3", ANAP, (mwl("IssuerOfPatientID"), user("issuer_of_patient_id")), beside="PatientID"),
@@ -36,6 +37,10 @@ PATIENT: Rows = (
     ),
     Row("PatientBirthDate", "2", VNAP, (mwl("PatientBirthDate"), user("patient_birth_date"))),
     Row("PatientSex", "2", VNAP, (mwl("PatientSex"), user("patient_sex"))),
+)
+
+PATIENT: Rows = (
+    *IDENTITY,
     Row("PatientSexNeutered", "2C", ANAP, (mwl("PatientSexNeutered"),)),
     Row("OtherPatientIDsSequence", "3", ANAP, (mwl("OtherPatientIDsSequence"),)),
     Row("PatientSize", "3", ANAP, (mwl("PatientSize"),)),

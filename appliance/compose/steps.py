@@ -12,6 +12,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
+from appliance.compose.attributes import IDENTITY
 from appliance.compose.charset import set_character_set
 from appliance.compose.chosen import Chosen, chosen_from
 from appliance.compose.encode import date_from, time_from
@@ -62,18 +63,7 @@ SCHEDULED_STEP: Rows = (
 
 CREATION: Rows = (
     Row("ScheduledStepAttributesSequence", "1", ALWAYS, item=SCHEDULED_STEP, is_each=True),
-    Row("PatientName", "2", VNAP, (mwl("PatientName"), user("patient_name"))),
-    Row("PatientID", "2", VNAP, (mwl("PatientID"), user("patient_id"))),
-    Row("IssuerOfPatientID", "3", ANAP, (mwl("IssuerOfPatientID"), user("issuer_of_patient_id")), beside="PatientID"),
-    Row(
-        "IssuerOfPatientIDQualifiersSequence",
-        "3",
-        ANAP,
-        (mwl("IssuerOfPatientIDQualifiersSequence"),),
-        beside="PatientID",
-    ),
-    Row("PatientBirthDate", "2", VNAP, (mwl("PatientBirthDate"), user("patient_birth_date"))),
-    Row("PatientSex", "2", VNAP, (mwl("PatientSex"), user("patient_sex"))),
+    *IDENTITY,
     Row("PatientSexNeutered", "3", ANAP, (mwl("PatientSexNeutered"),)),
     Row("ReferencedPatientSequence", "2", EMPTY),
     Row("AdmissionID", "3", ANAP, (mwl("AdmissionID", gather=COMMON),)),

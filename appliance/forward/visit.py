@@ -66,7 +66,7 @@ class Visit:
     """The work on one association that is open. Every method raises AssociationAborted when it is over."""
 
     def __init__(self, records: Records, association: Association, worker: Worker) -> None:
-        """Work that takes longer ends early when `worker` is woken or stops."""
+        """What takes longer ends early when `worker` stops."""
         self._records = records
         self._destination = records.destination
         self._association = association
