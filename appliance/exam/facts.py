@@ -16,9 +16,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from appliance.base.durable import make_directory, write_once
 from appliance.base.errors import ApplianceError
+from appliance.exam.decisions import Decision, decided_from
 from appliance.exam.exam import Closed, Closing, Exam, Started
 
-Fact = TypeVar("Fact", Exam, Started, Closing, Closed)
+Fact = TypeVar("Fact", Exam, Started, Closing, Closed, Decision)
 
 _EXAM_ID = re.compile(r"\A[0-9]{8}-[0-9]{6}-[0-9a-f]{4}\Z")
 
@@ -27,10 +28,11 @@ class DamagedFactError(ApplianceError):
     """A fact's file cannot be read back: the medium lied, or somebody edited it."""
 
 
-_ADAPTERS: dict[type[object], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in (Exam, Started, Closing, Closed)}
+_KINDS = (Exam, Started, Closing, Closed, Decision)
+_ADAPTERS: dict[type[object], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in _KINDS}
 
 
-def bytes_from(fact: Exam | Started | Closing | Closed) -> bytes:
+def bytes_from(fact: Exam | Started | Closing | Closed | Decision) -> bytes:
     """The fact as JSON."""
     return _ADAPTERS[type(fact)].dump_json(fact, indent=1)
 
@@ -60,7 +62,7 @@ class ExamFacts:
         self.directory = directory
         self._over: set[str] = set()  # exams known to have been closed or to be closing: facts never change
 
-    def write(self, exam_id: str, name: str, fact: Exam | Started | Closing | Closed) -> bool:
+    def write(self, exam_id: str, name: str, fact: Exam | Started | Closing | Closed | Decision) -> bool:
         """Write `exams/EXAM/NAME.json` durably; false when it had been written before, and stands."""
         directory = self.directory / exam_id
         make_directory(directory)
@@ -91,6 +93,19 @@ class ExamFacts:
             fact = fact_from(path.read_bytes(), Started, path)
             found[fact.modality] = fact
         return found
+
+    def decide(self, exam_id: str, decision: Decision) -> bool:
+        """Write the decision durably; false when the same was decided before, which stands."""
+        return self.write(exam_id, decision.name, decision)
+
+    def decisions(self, exam_id: str) -> list[Decision]:
+        """What people decided about the exam's objects, in the order of time. DamagedFactError when one is damaged."""
+        directory = self.directory / exam_id
+        if not directory.is_dir():
+            return []
+        paths = sorted(path for path in directory.iterdir() if decided_from(path.name))
+        found = [fact_from(path.read_bytes(), Decision, path) for path in paths]
+        return sorted(found, key=lambda decision: decision.decided_at)
 
     def exam_ids(self) -> list[str]:
         """All exams, oldest first. What else lies in the directory is not an exam."""
