@@ -57,6 +57,10 @@ class Paths:
         return self.state / "worklist"
 
     @property
+    def audit(self) -> Path:
+        return self.state / "audit"
+
+    @property
     def console_socket(self) -> Path:
         return self.run / "console.sock"
 

@@ -1,0 +1,188 @@
+"""The audit trail: every act on patient data is a line in `audit/PROCESS/`, durable before the act is answered.
+
+A trail is a row of segments, `00000001.log` and so on. A line is the SHA-256 of what follows it, a space, and the
+record as JSON, which holds its number and the digest of the line before: a torn line, an edited one and a missing one
+are all noticed. (Who may write these files can also make a new chain; against that stands the collector's copy.)
+
+What was recorded is never changed: where the newest segment does not end in a whole line, as after a power cut, the
+next record begins a new segment, and the chain goes on from the last whole line. A trail is bounded: beyond MOST_BYTES
+its oldest segment goes, since no examination waits for a collector, and a record says how many records went with it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.base.clock import Clock
+from appliance.base.durable import make_directory, sync_directory, write_all
+from appliance.exam.audit_record import (
+    SEGMENT_BYTES,
+    Act,
+    Effect,
+    Line,
+    Party,
+    Record,
+    line_from,
+    list_segments,
+    next_segment,
+    read_segment,
+    segment_after,
+    subject_from,
+)
+from appliance.exam.exam import Exam
+
+__all__ = ["Act", "AuditTrail", "Effect", "Party"]
+
+MOST_BYTES = 32 * 1024 * 1024
+# A record of more objects becomes several, so that none grows beyond what a collector takes in one message.
+MOST_OBJECTS = 200
+_NO_DIGEST = "0" * 64
+_LEAST_LINE_BYTES = 200
+
+
+class AuditTrail:
+    """Appends the records of one process. Safe between threads, and between processes of one name (the command)."""
+
+    def __init__(self, directory: Path, process: str, clock: Clock) -> None:
+        """`directory` is `audit/`. Nothing is touched before the first record."""
+        self.process = process
+        self._directory = directory / process
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._tail: _Tail | None = None
+
+    def record(
+        self,
+        act: Act,
+        *,
+        actor: str,
+        outcome: Effect = Effect.SUCCESS,
+        exam: Exam | None = None,
+        objects: Sequence[str] = (),
+        party: Party | None = None,
+        detail: str = "",
+    ) -> None:
+        """Write down that `actor` did this now; durable when it returns. OSError when flash does not take it."""
+        subject = subject_from(exam) if exam else None
+        for number in range(0, len(objects) or 1, MOST_OBJECTS):
+            some = tuple(objects[number : number + MOST_OBJECTS])
+            self.append(Record(0, self.process, self._clock.now(), act, actor, outcome, subject, some, party, detail))
+
+    def append(self, record: Record) -> None:
+        """Write `record` under the next number; durable when it returns. OSError when flash does not take it."""
+        with self._lock, self._locked():
+            tail, self._tail = self._tail, None  # unknown again if anything below fails
+            if tail is None or not tail.is_current():
+                tail = _read_tail(self._directory)
+            before, tail = tail.segment, self._append(tail, record)
+            dropped = self._drop_oldest() if tail.segment != before else 0
+            if dropped:
+                said = f"The trail was full: its {dropped} oldest records were removed."
+                tail = self._append(
+                    tail,
+                    Record(
+                        *(0, self.process, self._clock.now(), Act.RECORDS_DROPPED, self.process),
+                        outcome=Effect.SERIOUS_FAILURE,
+                        detail=said,
+                    ),
+                )
+            self._tail = tail
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """The directory, ours alone: the command may run twice at a time. The kernel lets go when a holder dies."""
+        make_directory(self._directory)
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _append(self, tail: _Tail, record: Record) -> _Tail:
+        number = tail.number + 1
+        line = line_from(record, number, tail.digest)
+        is_new = not tail.is_whole or tail.bytes + len(line) > SEGMENT_BYTES
+        segment = segment_after(self._directory, tail.segment) if is_new or not tail.segment else tail.segment
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | (os.O_EXCL if is_new else 0)
+        descriptor = os.open(segment, flags | os.O_CLOEXEC, 0o640)
+        size = 0 if is_new else tail.bytes
+        try:
+            write_all(descriptor, line)
+            os.fsync(descriptor)
+        except OSError:
+            # Else every attempt on full flash would leave a torn segment. What stays is passed over all the same.
+            with suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise
+        finally:
+            os.close(descriptor)
+        if is_new:
+            sync_directory(self._directory)
+        return _Tail(segment, size + len(line), number, line[:64].decode(), is_whole=True)
+
+    def _drop_oldest(self) -> int:
+        """Keep the trail within its bound; answers how many records went."""
+        dropped = 0
+        sizes = {segment: segment.stat().st_size for segment in list_segments(self._directory)}
+        surplus = sum(sizes.values()) - MOST_BYTES
+        for segment, size in sizes.items():
+            if surplus <= 0:
+                break
+            dropped += len(_lines_if_readable(segment))
+            segment.unlink()
+            surplus -= size
+        return dropped
+
+
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """Where the next record goes: behind `bytes` of `segment` if that is whole, else into a new segment after it."""
+
+    segment: Path | None
+    bytes: int
+    number: int
+    digest: str
+    is_whole: bool
+
+    def is_current(self) -> bool:
+        """False when somebody else has written since, or taken the segment away."""
+        assert self.segment is not None
+        try:
+            return self.segment.stat().st_size == self.bytes and not next_segment(self.segment).exists()
+        except FileNotFoundError:
+            return False
+
+
+def _read_tail(directory: Path) -> _Tail:
+    """Where the trail ends now."""
+    # Whoever made the newest segment may have been cut off before its own sync.
+    sync_directory(directory)
+    segments = list_segments(directory)
+    newest, size = (segments[-1], segments[-1].stat().st_size) if segments else (None, 0)
+    lost = 0
+    for segment in reversed(segments):
+        lines = _lines_if_readable(segment)
+        if lines:
+            is_whole = size == (lines[-1].end if segment == newest else 0)
+            return _Tail(newest, size, lines[-1].record.number + lost, lines[-1].digest, is_whole)
+        # No number is ever given twice: as many are passed over as this segment can have held.
+        lost += segment.stat().st_size // _LEAST_LINE_BYTES
+    return _Tail(newest, size, lost, _NO_DIGEST, is_whole=newest is not None and size == 0)
+
+
+def _lines_if_readable(segment: Path) -> list[Line]:
+    """The lines of `segment`, none when flash does not give them back: new records must find their place all the same.
+
+    Whoever reads the trail for people is told of it.
+    """
+    try:
+        return read_segment(segment)[0]
+    except OSError:
+        return []
