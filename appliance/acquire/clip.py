@@ -7,10 +7,10 @@ a finding. What is known only at the end is patched into the header's slots befo
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 from collections.abc import Callable
 
+from appliance.acquire.frame_queue import FrameQueue
 from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
 from appliance.acquire.torn_clip import mend_clip
@@ -35,7 +35,8 @@ from appliance.spool.writer import ObjectWriter
 
 _log = logging.getLogger(__name__)
 
-SYNC_SECONDS = 1.0
+# Looked at after each frame, and each _LOOK_SECONDS while none comes: a sync begins within a second of the one before.
+SYNC_SECONDS = 0.8
 _LOOK_SECONDS = 0.1
 _FINISH_SECONDS = 60.0
 
@@ -57,7 +58,7 @@ class ClipRecorder:
         self.notice = ""  # why the clip ended by itself, in a sentence; empty if somebody ended it
         self._keeper, self._device, self._gate, self._ticket = keeper, device, gate, ticket
         self._on_end = on_end
-        self._frames: queue.Queue[Frame] = queue.Queue(maxsize=device.clip_queue_frames)
+        self._frames = FrameQueue(device.clip_queue_frames, device.clip_queue_bytes)
         self._ending = threading.Event()
         self._ended = threading.Event()
         self._saved: Saved | None = None
@@ -98,9 +99,7 @@ class ClipRecorder:
         """Record `frame`; when the flash has stalled for as long as the queue lasts, the clip ends with what it has."""
         if self._ending.is_set():
             return
-        try:
-            self._frames.put_nowait(frame)
-        except queue.Full:
+        if not self._frames.offer(frame):
             self.end("The flash was too slow; the clip ended early. Everything up to there is kept.")
 
     def end(self, notice: str = "") -> None:
@@ -196,7 +195,7 @@ class ClipRecorder:
         while True:
             # Looked at before the queue: what was offered before the end is in the queue then.
             is_over = self._ending.is_set() or deadline.is_over()
-            frame = self._next_frame()
+            frame = self._frames.take(_LOOK_SECONDS)
             if frame is not None:
                 return frame
             if is_over:
@@ -223,7 +222,7 @@ class ClipRecorder:
                 writer.sync()
                 synced = clock.monotonic()
             is_ending = self._ending.is_set()  # before the queue: what was offered before the end is in it then
-            frame = self._next_frame()
+            frame = self._frames.take(_LOOK_SECONDS)
 
     def _may_append(self, writer: ObjectWriter, frame: Frame) -> bool:
         """False when the clip must end before `frame`; the notice says why."""
@@ -286,12 +285,6 @@ class ClipRecorder:
     def _patch_one(self, writer: ObjectWriter, composed: Composed, keyword: str, value: str) -> None:
         slot = composed.slots[keyword]
         writer.patch(slot.position, slot.fill(value))
-
-    def _next_frame(self) -> Frame | None:
-        try:
-            return self._frames.get(timeout=_LOOK_SECONDS)
-        except queue.Empty:
-            return None
 
 
 def video_format_of(device: GrabberDevice, form: PixelForm, frame: Frame) -> str:

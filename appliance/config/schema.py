@@ -229,7 +229,8 @@ class GrabberDevice(_Device):
     max_frame_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
     max_clip_seconds: float = Field(default=300.0, gt=0, le=3600)
     max_clip_bytes: int = Field(default=2_000_000_000, ge=1_000_000, le=4_000_000_000)
-    clip_queue_frames: int = Field(default=120, ge=2, le=2000)
+    clip_queue_frames: int = Field(default=360, ge=2, le=2000)
+    clip_queue_bytes: int = Field(default=96 * 1024 * 1024, ge=1_000_000, le=1 << 30)
     preview_frames_per_second: float = Field(default=10.0, gt=0, le=30)
     preview_width: int = Field(default=640, ge=64, le=1920)
 

@@ -258,8 +258,8 @@ def test_ok__a_full_queue_ends_the_clip_with_a_word(clips: Clips, monkeypatch: p
     frames = make_frames(30)
     clip = clips.start(frames[:5], clip_queue_frames=8)
     flash.stall(clips)
-    wait_until(lambda: clip._frames.empty() or flash.stalls.is_set(), "the writer is stalled")
-    held = clip._frames.qsize()
+    wait_until(lambda: not len(clip._frames) or flash.stalls.is_set(), "the writer is stalled")
+    held = len(clip._frames)
     for frame in frames[5:]:
         clip.offer(frame)
     assert clip.notice == "The flash was too slow; the clip ended early. Everything up to there is kept."
