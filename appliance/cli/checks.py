@@ -12,6 +12,8 @@ from appliance.base.paths import Paths
 # The forward process begins no check after five minutes; the longest one waits as long as a peer may be configured to.
 _LONGEST_TEST_SECONDS = 1200.0
 _LONGEST_ECHO_SECONDS = 800.0
+# The verdicts of the checks in the order in which they are counted for people: the worst first.
+_COUNTED = ("failed", "skipped", "noted", "good")
 
 
 def echo_peer(name: str, *, as_json: bool) -> int:
@@ -41,8 +43,8 @@ def lines_of(report: dict[str, Any]) -> list[str]:
     if report["written"]:
         lines.append("What stays there, marked as no examination (Quality Control Image):")
         lines += [f"  {what}: {uid}" for what, uid in report["written"].items()]
-    failed = sum(check["verdict"] in ("failed", "skipped") for check in report["checks"])
-    lines.append("All is well." if report["is_good"] else f"{failed} of {len(rows)} checks did not end well.")
+    counts = ", ".join(f"{report['counts'][verdict]} {verdict}" for verdict in _COUNTED if report["counts"][verdict])
+    lines.append("All is well." if report["is_good"] else f"Not all is well: {counts}.")
     return lines
 
 

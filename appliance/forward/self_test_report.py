@@ -72,11 +72,17 @@ class Report:
     def is_good(self) -> bool:
         return all(check.verdict in (Verdict.GOOD, Verdict.NOTED) for check in self.checks)
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many checks came to each verdict."""
+        return {verdict.value: sum(check.verdict is verdict for check in self.checks) for verdict in Verdict}
+
     def as_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "peer": self.peer,
             "is_good": self.is_good,
+            "counts": self.counts,
             "checks": [asdict(check) for check in self.checks],
             "written": self.written,
         }

@@ -16,7 +16,6 @@ from pydicom import dcmread
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
 from appliance.base.sockets import pick_free_port
-from appliance.cli.checks import lines_of
 from appliance.config.schema import Configuration
 from appliance.dimse.association import Caller
 from appliance.dimse.commitment import CommitmentReport
@@ -368,31 +367,3 @@ def test_fail__two_tests_at_once(start_all_of: Callable[..., SelfTest], hospital
         finally:
             first.join(30)
     assert self_test.test("archive", may_write=False)["is_good"]
-
-
-def test_ok__the_report_for_people() -> None:
-    report = {
-        "name": "archive",
-        "peer": "PACS at 10.0.0.7:104",
-        "is_good": False,
-        "checks": [
-            {"name": "association", "verdict": "good", "words": "PACS takes it.", "suggestion": "", "seconds": 0.034},
-            {
-                "name": "proposed: X",
-                "verdict": "failed",
-                "words": "Refused.",
-                "suggestion": "Allow it.",
-                "seconds": None,
-            },
-        ],
-        "written": {"study": "2.25.1"},
-    }
-    assert lines_of(report) == [
-        "archive: PACS at 10.0.0.7:104",
-        "good    0.03 s  association  PACS takes it.",
-        "failed          proposed: X  Refused.",
-        "                             Allow it.",
-        "What stays there, marked as no examination (Quality Control Image):",
-        "  study: 2.25.1",
-        "1 of 2 checks did not end well.",
-    ]
