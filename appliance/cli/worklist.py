@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 _KEYS = {
@@ -32,11 +33,14 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--procedure", metavar="ID", help="ask for a requested procedure")
     parser.add_argument("--barcode", metavar="TEXT", help="ask for what a scanner read, whichever of these it is")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=partial(_run, parser))
 
 
-def _run(given: argparse.Namespace) -> int:
+def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     asked = {key: value for option, key in _KEYS.items() if (value := getattr(given, option)) is not None}
+    if asked and given.refresh:
+        options = " and ".join(f"--{option}" for option, key in _KEYS.items() if key in asked)
+        parser.error(f"--refresh asks for the whole list: not allowed with {options}, which asks now anyway")
     return ask_hospital(asked, as_json=given.json) if asked else show_list(is_fresh=given.refresh, as_json=given.json)
 
 
@@ -124,8 +128,33 @@ def ask_hospital(asked: Mapping[str, str], *, as_json: bool) -> int:
         }
         for one in answer["answers"]
     ]
-    _print({"sources": said, "items": items}, as_json=as_json)
+    has_answer = any(not one["trouble"] for one in said)
+    suggestion = suggestion_from(asked) if has_answer and not items else ""
+    _print({"sources": said, "items": items, "suggestion": suggestion}, as_json=as_json)
     return 1 if any(one["trouble"] for one in said) else 0
+
+
+def suggestion_from(asked: Mapping[str, str]) -> str:
+    """What a person can try who asked this and found nobody."""
+    tries = []
+    if len(asked) > 1:
+        tries.append("fewer of these at once, since all of them must fit")
+    if name := asked.get("patient_name"):
+        if not name.islower():
+            tries.append("the name in small letters, which is asked for in capitals too")
+        if not name.isascii():
+            tries.append("the name without accents")
+        if not name.startswith("*"):
+            tries.append('less of the name, with * for what is not certain ("*mul*")')
+        tries.append("the patient ID (--id) or the accession number (--accession)")
+    elif "barcode" in asked:
+        tries.append("what is printed beside the barcode (--id, --accession, --procedure), or the name (--name)")
+    else:
+        tries += ["exactly what the request says, capitals and leading zeros too", "the name (--name)"]
+    return (
+        f"Nobody was found. Try {'; '.join(tries)}. Every day was asked for; who is scheduled now is shown by "
+        "appliance worklist --refresh."
+    )
 
 
 def _print(document: Mapping[str, Any], *, as_json: bool) -> None:
@@ -142,6 +171,8 @@ def lines_of(document: Mapping[str, Any]) -> list[str]:
     from appliance.cli.table import table_lines
 
     lines = [_sentence_of(one) for one in document["sources"]] or ["No worklist source is configured."]
+    if document.get("suggestion"):
+        lines.append(document["suggestion"])
     rows = [_row_of(item) for item in document["items"]]
     return [*lines, "", *table_lines([_HEAD, *rows])] if rows else lines
 

@@ -14,7 +14,7 @@ import pytest
 from appliance.base.http import Refused, Unreachable
 from appliance.base.paths import Paths
 from appliance.cli.table import cell_width
-from appliance.cli.worklist import add_parser, lines_of, read_document
+from appliance.cli.worklist import add_parser, lines_of, read_document, suggestion_from
 from appliance.exam.answers import WorklistAnswer, entry_from, write_answer
 from appliance.exam.item import WorklistItem
 from tests.console.fakes import CONFIGURATION, FakeForward, make_item, make_items, write_worklist
@@ -136,6 +136,48 @@ def test_ok__one_patient(paths: Paths, forward: FakeForward, capsys: pytest.Capt
         {"barcode": "*4711*"},
         {"accession_number": "A", "requested_procedure_id": "R"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "tries", "no_tries"),
+    [
+        ({"patient_name": "Müller"}, ["small letters", "without accents", '"*mul*"', "--id", "Every day"], ["fewer"]),
+        ({"patient_name": "muller"}, ['"*mul*"', "--accession"], ["small letters", "without accents"]),
+        ({"patient_name": "*ull"}, ["patient ID"], ["*mul*"]),
+        ({"patient_name": "doe", "patient_id": "1"}, ["fewer of these at once"], []),
+        ({"patient_id": "471"}, ["leading zeros", "--name"], ["barcode"]),
+        ({"barcode": "471"}, ["printed beside the barcode"], ["leading zeros"]),
+    ],
+)
+def test_ok__what_to_try(asked: dict[str, str], tries: list[str], no_tries: list[str]) -> None:
+    said = suggestion_from(asked)
+    assert said.startswith("Nobody was found. Try ")
+    assert [one for one in tries if one not in said] == []
+    assert [one for one in no_tries if one in said] == []
+
+
+def test_ok__nobody_found(paths: Paths, forward: FakeForward, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said what to try, once a source has answered that it has nobody."""
+    down = _found(source="clinic", trouble="It is down.")
+    suggestion = suggestion_from({"patient_name": "Doe"})
+    for answers, expected in (
+        ([_found(), down], suggestion),
+        ([down], ""),
+        ([], ""),
+        ([_found(make_item("Doe^Jane", "4711"))], ""),
+    ):
+        forward.answers = answers
+        _run("--name", "Doe", "--json")
+        assert json.loads(capsys.readouterr().out)["suggestion"] == expected
+        _run("--name", "Doe")
+        assert ("Nobody was found" in capsys.readouterr().out) == bool(expected)
+
+
+def test_fail__refresh_is_for_the_list(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _run("--refresh", "--name", "doe", "--id", "1")
+    assert ended.value.code == 2
+    assert "--refresh asks for the whole list: not allowed with --name and --id" in capsys.readouterr().err
 
 
 def test_fail__a_refusal_is_said(paths: Paths, forward: FakeForward, monkeypatch: pytest.MonkeyPatch) -> None:
