@@ -33,7 +33,7 @@ _HEADERS = _PDU_HEADER.size + _PDV_HEADER.size
 _PDV_OVERHEAD = _PDV_HEADER.size
 
 # One block of PDUs is read from the file, and written, by one system call each. It stays in the processor's cache.
-_BLOCK_BYTES = 128 * 1024
+_BLOCK_BYTES = 64 * 1024
 _FRONT_BYTES = 1024
 _MOST_SLOTS = 1024  # IOV_MAX
 

@@ -17,6 +17,7 @@ from pydicom import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from appliance.config.schema import Peer
+from appliance.dimse import line
 from appliance.dimse.association import (
     AssociationAborted,
     AssociationRefused,
@@ -296,6 +297,31 @@ def test_ok__no_delay_and_never_a_wait_without_an_end(tmp_path: Path) -> None:
             assert connection is not None
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert connection.gettimeout() == 0, "the kernel never makes us wait: the line's own deadlines do"
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "is_near"),
+    [(0, False), (1, True), (500, True), (501, False), (40_000, False)],  # 0: the kernel could not tell
+)
+def test_ok__little_waits_for_a_near_peer_and_enough_for_a_far_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, microseconds: int, is_near: bool
+) -> None:
+    monkeypatch.setattr(line, "_round_trip_microseconds", lambda _: microseconds)
+    with running(start_storescp(tmp_path / "scp")) as scp:
+        with socket.create_connection(("127.0.0.1", scp.port)) as bare:
+            usual = bare.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        with open_association(_peer(scp.port), CALLER, [STORE]) as association:
+            assert association.line.socket is not None
+            buffer = association.line.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    assert buffer == (128 * 1024 if is_near else usual)  # the kernel counts its own cost too, and doubles
+
+
+def test_ok__the_round_trip_is_what_the_kernel_measured() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_connection(listener.getsockname()) as connection:
+            assert 0 < line._round_trip_microseconds(connection) < 10_000_000
+        with socket.socket() as unconnected:
+            assert line._round_trip_microseconds(unconnected) == 0
 
 
 def test_ok__an_open_association_costs_nothing(tmp_path: Path) -> None:
