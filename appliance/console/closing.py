@@ -127,6 +127,7 @@ def list_instances(spool: Spool, exam: Exam) -> tuple[list[Instance], list[Findi
                 modality=summary.modality,
                 file_name=path.name,
                 bytes=summary.bytes,
+                saved_at=summary.saved_at,
             )
         )
     return instances, findings

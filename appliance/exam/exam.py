@@ -94,7 +94,10 @@ class Exam:
 
 @dataclass(frozen=True)
 class Instance:
-    """One object of an exam as the exam's end lists it. `bytes` is the file's size."""
+    """One object of an exam as the exam's end lists it. `bytes` is the file's size.
+
+    `saved_at` outlives the file and the journal; None in what was written before it was listed.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -104,6 +107,7 @@ class Instance:
     modality: str
     file_name: str
     bytes: int
+    saved_at: datetime | None = None
 
 
 @dataclass(frozen=True)

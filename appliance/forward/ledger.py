@@ -106,7 +106,8 @@ class Ledger:
         with self.journal.transaction() as db:
             db.execute(
                 "INSERT INTO objects (sop_instance_uid, exam_id, sop_class_uid, transfer_syntax_uid,"
-                " series_instance_uid, device, modality, file_name, bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+                " series_instance_uid, device, modality, file_name, bytes, saved_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET series_instance_uid = excluded.series_instance_uid"
                 " WHERE series_instance_uid = ''",
                 (
@@ -119,6 +120,7 @@ class Ledger:
                     instance.modality,
                     instance.file_name,
                     instance.bytes,
+                    instance.saved_at.isoformat() if instance.saved_at else "",
                 ),
             )
             for destination in destinations:
@@ -139,7 +141,8 @@ class Ledger:
             if arrival is not None:
                 db.execute(
                     "UPDATE objects SET study_instance_uid = ?, patient_id = ?, accession_number = ?, frames = ?,"
-                    " bytes = ?, captured_at = ?, saved_at = ? WHERE sop_instance_uid = ?",
+                    " bytes = ?, captured_at = ?, saved_at = CASE saved_at WHEN '' THEN ? ELSE saved_at END"
+                    " WHERE sop_instance_uid = ?",
                     (
                         arrival.study_instance_uid,
                         arrival.patient_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydicom import dcmread
@@ -45,7 +46,10 @@ class DamagedObjectError(ApplianceError):
 
 @dataclass(frozen=True, slots=True)
 class ObjectSummary:
-    """Identity and place of one object; `frames` is 1 for a still, `captured_at` is DICOM's date and time joined."""
+    """Identity and place of one object; `frames` is 1 for a still, `captured_at` is DICOM's date and time joined.
+
+    `saved_at` is the file's last change: nobody writes to an object that is saved, and a rename is none.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
@@ -58,12 +62,14 @@ class ObjectSummary:
     frames: int
     captured_at: str
     bytes: int
+    saved_at: datetime
 
 
 def read_summary(path: Path) -> ObjectSummary:
     """The summary of the object at `path`. DamagedObjectError when it is not a DICOM file, OSError when unreadable."""
     try:
         dataset = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        status = path.stat()
         return ObjectSummary(
             sop_class_uid=str(dataset.SOPClassUID),
             sop_instance_uid=str(dataset.SOPInstanceUID),
@@ -75,7 +81,8 @@ def read_summary(path: Path) -> ObjectSummary:
             accession_number=str(dataset.get("AccessionNumber", "") or ""),
             frames=int(dataset.get("NumberOfFrames", 1) or 1),
             captured_at=f"{dataset.get('DateOfSecondaryCapture', '')}{dataset.get('TimeOfSecondaryCapture', '')}",
-            bytes=path.stat().st_size,
+            bytes=status.st_size,
+            saved_at=datetime.fromtimestamp(status.st_mtime).astimezone(),
         )
     except _DAMAGE as error:
         raise DamagedObjectError(

@@ -146,7 +146,9 @@ def test_ok__closing_lists_everything_and_hands_it_over(box: Box) -> None:
     }
     for instance in closed.instances:
         assert instance.series_instance_uid == exam.series_of(instance.device).series_instance_uid
-        assert instance.bytes == (box.spool.outbox / instance.file_name).stat().st_size
+        status = (box.spool.outbox / instance.file_name).stat()
+        assert instance.saved_at is not None
+        assert (instance.bytes, instance.saved_at.timestamp()) == (status.st_size, pytest.approx(status.st_mtime))
     assert box.names(box.spool.outbox) == {path.name for path in paths}
     assert not any(path.exists() for path in paths)
     assert set(box.facts.started(exam.exam_id)) == {"ES", "US", "RG"}

@@ -28,6 +28,7 @@ def test_ok__an_exam_of_the_first_release(tmp_path: Path) -> None:
     assert (exam.item.patient_name.alphabetic, exam.item.accession_number) == ("Müller^Jörg^^Dr.", "ACC-4711")
     assert [step.modality for step in exam.steps] == ["US", "ES", "RG"]
     assert list(facts.started(EXAM_ID)) == ["US"]
+    assert {instance.saved_at for instance in closed.instances} == {None}, "it was not listed yet"
     closing = facts.closing(EXAM_ID)
     assert closing is not None and closing.outcome is Outcome.DISCONTINUED
     assert reason_from(closed.reason) is UNSPECIFIED

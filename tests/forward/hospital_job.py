@@ -74,6 +74,7 @@ class Job:
             series.modality,
             path.name,
             path.stat().st_size,
+            datetime.fromtimestamp(path.stat().st_mtime).astimezone(),
         )
         self.instances.append(made)
         self.begin(series.modality, made.sop_instance_uid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -117,8 +118,13 @@ def test_ok__nothing_is_due_before_the_exam_is_closed_and_the_file_is_there(benc
     bench.rescan()
     assert bench.steps_by_modality() == {"US": ("due", "COMPLETED")}
     assert bench.ledger.due_objects(ARCHIVE, 5) == []
+    assert made.saved_at is not None
+    saved_at = made.saved_at.isoformat()
+    assert [one["saved_at"] for one in bench.listing.queue()["objects"]] == [saved_at]
     job.hand_over()
+    os.utime(bench.spool.outbox / made.file_name, (0, 0))  # as after a restored copy: the record is the truth
     bench.rescan()
+    assert [one["saved_at"] for one in bench.listing.queue()["objects"]] == [saved_at]
     assert [one.sop_instance_uid for one in bench.ledger.due_objects(ARCHIVE, 5)] == [made.sop_instance_uid]
     told = bench.listing.queue(job.exam_id)["objects"][0]
     assert (told["patient_id"], told["bytes"], told["frames"], told["place"]) == (PATIENT_ID, made.bytes, 1, "outbox")
@@ -258,7 +264,9 @@ def test_ok__settled_exams_are_taken_over_by_a_new_journal(bench: Bench) -> None
     bench.rescan()
     assert bench.ledger.state_of(made.sop_instance_uid, "archive") is DeliveryState.COMMITTED
     assert bench.ledger.due_objects(ARCHIVE, 5) == []
-    assert bench.listing.queue(job.exam_id)["steps"][0]["state"] == "completed"
+    queue = bench.listing.queue(job.exam_id)
+    assert queue["steps"][0]["state"] == "completed"
+    assert made.saved_at is not None and queue["objects"][0]["saved_at"] == made.saved_at.isoformat()
 
 
 def test_ok__a_settled_exams_step_is_never_due_while_a_new_journal_takes_it_over(

@@ -27,7 +27,7 @@ def test_ok__what_the_header_says(path: Path) -> None:
     assert summary.sop_class_uid == "1.2.840.10008.5.1.4.1.1.7"
     assert summary.transfer_syntax_uid == "1.2.840.10008.1.2.1"
     assert (summary.modality, summary.frames, summary.captured_at) == ("US", 1, "20261122093000.250000")
-    assert summary.bytes == path.stat().st_size
+    assert (summary.bytes, summary.saved_at.timestamp()) == (path.stat().st_size, pytest.approx(path.stat().st_mtime))
     assert summary.study_instance_uid.startswith("2.25.") and summary.series_instance_uid.startswith("2.25.")
 
 
