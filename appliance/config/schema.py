@@ -85,6 +85,25 @@ class Box(_Section):
     )
 
 
+class Retention(_Section):
+    """How long the box keeps what nobody waits for any more: objects as a cache, and the records of exams.
+
+    Days are counted while the box is at work, not by the wall clock. Where flash runs short, objects go before their
+    time, the oldest first, but only what is committed, found at the archive, or released by a person.
+    """
+
+    committed_days: float = Field(default=14.0, ge=0, le=3650)
+    unproven_days: float = Field(default=90.0, ge=0, le=3650)
+    # The worklist marks what was examined in the last seven days, and a study is added to by these records.
+    facts_days: float = Field(default=90.0, ge=7, le=3650)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Retention:
+        if self.unproven_days < self.committed_days:
+            raise ValueError("unproven_days must not be below committed_days")
+        return self
+
+
 class Tls(_Section):
     """The box's own identity on encrypted connections, and whom it trusts (PS3.15 B.12, BCP 195). PEM files.
 
@@ -102,6 +121,23 @@ class Listener(_Section):
     host: Host = "127.0.0.1"
     port: Port | None = 11119
     tls_port: Port | None = None
+
+
+class AuditCollector(_Section):
+    """Who collects the audit trail: syslog over TLS (PS3.15 A.6, RFC 5425). Never unencrypted: it names patients."""
+
+    host: Host
+    port: Port = 6514
+    connect_seconds: float = Field(default=10.0, gt=0, le=120)
+    stall_seconds: float = Field(default=60.0, gt=0, le=600)
+    tls_name: Host | None = None
+    tls_pin: Fingerprint | None = None
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> AuditCollector:
+        if self.tls_name and self.tls_pin:
+            raise ValueError("tls_pin makes tls_name useless: leave one of them out")
+        return self
 
 
 class Panel(_Section):
@@ -258,8 +294,10 @@ class Configuration(_Section):
     """Everything. Relative paths are below the run directory (/run/appliance on the box)."""
 
     box: Box = Box()
+    retention: Retention = Retention()
     listener: Listener = Listener()
     tls: Tls | None = None
+    audit: AuditCollector | None = None
     panel: Panel = Panel()
     worklist: tuple[WorklistSource, ...] = ()
     performed_step: PerformedStepManager | None = None
@@ -286,8 +324,8 @@ class Configuration(_Section):
     @model_validator(mode="after")
     def _check_encryption(self) -> Configuration:
         peers = [*self.worklist, *self.destinations, *([self.performed_step] if self.performed_step else ())]
-        if self.tls is None and (self.listener.tls_port or any(peer.tls for peer in peers)):
-            raise ValueError("tls: is missing, and a peer or the listener needs it")
+        if self.tls is None and (self.listener.tls_port or self.audit or any(peer.tls for peer in peers)):
+            raise ValueError("tls: is missing, and a peer, the listener or audit needs it")
         if self.listener.port is None and self.listener.tls_port is None:
             raise ValueError("listener: has neither port nor tls_port, so nobody could report a commitment")
         for number, one in enumerate(self.destinations):
