@@ -21,6 +21,7 @@ from appliance.exam.exam import Closed, Exam, Outcome
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.forward.flash import telling_of_flash
 from appliance.forward.ledger import Arrival, DueObject, Ledger, Place
+from appliance.forward.removed import read_removed, tell_removed
 from appliance.forward.states import FINAL_DELIVERIES, FINAL_STEPS, DeliveryState, StepState
 from appliance.forward.step_ledger import StepLedger
 from appliance.spool.names import is_intact
@@ -93,6 +94,7 @@ class Intake:
         known = [self._try_exam(exam_id) for exam_id in exam_ids if exam_id not in self.settled]
         if is_first_look and all(known):
             self._ledger.journal.mark_whole()
+        self._tell_of_destinations()
 
     def _telling(self, code: str, sentence: str, subject: str = "") -> AbstractContextManager[None]:
         suggestion = "Have the box's flash checked. It is tried again by itself."
@@ -136,7 +138,6 @@ class Intake:
             if closed is not None:
                 # An empty list: none was configured at the closing, so it goes wherever this box sends to by now.
                 self._take_in(exam, closed, closed.destinations or self._destinations, names)
-                self._tell_of_destinations(exam_id, closed)
                 self.closed[exam_id] = closed
         self._taken_in[exam_id] = names
         self._on_new()
@@ -170,18 +171,17 @@ class Intake:
                 self._steps.drop_untold(exam.exam_id, step.modality)
                 self._steps.end(exam.exam_id, step.modality, Outcome.DISCONTINUED)
 
-    def _tell_of_destinations(self, exam_id: str, closed: Closed) -> None:
-        unknown = sorted(self._ledger.unfinished_destinations(exam_id) - self._destinations)
-        if unknown:
-            sentence = f"The exam {exam_id} must go to {', '.join(unknown)}, which is not configured."
-            suggestion = "It stays saved. Configure the destination again."
-        elif closed.instances and not closed.destinations and not self._destinations:
-            sentence = f"The exam {exam_id} goes nowhere: no destination is configured."
-            suggestion = "It stays saved. Configure a destination; it is then sent there."
+    def _tell_of_destinations(self) -> None:
+        """One finding for each destination that was removed, and one where there is none at all."""
+        tell_removed(self._findings, read_removed(self._ledger.journal, self._destinations))
+        candidates = () if self._destinations else self.closed.values()
+        exams = sum(1 for closed in candidates if closed.instances and not closed.destinations)
+        if exams:
+            sentence = f"{exams} exam{'s go' if exams > 1 else ' goes'} nowhere: no destination is configured."
+            suggestion = "All of it stays saved. Configure a destination; it is then sent there."
+            self._findings.report(Finding("no-destination", sentence, suggestion))
         else:
-            self._findings.clear("no-destination", exam_id)
-            return
-        self._findings.report(Finding("no-destination", sentence, suggestion, exam_id))
+            self._findings.clear("no-destination")
 
     def _take_over(self, exam: Exam, closed: Closed, settled: Path, names: set[str]) -> None:
         """A settled exam becomes rows in one act: a step that ended long ago must not look due meanwhile.

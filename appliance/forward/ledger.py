@@ -185,16 +185,6 @@ class Ledger:
             row = db.execute("SELECT count(*) FROM objects WHERE exam_id = ? AND place <> 'kept'", (exam_id,))
             return int(row.fetchone()[0])
 
-    def unfinished_destinations(self, exam_id: str) -> set[str]:
-        """The destinations at which something of the exam is still to be done."""
-        with self.journal.reading() as db:
-            rows = db.execute(
-                "SELECT DISTINCT d.destination FROM deliveries d JOIN objects o USING (sop_instance_uid)"
-                f" WHERE o.exam_id = ? AND d.state NOT IN ({_marks(_FINAL)})",
-                (exam_id, *_FINAL),
-            )
-            return {str(row[0]) for row in rows}
-
     # -- deliveries
 
     def state_of(self, sop_instance_uid: str, destination: str) -> DeliveryState | None:

@@ -429,7 +429,7 @@ def test_ok__an_exam_closed_without_destinations_goes_wherever_one_is_configured
     for _ in range(2):
         bench.rescan()
         assert [one.sentence for one in bench.findings.listing()] == [
-            f"The exam {job.exam_id} goes nowhere: no destination is configured."
+            "1 exam goes nowhere: no destination is configured."
         ]
     assert job.kept() == set()
     bench.journal.close()
@@ -440,7 +440,8 @@ def test_ok__an_exam_closed_without_destinations_goes_wherever_one_is_configured
     bench.journal.close()
     bench.restart(frozenset({"other"}))
     bench.rescan()
-    assert "must go to archive, which is not configured" in bench.findings.listing()[0].sentence
+    (told,) = bench.findings.listing()
+    assert told.sentence == "1 object of 1 exam must go to archive, which is not configured any more."
     bench.commit_all()
     assert bench.ledger.state_of(made.sop_instance_uid, "other") is DeliveryState.PENDING
 
@@ -513,3 +514,24 @@ def test_ok__a_rebuild_that_was_cut_off_goes_on_as_one(tmp_path: Path, monkeypat
     bench.rescan()
     (row,) = [one for one in bench.steps.due(60) if one.exam_id == later.exam_id]
     assert not row.is_creation_sent, "that one began under this journal"
+
+
+def test_ok__a_removed_destination_is_one_finding_however_many_exams_wait_for_it(bench: Bench) -> None:
+    jobs = _two_exams(bench)
+    bench.rescan()
+    bench.journal.close()
+    bench.restart(frozenset({"other"}))
+    bench.rescan()
+    assert [(one.code, one.subject, one.sentence) for one in bench.findings.listing()] == [
+        (
+            "no-destination",
+            "archive",
+            "2 objects of 2 exams must go to archive, which is not configured any more.",
+        )
+    ]
+    bench.commit_all()
+    _tell_steps(bench, *jobs)
+    bench.rescan()
+    bench.rescan()
+    assert bench.codes() == set()
+    assert all(job.settled.exists() for job in jobs)
