@@ -150,9 +150,7 @@ class ClipRecorder:
         video_format = video_format_of(self._device, form, first)
         origins = self._keeper.origins(self._ticket, self.sop_instance_uid, video_format=video_format)
         composed = compose_clip(origins, form, 1000.0 / self._device.frames_per_second)
-        writer = ObjectWriter(
-            self._keeper.directory(self._ticket), self.sop_instance_uid, composed.header, is_patched=True
-        )
+        writer = self._keeper.begin(self._ticket, self.sop_instance_uid, composed.header, is_patched=True)
         try:
             self._write_frames(writer, composed, first)
             if self._count == 1:

@@ -20,7 +20,6 @@ from appliance.config.schema import FilmDevice
 from appliance.devices.errors import ScanCancelled
 from appliance.devices.film.options import FilmOptions
 from appliance.devices.film.scan import FilmScan, scan_film
-from appliance.spool.writer import ObjectWriter
 
 _TICK_SECONDS = 1.0
 # TERM, its grace and KILL of the digitizer's program, and a flash that stalls meanwhile.
@@ -102,7 +101,7 @@ class FilmRunner(DeviceRunner):
         form = film_form_from(header.width, header.height, header.bits)
         self.keeper.ensure_room(form.frame_bytes)
         composed = compose_film(self.keeper.origins(ticket, new_uid()), form, header.resolution_dpi)
-        writer = ObjectWriter(self.keeper.directory(ticket), composed.sop_instance_uid, composed.header)
+        writer = self.keeper.begin(ticket, composed.sop_instance_uid, composed.header)
         thumbnail = FilmThumbnail(header.width, header.height)
         try:
             for chunk in film.chunks:

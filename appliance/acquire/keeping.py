@@ -14,6 +14,7 @@ from pydicom import dcmread
 
 from appliance.acquire.gate import Ticket
 from appliance.base.clock import Clock
+from appliance.base.durable import make_directory
 from appliance.base.errors import ApplianceError
 from appliance.base.uids import new_uid
 from appliance.compose.instance import Composed, Origins, compose_still
@@ -62,11 +63,21 @@ class ObjectKeeper:
         self._box = box
         self._numbers: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._made: set[Path] = set()
         self._saved: OrderedDict[str, Saved] = OrderedDict()
 
     def directory(self, ticket: Ticket) -> Path:
         """Where this ticket's objects are born."""
         return self._spool.captured(self.device.name, ticket.exam_id)
+
+    def begin(self, ticket: Ticket, uid: str, header: bytes, *, is_patched: bool = False) -> ObjectWriter:
+        """The writer of an object in the ticket's directory, which is made if it has to be. OSError."""
+        directory = self.directory(ticket)
+        if directory not in self._made or not directory.is_dir():
+            # Synced once by this process, also where the one before it made it: that may not have come to its sync.
+            make_directory(directory)
+            self._made.add(directory)
+        return ObjectWriter(directory, uid, header, is_patched=is_patched)
 
     def check(self, ticket: Ticket) -> None:
         """ApplianceError unless the ticket's exam was opened for this device as it is now."""
@@ -116,7 +127,7 @@ class ObjectKeeper:
 
     def keep_whole(self, ticket: Ticket, composed: Composed, pixels: bytes, kind: Kind) -> Saved:
         """Write a composed object whose pixels are all here."""
-        writer = ObjectWriter(self.directory(ticket), composed.sop_instance_uid, composed.header)
+        writer = self.begin(ticket, composed.sop_instance_uid, composed.header)
         try:
             writer.append(pixels)
             writer.append(composed.trailer)

@@ -18,6 +18,7 @@ from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper
 from appliance.acquire.runner import DeviceRunner, State
 from appliance.base.clock import Clock, Deadline
+from appliance.base.durable import sync_directory
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.uids import uid_from_parts
@@ -175,6 +176,7 @@ class TransferRunner(DeviceRunner):
         uid = self._uid_of(ticket.exam_id, digest)
         directory = self.keeper.directory(ticket)
         if any(name.sop_instance_uid == uid for _, name in list_objects(directory)):
+            sync_directory(directory)  # what published it may have been cut off, or failed, before its own sync
             sentence = f"{self.title} sent an image that is saved already; it was kept once."
             self.findings.report(Finding("sent_again", sentence, "Nothing needs to be done.", self.device.name))
             return

@@ -3,6 +3,10 @@
 Every function here answers only after what it promises is on the medium. The order is always the same: a temporary
 name in the same directory, the bytes, fsync of the file, rename, fsync of the directory. A file that bears its final
 name is therefore whole; a name that begins with `TEMPORARY_PREFIX` may be anything and belongs to whoever sweeps.
+
+The docstrings number the steps, and say what a crash after each, or a power cut, leaves. An OSError says that a step
+failed, and leaves what a crash would: what was renamed or linked before a directory's sync failed stands.
+Append-and-patch is `spool.writer.ObjectWriter`'s.
 """
 
 from __future__ import annotations
@@ -15,7 +19,10 @@ TEMPORARY_PREFIX = ".part-"
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in `directory` durable (fsync(2) on the directory; OSError when the medium fails)."""
+    """Make the names in `directory` durable (fsync(2) on the directory; OSError when the medium fails).
+
+    A crash before it may undo each rename, link, unlink and creation in it since the last sync, one without the other.
+    """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -26,7 +33,9 @@ def sync_directory(directory: Path) -> None:
 def make_directory(directory: Path, mode: int = 0o2770) -> None:
     """Create `directory` and its missing parents durably.
 
-    A crash leaves a prefix of the path, each level empty; repeating the call completes it.
+    For each missing level from the top: (1) mkdir: the level may be there or not, perhaps with less than `mode`;
+    (2) chmod: likewise; (3) sync of its parent: it is there, empty. So a crash leaves a beginning of the path, and
+    repeating the call completes it; a level that was found is not given its mode again.
     """
     if not directory.is_dir():
         make_directory(directory.parent, mode)
@@ -42,7 +51,10 @@ def make_directory(directory: Path, mode: int = 0o2770) -> None:
 
 
 def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
-    """Write all of `data`; write(2) may take less than it was given."""
+    """Write all of `data`; write(2) may take less than it was given.
+
+    A crash leaves any part of it, in no order, until the file is synced. OSError leaves a beginning of it written.
+    """
     view = memoryview(data).cast("B")
     while view:
         view = view[os.write(descriptor, view) :]
@@ -51,8 +63,8 @@ def write_all(descriptor: int, data: bytes | bytearray | memoryview) -> None:
 def replace_file(path: Path, data: bytes, mode: int = 0o640) -> None:
     """Put `data` under `path`, whatever was there before.
 
-    A crash before the rename leaves the old content and perhaps a temporary file; after it, the new content, which
-    may still be the old one until the directory is synced. Never a mixture.
+    (1) Temporary file, written and synced: the old content, and perhaps a temporary file of any content; (2) rename:
+    the old, perhaps beside the temporary file, or the new; (3) sync of the directory: the new. Never a mixture.
     """
     temporary = _write_temporary(path, data, mode)
     try:
@@ -67,6 +79,7 @@ def _write_temporary(path: Path, data: bytes, mode: int) -> Path:
     """A durable file with `data` beside `path`; nothing when that fails.
 
     Its name carries the thread, whose number no other living thread of the machine has: no two ever write one file.
+    A crash leaves no temporary file, or one of any content.
     """
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{threading.get_native_id()}-{path.name}")
     # What a crash left under this name may be a second name of a fact, which must not be written to.
@@ -86,8 +99,9 @@ def _write_temporary(path: Path, data: bytes, mode: int) -> Path:
 def write_once(path: Path, data: bytes, mode: int = 0o640) -> bool:
     """Write a fact that never changes; false when it had been written before, whose content then stands.
 
-    link(2) refuses an existing name, so of two writers one wins. A crash leaves nothing, a temporary file, or the fact
-    (perhaps beside its temporary name, which is a second name of the same file).
+    link(2) refuses an existing name, so of two writers one wins. (1) Temporary file, written and synced: no fact, and
+    perhaps a temporary file of any content; (2) link and (3) unlink of the temporary name: the fact or none, and the
+    temporary name or none, which may be a second name of the fact; (4) sync of the directory: the fact alone.
     """
     if path.exists():
         sync_directory(path.parent)  # the earlier writer may have been cut off before its own sync
@@ -107,9 +121,10 @@ def write_once(path: Path, data: bytes, mode: int = 0o640) -> bool:
 def move_file(source: Path, target: Path) -> None:
     """Hand a whole file over to the next directory's owner.
 
-    Both parents are synced, the destination first: a crash in between may show the file under both names or under
-    either, never under none. Where it lies under both, the old name is taken away. Raises FileNotFoundError when
-    someone took it before us.
+    (1) rename, (2) sync of the destination, (3) sync of the source: a crash after (1) leaves the old name or the new,
+    after (2) the new, perhaps beside the old, after (3) the new alone; never none. Where it lies under both, the old
+    name is taken away: (1) sync of the destination and (2) unlink leave both, (3) sync of the source the new alone.
+    Raises FileNotFoundError when someone took it before us.
     """
     # rename(2) of two names of one file does nothing and keeps both.
     if target.exists() and source.samefile(target):
@@ -122,6 +137,20 @@ def move_file(source: Path, target: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove `path` if it is there. A crash leaves it or not; the caller repeats."""
+    """Remove `path` if it is there. (1) unlink: a crash leaves it, whole, or not; (2) sync of the directory: not."""
     path.unlink(missing_ok=True)
     sync_directory(path.parent)
+
+
+def remove_temporaries(directory: Path) -> int:
+    """Remove what a crash left half-written directly in `directory`; how many there were.
+
+    For the directory's one writer, before it writes. (1) unlink of each: a crash leaves any of them; (2) sync of the
+    directory: none.
+    """
+    leftovers = [path for path in directory.iterdir() if path.name.startswith(TEMPORARY_PREFIX)]
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    if leftovers:
+        sync_directory(directory)
+    return len(leftovers)

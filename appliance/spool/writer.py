@@ -1,4 +1,6 @@
-"""Writing one object: a temporary name, the bytes as they come, and the answer only when the final name is durable."""
+"""Append and patch: one object under a temporary name, its bytes as they come, the fields that are known only at its
+end in place, and the answer only when its final name is durable.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,19 @@ import os
 from pathlib import Path
 
 from appliance.base.durable import make_directory, sync_directory, write_all
+from appliance.base.errors import ApplianceError
 from appliance.spool.names import ObjectName, TemporaryName, digest_of
+
+
+class UnconfirmedError(ApplianceError):
+    """The object lies whole under its final name, and the flash did not confirm that name: a power cut may take it."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"The flash did not confirm that the image is safe ({error.strerror}). It is on the box and in the list.",
+            "Do not switch the box off, and call support. Capture it again if it must not be lost.",
+        )
+        self.path = path
 
 
 class ObjectWriter:
@@ -15,11 +29,16 @@ class ObjectWriter:
 
     A crash at any moment before `publish` renames leaves a temporary file: with an offset, a header and every frame up
     to the last `sync`; without, something that was never answered *saved*. After the rename there is the whole object.
+    What is under a temporary name belongs to the device's salvage (`acquire.salvage`).
     """
 
     def __init__(self, directory: Path, sop_instance_uid: str, header: bytes, *, is_patched: bool = False) -> None:
-        """Create the temporary file with `header`; `is_patched`: some of its fields are known only at the end."""
-        make_directory(directory)
+        """Create the temporary file with `header`; `is_patched`: some of its fields are known only at the end.
+
+        `directory` is there, durably. (1) open and (2) write: a crash leaves no file or one with any part of the
+        header; (3) if patched, sync of the file and of the directory: a file whose header a salvage can read.
+        OSError leaves nothing; FileExistsError leaves what was there.
+        """
         self._directory = directory
         self._uid = sop_instance_uid
         self._offset = len(header) if is_patched else 0
@@ -43,43 +62,68 @@ class ObjectWriter:
         self.bytes_written += len(data)
 
     def append(self, data: bytes | memoryview) -> None:
-        """Write `data` behind what is there. OSError when the medium fails or is full; then `abandon` or `publish`."""
+        """Write `data` behind what is there. OSError when the medium fails or is full; then `abandon` or `publish`.
+
+        A crash leaves any part of it, until the next `sync`.
+        """
         self._write(data)
         self._digest.update(data)
 
     def drop_torn_tail(self) -> None:
-        """After an `append` that failed half-way: cut the file back to the appends that were whole."""
+        """After an `append` that failed half-way: cut the file back to the appends that were whole.
+
+        A crash leaves the torn end or not; a salvage cuts it off as well.
+        """
         os.ftruncate(self._descriptor, self.bytes_written)
         os.lseek(self._descriptor, self.bytes_written, os.SEEK_SET)
 
     def sync(self) -> None:
-        """Make everything up to here durable: what a salvage will find."""
+        """Make everything up to here durable: after it a crash leaves this, and what is appended later in any part."""
         os.fdatasync(self._descriptor)
 
     def patch(self, position: int, value: bytes) -> None:
-        """Overwrite `value` at `position` inside the header; ValueError outside of it."""
+        """Overwrite `value` at `position` inside the header; ValueError outside of it.
+
+        A crash leaves the old value, the new one, or, where it lies across two sectors, a part of each, until the next
+        `sync`: a salvage fills in each field that it relies on anew.
+        """
         if position < 0 or position + len(value) > len(self._header):
             raise ValueError(f"bytes {position} to {position + len(value)} are not inside the patched header")
         self._header[position : position + len(value)] = value
         os.pwrite(self._descriptor, value, position)
 
     def publish(self) -> Path:
-        """Give the object its final name, durably, and answer its path: from now on it is *saved*."""
+        """Give the object its final name, durably, and answer its path: from now on it is *saved*.
+
+        (1) fsync: a crash leaves the temporary file, whole; (2) rename: that, or the whole object; (3) sync of the
+        directory: the object. OSError when (1) or (2) fails: nothing is published. UnconfirmedError when (3) does: the
+        object stands, so that it is neither lost nor, where it comes once more, made a second time.
+        """
         self._digest.update(self._header)
         target = self._directory / str(ObjectName(self._uid, self._offset, self._digest.hexdigest()))
         os.fsync(self._descriptor)
         self._temporary.rename(target)
-        sync_directory(self._directory)
         self._close()
+        try:
+            sync_directory(self._directory)
+        except OSError as error:
+            raise UnconfirmedError(target, error) from error
         return target
 
     def leave(self) -> Path:
-        """Close the temporary file without publishing or removing it, for a salvage; answers where it lies."""
+        """Close the temporary file without publishing or removing it, for a salvage; answers where it lies.
+
+        A crash leaves of it what was synced, and anything of what came after.
+        """
         self._close()
         return self._temporary
 
     def abandon(self) -> None:
-        """Remove what was written; it was never answered *saved*. Harmless when it was abandoned before."""
+        """Remove what was written; it was never answered *saved*. Harmless when it was abandoned or published before.
+
+        The directory is not synced: a crash may leave the temporary file, and the next start removes it, or salvages
+        the frames of a clip.
+        """
         self._close()
         self._temporary.unlink(missing_ok=True)
 
@@ -92,7 +136,9 @@ class ObjectWriter:
 def publish_salvaged(temporary: Path, name: TemporaryName, target_directory: Path) -> Path:
     """Publish a salvaged temporary file, whose content was repaired in place, into `target_directory`.
 
-    A crash before the rename leaves the temporary file for the next salvage.
+    (1) fsync of the file, (2) the directory is made: a crash leaves the temporary file for the next salvage; (3)
+    rename: that, or the object; (4) sync of the target, then of the directory that it came from: the object, after the
+    first perhaps beside the temporary name, which the next salvage takes away. OSError after (3) leaves the object.
     """
     descriptor = os.open(temporary, os.O_RDWR)
     try:

@@ -17,7 +17,7 @@ from appliance.base.errors import ApplianceError
 from appliance.config.schema import Box, GrabberDevice
 from appliance.devices.frame import Encoding, Frame
 from appliance.spool.tree import NoRoomError, Spool
-from appliance.spool.writer import ObjectWriter
+from appliance.spool.writer import ObjectWriter, UnconfirmedError
 from tests.acquire.conftest import Room
 from tests.acquire.world import errors_of, fragments_of, make_frame, make_grabber, open_exam_of, picture, unpadded
 from tests.peers import wait_until
@@ -330,6 +330,21 @@ def test_ok__a_sync_that_fails_ends_the_clip(clips: Clips, monkeypatch: pytest.M
     assert clip.result().frames == 3
     assert "The flash failed (Input/output error)" in clip.notice
     assert errors_of(clips.room.only_object("endoscope", None)) == []
+
+
+def test_fail__a_clip_whose_name_is_not_confirmed_stands(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = clips.start(make_frames(3))
+    wait_until(lambda: clip._count == 3, "three frames are written")
+
+    def fail(_directory: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("appliance.spool.writer.sync_directory", fail)
+    clip.end()
+    with pytest.raises(UnconfirmedError, match="It is on the box"):
+        clip.result()
+    assert len(fragments_of(clips.room.only_object("endoscope", None))) == 3
+    assert clips.room.temporaries() == []
 
 
 def test_fail__flash_that_gives_nothing_back_leaves_the_clip_for_the_next_start(

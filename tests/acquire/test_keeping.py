@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from appliance.acquire.gate import Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper
 from appliance.base.errors import ApplianceError
 from appliance.config.schema import Box
 from appliance.devices.frame import Encoding, Frame
 from appliance.spool.tree import NoRoomError
-from appliance.spool.writer import ObjectWriter
+from appliance.spool.writer import ObjectWriter, UnconfirmedError
 from tests.acquire.conftest import Room
 from tests.acquire.world import (
     PATIENT,
@@ -26,6 +27,7 @@ from tests.acquire.world import (
     scan_data_of,
     unpadded,
 )
+from tests.base.power import powered
 
 GRAY16 = Frame(bytes(range(256)) * 3, Encoding.GRAY16, 24, 16, 16, 0, 0.0)
 FRAMES = {
@@ -117,6 +119,37 @@ def test_fail__flash_fails_and_nothing_is_left(room: Room, monkeypatch: pytest.M
         room.keeper(make_grabber()).keep_still(ticket, FRAMES["gray"], Kind.STILL)
     assert room.objects("endoscope", None) == [] == room.temporaries()
     assert room.keeper(make_grabber()).recently_saved() == []
+
+
+def test_fail__a_name_that_flash_does_not_confirm_is_neither_saved_nor_lost(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_directory: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("appliance.spool.writer.sync_directory", fail)
+    with room.gate.admitting() as ticket, pytest.raises(UnconfirmedError, match="It is on the box") as told:
+        room.keeper(make_grabber()).keep_still(ticket, FRAMES["gray"], Kind.STILL)
+    assert room.only_object("endoscope", None) == told.value.path
+
+
+def test_ok__a_directory_is_made_durable_once(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A still costs two syncs, its file's and its directory's; the first one of a process also those above."""
+    keeper = room.keeper(make_grabber())
+
+    def capture() -> list[str]:
+        with powered(monkeypatch) as power, room.gate.admitting() as ticket:
+            keeper.keep_still(ticket, FRAMES["gray"], Kind.STILL)
+        return [line for line in power.order() if line.startswith("fsync")]
+
+    directory = room.spool.captured("endoscope", None)
+    assert f"fsync {directory.parent.name}" in capture()
+    assert capture()[1:] == ["fsync unassigned"]
+    keeper.directory(Ticket(room.clock.now())).rename(room.spool.state / "taken away")
+    assert f"fsync {directory.parent.name}" in capture()
+    again = room.keeper(make_grabber())  # the process before may have been killed between making and syncing it
+    keeper = again
+    assert f"fsync {directory.parent.name}" in capture()
 
 
 def test_ok__a_damaged_neighbour_does_not_keep_a_frame_from_being_kept(room: Room) -> None:

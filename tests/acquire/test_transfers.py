@@ -341,6 +341,27 @@ def test_fail__a_fault_while_writing_refuses(
     assert machine.send(make_png()).acknowledged
 
 
+def test_fail__a_name_that_flash_does_not_confirm_is_acknowledged_only_when_it_does(
+    machine: Ultrasound, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image stands: sent once more it makes no second one, and is acknowledged only when it is safe."""
+
+    def refuse(_directory: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("appliance.spool.writer.sync_directory", refuse)
+        patch.setattr("appliance.acquire.transfers.sync_directory", refuse)
+        assert not machine.send(make_png()).acknowledged
+        machine.wait_until_idle()
+        assert "did not confirm" in machine.room.finding("transfer_failed")
+        first = machine.room.only_object("ultrasound", None)
+        assert not machine.send(make_png()).acknowledged
+        machine.wait_until_idle()
+    assert machine.send(make_png()).acknowledged
+    assert machine.room.only_object("ultrasound", None) == first
+
+
 def test_fail__exams_that_cannot_be_read(machine: Ultrasound, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whose image it is cannot be known: the machine is told so, and the process lives on."""
     with monkeypatch.context() as patch:

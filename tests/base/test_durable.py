@@ -15,6 +15,7 @@ from appliance.base.durable import (
     make_directory,
     move_file,
     remove_file,
+    remove_temporaries,
     replace_file,
     sync_directory,
     write_all,
@@ -211,6 +212,23 @@ def test_ok__a_cut_while_removing_leaves_it_or_not(tmp_path: Path, monkeypatch: 
         assert _content(path) in (b"x", None)
         remove_file(path)
         assert not path.exists()
+
+
+def test_ok__what_a_crash_left_half_written_is_removed_durably(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare():  # type: ignore[no-untyped-def]
+        for name in ("fact.json", _temporary("fact.json"), f"{TEMPORARY_PREFIX}9-x"):
+            (tmp_path / name).write_bytes(b"x")
+        return lambda: remove_temporaries(tmp_path)
+
+    for _ in cuts(monkeypatch, prepare):
+        assert _foreign_names(tmp_path) == ["fact.json"]
+    with powered(monkeypatch) as power:
+        (tmp_path / f"{TEMPORARY_PREFIX}9-x").touch()
+        assert remove_temporaries(tmp_path) == 1
+        assert power.order() == [f"unlink {TEMPORARY_PREFIX}9-x", f"fsync {tmp_path.name}"]
+        assert remove_temporaries(tmp_path) == 0
+        assert len(power.order()) == 2, "where there is nothing to remove, nothing is written"
+    assert [path.name for path in tmp_path.iterdir()] == ["fact.json"]
 
 
 # -- faults that a process survives

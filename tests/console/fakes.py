@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from appliance.base.durable import make_directory
 from appliance.base.errors import ApplianceError
 from appliance.base.http import answer_appliance_error, error_response, read_json
 from appliance.base.paths import Paths
@@ -217,7 +218,9 @@ def write_object(
     dataset.file_meta = meta
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
-    return ObjectWriter(spool.captured(device, into or exam.exam_id), uid, buffer.getvalue()).publish()
+    directory = spool.captured(device, into or exam.exam_id)
+    make_directory(directory)
+    return ObjectWriter(directory, uid, buffer.getvalue()).publish()
 
 
 def draw_picture(text: str, width: int = 640, height: int = 360, shade: int = 40) -> bytes:
