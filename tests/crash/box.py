@@ -144,7 +144,7 @@ def start_box(paths: Paths, archive: Archive, clock: SteppedClock, work: Callabl
     return box
 
 
-class _InProcessAsker:
+class InProcessAsker:
     """Stands for base.http.Asker: the same question to the same application, without a socket."""
 
     def __init__(self, path: Path, name: str) -> None:
@@ -298,7 +298,7 @@ def sealed() -> Iterator[None]:
         put(Worker, "join", lambda *_: True)
         put(FindingBoard, "report", note_and_report)
         for module in (console, importlib.import_module("appliance.console.acquires")):
-            put(module, "Asker", _InProcessAsker)
+            put(module, "Asker", InProcessAsker)
         for name in _DIMSE:
             original = _find_dimse(name)
             for module in [one for one in sys.modules.values() if one.__name__.startswith("appliance.")]:

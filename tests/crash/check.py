@@ -268,7 +268,7 @@ def _wrong_objects(case: Case, archive: Archive, listed: dict[str, str]) -> Iter
         frames = note.content[note.count :]
         if frames not in archive.objects.get(note.subject, b"" if frames else frames):
             yield f"the clip {note.subject} lacks frames that were synced"
-    pixels = Counter(_pixels_in(data) for data in archive.objects.values())
+    pixels = Counter(pixels_in(data) for data in archive.objects.values())
     if any(count > 1 for count in pixels.values()):
         yield "the archive has the same picture under two UIDs"
     for uid in archive.objects:
@@ -276,7 +276,7 @@ def _wrong_objects(case: Case, archive: Archive, listed: dict[str, str]) -> Iter
             yield f"the archive has object {uid}, which is in no exam"
 
 
-def _pixels_in(data: bytes) -> str:
+def pixels_in(data: bytes) -> str:
     at = max(data.rfind(tag) for tag in _PIXELS)
     return hashlib.sha256(data[at:]).hexdigest()
 
