@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from appliance.exam.exam import Closed, Closing, Exam
-from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.exam.facts import DamagedFactError, ExamFacts, day_of
 from appliance.exam.item import REQUESTED_PROCEDURE_ID, SCHEDULED_STEPS, STEP_ID, WorklistItem, text_at
 from appliance.exam.reasons import reason_from
 from appliance.spool.tree import Spool, list_objects
@@ -46,7 +46,7 @@ class ExamFiles:
 def read_exams(spool: Spool, first_day: str, last_day: str) -> Iterator[ExamFiles]:
     """The exams opened from `first_day` to `last_day` (YYYYMMDD), oldest first."""
     for exam_id in ExamFacts(spool.exams).exam_ids():
-        if first_day <= exam_id[:8] <= last_day:
+        if first_day <= day_of(exam_id) <= last_day:
             yield read_exam(spool, exam_id)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
 
 from appliance.exam.exam import Closed, Exam, StudySoFar
 from appliance.exam.facts import DamagedFactError, ExamFacts
@@ -11,14 +10,11 @@ from appliance.exam.item import WorklistItem
 
 _log = logging.getLogger(__name__)
 
-_MARKED_DAYS = 7
-
 
 class Examined:
     """Exams that made at least one object, by entry and by study; kept small, since a box keeps months of exams."""
 
     def __init__(self) -> None:
-        self._last_exam_of: dict[str, str] = {}
         self._study_of: dict[str, str] = {}
         self._studies: dict[str, StudySoFar] = {}
 
@@ -27,7 +23,6 @@ class Examined:
         if not closed.instances or not exam.is_scheduled:
             return
         for item in exam.items:
-            self._last_exam_of[item.key] = exam.exam_id
             self._study_of[item.key] = exam.study_instance_uid
         known = self._studies.get(exam.study_instance_uid)
         self._studies[exam.study_instance_uid] = StudySoFar(
@@ -38,9 +33,9 @@ class Examined:
             ),
         )
 
-    def is_recent(self, key: str, now: datetime) -> bool:
-        """True when an exam of this entry was made in the last days (an exam's ID begins with its day)."""
-        return self._last_exam_of.get(key, "") >= f"{now - timedelta(days=_MARKED_DAYS):%Y%m%d}"
+    def has(self, key: str) -> bool:
+        """True when an exam of this entry was made: a key stays one scheduled step's, however long it waits."""
+        return key in self._study_of
 
     def study_so_far(self, item: WorklistItem) -> StudySoFar | None:
         """What an exam on `item` is added to: the study that its images lie in, or that it names; None for a new one.

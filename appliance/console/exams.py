@@ -38,7 +38,7 @@ from appliance.console.closing import (
 )
 from appliance.console.examined import read_examined
 from appliance.exam.exam import Closed, Closing, Exam, Outcome, Started, open_exam
-from appliance.exam.facts import DamagedFactError, ExamFacts, new_exam_id
+from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.exam.item import WorklistItem
 from appliance.spool.tree import Spool, list_objects
 
@@ -72,12 +72,14 @@ class ExamKeeper:
         drain: Callable[[Sequence[str], str], Mapping[str, Drain]],
         hint: Callable[[], None],
         findings: FindingBoard,
+        is_clock_trusted: Callable[[], bool] = lambda: True,
     ) -> None:
         """`drain(devices, exam_id)` asks each of the devices once, for a few seconds at most; `hint()` tells forward
         that the outbox has something new and may raise ApplianceError, since forward looks by itself."""
         self._spool = spool
         self._configuration = configuration
         self._clock = clock
+        self._is_clock_trusted = is_clock_trusted
         self._drain = drain
         self._hint = hint
         self._findings = findings
@@ -128,9 +130,10 @@ class ExamKeeper:
                 item,
                 self._configuration.devices,
                 now,
-                new_exam_id(now),
+                self._facts.next_exam_id(now),
                 further_items=further,
                 so_far=self._examined.study_so_far(item),
+                is_clock_trusted=self._is_clock_trusted(),
             )
             if not self._facts.write(exam.exam_id, "exam", exam):
                 raise ApplianceError("The exam could not be opened.", "Try again.")
@@ -178,9 +181,9 @@ class ExamKeeper:
         self._wake.set()
 
     def is_examined(self, key: str) -> bool:
-        """True when an exam with at least one object was made of this worklist item in the last days."""
+        """True when an exam with at least one object was made of this worklist item, as far back as exams are kept."""
         with self._lock:
-            return self._examined.is_recent(key, self._clock.now())
+            return self._examined.has(key)
 
     # -- the one thread that does the work
 

@@ -50,6 +50,7 @@ class Exam:
 
     `further_items` are the other entries that were chosen for the same exam (group case); `study_started_at` is the
     start of the study where this box began it in an earlier exam (append case), None where it begins with this one.
+    `is_clock_trusted` says whether the box believed its own clock when it wrote `opened_at`.
     """
 
     exam_id: str
@@ -61,6 +62,7 @@ class Exam:
     operators_name: str = ""
     further_items: tuple[WorklistItem, ...] = ()
     study_started_at: datetime | None = None
+    is_clock_trusted: bool = True
 
     @property
     def items(self) -> tuple[WorklistItem, ...]:
@@ -96,7 +98,8 @@ class Exam:
 class Instance:
     """One object of an exam as the exam's end lists it. `bytes` is the file's size.
 
-    `saved_at` outlives the file and the journal; None in what was written before it was listed.
+    `saved_at` outlives the file and the journal; None in what was written before it was listed. `seconds` is a clip's
+    running time, 0 for everything else; `is_cut_short`: an interruption ended the clip, and a salvage saved it.
     """
 
     sop_class_uid: str
@@ -108,6 +111,9 @@ class Instance:
     file_name: str
     bytes: int
     saved_at: datetime | None = None
+    frames: int = 1
+    seconds: float = 0.0
+    is_cut_short: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,6 +163,7 @@ def open_exam(
     *,
     further_items: Iterable[WorklistItem] = (),
     so_far: StudySoFar | None = None,
+    is_clock_trusted: bool = True,
 ) -> Exam:
     """A new exam on `item` with an identifier for everything that may come.
 
@@ -183,6 +190,7 @@ def open_exam(
         further_items=items[1:],
         study_instance_uid=so_far.study_instance_uid if so_far else items[0].study_instance_uid or new_uid(),
         study_started_at=so_far.started_at if so_far else None,
+        is_clock_trusted=is_clock_trusted,
         series=tuple(
             PlannedSeries(
                 device=device.name,
@@ -196,10 +204,16 @@ def open_exam(
         ),
         steps=tuple(
             # By number, since modalities that begin alike would share an ID of 16 characters.
-            PlannedStep(modality, new_uid(), f"{exam_id[-11:]}-{number}")
+            PlannedStep(modality, new_uid(), f"{_short_id_from(exam_id)}-{number}")
             for number, modality in enumerate(modalities, start=1)
         ),
     )
+
+
+def _short_id_from(exam_id: str) -> str:
+    """The exam's number, and the time of day beside it for the day on which a box is given a new, empty flash."""
+    parts = exam_id.split("-")
+    return f"{parts[0].removeprefix('E')}-{parts[-1]}"
 
 
 def check_one_patient(items: tuple[WorklistItem, ...]) -> None:

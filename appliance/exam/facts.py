@@ -6,7 +6,6 @@ An exam directory with `exam.json` and without `closing.json` is the open exam. 
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +20,8 @@ from appliance.exam.exam import Closed, Closing, Exam, Started
 
 Fact = TypeVar("Fact", Exam, Started, Closing, Closed, Decision)
 
-_EXAM_ID = re.compile(r"\A[0-9]{8}-[0-9]{6}-[0-9a-f]{4}\Z")
+# The first release wrote no number: `20261122-093015-4af1`. Those stand before the others in any list.
+_EXAM_ID = re.compile(r"\A(?:E(?P<number>[0-9]{6})-)?(?P<day>[0-9]{8})-[0-9]{6}(?(number)|-[0-9a-f]{4})\Z")
 
 
 class DamagedFactError(ApplianceError):
@@ -50,9 +50,20 @@ def fact_from(data: bytes, kind: type[Fact], path: Path) -> Fact:
     return fact
 
 
-def new_exam_id(now: datetime) -> str:
-    """Sortable by opening, unique even if the clock was set back: `20261122-093015-4af1`."""
-    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+def exam_id_from(number: int, now: datetime) -> str:
+    """`E000123-20261122-093015`: as text in the order of opening, which is the number's, whatever the clock says.
+
+    ValueError for what is not a number of six digits: at a hundred exams a day the last one comes after 27 years.
+    """
+    if not 0 < number <= 999_999:
+        raise ValueError(f"{number} is no number of an exam")
+    return f"E{number:06d}-{now:%Y%m%d-%H%M%S}"
+
+
+def day_of(exam_id: str) -> str:
+    """The day on which the exam was opened (YYYYMMDD), as the box's clock had it then."""
+    match = _EXAM_ID.match(exam_id)
+    return match["day"] if match else ""
 
 
 class ExamFacts:
@@ -112,6 +123,19 @@ class ExamFacts:
         if not self.directory.is_dir():
             return []
         return sorted(entry.name for entry in self.directory.iterdir() if _EXAM_ID.match(entry.name))
+
+    def next_exam_id(self, now: datetime) -> str:
+        """The identifier of the exam that is opened next. Its number is one more than the newest exam's.
+
+        That counts on for ever since the newest exam is never taken away (`may_be_removed`): the directories themselves
+        are the counter. Only the console opens exams.
+        """
+        newest = _EXAM_ID.match(next(reversed(self.exam_ids()), ""))
+        return exam_id_from(int(newest["number"] or 0) + 1 if newest else 1, now)
+
+    def may_be_removed(self, exam_id: str) -> bool:
+        """False for the newest exam, from which the next one's number comes."""
+        return exam_id not in self.exam_ids()[-1:]
 
     def open_exam_id(self) -> str | None:
         """The open exam's identifier, or None."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Box:
         series = exam.series_of("endoscope")
         made = Instance(
             "1.2.840.10008.5.1.4.1.1.7", path.name.partition("~")[0], "1.2.840.10008.1.2.1",
-            series.series_instance_uid, "endoscope", "ES", path.name, path.stat().st_size,
+            series.series_instance_uid, "endoscope", "ES", path.name, path.stat().st_size, NOW,
         )  # fmt: skip
         self.facts.write(exam.exam_id, "started-ES", Started("ES", exam.opened_at, made.sop_instance_uid))
         end = exam.opened_at + timedelta(minutes=9)
@@ -140,16 +141,26 @@ def test_ok__one_exam_while_forward_is_silent(box: Box, capsys: pytest.CaptureFi
     (box.spool.settled / f"{box.group.exam_id}.json").write_text(json.dumps(settled))
     assert run("show", box.group.exam_id) == 0
     text = capsys.readouterr().out
-    for words in ("committed", "ID 093000-0001-2: completed", "nothing more is to be sent", "The forward process"):
+    for words in (
+        "committed",
+        "ID 20261122-0001-2: completed",
+        "nothing more is to be sent",
+        "The forward process",
+        f"{NOW.astimezone():%H:%M:%S}     archive",
+    ):
         assert words in text
 
 
 def test_ok__an_exam_that_is_open(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
-    write_object(box.spool, box.typed, "film")
+    path = write_object(box.spool, box.typed, "film")
+    damaged = box.spool.captured("film", box.typed.exam_id) / f"1.2.3~0~{'0' * 64}.dcm"
+    damaged.write_bytes(b"rotten")
     assert run("show", box.typed.exam_id) == 0
     text = capsys.readouterr().out
     assert "the patient was typed in" in text
-    assert "film" in text and "saved" in text
+    saved_at = datetime.fromtimestamp(path.stat().st_mtime)
+    assert re.search(rf"film +RG +{path.stat().st_size // 1000} +{saved_at:%H:%M:%S} +- +saved", text)
+    assert "1.2.3 " in text, "one that cannot be read hides no other, and is not hidden"
     assert "\u2068" in text  # a name from right to left reorders nothing beside it
 
 

@@ -31,7 +31,7 @@ _CLIP = re.compile(r"\.part-(?P<uid>[0-9.]{1,64})~(?P<offset>[1-9][0-9]*)\Z")
 _SAVED = re.compile(rb'"sop_instance_uid":"([0-9.]+)","kind":"\w+","exam_id":(null|"[^"]*"),"file_name":"([^"]+)"')
 _LOGGED_TRANSFER = re.compile(rb"saved transfer ([0-9.]+) for exam (\S+),")
 _LOGGED_COMMITTED = re.compile(rb"object ([0-9.]+) is committed at")
-_EXAM = re.compile(rb'"exam_id":"([0-9]{8}-[0-9]{6}-[0-9a-f]{4})"')
+_EXAM = re.compile(rb'"exam_id":"(E[0-9]{6}-[0-9]{8}-[0-9]{6})"')
 _TRANSACTION = re.compile(rb"\x08\x00\x95\x11.{4}([0-9.]{10,64})", re.DOTALL)
 # Command Field (0000,0100) of an N-EVENT-REPORT-RSP and its Status (0000,0900), PS3.7 10.3.1.2 and 9.3.1.2.
 _REPORT_ANSWER = b"\x00\x00\x00\x01\x02\x00\x00\x00\x00\x81"

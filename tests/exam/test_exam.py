@@ -76,9 +76,11 @@ def test_ok__the_identifiers_of_steps_fit_and_differ() -> None:
     """Two performed steps of one requested procedure must not share an ID (IHE RAD, MESA 231); SH, 16 characters."""
     modalities = ["US", "ES", "OPTBSV", "OPTENF", "OPT", "ULTRASOUND1", "ULTRASOUND2", "XC"]
     devices = tuple(_device(f"d{number}", modality) for number, modality in enumerate(modalities))
-    steps = [*_open(devices=devices).steps, *_open(devices=devices, exam_id="20261122-093016-4af1").steps]
+    names = ("E000123-20261122-093016", "E000124-20261122-093016", "E000124-20261122-093017")
+    steps = [step for name in names for step in _open(devices=devices, exam_id=name).steps]
     identifiers = [step.performed_procedure_step_id for step in steps]
-    assert len(set(identifiers)) == len(steps) == 16
+    assert identifiers[0] == "000123-093016-1"
+    assert len(set(identifiers)) == len(steps) == 24
     assert all(len(identifier) <= 16 for identifier in identifiers)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import tempfile
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from appliance.exam.facts import (
     DamagedFactError,
     ExamFacts,
     bytes_from,
+    day_of,
+    exam_id_from,
     fact_from,
-    new_exam_id,
 )
 from appliance.exam.item import WorklistItem
 
@@ -196,8 +197,40 @@ def test_ok__foreign_names_are_no_exams(tmp_path: Path) -> None:
     assert ExamFacts(tmp_path).exam_ids() == [FIRST, THIRD]
 
 
-def test_ok__identifiers_sort_by_their_opening_and_differ() -> None:
-    first, second = new_exam_id(NOW), new_exam_id(NOW + timedelta(seconds=1))
-    assert first < second
-    assert re.fullmatch(r"20261122-093015-[0-9a-f]{4}", first)
-    assert len({new_exam_id(NOW) for _ in range(50)}) > 45
+def test_ok__an_identifier_says_its_number_and_its_day() -> None:
+    assert exam_id_from(123, NOW) == "E000123-20261122-093015"
+    assert (day_of("E000123-20261122-093015"), day_of(FIRST), day_of("lost+found")) == ("20261122", "20261121", "")
+
+
+@pytest.mark.parametrize("number", [-1, 0, 1_000_000])
+def test_fail__an_identifier_has_a_number_of_six_digits(number: int) -> None:
+    with pytest.raises(ValueError, match="no number"):
+        exam_id_from(number, NOW)
+
+
+_EVENTS = st.lists(
+    st.tuples(st.datetimes(datetime(1970, 1, 1), datetime(2099, 1, 1)), st.sets(st.integers(0, 20))), max_size=12
+)
+
+
+@given(_EVENTS, st.booleans())
+def test_ok__exams_stand_in_the_order_of_their_opening_whatever_the_clock_says(
+    events: list[tuple[datetime, set[int]]], has_old: bool
+) -> None:
+    """Each event opens an exam at any time of the wall clock, and takes away what may be of those before."""
+    with tempfile.TemporaryDirectory() as directory:
+        opened = [FIRST, SECOND] if has_old else []
+        for name in opened:
+            (Path(directory) / name).mkdir()
+        gone = set()
+        for now, removals in events:
+            facts = ExamFacts(Path(directory))  # after a restart, too
+            opened.append(facts.next_exam_id(now))
+            (Path(directory) / opened[-1]).mkdir()
+            for index in removals:
+                if index < len(opened) and opened[index] not in gone and facts.may_be_removed(opened[index]):
+                    (Path(directory) / opened[index]).rmdir()
+                    gone.add(opened[index])
+            assert facts.exam_ids() == [name for name in opened if name not in gone]
+        numbers = [int(name[1:7]) for name in opened if name.startswith("E")]
+        assert numbers == list(range(1, len(numbers) + 1))

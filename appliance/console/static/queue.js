@@ -2,7 +2,7 @@
 // The three yeses are three columns and are never drawn as one.
 
 import { byId, make, nameElements, replaceKeepingPlace } from "./elements.js";
-import { bytesText, clockText, countText, dateText, kindText } from "./words.js";
+import { bytesText, clockText, countText, kindText } from "./words.js";
 
 const MOST_EXAMS = 30;
 const MOST_OBJECTS = 100; // of one exam
@@ -113,7 +113,7 @@ function examElement(exam, outcome, steps, rows, said) {
       {},
       make("span", { class: "queue-name" }, ...nameElements(exam.names)),
       make("bdi", { class: "muted", text: exam.patient_id }),
-      make("span", { class: "muted", text: `${dateText(exam.exam_id.slice(0, 8))} ${clockText(exam.opened_at).slice(0, 5)}` }),
+      make("span", { class: "muted", text: `${exam.opened_at.slice(0, 10)} ${clockText(exam.opened_at).slice(0, 5)}` }),
       outcome ? make("span", { class: "outcome", testid: "exam-outcome", text: outcome }) : "",
       ...steps.map(stepElement),
     ),
