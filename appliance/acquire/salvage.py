@@ -17,7 +17,9 @@ from appliance.acquire.torn_clip import DamagedHeaderError, mend_clip
 from appliance.base.durable import make_directory, move_file, remove_file
 from appliance.base.errors import Finding
 from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.spool.cut_short import PREAMBLE_BYTES, cut_short_sentence, is_cut_short
 from appliance.spool.names import temporary_name_from
+from appliance.spool.summary import DamagedObjectError, read_summary
 from appliance.spool.tree import UNASSIGNED, Spool, list_objects, list_temporaries
 
 _log = logging.getLogger(__name__)
@@ -56,15 +58,16 @@ class Salvaged:
     sop_instance_uid: str
     fate: Fate
     frames: int = 0
+    is_cut_short: bool = True
 
     @property
     def finding(self) -> Finding:
         """As the panel shows it."""
-        if self.fate is Fate.SAVED:
-            sentence = f"A clip was cut short by an interruption; its {self.frames} frames up to there are saved."
-            if self.frames == 1:
-                sentence = "A clip was cut short by an interruption; its one frame is saved as a still."
-            suggestion = "Record it again if more is needed."
+        if self.fate is Fate.SAVED and not self.is_cut_short:
+            sentence = f"A clip had just ended when it was interrupted; all its {self.frames} frames are saved."
+            suggestion = "Nothing needs to be done."
+        elif self.fate is Fate.SAVED:
+            sentence, suggestion = cut_short_sentence(self.frames), "Record it again if more is needed."
         else:
             sentence, suggestion = _WORDS[self.fate]
         return Finding(INTERRUPTED, sentence, suggestion, self.sop_instance_uid or self.device)
@@ -97,6 +100,26 @@ def salvage_device(spool: Spool, facts: ExamFacts, device: str) -> list[Salvaged
     return found
 
 
+def list_cut_short(spool: Spool, facts: ExamFacts, device: str) -> list[Salvaged]:
+    """The clips of the open exam that an earlier salvage saved: the one at boot has no panel to tell it to.
+
+    An object that cannot be read is left out; the exam's end looks at each and says so. OSError of the exams' files.
+    """
+    exam_id = facts.open_exam_id()
+    if exam_id is None:
+        return []
+    found = []
+    for path, name in list_objects(spool.captured(device, exam_id)):
+        try:
+            with path.open("rb") as file:
+                if is_cut_short(file.read(PREAMBLE_BYTES)):
+                    frames = read_summary(path).frames
+                    found.append(Salvaged(device, exam_id, name.sop_instance_uid, Fate.SAVED, frames))
+        except (OSError, DamagedObjectError) as error:
+            _log.error("%s cannot be read (%s)", path.name, type(error).__name__)
+    return found
+
+
 def _salvage_file(spool: Spool, facts: ExamFacts, device: str, exam_id: str | None, path: Path) -> Salvaged | None:
     """None for what an earlier salvage, cut off before its end, had made an object of already."""
     name = temporary_name_from(path.name)
@@ -120,7 +143,7 @@ def _salvage_file(spool: Spool, facts: ExamFacts, device: str, exam_id: str | No
     if mended is None:
         remove_file(path)
         return Salvaged(device, exam_id, uid, Fate.REMOVED)
-    return Salvaged(device, exam_id, uid, Fate.SAVED, mended.frames)
+    return Salvaged(device, exam_id, uid, Fate.SAVED, mended.frames, mended.is_cut_short)
 
 
 def _is_open(facts: ExamFacts, exam_id: str) -> bool:

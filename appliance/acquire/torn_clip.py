@@ -33,6 +33,7 @@ from appliance.compose.pixels import (
 )
 from appliance.devices.errors import BadFrame
 from appliance.devices.video.jpeg import parse_jpeg
+from appliance.spool.cut_short import CUT_SHORT_PREAMBLE, PREAMBLE_BYTES, is_cut_short
 from appliance.spool.names import TemporaryName, temporary_name_from
 from appliance.spool.writer import ObjectWriter, publish_salvaged
 
@@ -50,10 +51,11 @@ class DamagedHeaderError(ApplianceError):
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """The published object and how many frames it has."""
+    """The published object and how many frames it has; not cut short is one whose end had been written."""
 
     path: Path
     frames: int
+    is_cut_short: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,9 @@ def mend_clip(path: Path, target: Path) -> Mended | None:
         return None
     header = _header_of(path, name)
     if len(frames) == 1:
-        return Mended(_publish_as_still(path, name, header, frames[0], target), 1)
-    _repair_clip(path, header, frames)
-    return Mended(publish_salvaged(path, name, target), len(frames))
+        return Mended(_publish_as_still(path, name, header, frames[0], target), 1, is_cut_short=True)
+    is_short = _repair_clip(path, header, frames)
+    return Mended(publish_salvaged(path, name, target), len(frames), is_short)
 
 
 def _whole_frames(file: BinaryIO, position: int) -> Iterator[_WholeFrame]:
@@ -147,14 +149,22 @@ def _slot_in(dataset: FileDataset, keyword: str) -> Slot:
     return Slot(raw.value_tell, raw.length)
 
 
-def _repair_clip(path: Path, header: _Header, frames: list[_WholeFrame]) -> None:
-    """Cut behind the last whole frame, end the sequence, and fill in the header."""
+def _repair_clip(path: Path, header: _Header, frames: list[_WholeFrame]) -> bool:
+    """Cut behind the last whole frame, end the sequence, fill in the header, and mark what was cut short: true then.
+
+    The mark is durable before the file is cut: from then on nothing else tells it from a clip that came to its end.
+    """
     coded = sum(frame.length for frame in frames)
     values = {
         "NumberOfFrames": str(len(frames)),
         "LossyImageCompressionRatio": format_ratio(header.frame_bytes * len(frames), coded),
     }
     with path.open("r+b") as file:
+        is_short = is_cut_short(os.pread(file.fileno(), PREAMBLE_BYTES, 0))
+        if os.pread(file.fileno(), len(SEQUENCE_DELIMITER) + 1, frames[-1].end) != SEQUENCE_DELIMITER:
+            is_short = True
+            os.pwrite(file.fileno(), CUT_SHORT_PREAMBLE, 0)
+            os.fsync(file.fileno())
         for keyword, value in values.items():
             slot = header.slots[keyword]
             os.pwrite(file.fileno(), slot.fill(value), slot.position)
@@ -163,6 +173,7 @@ def _repair_clip(path: Path, header: _Header, frames: list[_WholeFrame]) -> None
         file.write(SEQUENCE_DELIMITER)
         file.flush()
         os.fsync(file.fileno())
+    return is_short
 
 
 def _publish_as_still(path: Path, name: TemporaryName, header: _Header, frame: _WholeFrame, target: Path) -> Path:
@@ -179,7 +190,8 @@ def _publish_as_still(path: Path, name: TemporaryName, header: _Header, frame: _
     pixels = pixel_data_header(b"OB", UNDEFINED_LENGTH) + fragment_header(len(data) + len(data) % 2)
     make_directory(target)
     remove_file(target / str(TemporaryName(name.sop_instance_uid, 0)))  # of a salvage that was cut off
-    writer = ObjectWriter(target, name.sop_instance_uid, lead + encode_dataset(dataset) + pixels)
+    whole = CUT_SHORT_PREAMBLE + lead[PREAMBLE_BYTES:] + encode_dataset(dataset) + pixels
+    writer = ObjectWriter(target, name.sop_instance_uid, whole)
     try:
         writer.append(data + padding(len(data)) + SEQUENCE_DELIMITER)
         published = writer.publish()

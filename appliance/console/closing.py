@@ -128,6 +128,9 @@ def list_instances(spool: Spool, exam: Exam) -> tuple[list[Instance], list[Findi
                 file_name=path.name,
                 bytes=summary.bytes,
                 saved_at=summary.saved_at,
+                frames=summary.frames,
+                seconds=round(summary.seconds, 3),
+                is_cut_short=summary.is_cut_short,
             )
         )
     return instances, findings

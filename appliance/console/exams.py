@@ -40,6 +40,7 @@ from appliance.console.examined import read_examined
 from appliance.exam.exam import Closed, Closing, Exam, Outcome, Started, open_exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.exam.item import WorklistItem
+from appliance.spool.cut_short import cut_short_sentence
 from appliance.spool.tree import Spool, list_objects
 
 _log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class ExamKeeper:
         self._stuck: dict[str, Finding] = {}  # exams whose ending fails, and why
         self._with_unassigned: frozenset[str] = frozenset()
         spool.make()
+        self._facts.sweep()
         self._open: Exam | None = self._find_open()
         self._closing: dict[str, Exam | None] = dict.fromkeys(self._facts.unfinished())
         for exam_id in self._closing:
@@ -276,6 +278,7 @@ class ExamKeeper:
     def _list_and_close(self, exam: Exam, closing: Closing) -> Closed:
         instances, findings = list_instances(self._spool, exam)
         sentences = self._draining[exam.exam_id].findings + [finding.sentence for finding in findings]
+        sentences += [cut_short_sentence(one.frames, one.device) for one in instances if one.is_cut_short]
         if list_leftovers(self._spool, exam.exam_id):
             sentences.append("An interrupted capture is not part of this exam; if it is salvaged it is unassigned.")
         destinations = tuple(destination.name for destination in self._configuration.destinations)

@@ -5,6 +5,7 @@ An exam directory with `exam.json` and without `closing.json` is the open exam. 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -13,10 +14,12 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from appliance.base.durable import make_directory, write_once
+from appliance.base.durable import make_directory, remove_temporaries, sync_directory, write_once
 from appliance.base.errors import ApplianceError
 from appliance.exam.decisions import Decision, decided_from
 from appliance.exam.exam import Closed, Closing, Exam, Started
+
+_log = logging.getLogger(__name__)
 
 Fact = TypeVar("Fact", Exam, Started, Closing, Closed, Decision)
 
@@ -148,6 +151,22 @@ class ExamFacts:
             elif (directory / "exam.json").exists():
                 return exam_id
         return None
+
+    def sweep(self) -> None:
+        """Remove what a crash left half-written; for the console, the one writer, at its start.
+
+        An exam's directory without any fact goes too: its opening was never answered. What flash does not let go stays:
+        nobody reads a temporary name.
+        """
+        for directory in (self.directory, *(self.directory / exam_id for exam_id in self.exam_ids())):
+            try:
+                if remove_temporaries(directory):
+                    _log.warning("swept what a crash had left half-written in %s", directory.name)
+                if directory != self.directory and not any(directory.iterdir()):
+                    directory.rmdir()
+                    sync_directory(self.directory)
+            except OSError as error:
+                _log.error("%s cannot be swept: %s", directory.name, error.strerror)
 
     def unfinished(self) -> Iterator[str]:
         """Exams that began to close and were interrupted: `closing.json` without `closed.json`."""

@@ -17,7 +17,7 @@ from appliance.acquire.films import FilmRunner
 from appliance.acquire.gate import ExamGate
 from appliance.acquire.keeping import ObjectKeeper
 from appliance.acquire.runner import DeviceRunner
-from appliance.acquire.salvage import salvage_device
+from appliance.acquire.salvage import list_cut_short, salvage_device
 from appliance.acquire.transfers import TransferRunner
 from appliance.acquire.video import VideoRunner
 from appliance.base.clock import Clock, SystemClock
@@ -71,7 +71,7 @@ def run_acquire(paths: Paths, name: str) -> int:
     spool.make()
     facts = ExamFacts(spool.exams)
     findings = FindingBoard()
-    for found in salvage_device(spool, facts, name):
+    for found in (*salvage_device(spool, facts, name), *list_cut_short(spool, facts, name)):
         findings.report(found.finding)
     runner = make_runner(paths, configuration.box, device, spool, facts, findings, clock)
 

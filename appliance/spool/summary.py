@@ -11,6 +11,7 @@ from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from appliance.base.errors import ApplianceError
+from appliance.spool.cut_short import is_cut_short
 
 _TAGS = [
     "SOPClassUID",
@@ -21,6 +22,7 @@ _TAGS = [
     "PatientID",
     "AccessionNumber",
     "NumberOfFrames",
+    "FrameTime",
     "DateOfSecondaryCapture",
     "TimeOfSecondaryCapture",
 ]
@@ -48,7 +50,8 @@ class DamagedObjectError(ApplianceError):
 class ObjectSummary:
     """Identity and place of one object; `frames` is 1 for a still, `captured_at` is DICOM's date and time joined.
 
-    `saved_at` is the file's last change: nobody writes to an object that is saved, and a rename is none.
+    `saved_at` is the file's last change: nobody writes to an object that is saved, and a rename is none. `seconds` is
+    the frames' running time at their Frame Time (0018,1063), 0 for a still.
     """
 
     sop_class_uid: str
@@ -63,6 +66,8 @@ class ObjectSummary:
     captured_at: str
     bytes: int
     saved_at: datetime
+    seconds: float
+    is_cut_short: bool
 
 
 def read_summary(path: Path) -> ObjectSummary:
@@ -70,6 +75,7 @@ def read_summary(path: Path) -> ObjectSummary:
     try:
         dataset = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
         status = path.stat()
+        frames = int(dataset.get("NumberOfFrames", 1) or 1)
         return ObjectSummary(
             sop_class_uid=str(dataset.SOPClassUID),
             sop_instance_uid=str(dataset.SOPInstanceUID),
@@ -79,10 +85,12 @@ def read_summary(path: Path) -> ObjectSummary:
             modality=str(dataset.get("Modality", "")),
             patient_id=str(dataset.get("PatientID", "") or ""),
             accession_number=str(dataset.get("AccessionNumber", "") or ""),
-            frames=int(dataset.get("NumberOfFrames", 1) or 1),
+            frames=frames,
             captured_at=f"{dataset.get('DateOfSecondaryCapture', '')}{dataset.get('TimeOfSecondaryCapture', '')}",
             bytes=status.st_size,
             saved_at=datetime.fromtimestamp(status.st_mtime).astimezone(),
+            seconds=frames * float(dataset.get("FrameTime", 0) or 0) / 1000.0,
+            is_cut_short=is_cut_short(dataset.preamble),
         )
     except _DAMAGE as error:
         raise DamagedObjectError(

@@ -18,11 +18,13 @@ from pydicom import dcmread
 from appliance.acquire import torn_clip
 from appliance.acquire.clip import ClipRecorder
 from appliance.acquire.keeping import Kind
-from appliance.acquire.salvage import Fate, Salvaged, salvage_device
+from appliance.acquire.salvage import Fate, Salvaged, list_cut_short, salvage_device
 from appliance.compose.pixels import SEQUENCE_DELIMITER, fragment_header
 from appliance.exam.exam import Exam
 from appliance.exam.facts import ExamFacts
+from appliance.spool.cut_short import CUT_SHORT_PREAMBLE
 from appliance.spool.names import is_intact
+from appliance.spool.summary import read_summary
 from appliance.spool.tree import Spool, list_objects
 from tests.acquire.conftest import Room
 from tests.acquire.world import (
@@ -111,7 +113,7 @@ def whole_frames(size: int) -> int:
     return sum(1 for end in torn().ends if end <= size)
 
 
-def check_object(path: Path, frames: int) -> None:
+def check_object(path: Path, frames: int, *, is_cut_short: bool = True) -> None:
     """The object holds the first `frames` frames bit for bit, under the clip's UID."""
     assert [unpadded(one) for one in fragments_of(path)] == [frame.data for frame in FRAMES[:frames]]
     read = dcmread(path)
@@ -120,6 +122,7 @@ def check_object(path: Path, frames: int) -> None:
     assert read.get("NumberOfFrames", 1) == frames
     ratio = frames * 96 * 64 * 3 / sum(len(frame.data) for frame in FRAMES[:frames])
     assert float(read.LossyImageCompressionRatio) == pytest.approx(ratio, abs=0.01)
+    assert read_summary(path).is_cut_short == is_cut_short
     if frames > 1:
         assert float(read.FrameTime) > 0
 
@@ -163,7 +166,8 @@ def test_ok__cut_anywhere_with_any_tail(size: int, tail: bytes) -> None:
             assert salvaged.fate is Fate.SAVED
             assert expected <= salvaged.frames <= expected + 1
             (path,) = box.objects()
-            check_object(path, salvaged.frames)
+            has_end = (size, tail) in {(end, SEQUENCE_DELIMITER) for end in torn().ends[1:]}
+            check_object(path, salvaged.frames, is_cut_short=not has_end)
         assert box.salvage() == []
 
 
@@ -220,9 +224,24 @@ def test_ok__a_clip_of_one_frame_is_the_still_that_the_recorder_makes(room: Room
 def test_ok__the_end_was_written_and_the_rename_not(tmp_path: Path) -> None:
     box = Crashed(tmp_path, torn().data + SEQUENCE_DELIMITER)
     (salvaged,) = box.salvage()
-    assert salvaged.frames == COUNT
+    assert salvaged.finding.sentence == "A clip had just ended when it was interrupted; all its 6 frames are saved."
     (path,) = box.objects()
     assert errors_of(path) == []
+    check_object(path, COUNT, is_cut_short=False)
+    assert list_cut_short(box.spool, box.facts, "endoscope") == []
+
+
+@pytest.mark.parametrize("frames", [1, COUNT])
+def test_ok__what_was_salvaged_at_boot_is_told_while_its_exam_is_open(tmp_path: Path, frames: int) -> None:
+    box = Crashed(tmp_path, torn().data[: torn().ends[frames - 1]])
+    (salvaged,) = box.salvage()
+    (path,) = box.objects()
+    (path.parent / f"1.2.3~0~{'0' * 64}.dcm").write_bytes(CUT_SHORT_PREAMBLE + b"damaged")
+    (told,) = list_cut_short(box.spool, box.facts, "endoscope")
+    assert told.finding == salvaged.finding and "cut short" in told.finding.sentence
+    assert list_cut_short(box.spool, box.facts, "film") == []
+    close_exam(box.facts, box.exam)
+    assert list_cut_short(box.spool, box.facts, "endoscope") == []
 
 
 def expire(box: Crashed) -> None:
@@ -274,7 +293,7 @@ class PlugError(Exception):
 # What a salvage does to the disk, in the order in which it does it.
 STEPS: dict[str, list[str]] = {
     "still": ["make_directory", "remove_file", "ObjectWriter", "publish", "remove_file 2"],
-    "clip": ["pwrite", "pwrite 2", "truncate", "fsync", "publish_salvaged"],
+    "clip": ["pwrite", "fsync", "pwrite 2", "pwrite 3", "truncate", "fsync 2", "publish_salvaged"],
 }
 
 
@@ -294,7 +313,8 @@ def pull_plug(patch: pytest.MonkeyPatch, step: str, *, after: bool) -> None:
     owner, attribute = places[name]
     if name == "truncate":  # cut, and nothing written behind
         patch.setattr(owner, attribute, b"")
-        patch.setattr(os, "fsync", lambda _descriptor: raise_plug())
+        syncs: list[int] = []
+        patch.setattr(os, "fsync", lambda descriptor: syncs.append(descriptor) if not syncs else raise_plug())
         return
     original, calls = getattr(owner, attribute), []
 

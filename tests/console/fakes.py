@@ -195,7 +195,14 @@ def write_worklist(paths: Paths, items: list[WorklistItem], *, trouble: str = ""
 
 
 def write_object(
-    spool: Spool, exam: Exam, device: str, *, study: str | None = None, into: str | None = None, size: int = 64
+    spool: Spool,
+    exam: Exam,
+    device: str,
+    *,
+    study: str | None = None,
+    into: str | None = None,
+    size: int = 64,
+    preamble: bytes = b"",
 ) -> Path:
     """A small, true Secondary Capture object of `exam`, published as an acquire does."""
     uid = new_uid()
@@ -220,7 +227,7 @@ def write_object(
     dataset.save_as(buffer, enforce_file_format=True)
     directory = spool.captured(device, into or exam.exam_id)
     make_directory(directory)
-    return ObjectWriter(directory, uid, buffer.getvalue()).publish()
+    return ObjectWriter(directory, uid, preamble + buffer.getvalue()[len(preamble) :]).publish()
 
 
 def draw_picture(text: str, width: int = 640, height: int = 360, shade: int = 40) -> bytes:

@@ -21,6 +21,7 @@ from appliance.exam.exam import Closing, Exam, Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.exam.item import WorklistItem
 from appliance.exam.unscheduled import unscheduled_item_from
+from appliance.spool.cut_short import CUT_SHORT_PREAMBLE
 from appliance.spool.names import object_name_from
 from appliance.spool.tree import Spool
 from tests.console.fakes import HandClock, make_configuration, make_item, write_object
@@ -107,6 +108,37 @@ def test_ok__an_open_exam_is_found_again_after_a_restart(box: Box) -> None:
     assert current is not None
     assert current.exam == exam
     assert not current.is_closing
+
+
+def test_ok__what_a_crash_left_half_written_of_facts_is_swept_at_the_start(box: Box) -> None:
+    exam = box.keeper().open(make_item())
+    directory = box.spool.exams / exam.exam_id
+    cut_off = [directory / ".part-77-closing.json", box.spool.exams / ".part-77-x"]
+    for path in cut_off:
+        path.write_bytes(b"{")
+    # The crash came between the exam's directory and its first fact: nothing was answered, there is no exam.
+    empty = box.spool.exams / "20200101-000000-0000"
+    empty.mkdir()
+    (empty / ".part-78-exam.json").write_bytes(b"{")
+    before = box.names(directory) - {path.name for path in cut_off}
+    keeper = box.keeper()
+    assert box.names(directory) == before == {"exam.json"}
+    assert box.names(box.spool.exams) == {exam.exam_id}
+    current = keeper.current()
+    assert current is not None and current.exam == exam
+    box.keeper()  # again, with nothing to sweep
+
+
+def test_fail__an_exam_that_cannot_be_swept_keeps_the_console_from_nothing(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.keeper().open(make_item())
+
+    def fail(_directory: Path) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("appliance.exam.facts.remove_temporaries", fail)
+    assert box.keeper().current() is not None
 
 
 def test_ok__the_first_object_of_each_modality_starts_its_step_once(box: Box) -> None:
@@ -383,6 +415,20 @@ def test_ok__temporaries_stay_with_their_owner(box: Box) -> None:
     closed = box.facts.closed(exam.exam_id)
     assert closed is not None
     assert len(closed.findings) == 1
+
+
+def test_ok__a_clip_that_was_cut_short_is_marked_in_its_exam_for_ever(box: Box) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    whole = write_object(box.spool, exam, "endoscope")
+    cut = write_object(box.spool, exam, "endoscope", preamble=CUT_SHORT_PREAMBLE)
+    end(box, keeper, exam)
+    closed = box.facts.closed(exam.exam_id)
+    assert closed is not None
+    assert {one.file_name: one.is_cut_short for one in closed.instances} == {whole.name: False, cut.name: True}
+    sentence = "A clip of the device endoscope was cut short by an interruption; its one frame is saved as a still."
+    assert closed.findings == (sentence,)
+    assert [one.sentence for one in box.findings.listing()] == [sentence], "the panel says so at the exam's end"
 
 
 def test_ok__closing_twice_gives_the_same_answer(box: Box) -> None:
