@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Required, TypedDict, Unpack
 
 from appliance.base.clock import Clock
 from appliance.base.durable import make_directory, sync_directory, write_all
@@ -46,6 +47,18 @@ _NO_DIGEST = "0" * 64
 _LEAST_LINE_BYTES = 200
 
 
+class Particulars(TypedDict, total=False):
+    """Who did it, how it went, in which exam and to which SOP Instances (see `Record`), and what else is to be said."""
+
+    actor: Required[str]
+    outcome: Effect
+    exam: Exam | None
+    objects: Sequence[str]
+    sop_classes: Sequence[str]
+    party: Party | None
+    detail: str
+
+
 class AuditTrail:
     """Appends the records of one process. Safe between threads, and between processes of one name (the command)."""
 
@@ -57,7 +70,12 @@ class AuditTrail:
         self._lock = threading.Lock()
         self._tail: _Tail | None = None
 
-    def record(
+    def record(self, act: Act, **particulars: Unpack[Particulars]) -> None:
+        """Write down that `act` was done now; durable when it returns. OSError when flash does not take it."""
+        for one in self.records_of(act, **particulars):
+            self.append(one)
+
+    def records_of(
         self,
         act: Act,
         *,
@@ -65,14 +83,21 @@ class AuditTrail:
         outcome: Effect = Effect.SUCCESS,
         exam: Exam | None = None,
         objects: Sequence[str] = (),
+        sop_classes: Sequence[str] = (),
         party: Party | None = None,
         detail: str = "",
-    ) -> None:
-        """Write down that `actor` did this now; durable when it returns. OSError when flash does not take it."""
+    ) -> Iterator[Record]:
+        """The act as of now, for `append`: one record, or several where it was about many objects."""
         subject = subject_from(exam) if exam else None
-        for number in range(0, len(objects) or 1, MOST_OBJECTS):
-            some = tuple(objects[number : number + MOST_OBJECTS])
-            self.append(Record(0, self.process, self._clock.now(), act, actor, outcome, subject, some, party, detail))
+        for first in range(0, len(objects) or 1, MOST_OBJECTS):
+            these = slice(first, first + MOST_OBJECTS)
+            yield Record(
+                *(0, self.process, self._clock.now(), act, actor, outcome, subject),
+                objects=tuple(objects[these]),
+                sop_classes=tuple(sop_classes[these]),
+                party=party,
+                detail=detail,
+            )
 
     def append(self, record: Record) -> None:
         """Write `record` under the next number; durable when it returns. OSError when flash does not take it."""

@@ -29,12 +29,14 @@ class Act(StrEnum):
     OBJECT_REASSIGNED = "object-reassigned"
     OBJECT_RELEASED = "object-released"
     OBJECTS_EXPORTED = "objects-exported"
+    TRANSFER_BEGUN = "transfer-begun"
     OBJECTS_TRANSFERRED = "objects-transferred"
     OBJECT_EXPIRED = "object-expired"
     CONFIGURATION_CHANGED = "configuration-changed"
     LOGIN = "login"
     SERVICE_STARTED = "service-started"
     SERVICE_STOPPED = "service-stopped"
+    TRAIL_READ = "trail-read"
     RECORDS_DROPPED = "records-dropped"
 
 
@@ -69,7 +71,10 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One act. `number` counts the records of `process` and never begins anew; `objects` are SOP Instance UIDs."""
+    """One act. `number` counts the records of `process` and never begins anew.
+
+    `objects` are SOP Instance UIDs, `sop_classes` their SOP Class UIDs in the same order, or none where nobody knew.
+    """
 
     number: int
     process: str
@@ -79,6 +84,7 @@ class Record:
     outcome: Effect = Effect.SUCCESS
     subject: Subject | None = None
     objects: tuple[str, ...] = ()
+    sop_classes: tuple[str, ...] = ()
     party: Party | None = None
     detail: str = ""
 

@@ -1,0 +1,84 @@
+"""Reading a process's audit trail: its records in order, whether the chain holds, and how far it was sent."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from appliance.exam.audit_record import Line, list_segments, read_segment
+
+_SENT_NAME = "sent.json"
+_SENDER = "forward"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a trail was sent: all of what lies before `offset` of `segment`, the record `number` the last."""
+
+    segment: str = ""
+    offset: int = 0
+    number: int = 0
+    digest: str = ""
+
+
+@dataclass(slots=True)
+class Reading:
+    """A whole trail. `faults` are sentences: what is missing, was changed, or cannot be read."""
+
+    process: str
+    lines: list[Line] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+_POSITIONS = TypeAdapter(dict[str, Position])
+
+
+def list_trails(directory: Path) -> list[Path]:
+    """The trail of each process below `audit/`."""
+    return sorted(path for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else []
+
+
+def read_trail(trail: Path) -> Reading:
+    """Everything that flash gives back of the trail.
+
+    What a power cut left of a record that was never finished is no fault: the chain goes on behind it. That the oldest
+    records are no longer there is none either.
+    """
+    reading = Reading(trail.name)
+    for segment in list_segments(trail):
+        try:
+            lines, _ = read_segment(segment)
+        except OSError as error:
+            reading.faults.append(f"{segment.name} cannot be read ({os.strerror(error.errno or 0)}).")
+            continue
+        for line in lines:
+            if reading.lines and not is_next(line, reading.lines[-1].digest):
+                last, this = reading.lines[-1].record.number, line.record.number
+                reading.faults.append(f"Between its records {last} and {this} something is missing or was changed.")
+            reading.lines.append(line)
+    return reading
+
+
+def is_next(line: Line, digest: str) -> bool:
+    """Whether `line` was written right behind the one of `digest`."""
+    return line.previous == digest
+
+
+def sent_path(directory: Path) -> Path:
+    """Where the forward process remembers how far it sent which trail, below `audit/`."""
+    return directory / _SENDER / _SENT_NAME
+
+
+def read_positions(directory: Path) -> dict[str, Position]:
+    """By process. Nothing, where nothing was sent or where that file is damaged: then everything is sent once more."""
+    try:
+        return _POSITIONS.validate_json(sent_path(directory).read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return {}
+
+
+def bytes_from(positions: dict[str, Position]) -> bytes:
+    return _POSITIONS.dump_json(positions, indent=1)
