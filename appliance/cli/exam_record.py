@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
+from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 from appliance.exam.exam import Closed, Closing, Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts, day_of
 from appliance.exam.item import REQUESTED_PROCEDURE_ID, SCHEDULED_STEPS, STEP_ID, WorklistItem, text_at
 from appliance.exam.reasons import reason_from
+from appliance.spool.names import ObjectName
 from appliance.spool.tree import Spool, list_objects
 
 
@@ -91,7 +95,7 @@ def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: 
     exam, closed = files.exam, files.closed
     assert exam is not None
     deliveries = {one["sop_instance_uid"]: one for one in told.get("objects", ())}
-    saved = [asdict(one) for one in closed.instances] if closed else list(_captured(spool, files.exam_id))
+    saved = [asdict(one) for one in closed.instances] if closed else _read_captured(spool, files.exam_id)
     steps = {one["sop_instance_uid"]: one for one in told.get("steps", ())}
     started = ExamFacts(spool.exams).started(files.exam_id)
     return {
@@ -109,6 +113,7 @@ def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: 
                 "started_at": started[step.modality].started_at.isoformat(),
                 "state": steps.get(step.sop_instance_uid, {}).get("state", ""),
                 "said": steps.get(step.sop_instance_uid, {}).get("said", ""),
+                "trouble": steps.get(step.sop_instance_uid, {}).get("trouble", ""),
             }
             for step in exam.steps
             if step.modality in started
@@ -116,7 +121,9 @@ def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: 
         "objects": [
             {
                 **one,
-                "saved_at": deliveries.get(one["sop_instance_uid"], {}).get("saved_at", ""),
+                "saved_at": one["saved_at"].isoformat()
+                if one["saved_at"]
+                else deliveries.get(one["sop_instance_uid"], {}).get("saved_at", ""),
                 "destinations": deliveries.get(one["sop_instance_uid"], {}).get("destinations", {}),
             }
             for one in saved
@@ -134,20 +141,38 @@ def read_settled(spool: Spool, exam_id: str) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _captured(spool: Spool, exam_id: str) -> Iterator[dict[str, Any]]:
-    """What is saved of an exam that has not ended: its end has not listed it yet."""
+def _captured(spool: Spool, exam_id: str) -> Iterator[tuple[str, Path, ObjectName]]:
+    """What is saved of an exam that has not ended, with its device: its end has not listed it yet."""
     for device in spool.captured_devices():
         for path, name in list_objects(spool.captured(device, exam_id)):
-            try:
-                size = path.stat().st_size
-            except FileNotFoundError:  # handed over in this moment
-                continue
-            yield {
+            yield device, path, name
+
+
+def _read_captured(spool: Spool, exam_id: str) -> list[dict[str, Any]]:
+    """The same as its end will list it, oldest first; of a damaged one no more than its name tells."""
+    # pydicom takes a quarter of a second to load: who asks for the list of exams does not pay for it.
+    from appliance.spool.summary import DamagedObjectError, read_summary
+
+    found = []
+    for device, path, name in _captured(spool, exam_id):
+        try:
+            status = path.stat()
+            modality = read_summary(path).modality
+        except DamagedObjectError:
+            modality = ""
+        except FileNotFoundError:  # handed over in this moment
+            continue
+        found.append(
+            {
                 "sop_instance_uid": name.sop_instance_uid,
                 "device": device,
+                "modality": modality,
                 "file_name": path.name,
-                "bytes": size,
+                "bytes": status.st_size,
+                "saved_at": datetime.fromtimestamp(status.st_mtime).astimezone(),
             }
+        )
+    return sorted(found, key=itemgetter("saved_at"))
 
 
 def _entry_of(item: WorklistItem) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from appliance.base.errors import ApplianceError
 from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.cli.exam_record import read_exam, read_exams, read_settled, record_of, summary_of
-from appliance.cli.queue_table import STATES
+from appliance.cli.queue_table import STATES, STEP_STATES, words_of
 from appliance.cli.table import printable_text, table_lines
 from appliance.exam.facts import ExamFacts
 from appliance.spool.tree import Spool
@@ -76,8 +76,8 @@ def lines_of(record: Mapping[str, Any]) -> list[str]:
     for entry in record["entries"]:
         lines.append(f"entry {printable_text(_entry_text(entry))}")
     for step in record["steps"]:
-        state = step["state"] or "nothing known of it"
-        said = f" ({printable_text(step['said'])})" if step["said"] else ""
+        state = STEP_STATES.get(step["state"], "nothing known of it")
+        said = f" ({printable_text(words)})" if (words := words_of(step)) else ""
         lines.append(
             f"performed step {step['modality']}, ID {step['performed_procedure_step_id']}: {state}{said}, "
             f"first object {_moment(step['started_at'])}"
@@ -139,7 +139,7 @@ def _object_rows(one: Mapping[str, Any]) -> list[tuple[str, ...]]:
             STATES.get(told["state"], told["state"]),
             _clock(told["stored_at"]),
             _clock(told["committed_at"]),
-            told.get("said", ""),
+            words_of(told),
         )
         for name, told in one["destinations"].items()
     ]

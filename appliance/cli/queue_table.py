@@ -24,7 +24,14 @@ STATES: Final[Mapping[str, str]] = {
     "verified": "stored and found there; this archive does not commit",
     "stored_only": "stored; this archive does not commit",
     "refused": "refused",
+    "released": "given up by a person",
     "expired": "committed, and deleted here",
+}
+STEP_STATES: Final[Mapping[str, str]] = {
+    "due": "to be told",
+    "in progress": "in progress",
+    "completed": "completed",
+    "discontinued": "discontinued",
 }
 _PLACES: Final[Mapping[str, str]] = {
     "awaited": "its file has not arrived in the outbox",
@@ -56,7 +63,7 @@ def show_queue(exam_id: str | None, *, is_all: bool, as_json: bool) -> int:
         print_table([("exam", "object", "device", "saved", "destination", "state", "since", "next", "said"), *rows])
     if queue["left_out"]:
         print(f"and {queue['left_out']} older objects; ask for one exam with --exam")
-    if rows := rows_of_steps(queue["steps"], now):
+    if rows := rows_of_steps(queue["steps"], status["steps"], now):
         print_table([("exam", "performed step", "state", "next", "said"), *rows])
     if not queue["objects"] and not queue["steps"]:
         print("Nothing waits.")
@@ -101,27 +108,44 @@ def rows_of_objects(
     objects: Sequence[Mapping[str, Any]], destinations: Sequence[Mapping[str, Any]], now: datetime
 ) -> list[tuple[str, ...]]:
     """One row for each object at each of its destinations; an object that goes nowhere has one too."""
-    left = {str(one["name"]): float(one["seconds_to_next_attempt"]) for one in destinations}
+    known = {str(one["name"]): one for one in destinations}
     rows: list[tuple[str, ...]] = []
     for one in objects:
         head = (one["exam_id"], one["sop_instance_uid"], one["device"], _clock(one["saved_at"], now))
-        said = _PLACES.get(one["place"], "")
+        misplaced = _PLACES.get(one["place"], "")
         if not one["destinations"]:
-            rows.append((*head, "-", "saved", "", "", said or "no destination is configured"))
+            rows.append((*head, "-", "saved", "", "", misplaced or "no destination is configured"))
         for name, told in one["destinations"].items():
             state = told["state"]
             since = told["since"] or told["committed_at"] or told["stored_at"] or one["saved_at"]
-            next_at = _next(told["next_attempt_at"], left.get(name, 0.0), now) if state in _WAITING and not said else ""
-            rows.append((*head, name, STATES[state], _clock(since, now), next_at, said or told["said"]))
+            is_waiting = state in _WAITING and not misplaced
+            next_at = _next(told["next_attempt_at"], known.get(name, {}), now) if is_waiting else ""
+            rows.append((*head, name, STATES[state], _clock(since, now), next_at, misplaced or words_of(told)))
     return rows
 
 
-def rows_of_steps(steps: Sequence[Mapping[str, Any]], now: datetime) -> list[tuple[str, ...]]:
+def rows_of_steps(
+    steps: Sequence[Mapping[str, Any]], manager: Mapping[str, Any], now: datetime
+) -> list[tuple[str, ...]]:
     """One row for each performed step."""
     return [
-        (one["exam_id"], one["modality"], one["state"], _next(one["next_attempt_at"], 0.0, now), one["said"])
+        (
+            one["exam_id"],
+            one["modality"],
+            STEP_STATES[one["state"]],
+            _next(one["next_attempt_at"], manager if one["trouble"] else {}, now),
+            words_of(one),
+        )
         for one in steps
     ]
+
+
+def words_of(told: Mapping[str, Any]) -> str:
+    """What was said of an object or a step, and what keeps its peer from being tried; once, if it is the same."""
+    said, trouble = str(told.get("said") or ""), str(told.get("trouble") or "").removesuffix(".")
+    if said.removesuffix(".") in trouble:
+        return trouble
+    return f"{said.removesuffix('.')}; {trouble}" if trouble else said
 
 
 def line_of(destination: Mapping[str, Any], now: datetime) -> str:
@@ -144,8 +168,7 @@ def line_of(destination: Mapping[str, Any], now: datetime) -> str:
     if destination["pending"]:
         line += f"; the oldest waits since {_clock(destination['pending_since'], now)}"
     if destination["trouble"]:
-        left = destination["seconds_to_next_attempt"]
-        line += f". {destination['trouble']} Next attempt {f'in {left:.0f} s' if left else 'now'}."
+        line += f". {destination['trouble']}{_attempt_of(destination)}"
     return line
 
 
@@ -153,15 +176,20 @@ def line_of_steps(steps: Mapping[str, Any]) -> str:
     """Why performed steps wait, in a line; empty while their manager hears us."""
     if not steps["due"] or not steps["trouble"]:
         return ""
-    left = steps["seconds_to_next_attempt"]
-    attempt = f"in {left:.0f} s" if left else "now"
-    return f"performed steps: {steps['due']} to be told. {steps['trouble']} Next attempt {attempt}."
+    return f"performed steps: {steps['due']} to be told. {steps['trouble']}{_attempt_of(steps)}"
 
 
-def _next(next_attempt_at: str, seconds_left: float, now: datetime) -> str:
-    """When the next attempt is: the object's own time, or its destination's if that is later."""
+def _attempt_of(peer: Mapping[str, Any]) -> str:
+    left = peer["seconds_to_next_attempt"]
+    return (f" Next attempt in {left:.0f} s." if left else " Next attempt now.") if peer["is_configured"] else ""
+
+
+def _next(next_attempt_at: str, peer: Mapping[str, Any], now: datetime) -> str:
+    """When the next attempt is: its own time, or its peer's if that is later; none where there is no such peer."""
+    if not peer.get("is_configured", True):
+        return "none"
     own = datetime.fromisoformat(next_attempt_at) if next_attempt_at else now
-    later = max(own, now + timedelta(seconds=seconds_left))
+    later = max(own, now + timedelta(seconds=peer.get("seconds_to_next_attempt", 0.0)))
     return _clock(later.isoformat(), now) if later > now else ""
 
 

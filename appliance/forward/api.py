@@ -19,6 +19,7 @@ from appliance.base.http import error_response, read_json
 from appliance.config.schema import WorklistSource
 from appliance.forward.delivery import Delivery
 from appliance.forward.listing import Listing
+from appliance.forward.removed import NOT_CONFIGURED
 from appliance.forward.step_ledger import StepLedger
 from appliance.forward.steps import StepMessages
 from appliance.forward.worklist import WorklistPoller
@@ -55,7 +56,7 @@ def make_app(parts: Parts) -> Starlette:
 
     def queue(request: Request) -> JSONResponse:
         exam_id, only = request.query_params.get("exam_id"), request.query_params.get("only")
-        return JSONResponse(parts.listing.queue(exam_id, is_waiting_only=only == "waiting"))
+        return JSONResponse(queue_json(parts, exam_id, is_waiting_only=only == "waiting"))
 
     def refresh(_request: Request) -> JSONResponse:
         with ThreadPoolExecutor(max_workers=max(1, len(parts.pollers))) as together:
@@ -137,12 +138,28 @@ def _refresh_one(pair: tuple[WorklistSource, WorklistPoller]) -> Any:
     return poller.refresh(source.connect_seconds + source.answer_seconds + 5.0)
 
 
+def queue_json(parts: Parts, exam_id: str | None, *, is_waiting_only: bool) -> dict[str, Any]:
+    """Objects and steps, each with what was said of it and with what keeps its peer from being tried."""
+    return parts.listing.queue(
+        exam_id,
+        is_waiting_only=is_waiting_only,
+        troubles={one.destination.name: one.trouble for one in parts.deliveries},
+        step_trouble=_trouble_of_steps(parts),
+    )
+
+
 def status_json(parts: Parts) -> dict[str, Any]:
-    """Counts for each destination, the steps that are due, and all of it in a sentence."""
+    """Counts for each destination, the steps that are due, and all of it in a sentence.
+
+    A destination that was removed from the configuration is among them while something is unfinished there.
+    """
+    configured = [one.destination.name for one in parts.deliveries]
     destinations = [_destination_json(parts.listing, one) for one in parts.deliveries]
+    destinations += [_removed_json(parts.listing, one.name) for one in parts.listing.removed(configured)]
     steps = {
         "due": parts.step_ledger.count_unfinished(),
-        "trouble": parts.steps.trouble if parts.steps else "",
+        "is_configured": parts.steps is not None,
+        "trouble": _trouble_of_steps(parts),
         "seconds_to_next_attempt": round(parts.steps.seconds_left, 1) if parts.steps else 0.0,
     }
     return {
@@ -153,13 +170,30 @@ def status_json(parts: Parts) -> dict[str, Any]:
     }
 
 
+def _trouble_of_steps(parts: Parts) -> str:
+    if parts.steps:
+        return parts.steps.trouble
+    return (
+        "No performed-step manager is configured any more: configure it again."
+        if parts.step_ledger.count_unfinished()
+        else ""
+    )
+
+
 def _destination_json(listing: Listing, delivery: Delivery) -> dict[str, Any]:
     return {
         **listing.destination(delivery.destination.name),
+        "is_configured": True,
         "commits": delivery.destination.commitment,
         "trouble": delivery.trouble,
         "seconds_to_next_attempt": round(delivery.seconds_left, 1),
     }
+
+
+def _removed_json(listing: Listing, name: str) -> dict[str, Any]:
+    # Whether it commits is not known any more: what is stored there is not committed, and no more can be said.
+    told = {"is_configured": False, "commits": True, "trouble": NOT_CONFIGURED, "seconds_to_next_attempt": 0.0}
+    return {**listing.destination(name), **told}
 
 
 def sentence_from(destinations: Sequence[dict[str, Any]], steps: dict[str, Any]) -> str:

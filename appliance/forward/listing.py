@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from appliance.forward.journal import Journal
-from appliance.forward.states import FINAL_STEPS, DeliveryState
+from appliance.forward.removed import NOT_CONFIGURED, Removed, read_removed
+from appliance.forward.states import FINAL_DELIVERIES, FINAL_STEPS, DeliveryState, StepState
 from appliance.spool.tree import Spool
 
 MOST_OBJECTS = 2000
+# In these an object waits for its destination to be tried; in the others for the archive, for a person, or for nothing.
+_TRIED = frozenset({DeliveryState.PENDING, DeliveryState.STORED})
 _FINAL_STEPS = ", ".join(f"'{state}'" for state in sorted(FINAL_STEPS))
 
 
@@ -23,11 +26,19 @@ class Listing:
         self._journal = journal
         self._spool = spool
 
-    def queue(self, exam_id: str | None = None, *, is_waiting_only: bool = False) -> dict[str, Any]:
+    def queue(
+        self,
+        exam_id: str | None = None,
+        *,
+        is_waiting_only: bool = False,
+        troubles: Mapping[str, str] | None = None,
+        step_trouble: str = "",
+    ) -> dict[str, Any]:
         """All objects and steps of one exam, or the newest MOST_OBJECTS of all, oldest first.
 
         `is_waiting_only` leaves out what is done: objects that are kept, steps that have ended. `left_out` counts the
-        objects for which there was no room.
+        objects for which there was no room. `troubles` has for each configured destination why nothing is tried there,
+        and `step_trouble` why the performed-step manager is not told: empty sentences while all is well.
         """
         limit = MOST_OBJECTS if exam_id is None else -1
         chosen = "(?1 IS NULL OR exam_id = ?1)"
@@ -42,11 +53,11 @@ class Listing:
                 f" (SELECT sop_instance_uid {objects} ORDER BY rowid DESC LIMIT ?2) ORDER BY destination",
                 (exam_id, limit),
             ):
-                deliveries[row["sop_instance_uid"]][row["destination"]] = _delivery_json(row)
+                deliveries[row["sop_instance_uid"]][row["destination"]] = _delivery_json(row, troubles)
             told = db.execute(f"SELECT * {steps} ORDER BY exam_id DESC, modality LIMIT ?2", (exam_id, limit)).fetchall()
         return {
             "objects": [self._object_json(row, deliveries[row["sop_instance_uid"]]) for row in reversed(rows)],
-            "steps": [_step_json(row) for row in told],
+            "steps": [_step_json(row, step_trouble) for row in told],
             "left_out": count - len(rows),
         }
 
@@ -83,6 +94,10 @@ class Listing:
             "refused": _sum(counts, (DeliveryState.REFUSED,)),
         }
 
+    def removed(self, configured: Collection[str]) -> list[Removed]:
+        """The destinations that are not among `configured` and at which something is unfinished."""
+        return read_removed(self._journal, configured)
+
     def settlement(self, exam_id: str) -> dict[str, Any]:
         """What `settled/EXAM.json` keeps of an exam whose every object and step is done."""
         queue = self.queue(exam_id)
@@ -104,7 +119,7 @@ class Listing:
         }
 
 
-def _delivery_json(row: sqlite3.Row) -> dict[str, Any]:
+def _delivery_json(row: sqlite3.Row, troubles: Mapping[str, str] | None) -> dict[str, Any]:
     return {
         "state": row["state"],
         "since": row["since"],
@@ -115,12 +130,24 @@ def _delivery_json(row: sqlite3.Row) -> dict[str, Any]:
         "rounds": row["rounds"],
         "next_attempt_at": _iso(row["next_attempt_at"]),
         "said": row["said"] or row["warning"],
+        "trouble": _trouble_of(row, troubles),
     }
 
 
-def _step_json(row: sqlite3.Row) -> dict[str, Any]:
+def _trouble_of(row: sqlite3.Row, troubles: Mapping[str, str] | None) -> str:
+    """What keeps the whole destination from being tried, where the object waits for that."""
+    state = DeliveryState(row["state"])
+    if troubles is None or state in FINAL_DELIVERIES:
+        return ""
+    if row["destination"] not in troubles:
+        return NOT_CONFIGURED
+    return troubles[row["destination"]] if state in _TRIED else ""
+
+
+def _step_json(row: sqlite3.Row, trouble: str) -> dict[str, Any]:
     told = {key: row[key] for key in ("sop_instance_uid", "exam_id", "modality", "state", "said")}
-    return {**told, "next_attempt_at": _iso(row["next_attempt_at"])}
+    is_to_be_told = row["state"] == StepState.DUE or (row["state"] == StepState.IN_PROGRESS and row["outcome"])
+    return {**told, "trouble": trouble if is_to_be_told else "", "next_attempt_at": _iso(row["next_attempt_at"])}
 
 
 def _iso(seconds: float) -> str:

@@ -14,7 +14,7 @@ from appliance.base.findings import FindingBoard
 from appliance.forward.journal import Journal
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryState
 
-NOT_CONFIGURED: Final = "This destination is not configured any more. Configure it again."
+NOT_CONFIGURED: Final = "This destination is not configured any more: configure it again."
 CODE: Final = "no-destination"
 _UNFINISHED = ", ".join(f"'{state}'" for state in DeliveryState if state not in FINAL_DELIVERIES)
 # One look at the index for each name, however long the history of each is.

@@ -11,8 +11,17 @@ import pytest
 
 from appliance.base.paths import Paths
 from appliance.cli import queue
-from appliance.cli.queue_table import STATES, line_of, line_of_open_exam, line_of_steps, rows_of_objects, rows_of_steps
-from appliance.forward.states import DeliveryState
+from appliance.cli.queue_table import (
+    STATES,
+    STEP_STATES,
+    line_of,
+    line_of_open_exam,
+    line_of_steps,
+    rows_of_objects,
+    rows_of_steps,
+)
+from appliance.forward.removed import NOT_CONFIGURED
+from appliance.forward.states import DeliveryState, StepState
 
 NOW = datetime(2026, 11, 22, 9, 30).astimezone()
 
@@ -22,7 +31,7 @@ def _at(**ago: float) -> str:
 
 
 def _object(place: str = "outbox", **destinations: dict[str, Any]) -> dict[str, Any]:
-    empty = {"since": "", "stored_at": "", "committed_at": "", "next_attempt_at": "", "said": ""}
+    empty = {"since": "", "stored_at": "", "committed_at": "", "next_attempt_at": "", "said": "", "trouble": ""}
     return {
         "exam_id": "20261122-090000-0001",
         "sop_instance_uid": "1.2.3",
@@ -35,12 +44,13 @@ def _object(place: str = "outbox", **destinations: dict[str, Any]) -> dict[str, 
 
 def _destination(**given: Any) -> dict[str, Any]:
     counts = dict.fromkeys(("pending", "stored", "stored_only", "verified", "committed", "refused"), 0)
-    rest = {"name": "archive", "commits": True, "trouble": "", "pending_since": "", "seconds_to_next_attempt": 0.0}
-    return {**counts, **rest, **given}
+    rest = {"name": "archive", "is_configured": True, "commits": True, "pending_since": ""}
+    return {**counts, **rest, "trouble": "", "seconds_to_next_attempt": 0.0, **given}
 
 
 def test_ok__every_state_has_words_and_only_committed_says_so() -> None:
     assert set(STATES) == set(DeliveryState)
+    assert set(STEP_STATES) == set(StepState)
     assert [state for state, words in STATES.items() if words.startswith("committed")] == ["committed", "expired"]
     for state in ("verified", "stored_only"):
         assert "does not commit" in STATES[state]
@@ -55,6 +65,21 @@ def test_ok__every_state_has_words_and_only_committed_says_so() -> None:
             {"state": "pending", "next_attempt_at": (NOW + timedelta(minutes=5)).isoformat(), "since": _at(minutes=1)},
             90,
             ("saved, to be stored", "09:29:00", "09:35:00", ""),
+        ),
+        (
+            {"state": "pending", "trouble": "PACS refuses connections."},
+            90,
+            ("saved, to be stored", "09:10:00", "09:31:30", "PACS refuses connections"),
+        ),
+        (
+            {"state": "pending", "said": "PACS is full: A700H", "trouble": "PACS is full: A700H."},
+            0,
+            ("saved, to be stored", "09:10:00", "", "PACS is full: A700H"),
+        ),
+        (
+            {"state": "stored", "said": "coerced", "trouble": "It is down."},
+            0,
+            ("stored, not committed", "09:10:00", "", "coerced; It is down"),
         ),
         ({"state": "stored", "stored_at": _at(days=1)}, 0, ("stored, not committed", "2026-11-21 09:30:00", "", "")),
         ({"state": "committed", "committed_at": _at(minutes=2)}, 90, ("committed", "09:28:00", "", "")),
@@ -72,9 +97,24 @@ def test_ok__an_object_that_cannot_go_says_why() -> None:
     assert [row[-1] for row in rows] == ["its file is damaged and in quarantine", "no destination is configured"]
 
 
+def test_ok__a_row_of_a_destination_that_was_removed() -> None:
+    """Whatever time its next attempt once had: there will be none before somebody acts."""
+    told = {"state": "pending", "trouble": NOT_CONFIGURED, "next_attempt_at": (NOW + timedelta(minutes=5)).isoformat()}
+    (row,) = rows_of_objects([_object(archive=told)], [_destination(is_configured=False)], NOW)
+    assert row[-2:] == ("none", "This destination is not configured any more: configure it again")
+    told["state"] = "refused"
+    (row,) = rows_of_objects([_object(archive=told | {"said": "C000H."})], [_destination(is_configured=False)], NOW)
+    assert row[-1] == "C000H; This destination is not configured any more: configure it again"
+
+
 def test_ok__a_step() -> None:
-    step = {"exam_id": "e", "modality": "US", "state": "due", "next_attempt_at": "", "said": "refused"}
-    assert rows_of_steps([step], NOW) == [("e", "US", "due", "", "refused")]
+    step = {"exam_id": "e", "modality": "US", "state": "due", "next_attempt_at": "", "said": "refused", "trouble": ""}
+    manager = {"is_configured": True, "seconds_to_next_attempt": 90.0}
+    assert rows_of_steps([step], manager, NOW) == [("e", "US", "to be told", "", "refused")]
+    waiting = step | {"said": "", "trouble": "RIS refuses connections."}
+    assert rows_of_steps([waiting], manager, NOW)[0][-2:] == ("09:31:30", "RIS refuses connections")
+    manager["is_configured"] = False
+    assert rows_of_steps([waiting], manager, NOW)[0][-2:] == ("none", "RIS refuses connections")
 
 
 def test_ok__a_line_for_each_destination() -> None:
@@ -83,14 +123,22 @@ def test_ok__a_line_for_each_destination() -> None:
     assert line_of(trouble, NOW) == (
         "archive: 3 to be stored, 0 committed; the oldest waits since 08:30:00. It is down. Next attempt in 41 s."
     )
+    removed = _destination(
+        is_configured=False, pending=3, refused=1, pending_since=_at(hours=1), trouble=NOT_CONFIGURED
+    )
+    assert line_of(removed, NOW) == (
+        "archive: 3 to be stored, 0 committed, 1 refused; the oldest waits since 08:30:00."
+        " This destination is not configured any more: configure it again."
+    )
     plain = _destination(commits=False, stored_only=2, verified=1)
     assert line_of(plain, NOW) == "archive: 1 stored and found there, 2 stored; this archive does not commit"
 
 
 def test_ok__a_line_for_the_manager_that_does_not_hear() -> None:
-    trouble = {"due": 2, "trouble": "It is down.", "seconds_to_next_attempt": 41.0}
+    trouble = {"due": 2, "is_configured": True, "trouble": "It is down.", "seconds_to_next_attempt": 41.0}
     assert line_of_steps(trouble) == "performed steps: 2 to be told. It is down. Next attempt in 41 s."
     assert line_of_steps(trouble | {"seconds_to_next_attempt": 0.0}).endswith("Next attempt now.")
+    assert line_of_steps(trouble | {"is_configured": False}).endswith("It is down.")
     assert not line_of_steps(trouble | {"trouble": ""})
     assert not line_of_steps(trouble | {"due": 0})
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from playwright.sync_api import sync_playwright
+import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from tests.console.conftest import Bench
 
@@ -28,7 +30,36 @@ def _destination(name: str, **given: object) -> dict[str, Any]:
     return {"name": name, "trouble": "", "commits": True} | counts | given
 
 
-def test_ok__an_archive_that_does_not_commit_is_told_apart(quiet_bench: Bench) -> None:
+@pytest.fixture(scope="module")
+def page(quiet_bench: Bench) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = chromium.new_page()
+        page.goto(quiet_bench.url)
+        yield page
+        chromium.close()
+
+
+def _draw(page: Page, queue: dict[str, Any], destinations: list[dict[str, Any]]) -> dict[str, Any]:
+    """The words of each object's cells, of each destination's line, and of each step."""
+    drawn: dict[str, Any] = page.evaluate(
+        """async ([queue, destinations]) => {
+            const { drawQueue } = await import("/static/queue.js");
+            drawQueue(queue, { findings: [], destinations }, "", [], () => {});
+            const all = (name) => [...document.querySelectorAll(`[data-testid=${name}]`)];
+            const cells = (row) => [...row.children].slice(1).map((cell) => cell.firstChild.textContent);
+            return {
+                rows: Object.fromEntries(all("queue-object").map((row) => [row.dataset.uid, cells(row)])),
+                destinations: all("destination").map((line) => line.textContent.trim()),
+                steps: all("step").map((step) => step.textContent),
+            };
+        }""",
+        [queue, destinations],
+    )
+    return drawn
+
+
+def test_ok__an_archive_that_does_not_commit_is_told_apart(page: Page) -> None:
     queue = {
         "objects": [
             _object("1", archive="committed"),
@@ -44,25 +75,7 @@ def test_ok__an_archive_that_does_not_commit_is_told_apart(quiet_bench: Bench) -
         _destination("archive", committed=1, stored=1),
         _destination("plain", commits=False, stored_only=1, verified=1),
     ]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        page = chromium.new_page()
-        page.goto(quiet_bench.url)
-        drawn = page.evaluate(
-            """async ([queue, destinations]) => {
-                const { drawQueue } = await import("/static/queue.js");
-                drawQueue(queue, { findings: [], destinations }, "", [], () => {});
-                const cells = (row) => [...row.children].slice(1).map((cell) => cell.firstChild.textContent);
-                return {
-                    rows: Object.fromEntries([...document.querySelectorAll("[data-testid=queue-object]")]
-                        .map((row) => [row.dataset.uid, cells(row)])),
-                    destinations: [...document.querySelectorAll("[data-testid=destination]")]
-                        .map((line) => line.textContent.trim()),
-                };
-            }""",
-            [queue, destinations],
-        )
-        chromium.close()
+    drawn = _draw(page, queue, destinations)
     assert drawn["rows"] == {
         "1": ["✓ saved", "✓ stored in archive", "✓ committed in archive"],
         "2": ["✓ saved", "✓ stored in archive", "not committed in archive"],
@@ -72,4 +85,32 @@ def test_ok__an_archive_that_does_not_commit_is_told_apart(quiet_bench: Bench) -
     assert drawn["destinations"] == [
         "archive 0 waiting · 1 stored, not committed yet · 1 committed",
         "plain 0 waiting · 2 stored; this archive does not commit",
+    ]
+
+
+def test_ok__what_waits_says_why_and_until_when(page: Page) -> None:
+    objects = [_object("1", archive="pending"), _object("2", archive="stored"), _object("3", old="refused")]
+    down, removed = "PACS refuses connections.", "This destination is not configured any more: configure it again."
+    objects[0]["destinations"]["archive"]["trouble"] = down
+    objects[1]["destinations"]["archive"] |= {"trouble": down, "said": "coerced"}
+    objects[2]["destinations"]["old"] |= {"trouble": removed, "said": "C000H"}
+    step = {"exam_id": objects[0]["exam_id"], "modality": "US", "state": "due", "said": ""}
+    queue = {"objects": objects, "steps": [step, step | {"trouble": "RIS is down."}], "exams": {}, "open": None}
+    waiting = {"pending": 1, "pending_since": "2026-11-22T09:29:00+01:00"}
+    drawn = _draw(
+        page,
+        queue,
+        [
+            _destination("archive", **waiting, trouble=down, seconds_to_next_attempt=41.2),
+            _destination("second", **waiting, trouble=down, seconds_to_next_attempt=0.0),
+            _destination("old", refused=1, is_configured=False, trouble=removed, seconds_to_next_attempt=0.0),
+        ],
+    )
+    assert [cells[-1] for cells in drawn["rows"].values()] == [down, f"coerced · {down}", f"Refused. C000H · {removed}"]
+    assert drawn["steps"] == ["Step US: to be told", "Step US: to be told (RIS is down.)"]
+    since = "1 waiting since 2026-11-22 09:29:00 · 0 stored, not committed yet · 0 committed"
+    assert drawn["destinations"] == [
+        f"archive {since} {down} It is tried again in 41 s.",
+        f"second {since} {down} It is tried again now.",
+        f"old 0 waiting · 0 stored, not committed yet · 0 committed · 1 refused  {removed}",
     ]

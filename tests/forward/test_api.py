@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
-from appliance.forward.api import sentence_from
+from appliance.base.findings import FindingBoard
+from appliance.exam.exam import PlannedStep
+from appliance.forward.api import Parts, queue_json, sentence_from, status_json
+from appliance.forward.delivery import Delivery
+from appliance.forward.removed import NOT_CONFIGURED
+from appliance.forward.step_ledger import StepLedger
+from tests.forward.test_ledger import EXAM
+from tests.forward.test_listing import Bench
 
 QUIET: dict[str, Any] = {
     "name": "archive",
@@ -29,3 +38,23 @@ def test_ok__sentences() -> None:
     )
     plain = QUIET | {"commits": False, "stored": 2}
     assert sentence_from([plain], NO_STEPS) == "archive: 2 stored, to be looked for there."
+
+
+def test_ok__a_removed_destination_is_told_and_counted_while_something_waits_there(tmp_path: Path) -> None:
+    """Neither the panel nor the command may say that nothing waits."""
+    bench = Bench(tmp_path)
+    bench.add(1, "old")
+    steps = StepLedger(bench.journal, bench.clock)
+    steps.add(EXAM, PlannedStep("US", "1.9", "1"), may_have_been_told=False)
+    known = SimpleNamespace(destination=SimpleNamespace(name="archive", commitment=True), trouble="", seconds_left=0.0)
+    parts = Parts(bench.listing, FindingBoard(), [cast(Delivery, known)], None, steps, [], lambda: None)
+    status = status_json(parts)
+    told = [(one["name"], one["is_configured"], one["pending"], one["trouble"]) for one in status["destinations"]]
+    assert told == [("archive", True, 0, ""), ("old", False, 1, NOT_CONFIGURED)]
+    assert status["sentence"] == (
+        "archive: nothing waits; old: 1 to store (This destination is not configured any more: configure it again); "
+        "performed steps: 1 to tell (No performed-step manager is configured any more: configure it again)."
+    )
+    queue = queue_json(parts, None, is_waiting_only=True)
+    assert queue["objects"][0]["destinations"]["old"]["trouble"] == NOT_CONFIGURED
+    assert queue["steps"][0]["trouble"].startswith("No performed-step manager")

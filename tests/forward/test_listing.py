@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from appliance.exam.exam import Outcome, PlannedStep
 from appliance.forward import listing as module
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger, Place
 from appliance.forward.listing import Listing
+from appliance.forward.removed import NOT_CONFIGURED, Removed
 from appliance.forward.states import DeliveryEvent as E
+from appliance.forward.states import StepEvent
+from appliance.forward.step_ledger import StepLedger
 from appliance.spool.tree import Spool
 from tests.forward.hand_clock import HandClock
 from tests.forward.test_ledger import EXAM, instance
@@ -106,3 +110,56 @@ def test_ok__the_yeses_are_counted_apart(bench: Bench) -> None:
         "pending_since": "",
         **dict.fromkeys(ways, 0),
     }
+
+
+def test_ok__what_keeps_a_destination_from_being_tried_stands_beside_what_was_said_of_the_object(bench: Bench) -> None:
+    ways: dict[str, tuple[E, ...]] = {
+        "pending": (),
+        "storing": (E.CLAIMED,),
+        "stored": (E.CLAIMED, E.STORE_ACCEPTED),
+        "commit_requested": (E.CLAIMED, E.STORE_ACCEPTED, E.COMMITMENT_ASKED),
+        "committed": (E.CLAIMED, E.STORE_ACCEPTED, E.COMMITTED),
+        "refused": (E.CLAIMED, E.STORE_REFUSED),
+    }
+    for number, events in enumerate(ways.values()):
+        uid = bench.add(number, "down", "removed", "well")
+        for name in ("down", "removed", "well"):
+            bench.record(uid, name, *events)
+
+    def troubles_at(name: str, troubles: dict[str, str] | None) -> dict[str, str]:
+        told = [one["destinations"][name] for one in bench.listing.queue(troubles=troubles)["objects"]]
+        assert [one["state"] for one in told] == list(ways)
+        return {one["state"]: one["trouble"] for one in told if one["trouble"]}
+
+    troubles = {"down": "It refuses connections.", "well": ""}
+    assert troubles_at("down", troubles) == dict.fromkeys(("pending", "stored"), "It refuses connections.")
+    assert troubles_at("well", troubles) == {}
+    assert troubles_at("removed", troubles) == dict.fromkeys(ways.keys() - {"committed"}, NOT_CONFIGURED)
+    assert troubles_at("removed", None) == {}, "nobody asked"
+    assert bench.listing.removed(["down", "well"]) == [Removed("removed", 5, 1)]
+    assert [one.name for one in bench.listing.removed([])] == ["down", "removed", "well"]
+    assert bench.listing.removed(["down", "removed", "well"]) == []
+
+
+def test_ok__a_removed_destination_where_everything_is_done_is_history(bench: Bench) -> None:
+    assert bench.listing.removed([]) == []
+    bench.record(bench.add(1, "removed"), "removed", E.CLAIMED, E.STORE_ACCEPTED, E.COMMITTED)
+    assert bench.listing.removed([]) == []
+
+
+def test_ok__a_step_waits_for_its_manager_only_while_there_is_something_to_tell(bench: Bench) -> None:
+    steps = StepLedger(bench.journal, bench.clock)
+    for number in range(4):
+        steps.add(EXAM, PlannedStep(f"M{number}", f"1.{number}", str(number)), may_have_been_told=False)
+    for number in (1, 2, 3):
+        steps.record(f"1.{number}", StepEvent.CREATED, "")
+    for number in (2, 3):
+        steps.end(EXAM, f"M{number}", Outcome.COMPLETED)
+    steps.record("1.3", StepEvent.SET_COMPLETED, "")
+    told = bench.listing.queue(step_trouble="It is down.")["steps"]
+    assert [(one["state"], one["trouble"]) for one in told] == [
+        ("due", "It is down."),
+        ("in progress", ""),
+        ("in progress", "It is down."),
+        ("completed", ""),
+    ]

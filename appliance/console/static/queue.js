@@ -40,19 +40,31 @@ function findings(status, trouble, retry) {
         make("strong", { text: destination.name }),
         ` ${destinationText(destination)}`,
         destination.refused ? make("span", { class: "bad", text: ` · ${destination.refused} refused ` }) : "",
-        destination.refused ? retryButton(retry) : "",
-        destination.trouble ? make("span", { class: "warn", text: ` ${destination.trouble}` }) : "",
+        destination.refused && destination.is_configured !== false ? retryButton(retry) : "",
+        destination.trouble ? make("span", { class: "warn", text: ` ${troubleText(destination)}` }) : "",
       ),
     );
   return list;
 }
 
+function troubleText(destination) {
+  if (destination.is_configured === false) return destination.trouble;
+  const seconds = Math.round(destination.seconds_to_next_attempt || 0);
+  return `${destination.trouble} It is tried again ${seconds ? `in ${seconds} s` : "now"}.`;
+}
+
 function destinationText(destination) {
-  const waiting = `${destination.pending} waiting`;
+  const since = destination.pending ? sinceText(destination.pending_since) : "";
+  const waiting = `${destination.pending} waiting${since}`;
   if (destination.commits !== false)
     return `${waiting} · ${destination.stored} stored, not committed yet · ${destination.committed} committed`;
   const stored = destination.stored + destination.stored_only + destination.verified;
   return `${waiting} · ${stored} stored; this archive does not commit`;
+}
+
+/** With the date, since it may be days: a destination that is not configured any more waits for a person. */
+function sinceText(iso) {
+  return iso ? ` since ${iso.slice(0, 10)} ${clockText(iso)}` : "";
 }
 
 /** Tries again what was refused; the next drawing shows what came of it. */
@@ -113,7 +125,7 @@ function examElement(exam, outcome, steps, rows, said) {
       {},
       make("span", { class: "queue-name" }, ...nameElements(exam.names)),
       make("bdi", { class: "muted", text: exam.patient_id }),
-      make("span", { class: "muted", text: `${exam.opened_at.slice(0, 10)} ${clockText(exam.opened_at).slice(0, 5)}` }),
+      make("span", { class: "muted", text: openedText(exam.opened_at) }),
       outcome ? make("span", { class: "outcome", testid: "exam-outcome", text: outcome }) : "",
       ...steps.map(stepElement),
     ),
@@ -122,12 +134,18 @@ function examElement(exam, outcome, steps, rows, said) {
   );
 }
 
+/** Empty where the exam's record is damaged: what became of its objects is shown all the same. */
+function openedText(iso) {
+  return iso ? `${iso.slice(0, 10)} ${clockText(iso).slice(0, 5)}` : "";
+}
+
 function stepElement(step) {
+  const said = wordsOf(step);
   return make("span", {
-    class: step.said ? "step warn" : "step",
+    class: said ? "step warn" : "step",
     testid: "step",
     data: { modality: step.modality, state: step.state },
-    text: `Step ${step.modality}: ${step.state}${step.said ? ` (${step.said})` : ""}`,
+    text: `Step ${step.modality}: ${step.state === "due" ? "to be told" : step.state}${said ? ` (${said})` : ""}`,
   });
 }
 
@@ -161,15 +179,23 @@ function destinationCells(name, ledger, isNamed) {
           yes(`committed${suffix}`, COMMITTED.has(ledger.state), ledger.committed_at, name),
         ];
   const isBad = ledger.state === "refused";
-  if (isBad || ledger.said)
+  const said = wordsOf(ledger);
+  if (isBad || said)
     cells.push(
       make("span", {
         class: isBad ? "said bad" : "said warn",
         testid: isBad ? "refused" : "said",
-        text: `${isBad ? "Refused. " : ""}${ledger.said}`,
+        text: `${isBad ? "Refused. " : ""}${said}`,
       }),
     );
   return cells;
+}
+
+/** What was said of it, and what keeps its destination or manager from being tried; once, if it is the same. */
+function wordsOf(told) {
+  const trouble = told.trouble || "";
+  const said = told.said || "";
+  return trouble.includes(said.replace(/\.$/, "")) ? trouble : [said, trouble].filter(Boolean).join(" · ");
 }
 
 /** The second yes where there is no third: it must not look like one that is still to come, nor like one that has. */
