@@ -26,6 +26,7 @@ from appliance.base.findings import FindingBoard
 from appliance.base.http import Asker, answer_appliance_error, error_response, read_json
 from appliance.config.schema import Configuration
 from appliance.console.acquires import Acquires, NoSuchDeviceError
+from appliance.console.clock import ClockWatch
 from appliance.console.exams import ExamKeeper
 from appliance.console.guard import Guard
 from appliance.console.page import page_from
@@ -65,6 +66,7 @@ class Parts:
     forward: Asker
     findings: FindingBoard
     clock: Clock
+    watch: ClockWatch
 
 
 def build_app(parts: Parts) -> Starlette:
@@ -99,6 +101,8 @@ def build_app(parts: Parts) -> Starlette:
             Route("/api/queue", api.show_queue),
             _command("/api/queue/retry", api.retry_refused),
             Route("/api/status", api.show_status),
+            Route("/api/clock", api.show_clock),
+            _command("/api/clock/trust", api.trust_clock),
         ],
         middleware=[Middleware(Guard, allowed_hosts=parts.configuration.panel.allowed_hosts)],
         exception_handlers={
@@ -133,6 +137,20 @@ class _Api:
         self._parts = parts
         self._facts = ExamFacts(parts.spool.exams)
         self._named = NamedExams(self._facts)
+
+    # -- the clock
+
+    def show_clock(self, _request: Request) -> Response:
+        """What the clock shows, and whether it can be believed."""
+        return JSONResponse(self._parts.watch.view())
+
+    def trust_clock(self, _body: Body) -> dict[str, Any]:
+        """A person says that the clock is right: that holds until somebody sets it, or the box starts again."""
+        try:
+            self._parts.watch.take_word()
+        except OSError as error:
+            raise ApplianceError(f"That could not be written down: {error.strerror}.", "Call support.") from error
+        return self._parts.watch.view()
 
     # -- worklist
 

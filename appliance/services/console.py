@@ -9,6 +9,7 @@ import sys
 import threading
 
 from appliance.base.clock import SystemClock
+from appliance.base.clock_trust import ClockTrust
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.base.http import Asker, serve
@@ -20,8 +21,10 @@ from appliance.base.sockets import bind_unix, inherited_listeners
 from appliance.config.load import load_configuration
 from appliance.console.acquires import Acquires
 from appliance.console.api import Parts, build_app
+from appliance.console.clock import ClockWatch, newest_moment
 from appliance.console.exams import ExamKeeper
 from appliance.console.worklist import Worklist
+from appliance.exam.facts import ExamFacts
 from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
@@ -54,15 +57,26 @@ def run_console(paths: Paths) -> int:
         hinter.ask("POST", "/hint", {}, seconds=_HINT_SECONDS)
 
     findings = FindingBoard()
-    keeper = ExamKeeper(spool, configuration, clock, drain=acquires.drain, hint=hint, findings=findings)
+    trust = ClockTrust(paths.run)
+    watch = ClockWatch(trust, clock, findings, newest_moment(ExamFacts(spool.exams)))
+    watch.look()
+    keeper = ExamKeeper(
+        spool,
+        configuration,
+        clock,
+        drain=acquires.drain,
+        hint=hint,
+        findings=findings,
+        is_clock_trusted=trust.is_trusted,
+    )
     worklist = Worklist(paths.worklist, [source.name for source in configuration.worklist], keeper.is_examined)
-    app = build_app(Parts(configuration, spool, keeper, worklist, acquires, forward, findings, clock))
+    app = build_app(Parts(configuration, spool, keeper, worklist, acquires, forward, findings, clock, watch))
 
     stop, died = threading.Event(), threading.Event()
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    thread = threading.Thread(target=_keep, args=(keeper, stop, died), name="keeper", daemon=True)
+    thread = threading.Thread(target=_keep, args=(keeper, watch, stop, died), name="keeper", daemon=True)
     thread.start()
 
     def report_ready() -> None:
@@ -81,10 +95,15 @@ def run_console(paths: Paths) -> int:
     return 1 if died.is_set() else 0
 
 
-def _keep(keeper: ExamKeeper, stop: threading.Event, died: threading.Event) -> None:
+def _keep(keeper: ExamKeeper, watch: ClockWatch, stop: threading.Event, died: threading.Event) -> None:
     """Run the keeper; if it dies, so does the process: systemd starts it again, and the files say how to go on."""
+
+    def end_round() -> None:
+        watch.look()
+        notify_watchdog()
+
     try:
-        keeper.run(stop, notify_watchdog)
+        keeper.run(stop, end_round)
     finally:
         if not stop.is_set():
             died.set()

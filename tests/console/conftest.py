@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from appliance.base.clock_trust import ClockTrust
 from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.exam.facts import ExamFacts
@@ -53,6 +54,7 @@ class Bench:
         self.paths.configuration.parent.mkdir(parents=True)
         self.paths.configuration.write_text(CONFIGURATION)
         write_worklist(self.paths, make_items())
+        ClockTrust(self.paths.run).take_word()
         self.forward = FakeForward(self.paths)
         self.ultrasound = FakeAcquire(self.paths, "ultrasound", "Ultrasound", "US", ["transfer"])
         self.endoscope = FakeAcquire(self.paths, "endoscope", "Endoscope", "ES", ["still", "clip"])
