@@ -16,7 +16,7 @@ _PACKAGE = _ROOT / "appliance"
 _TOOLS = Path(sys.executable).parent
 
 _ROOMS = {
-    *("base", "config", "spool", "exam", "devices", "dimse", "compose", "acquire", "forward"),
+    *("base", "config", "spool", "exam", "devices", "dimse", "compose", "acquire", "export", "forward"),
     *("console", "cli", "simulator", "services"),
 }
 # Everything that may lie at the top of the repository.
