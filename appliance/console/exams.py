@@ -24,6 +24,7 @@ from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
 from appliance.base.http import Unreachable
 from appliance.config.schema import Configuration
+from appliance.console.audit import PanelAudit
 from appliance.console.closing import (
     UNASSIGNED_CODE,
     Drain,
@@ -73,6 +74,7 @@ class ExamKeeper:
         drain: Callable[[Sequence[str], str], Mapping[str, Drain]],
         hint: Callable[[], None],
         findings: FindingBoard,
+        audit: PanelAudit,
         is_clock_trusted: Callable[[], bool] = lambda: True,
     ) -> None:
         """`drain(devices, exam_id)` asks each of the devices once, for a few seconds at most; `hint()` tells forward
@@ -84,6 +86,7 @@ class ExamKeeper:
         self._drain = drain
         self._hint = hint
         self._findings = findings
+        self._audit = audit
         self._facts = ExamFacts(spool.exams)
         self._lock = threading.RLock()
         self._wake = threading.Event()
@@ -137,8 +140,9 @@ class ExamKeeper:
                 so_far=self._examined.study_so_far(item),
                 is_clock_trusted=self._is_clock_trusted(),
             )
-            if not self._facts.write(exam.exam_id, "exam", exam):
-                raise ApplianceError("The exam could not be opened.", "Try again.")
+            with self._audit.opening(exam):
+                if not self._facts.write(exam.exam_id, "exam", exam):
+                    raise ApplianceError("The exam could not be opened.", "Try again.")
             self._open = exam
         _log.info("exam %s opened", exam.exam_id)
         return exam
@@ -283,6 +287,7 @@ class ExamKeeper:
             sentences.append("An interrupted capture is not part of this exam; if it is salvaged it is unassigned.")
         destinations = tuple(destination.name for destination in self._configuration.destinations)
         closed = closed_from(closing, tuple(instances), destinations, self._clock.now(), sentences)
+        self._audit.record_end(exam, closed)
         self._facts.write(exam.exam_id, "closed", closed)
         for finding in findings:
             self._findings.report(finding)

@@ -21,9 +21,12 @@ from appliance.base.sockets import bind_unix, inherited_listeners
 from appliance.config.load import load_configuration
 from appliance.console.acquires import Acquires
 from appliance.console.api import Parts, build_app
+from appliance.console.audit import PanelAudit
 from appliance.console.clock import ClockWatch, newest_moment
 from appliance.console.exams import ExamKeeper
 from appliance.console.worklist import Worklist
+from appliance.exam.audit import Act, AuditTrail, Effect
+from appliance.exam.audit_gate import AuditGate
 from appliance.exam.facts import ExamFacts
 from appliance.spool.tree import Spool
 
@@ -57,6 +60,8 @@ def run_console(paths: Paths) -> int:
         hinter.ask("POST", "/hint", {}, seconds=_HINT_SECONDS)
 
     findings = FindingBoard()
+    audit = AuditGate(AuditTrail(paths.audit, "console", clock), findings)
+    audit.record(Act.SERVICE_STARTED, actor="console")
     trust = ClockTrust(paths.run)
     watch = ClockWatch(trust, clock, findings, newest_moment(ExamFacts(spool.exams)))
     watch.look()
@@ -67,6 +72,7 @@ def run_console(paths: Paths) -> int:
         drain=acquires.drain,
         hint=hint,
         findings=findings,
+        audit=PanelAudit(audit),
         is_clock_trusted=trust.is_trusted,
     )
     worklist = Worklist(paths.worklist, [source.name for source in configuration.worklist], keeper.is_examined)
@@ -76,7 +82,7 @@ def run_console(paths: Paths) -> int:
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    thread = threading.Thread(target=_keep, args=(keeper, watch, stop, died), name="keeper", daemon=True)
+    thread = threading.Thread(target=_keep, args=(keeper, watch, audit, stop, died), name="keeper", daemon=True)
     thread.start()
 
     def report_ready() -> None:
@@ -91,15 +97,21 @@ def run_console(paths: Paths) -> int:
     keeper.wake()
     thread.join(_STOP_SECONDS)
     acquires.close()
+    audit.record(
+        Act.SERVICE_STOPPED, actor="console", outcome=Effect.MAJOR_FAILURE if died.is_set() else Effect.SUCCESS
+    )
     lock.release()
     return 1 if died.is_set() else 0
 
 
-def _keep(keeper: ExamKeeper, watch: ClockWatch, stop: threading.Event, died: threading.Event) -> None:
+def _keep(
+    keeper: ExamKeeper, watch: ClockWatch, audit: AuditGate, stop: threading.Event, died: threading.Event
+) -> None:
     """Run the keeper; if it dies, so does the process: systemd starts it again, and the files say how to go on."""
 
     def end_round() -> None:
         watch.look()
+        audit.flush()
         notify_watchdog()
 
     try:

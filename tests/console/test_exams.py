@@ -15,8 +15,11 @@ from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.base.http import Unreachable
 from appliance.console import closing
+from appliance.console.audit import PanelAudit
 from appliance.console.closing import ABSENT_SECONDS, DRAIN_SECONDS, Drain
 from appliance.console.exams import ExamKeeper
+from appliance.exam.audit import AuditTrail
+from appliance.exam.audit_gate import AuditGate
 from appliance.exam.exam import Closing, Exam, Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.exam.item import WorklistItem
@@ -52,8 +55,18 @@ class Box:
         """A console that starts now and remembers nothing."""
         self.findings = FindingBoard()
         return ExamKeeper(
-            self.spool, make_configuration(), self.clock, drain=self.drain, hint=self.hint, findings=self.findings
+            self.spool,
+            make_configuration(),
+            self.clock,
+            drain=self.drain,
+            hint=self.hint,
+            findings=self.findings,
+            audit=self.audit,
         )
+
+    @property
+    def audit(self) -> PanelAudit:
+        return PanelAudit(AuditGate(AuditTrail(self.spool.state / "audit", "console", self.clock), self.findings))
 
     @property
     def facts(self) -> ExamFacts:
@@ -449,7 +462,13 @@ def test_fail__closing_what_is_not_open(box: Box) -> None:
 
 def test_ok__close_waits_for_the_working_thread(box: Box) -> None:
     keeper = ExamKeeper(
-        box.spool, make_configuration(), SystemClock(), drain=box.drain, hint=box.hint, findings=box.findings
+        box.spool,
+        make_configuration(),
+        SystemClock(),
+        drain=box.drain,
+        hint=box.hint,
+        findings=box.findings,
+        audit=box.audit,
     )
     exam = keeper.open(make_item())
     write_object(box.spool, exam, "endoscope")
@@ -499,7 +518,15 @@ def test_fail__forward_that_does_not_answer_hinders_nothing(box: Box) -> None:
     def refuse() -> None:
         raise Unreachable("The sender does not answer.")
 
-    keeper = ExamKeeper(box.spool, make_configuration(), box.clock, drain=box.drain, hint=refuse, findings=box.findings)
+    keeper = ExamKeeper(
+        box.spool,
+        make_configuration(),
+        box.clock,
+        drain=box.drain,
+        hint=refuse,
+        findings=box.findings,
+        audit=box.audit,
+    )
     exam = keeper.open(make_item())
     path = write_object(box.spool, exam, "endoscope")
     end(box, keeper, exam)

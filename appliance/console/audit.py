@@ -1,0 +1,59 @@
+"""What people do at the panel, as records of the audit trail. Who they are the panel does not know: it has no login.
+
+A record comes before the fact that it is about: a power cut between the two leaves a record of what nobody was told of,
+never an act without one. Where flash does not take the record, `AuditGate` keeps it, and the examination goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from appliance.base.errors import ApplianceError
+from appliance.exam.audit import Act, Effect
+from appliance.exam.audit_gate import AuditGate
+from appliance.exam.exam import Closed, Exam, Outcome
+from appliance.exam.reasons import is_reason, reason_from
+
+PANEL = "panel"
+
+
+class PanelAudit:
+    """Records the opening and the end of exams."""
+
+    def __init__(self, gate: AuditGate) -> None:
+        self._gate = gate
+        self._ended: set[str] = set()
+
+    @contextmanager
+    def opening(self, exam: Exam) -> Iterator[None]:
+        """Around the writing of `exam.json`: its failure is a record too."""
+        self._gate.record(Act.EXAM_OPENED, actor=PANEL, exam=exam)
+        try:
+            yield
+        except (ApplianceError, OSError) as error:
+            said = error.sentence if isinstance(error, ApplianceError) else os.strerror(error.errno or 0)
+            self._gate.record(
+                Act.EXAM_OPENED, actor=PANEL, exam=exam, outcome=Effect.SERIOUS_FAILURE, detail=f"Not opened: {said}"
+            )
+            raise
+
+    def record_end(self, exam: Exam, closed: Closed) -> None:
+        """Before `closed.json` is written: how the exam ended, and every image that it has.
+
+        Once for each exam, however often its ending is tried; after a restart in the middle it may be a second time.
+        """
+        if exam.exam_id in self._ended:
+            return
+        is_completed = closed.outcome is Outcome.COMPLETED
+        reason = reason_from(closed.reason).meaning if is_reason(closed.reason) else closed.reason
+        self._gate.record(
+            Act.EXAM_CLOSED if is_completed else Act.EXAM_DISCONTINUED,
+            actor=PANEL,
+            exam=exam,
+            objects=[instance.sop_instance_uid for instance in closed.instances],
+            sop_classes=[instance.sop_class_uid for instance in closed.instances],
+            detail="" if is_completed else reason,
+        )
+        self._ended.add(exam.exam_id)
