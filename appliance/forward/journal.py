@@ -124,8 +124,7 @@ class Journal:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
                 raise  # no space, no right: another file would fare no better
-            _set_aside(path, error)
-            self._connection = _open(path)
+            self._connection = _open(path, begun=f"begun {_set_aside(path, error)}")
 
     @property
     def is_new(self) -> bool:
@@ -164,7 +163,8 @@ class Journal:
             self._connection.close()
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, begun: str = "begun") -> sqlite3.Connection:
+    """The journal; one that was not there carries the mark `begun` until people are told of it (rebuilt.py)."""
     connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row
@@ -177,15 +177,18 @@ def _open(path: Path) -> sqlite3.Connection:
         if found != "ok":
             raise sqlite3.DatabaseError("the journal does not pass its check")
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
-            connection.executescript(f"BEGIN;\n{statements}\nPRAGMA user_version = {number};\nCOMMIT;")
+        if version < len(MIGRATIONS):
+            mark = "" if version else f"INSERT INTO marks VALUES ('{begun}');"
+            statements = "\n".join((*MIGRATIONS[version:], mark, f"PRAGMA user_version = {len(MIGRATIONS)};"))
+            connection.executescript(f"BEGIN;\n{statements}\nCOMMIT;")
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _set_aside(path: Path, error: sqlite3.DatabaseError) -> None:
+def _set_aside(path: Path, error: sqlite3.DatabaseError) -> str:
+    """Move the damaged journal into a directory of its own beside it; that directory's name."""
     number = 1
     while (aside := path.parent / f"damaged-{number}").exists():
         number += 1
@@ -194,3 +197,4 @@ def _set_aside(path: Path, error: sqlite3.DatabaseError) -> None:
     for part in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
         if part.exists():
             move_file(part, aside / part.name)
+    return aside.name

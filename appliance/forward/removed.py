@@ -16,7 +16,7 @@ from appliance.forward.states import FINAL_DELIVERIES, DeliveryState
 
 NOT_CONFIGURED: Final = "This destination is not configured any more: configure it again."
 CODE: Final = "no-destination"
-_UNFINISHED = ", ".join(f"'{state}'" for state in DeliveryState if state not in FINAL_DELIVERIES)
+UNFINISHED: Final = ", ".join(f"'{state}'" for state in DeliveryState if state not in FINAL_DELIVERIES)
 # One look at the index for each name, however long the history of each is.
 _NAMES = (
     "WITH RECURSIVE names (name) AS (SELECT min(destination) FROM deliveries UNION ALL"
@@ -43,7 +43,7 @@ def read_removed(journal: Journal, configured: Collection[str]) -> list[Removed]
                 continue
             objects, exams = db.execute(
                 "SELECT count(*), count(DISTINCT exam_id) FROM deliveries JOIN objects USING (sop_instance_uid)"
-                f" WHERE destination = ? AND state IN ({_UNFINISHED})",
+                f" WHERE destination = ? AND state IN ({UNFINISHED})",
                 (name,),
             ).fetchone()
             if objects:

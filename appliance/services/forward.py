@@ -31,6 +31,8 @@ from appliance.forward.intake import Intake
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger
 from appliance.forward.listing import Listing
+from appliance.forward.rebuilt import RebuiltJournal
+from appliance.forward.refused_callers import RefusedCallers
 from appliance.forward.reports import ReportDesk
 from appliance.forward.self_test import SelfTest
 from appliance.forward.settle import Settlement
@@ -147,9 +149,12 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         clock=clock,
     )
 
+    rebuilt = RebuiltJournal(journal, findings, clock)
+
     def rescan() -> float:
         intake.rescan()
         settlement.settle()
+        rebuilt.tell()
         notify_watchdog()
         return RESCAN_SECONDS
 
