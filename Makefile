@@ -15,7 +15,7 @@ TEST_PACKAGES  := $(DEMO_PACKAGES) orthanc dcmtk dicom3tools libgdcm-tools lrzsz
                   fonts-noto-core fonts-noto-cjk git strace
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench crash lint format lock clean demo-packages test-packages
+.PHONY: help demo test bench crash soak lint format lock clean demo-packages test-packages
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench: test-packages $(VENV)/test.stamp ## measure: tap to saved, bytes to flash
 
 crash: test-packages $(VENV)/test.stamp ## prove power cuts: 10,000 states that one could leave (ARGS="--states 500 --seed N")
 	@$(BIN)/python -m tests.crash $(ARGS)
+
+soak: test-packages $(VENV)/test.stamp ## a compressed month, 3,000 exams, an hour and more: lost 0, doubled 0 (ARGS="--exams 100 --seed N")
+	@$(BIN)/python -m tests.soak $(ARGS)
 
 lint: $(VENV)/test.stamp ## ruff, mypy and the rooms' import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -1,0 +1,77 @@
+"""A short month, and whether its verdict can be another one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.soak.life import FAIR, TROUBLES, VICTIMS, turns
+from tests.soak.month import Outcome, Plan, judge, run_month
+
+PLAN = Plan(exams=24, seed=7, weather_every=4, kill_every=4.0)
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Outcome]]:
+    """A month that ended well, and the box's directory after it."""
+    directory = tmp_path_factory.mktemp("soak") / "box"
+    yield directory, run_month(directory, PLAN, print)
+
+
+@pytest.fixture
+def tampered(month: tuple[Path, Outcome], tmp_path: Path) -> tuple[Path, Outcome]:
+    """A copy of what it left, for a test to spoil."""
+    directory, outcome = month
+    copy = tmp_path / "box"
+    shutil.copytree(directory, copy, ignore=shutil.ignore_patterns("run", "*.tty", "*.sock"))
+    return copy, Outcome(answered=outcome.answered, kills=outcome.kills)
+
+
+@pytest.mark.timeout(400)
+def test_ok__a_short_month(month: tuple[Path, Outcome]) -> None:
+    _, outcome = month
+    assert outcome.faults == []
+    assert outcome.exams == PLAN.exams
+    assert outcome.saved == outcome.stored == outcome.committed > PLAN.exams
+    assert outcome.lost == outcome.duplicated == outcome.altered == 0
+    assert sum(outcome.kills.values()) == sum(len(turn.kills) for turn in turns_of(PLAN)) > 2
+
+
+@pytest.mark.timeout(400)
+def test_ok__the_verdict_of_an_untouched_copy(tampered: tuple[Path, Outcome]) -> None:
+    directory, outcome = tampered
+    judge(directory, outcome)
+    assert outcome.faults == []
+
+
+@pytest.mark.timeout(400)
+def test_fail__what_a_verdict_finds(tampered: tuple[Path, Outcome]) -> None:
+    directory, outcome = tampered
+    at_archive = sorted((directory / "hospital" / "objects").glob("*.dcm"))
+    held = [path for path in at_archive if path.stem in outcome.answered]
+    held[0].unlink()
+    content = bytearray(held[1].read_bytes())
+    content[-9] ^= 1
+    held[1].write_bytes(content)
+    shutil.copy(held[2], directory / "hospital" / "conflicts" / held[2].name)
+    shutil.copy(held[3], held[3].with_name("1.2.3.dcm"))
+    with (directory / "log" / "console.log").open("a") as log:
+        log.write("2026-11-24 09:00:00,000 INFO    appliance.base.log: console starts\n" * 9)
+    judge(directory, outcome)
+    assert (outcome.lost, outcome.altered, outcome.duplicated) == (1, 1, 1)
+    assert len(outcome.faults) == 5, outcome.faults
+
+
+def turns_of(plan: Plan) -> list[object]:
+    return list(turns(plan.seed, plan.exams, plan.weather_every, plan.kill_every))  # type: ignore[return-value]
+
+
+def test_ok__a_month_has_all_of_it() -> None:
+    month = list(turns(1, 3000, Plan(3000, 1).weather_every, Plan(3000, 1).kill_every))
+    assert {turn.weather for turn in month if turn.weather} == {FAIR, *TROUBLES}
+    assert {victim for turn in month for victim, _ in turn.kills} == set(VICTIMS)
+    assert month == list(turns(1, 3000, Plan(3000, 1).weather_every, Plan(3000, 1).kill_every))
+    assert month != list(turns(2, 3000, Plan(3000, 1).weather_every, Plan(3000, 1).kill_every))
