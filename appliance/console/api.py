@@ -30,6 +30,7 @@ from appliance.console.clock import ClockWatch
 from appliance.console.exams import ExamKeeper
 from appliance.console.guard import Guard
 from appliance.console.page import page_from
+from appliance.console.releasing import Releases, release_routes
 from appliance.console.views import (
     NamedExams,
     current_view_from,
@@ -67,6 +68,7 @@ class Parts:
     findings: FindingBoard
     clock: Clock
     watch: ClockWatch
+    releases: Releases
 
 
 def build_app(parts: Parts) -> Starlette:
@@ -103,6 +105,7 @@ def build_app(parts: Parts) -> Starlette:
             Route("/api/status", api.show_status),
             Route("/api/clock", api.show_clock),
             _command("/api/clock/trust", api.trust_clock),
+            *release_routes(parts.releases),
         ],
         middleware=[Middleware(Guard, allowed_hosts=parts.configuration.panel.allowed_hosts)],
         exception_handlers={

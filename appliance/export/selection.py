@@ -7,7 +7,6 @@ released. What people discarded, rejected or moved to another exam is never expo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +15,10 @@ from appliance.base.errors import ApplianceError, Finding
 from appliance.exam.decisions import DecisionKind, decided_from
 from appliance.exam.exam import Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.spool.known_states import is_safe, read_states
 from appliance.spool.names import object_name_from
 from appliance.spool.tree import UNASSIGNED, Spool
 
-# Of a delivery that is final, these let the box delete its copy.
-_SAFE_STATES = frozenset({"committed", "verified", "expired"})
 _CHECK_FLASH = "Have the box's flash checked."
 _NEVER = frozenset({DecisionKind.DISCARDED, DecisionKind.REASSIGNED, DecisionKind.REJECTED})
 
@@ -180,7 +178,8 @@ class _Looking:
 
     def _safe_of(self, exam_id: str) -> set[str]:
         if exam_id not in self._safe:
-            self._safe[exam_id] = _safe_of(self._spool, exam_id)
+            states = read_states(self._spool, exam_id)
+            self._safe[exam_id] = {uid for uid, told in states.items() if is_safe(told.values())}
         return self._safe[exam_id]
 
     def _list_aside(self) -> Iterator[Chosen]:
@@ -202,22 +201,6 @@ class _Looking:
                 self._findings.append(Finding("object-unreadable", said, _CHECK_FLASH, chosen.sop_instance_uid))
                 break
         return None
-
-
-def _safe_of(spool: Spool, exam_id: str) -> set[str]:
-    """The exam's objects for which every destination has taken responsibility, as far as `settled/` tells.
-
-    A record that is missing or damaged tells nothing: then all of the exam counts as waiting.
-    """
-    try:
-        record = json.loads((spool.settled / f"{exam_id}.json").read_bytes())
-        return {
-            str(one["sop_instance_uid"])
-            for one in record["objects"]
-            if one["destinations"] and all(told["state"] in _SAFE_STATES for told in one["destinations"].values())
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return set()
 
 
 def exam_if_readable(facts: ExamFacts, exam_id: str) -> Exam | None:

@@ -24,15 +24,18 @@ from appliance.console.api import Parts, build_app
 from appliance.console.audit import PanelAudit
 from appliance.console.clock import ClockWatch, newest_moment
 from appliance.console.exams import ExamKeeper
+from appliance.console.releasing import Releases
 from appliance.console.worklist import Worklist
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.facts import ExamFacts
+from appliance.spool.known_states import States
 from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
 
 _HINT_SECONDS = 2.0
+_QUEUE_SECONDS = 10.0
 _STOP_SECONDS = 10.0
 
 
@@ -76,7 +79,16 @@ def run_console(paths: Paths) -> int:
         is_clock_trusted=trust.is_trusted,
     )
     worklist = Worklist(paths.worklist, [source.name for source in configuration.worklist], keeper.is_examined)
-    app = build_app(Parts(configuration, spool, keeper, worklist, acquires, forward, findings, clock, watch))
+
+    def ask_states(exam_id: str) -> States:
+        answer = hinter.ask("GET", f"/queue?exam_id={exam_id}", seconds=_QUEUE_SECONDS)
+        return {
+            one["sop_instance_uid"]: {name: told["state"] for name, told in one["destinations"].items()}
+            for one in answer["objects"]
+        }
+
+    releases = Releases(spool, clock, audit, ask_states=ask_states, hint=hint)
+    app = build_app(Parts(configuration, spool, keeper, worklist, acquires, forward, findings, clock, watch, releases))
 
     stop, died = threading.Event(), threading.Event()
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.

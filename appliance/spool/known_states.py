@@ -1,0 +1,33 @@
+"""How far deliveries are by what `settled/EXAM.json` says, for those who do not ask the forward process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from appliance.spool.tree import Spool
+
+States = Mapping[str, Mapping[str, str]]
+"""By SOP Instance UID and destination: the state of the delivery, in forward's words."""
+
+# In these a destination has taken responsibility, or C-FIND found the object where no commitment is to be had.
+SAFE_STATES: Final = frozenset({"committed", "verified", "expired"})
+
+
+def read_states(spool: Spool, exam_id: str) -> States:
+    """The states of the exam's objects. A record that is missing or damaged tells nothing: then nothing is settled."""
+    try:
+        record = json.loads((spool.settled / f"{exam_id}.json").read_bytes())
+        return {
+            str(one["sop_instance_uid"]): {name: str(told["state"]) for name, told in one["destinations"].items()}
+            for one in record["objects"]
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def is_safe(states: Iterable[str]) -> bool:
+    """True when every destination, and at least one, has the object for good."""
+    found = list(states)
+    return bool(found) and all(state in SAFE_STATES for state in found)
