@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+
 from systemd import daemon
+
+_log = logging.getLogger(__name__)
 
 
 def notify_ready(status: str) -> None:
     """The service does its work from now on."""
-    daemon.notify(f"READY=1\nSTATUS={status}")
+    _tell(f"READY=1\nSTATUS={status}")
 
 
 def notify_watchdog() -> None:
     """The loop that does the work came round once more."""
-    daemon.notify("WATCHDOG=1")
+    _tell("WATCHDOG=1")
 
 
 def notify_stopping() -> None:
     """The service is ending in an orderly way."""
-    daemon.notify("STOPPING=1")
+    _tell("STOPPING=1")
+
+
+def _tell(text: str) -> None:
+    try:
+        daemon.notify(text)
+    except OSError as error:
+        # The manager is being started anew, perhaps. What the service does must not end for that; a manager that goes
+        # on hearing nothing ends it.
+        _log.warning("systemd does not hear %s: %s", text.partition("=")[0], error.strerror)

@@ -51,10 +51,10 @@ class Box:
         self.processes["machines"] = self.spawn("machines", "machines", *directories)
         self._await("machines", self.paths.run / "machines.sock")
 
-    def start(self, *devices: str) -> None:
+    def start(self, *devices: str, **environment: str) -> None:
         """Start the acquire processes of `devices`, and wait until they answer."""
         for device in devices:
-            self.processes[device] = self.spawn(device, "acquire", device)
+            self.processes[device] = self.spawn(device, "acquire", device, **environment)
         for device in devices:
             self._await(device, self.paths.acquire_socket(device))
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -235,6 +238,90 @@ class StallingFlash:
         self.is_wanted = True
         clips.room.clock.turn(1.0)
         assert self.stalls.wait(30)
+
+
+class SlowFlash:
+    """Notes when what was appended is synced, on the room's clock; an append takes `seconds`."""
+
+    def __init__(self, room: Room, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.ages: list[float] = []  # how old the oldest byte was that each sync made durable
+        self.syncs = 0
+        self._clock, self._seconds = room.clock, seconds
+        self._oldest: list[float] = []
+        append, sync = ObjectWriter.append, ObjectWriter.sync
+        monkeypatch.setattr(ObjectWriter, "append", lambda writer, data: self._append(append, writer, data))
+        monkeypatch.setattr(ObjectWriter, "sync", lambda writer: self._sync(sync, writer))
+
+    def _append(self, append: Callable[[ObjectWriter, bytes], None], writer: ObjectWriter, data: bytes) -> None:
+        self._oldest.append(self._clock.monotonic())
+        append(writer, data)
+        self._clock.turn(self._seconds)
+
+    def _sync(self, sync: Callable[[ObjectWriter], None], writer: ObjectWriter) -> None:
+        if self._oldest:
+            self.ages.append(self._clock.monotonic() - self._oldest[0])
+        self._oldest.clear()
+        self.syncs += 1
+        sync(writer)
+
+
+def test_ok__a_writer_that_is_never_idle_syncs_within_a_second(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    flash = SlowFlash(clips.room, monkeypatch, 0.09)
+    clip = clips.start(make_frames(60))
+    clip.end()
+    assert clip.result().frames == 60
+    assert len(flash.ages) >= 5
+    assert max(flash.ages) <= 1.0
+
+
+def test_ok__frames_that_come_slowly_are_synced_within_a_second(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    flash = SlowFlash(clips.room, monkeypatch, 0.0)
+    clip = clips.start()
+    for number, frame in enumerate(make_frames(4, every=2.0), start=1):
+        clip.offer(frame)
+        wait_until(lambda: clip._count == number, "it is written")  # noqa: B023 -- asked before the next round
+        clips.room.clock.turn(0.95)
+        wait_until(lambda: len(flash.ages) == number, "it is synced though no other frame has come")  # noqa: B023
+    clip.end()
+    clip.result()
+    assert max(flash.ages) <= 1.0
+
+
+def test_ok__memory_does_not_grow_with_the_length(clips: Clips) -> None:
+    frame = make_frame(picture(1, size=(640, 480), quality=95))
+    total, early, late = 400, 100, 380
+    held: dict[int, int] = {}
+    clip = clips.start(max_clip_seconds=3600)
+    tracemalloc.start()
+    try:
+        for number in range(total):
+            # Each frame has bytes of its own, as a device's frames do.
+            own = bytes(bytearray(frame.data))
+            clip.offer(replace(frame, data=own, sequence=number, timestamp=500.0 + number / 30))
+            while len(clip._frames) > 20:
+                time.sleep(0.001)
+            if number in (early, late):
+                wait_until(lambda: not len(clip._frames), "all is written")
+                held[number] = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    clip.end()
+    assert clip.result().frames == total
+    assert len(frame.data) * (late - early) > 10_000_000
+    assert held[late] - held[early] < 200_000
+
+
+def test_ok__a_queue_that_holds_too_many_bytes_ends_the_clip(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    flash = StallingFlash(monkeypatch)
+    large = [make_frame(bytes(picture(1, size=(640, 480), quality=97)), n, 500.0 + n / 25) for n in range(40)]
+    clip = clips.start(large[:2], clip_queue_bytes=1_000_000)
+    flash.stall(clips)
+    for frame in large[2:]:
+        clip.offer(frame)
+    assert "flash was too slow" in clip.notice
+    assert sum(len(frame.data) for frame in clip._frames._frames) <= 1_000_000
+    flash.go_on.set()
+    assert 2 < clip.result().frames < 40
 
 
 def test_ok__the_queue_holds_what_comes_while_flash_stalls(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
