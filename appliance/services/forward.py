@@ -32,7 +32,6 @@ from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger
 from appliance.forward.listing import Listing
 from appliance.forward.rebuilt import RebuiltJournal
-from appliance.forward.refused_callers import RefusedCallers
 from appliance.forward.reports import ReportDesk
 from appliance.forward.self_test import SelfTest
 from appliance.forward.settle import Settlement
