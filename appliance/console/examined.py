@@ -17,6 +17,7 @@ class Examined:
     def __init__(self) -> None:
         self._study_of: dict[str, str] = {}
         self._studies: dict[str, StudySoFar] = {}
+        self._newest: dict[str, str] = {}  # the last exam of each of their keys
 
     def add(self, exam: Exam, closed: Closed) -> None:
         """Take in an exam that has ended; in the order of their opening. One without objects did not take place."""
@@ -24,6 +25,8 @@ class Examined:
             return
         for item in exam.items:
             self._study_of[item.key] = exam.study_instance_uid
+            self._newest[item.key] = exam.exam_id
+        self._newest[exam.study_instance_uid] = exam.exam_id
         known = self._studies.get(exam.study_instance_uid)
         self._studies[exam.study_instance_uid] = StudySoFar(
             study_instance_uid=exam.study_instance_uid,
@@ -32,6 +35,14 @@ class Examined:
                 (series.series_number for series in exam.series), default=known.last_series_number if known else 0
             ),
         )
+
+    def forget(self, exam: Exam) -> None:
+        """The exam's record is taken away; what a later one said stands."""
+        for key in (exam.study_instance_uid, *(item.key for item in exam.items)):
+            if self._newest.get(key) == exam.exam_id:
+                del self._newest[key]
+                self._study_of.pop(key, None)
+                self._studies.pop(key, None)
 
     def has(self, key: str) -> bool:
         """True when an exam of this entry was made: a key stays one scheduled step's, however long it waits."""

@@ -191,6 +191,11 @@ class ExamKeeper:
         with self._lock:
             return self._examined.has(key)
 
+    def forget(self, exam: Exam) -> None:
+        """The exam has expired, and its record is taken away."""
+        with self._lock:
+            self._examined.forget(exam)
+
     # -- the one thread that does the work
 
     def run(self, stop: threading.Event, on_round: Callable[[], None]) -> None:

@@ -2,13 +2,16 @@
 
 Facts of exams become rows; a file that arrived is read whole once, against the digest in its name, and only then due.
 One damaged or unreadable file or fact is set aside or told about, and the others go on.
+
+What a person decided about an object, before or after it became a row, withdraws it. The performed step that is told to
+the hospital lists it all the same: the list says what the step produced and is fixed by the exam's end, a step that was
+told as ended can be changed no more (PS3.4 F.7.2.2), and that an image is not to be used is not said by MPPS.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -17,22 +20,22 @@ from appliance.base.clock import Clock
 from appliance.base.durable import TEMPORARY_PREFIX, make_directory, move_file
 from appliance.base.errors import Finding, finding_from
 from appliance.base.findings import FindingBoard
+from appliance.exam.decisions import decided_from
 from appliance.exam.exam import Closed, Exam, Outcome
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.forward.flash import telling_of_flash
 from appliance.forward.ledger import Arrival, DueObject, Ledger, Place
 from appliance.forward.removed import read_removed, tell_removed
-from appliance.forward.states import FINAL_DELIVERIES, FINAL_STEPS, DeliveryState, StepState
+from appliance.forward.settled_record import SettledRecord, read_record
 from appliance.forward.step_ledger import StepLedger
 from appliance.spool.names import is_intact
+from appliance.spool.settled import early_path, expired_path, settled_path
 from appliance.spool.summary import DamagedObjectError, read_summary
 from appliance.spool.tree import Spool, list_objects
 
 _log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 30.0
-# A person's decision about an object after its exam was closed: it is not to be stored (again).
-_DECISIONS = ("discarded", "reassigned", "released", "rejected")
 
 
 class Intake:
@@ -73,7 +76,8 @@ class Intake:
         self.closed: dict[str, Closed] = {}
         """Exams that are over and not settled."""
         for damaged in ledger.objects_in(Place.QUARANTINE):
-            self._tell_of_quarantine(damaged.file_name)
+            if not damaged.is_withdrawn:
+                self._tell_of_quarantine(damaged.file_name)
 
     def rescan(self) -> None:
         """One look at everything that is not settled. What cannot be read is told about and looked at again."""
@@ -94,6 +98,9 @@ class Intake:
         known = [self._try_exam(exam_id) for exam_id in exam_ids if exam_id not in self.settled]
         if is_first_look and all(known):
             self._ledger.journal.mark_whole()
+        # The console takes away what has expired.
+        self.settled.intersection_update(exam_ids)
+        self._taken_in = {exam_id: names for exam_id, names in self._taken_in.items() if exam_id not in self.settled}
         self._tell_of_destinations()
 
     def _telling(self, code: str, sentence: str, subject: str = "") -> AbstractContextManager[None]:
@@ -115,15 +122,19 @@ class Intake:
         return False
 
     def _look_at_exam(self, exam_id: str) -> None:
-        # Not glob(), which takes a directory that cannot be read for an empty one.
-        entries = {path.name for path in (self._spool.exams / exam_id).iterdir()}
+        directory = self._spool.exams / exam_id
+        try:
+            # Not glob(), which takes a directory that cannot be read for an empty one.
+            entries = {path.name for path in directory.iterdir()}
+        except FileNotFoundError:
+            return  # it has expired, and the console took it away a moment ago
         names = {name for name in entries if name.endswith(".json") and not name.startswith(TEMPORARY_PREFIX)}
         known = self._taken_in.setdefault(exam_id, set())
         if names == known:
             return
-        settled = self._spool.settled / f"{exam_id}.json"
+        settled = settled_path(self._spool, exam_id)
         is_settled = settled.exists()
-        if is_settled and not self._is_before_journal(exam_id):
+        if is_settled and (not self._is_before_journal(exam_id) or expired_path(self._spool, exam_id).exists()):
             self.settled.add(exam_id)
             return
         exam = self._facts.exam(exam_id)
@@ -131,14 +142,14 @@ class Intake:
             return
         closed = self._facts.closed(exam_id)
         if is_settled and closed is not None:
-            self._take_over(exam, closed, settled, names)
+            self._take_over(exam, closed, names, settled)
+            self.settled.add(exam_id)
         else:
             for modality in self._facts.started(exam_id):
                 self._begin_step(exam, modality)
             if closed is not None:
-                # An empty list: none was configured at the closing, so it goes wherever this box sends to by now.
-                self._take_in(exam, closed, closed.destinations or self._destinations, names)
                 self.closed[exam_id] = closed
+                self._take_over(exam, closed, names, early_path(self._spool, exam_id))
         self._taken_in[exam_id] = names
         self._on_new()
 
@@ -155,22 +166,6 @@ class Intake:
             return
         self._steps.add(exam.exam_id, step, may_have_been_told=self._is_before_journal(exam.exam_id))
 
-    def _take_in(self, exam: Exam, closed: Closed, destinations: Iterable[str], names: set[str]) -> None:
-        for instance in closed.instances:
-            if not any(f"{decision}-{instance.sop_instance_uid}.json" in names for decision in _DECISIONS):
-                self._ledger.add_object(exam.exam_id, instance, destinations)
-        if self._steps is None:
-            return
-        performed = {instance.modality for instance in closed.instances}
-        for modality in sorted(performed):
-            self._begin_step(exam, modality)
-            self._steps.end(exam.exam_id, modality, closed.outcome)
-        for step in exam.steps:
-            if step.modality not in performed:
-                # Nothing of this modality remained: a step of which the manager never heard is none, another ends.
-                self._steps.drop_untold(exam.exam_id, step.modality)
-                self._steps.end(exam.exam_id, step.modality, Outcome.DISCONTINUED)
-
     def _tell_of_destinations(self) -> None:
         """One finding for each destination that was removed, and one where there is none at all."""
         tell_removed(self._findings, read_removed(self._ledger.journal, self._destinations))
@@ -183,59 +178,87 @@ class Intake:
         else:
             self._findings.clear("no-destination")
 
-    def _take_over(self, exam: Exam, closed: Closed, settled: Path, names: set[str]) -> None:
-        """A settled exam becomes rows in one act: a step that ended long ago must not look due meanwhile.
+    def _take_over(self, exam: Exam, closed: Closed, names: set[str], known: Path) -> None:
+        """An exam that is over becomes rows in one act: a step that ended long ago must not look due meanwhile.
 
-        A manager that has forgotten it would create it anew, and it would stay IN PROGRESS there. Where the record is
-        damaged the rows stay, and what it no longer tells is done again.
+        A manager that has forgotten it would create it anew, and it would stay IN PROGRESS there. `known` is the record
+        of what a lost journal knew: nothing that it says is done again. Where it is damaged the rows stay, and what it
+        no longer tells is done again. An empty list of destinations: none was configured at the closing, so it goes
+        wherever this box sends to by now.
         """
-        damaged: DamagedFactError | None = None
-        with self._ledger.journal.transaction():
-            self._take_in(exam, closed, closed.destinations or _destinations_in(settled), names)
+        record, damaged = SettledRecord(), None
+        if self._is_before_journal(exam.exam_id):
             try:
-                self._restore(exam.exam_id, settled)
+                record = read_record(known)
             except DamagedFactError as error:
                 damaged = error
+        destinations = closed.destinations or record.destinations or self._destinations
+        with self._ledger.journal.transaction():
+            for instance in closed.instances:
+                told = record.objects.get(instance.sop_instance_uid)
+                self._ledger.add_object(exam.exam_id, instance, destinations if told is None else told)
+            self._restore_objects(closed, record)
+            for uid, kind in filter(None, map(decided_from, sorted(names))):
+                if self._ledger.withdraw(uid, kind, f"a person decided: {kind}"):
+                    self._findings.clear("object-damaged", uid)
+                    self._findings.clear("object-missing", uid)
+            if self._steps is not None:
+                self._end_steps(exam, closed, self._steps)
+                for uid, state in record.steps.items():
+                    self._steps.restore_final(uid, state)
         if damaged is not None:
             raise damaged
 
-    def _restore(self, exam_id: str, settled: Path) -> None:
-        """A lost journal hears from `settled/` what it knew: nothing settled is stored again."""
-        try:
-            record = json.loads(settled.read_bytes())
-            for one in record["objects"]:
-                for name, told in one["destinations"].items():
-                    state = DeliveryState(told["state"])
-                    if state in FINAL_DELIVERIES:
-                        self._ledger.restore_final(
-                            one["sop_instance_uid"], name, state, told["stored_at"], told["committed_at"]
-                        )
-                self._ledger.place_object(one["sop_instance_uid"], Place.KEPT)
-            for told in record["steps"]:
-                if self._steps is not None and StepState(told["state"]) in FINAL_STEPS:
-                    self._steps.restore_final(told["sop_instance_uid"], StepState(told["state"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DamagedFactError(f"The file settled/{settled.name} is damaged ({type(error).__name__}).") from error
-        self.settled.add(exam_id)
+    def _restore_objects(self, closed: Closed, record: SettledRecord) -> None:
+        awaited = {one.sop_instance_uid for one in self._ledger.objects_in(Place.AWAITED)} if record.objects else set()
+        for instance in closed.instances:
+            uid = instance.sop_instance_uid
+            for name, ended in record.objects.get(uid, {}).items():
+                self._ledger.restore_final(uid, name, ended.state, ended.stored_at, ended.committed_at)
+            if uid in record.objects and uid in awaited:
+                # What lies elsewhere is looked for; what is nowhere was done with, and its time was over.
+                found = self._find_file(instance.file_name)
+                if found is None:
+                    self._ledger.expire(uid)
+                elif found[0] is Place.KEPT:
+                    self._ledger.place_object(uid, Place.KEPT)
+
+    def _end_steps(self, exam: Exam, closed: Closed, steps: StepLedger) -> None:
+        performed = {instance.modality for instance in closed.instances}
+        for modality in sorted(performed):
+            self._begin_step(exam, modality)
+            steps.end(exam.exam_id, modality, closed.outcome)
+        for step in exam.steps:
+            if step.modality not in performed:
+                # Nothing of this modality remained: a step of which the manager never heard is none, another ends.
+                steps.drop_untold(exam.exam_id, step.modality)
+                steps.end(exam.exam_id, step.modality, Outcome.DISCONTINUED)
 
     # -- files
 
-    def _look_for(self, awaited: DueObject) -> None:
+    def _find_file(self, file_name: str) -> tuple[Place, Path] | None:
         for place, directory in (
             (Place.OUTBOX, self._spool.outbox),
             (Place.KEPT, self._spool.kept),
             (Place.QUARANTINE, self._spool.quarantine),
         ):
-            path = directory / awaited.file_name
-            if path.exists():
-                self._awaited_since.pop(awaited.sop_instance_uid, None)
-                self._findings.clear("object-missing", awaited.sop_instance_uid)
-                if place is Place.QUARANTINE:
-                    self._ledger.place_object(awaited.sop_instance_uid, place)
-                    self._tell_of_quarantine(path.name)
-                else:
-                    self._take_file(awaited, place, path)
-                return
+            if (path := directory / file_name).exists():
+                return place, path
+        return None
+
+    def _look_for(self, awaited: DueObject) -> None:
+        found = self._find_file(awaited.file_name)
+        if found is not None:
+            place, path = found
+            self._awaited_since.pop(awaited.sop_instance_uid, None)
+            self._findings.clear("object-missing", awaited.sop_instance_uid)
+            if place is Place.QUARANTINE:
+                self._quarantine(awaited, path)
+            else:
+                self._take_file(awaited, place, path)
+            return
+        if awaited.is_withdrawn:
+            return  # whoever withdrew it knows
         now = self._clock.monotonic()
         if now - self._awaited_since.setdefault(awaited.sop_instance_uid, now) > PATIENCE_SECONDS:
             self._findings.report(
@@ -257,8 +280,7 @@ class Intake:
             _log.error("%s", error)
             make_directory(self._spool.quarantine)
             move_file(path, self._spool.quarantine / path.name)
-            self._ledger.place_object(awaited.sop_instance_uid, Place.QUARANTINE)
-            self._tell_of_quarantine(path.name)
+            self._quarantine(awaited, path)
             return
         except FileNotFoundError:
             return  # somebody took it between our two looks; the next rescan sees where it is
@@ -273,6 +295,11 @@ class Intake:
         )
         self._ledger.place_object(awaited.sop_instance_uid, place, arrival)
         self._on_new()
+
+    def _quarantine(self, damaged: DueObject, path: Path) -> None:
+        self._ledger.place_object(damaged.sop_instance_uid, Place.QUARANTINE)
+        if not damaged.is_withdrawn:
+            self._tell_of_quarantine(path.name)
 
     def _tell_of_quarantine(self, file_name: str) -> None:
         self._findings.report(
@@ -304,17 +331,9 @@ class Intake:
             self._findings.clear("outbox-unknown")
 
 
-def _destinations_in(settled: Path) -> set[str]:
-    """Where a settled exam went. DamagedFactError when the file does not tell."""
-    try:
-        return {name for one in json.loads(settled.read_bytes())["objects"] for name in one["destinations"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise DamagedFactError(f"The file settled/{settled.name} is damaged ({type(error).__name__}).") from error
-
-
 def _iso_from_dicom(value: str) -> str:
-    """DICOM's date and time joined (`YYYYMMDDHHMMSS.ffffff`), the box's own, as ISO 8601; empty when they are not."""
-    for form in ("%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S", "%Y%m%d"):
+    """A DT (`YYYYMMDDHHMMSS.ffffff+ZZXX`) as ISO 8601 in the box's own time; empty when it is none."""
+    for form in ("%Y%m%d%H%M%S.%f%z", "%Y%m%d%H%M%S%z", "%Y%m%d%H%M%S.%f", "%Y%m%d%H%M%S", "%Y%m%d"):
         try:
             return datetime.strptime(value, form).astimezone().isoformat()
         except ValueError:

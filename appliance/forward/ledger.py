@@ -11,13 +11,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from appliance.base.clock import Clock
 from appliance.config.schema import Destination
 from appliance.exam.exam import Instance
+from appliance.forward.changes import QUIET_EVENTS, ROUND_EVENTS, changes_from
 from appliance.forward.journal import Journal
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryEvent, DeliveryState, next_delivery
 
@@ -42,6 +41,7 @@ class DueObject:
     transfer_syntax_uid: str
     file_name: str
     place: Place
+    is_withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +124,11 @@ class Ledger:
                 ),
             )
             for destination in destinations:
+                # Nothing can be sent anywhere that has expired, not even to a destination that is new.
                 db.execute(
-                    "INSERT OR IGNORE INTO deliveries (sop_instance_uid, destination) VALUES (?, ?)",
-                    (instance.sop_instance_uid, destination),
+                    "INSERT OR IGNORE INTO deliveries (sop_instance_uid, destination) SELECT sop_instance_uid, ?"
+                    " FROM objects WHERE sop_instance_uid = ? AND expired_at = ''",
+                    (destination, instance.sop_instance_uid),
                 )
 
     def objects_in(self, place: Place) -> list[DueObject]:
@@ -155,24 +157,57 @@ class Ledger:
                     ),
                 )
 
+    def withdraw(self, sop_instance_uid: str, decision: str, said: str) -> bool:
+        """A person decided that the object is not to be delivered (any more): its open deliveries are released.
+
+        A store that is under way may still arrive; it is not repeated. False when this was known.
+        """
+        with self.journal.transaction() as db:
+            known = db.execute("SELECT decision FROM objects WHERE sop_instance_uid = ?", (sop_instance_uid,))
+            if (row := known.fetchone()) is None or row["decision"]:
+                return False
+            db.execute("UPDATE objects SET decision = ? WHERE sop_instance_uid = ?", (decision, sop_instance_uid))
+            self._record_everywhere(sop_instance_uid, DeliveryEvent.WITHDRAWN, said)
+        return True
+
     def restore_final(
         self, sop_instance_uid: str, destination: str, state: DeliveryState, stored_at: str, committed_at: str
     ) -> None:
-        """Take over from `settled/` what a lost journal knew."""
+        """Take over from `settled/` what a lost journal knew. What is final here already stands."""
         with self.journal.transaction() as db:
             db.execute(
                 "UPDATE deliveries SET state = ?, stored_at = ?, committed_at = ?"
-                " WHERE sop_instance_uid = ? AND destination = ?",
-                (state, stored_at, committed_at, sop_instance_uid, destination),
+                f" WHERE sop_instance_uid = ? AND destination = ? AND state NOT IN ({_marks(_FINAL)})",
+                (state, stored_at, committed_at, sop_instance_uid, destination, *_FINAL),
             )
 
+    def expire(self, sop_instance_uid: str) -> None:
+        """The object's file is no longer on this box, since nobody needs it here. Repeating is harmless."""
+        with self.journal.transaction() as db:
+            db.execute(
+                "UPDATE objects SET place = 'kept', expired_at = ? WHERE sop_instance_uid = ? AND expired_at = ''",
+                (self.clock.now().isoformat(), sop_instance_uid),
+            )
+            self._record_everywhere(sop_instance_uid, DeliveryEvent.RETENTION_ENDED)
+
+    def _record_everywhere(self, sop_instance_uid: str, event: DeliveryEvent, said: str = "") -> None:
+        with self.journal.transaction() as db:
+            for row in db.execute(
+                "SELECT destination FROM deliveries WHERE sop_instance_uid = ?", (sop_instance_uid,)
+            ).fetchall():
+                self.record(sop_instance_uid, row["destination"], event, said)
+
     def finished_in_outbox(self) -> list[DueObject]:
-        """Objects in the outbox for which nothing more is to be done anywhere. One without a destination never is."""
+        """Objects in the outbox for which nothing more is to be done anywhere.
+
+        One without a destination never is, unless a person withdrew it.
+        """
         with self.journal.reading() as db:
             return _due_objects(
                 db.execute(
                     "SELECT * FROM objects o WHERE place = 'outbox'"
-                    " AND EXISTS (SELECT 1 FROM deliveries d WHERE d.sop_instance_uid = o.sop_instance_uid)"
+                    " AND (decision <> '' OR"
+                    " EXISTS (SELECT 1 FROM deliveries d WHERE d.sop_instance_uid = o.sop_instance_uid))"
                     " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.sop_instance_uid = o.sop_instance_uid"
                     f" AND d.state NOT IN ({_marks(_FINAL)})) ORDER BY rowid",
                     _FINAL,
@@ -180,9 +215,16 @@ class Ledger:
             )
 
     def count_unfinished(self, exam_id: str) -> int:
-        """Objects of the exam that are not in `kept/` yet."""
+        """Objects of the exam that are not in `kept/` yet.
+
+        One that a person withdrew is not waited for: it may be damaged, in quarantine, or lost.
+        """
         with self.journal.reading() as db:
-            row = db.execute("SELECT count(*) FROM objects WHERE exam_id = ? AND place <> 'kept'", (exam_id,))
+            row = db.execute(
+                "SELECT count(*) FROM objects WHERE exam_id = ? AND place <> 'kept'"
+                " AND (place = 'outbox' OR decision = '')",
+                (exam_id,),
+            )
             return int(row.fetchone()[0])
 
     # -- deliveries
@@ -293,13 +335,13 @@ class Ledger:
             state = next_delivery(DeliveryState(row["state"]), event) if row else None
             if row is None or state is None:
                 return None
-            changes = _changes_from(row, state, event, self.clock.now(), said)
-            if event not in _QUIET_EVENTS:
+            changes = changes_from(row, state, event, self.clock.now(), said)
+            if event not in QUIET_EVENTS:
                 changes["reason"] = reason
             if state is DeliveryState.STORING:
                 changes["claim"] = self._claim
             if wait:
-                delay = wait(changes["rounds"] if event in _ROUND_EVENTS else changes["failures"])
+                delay = wait(changes["rounds"] if event in ROUND_EVENTS else changes["failures"])
                 changes["next_attempt_at"] = self._now() + delay
             db.execute(
                 f"UPDATE deliveries SET {', '.join(f'{column} = ?' for column in changes)}"
@@ -307,52 +349,6 @@ class Ledger:
                 (*changes.values(), sop_instance_uid, destination),
             )
             return state
-
-
-_ROUND_EVENTS = frozenset(
-    {
-        DeliveryEvent.COMMITMENT_NOT_TAKEN,
-        DeliveryEvent.REPORT_MISSING,
-        DeliveryEvent.COMMITMENT_FAILED,
-        DeliveryEvent.OBJECT_MISSING,
-        DeliveryEvent.COMMITMENT_REFUSED,
-        DeliveryEvent.NOT_VERIFIED,
-        DeliveryEvent.NOT_FOUND,
-    }
-)
-_LOOKED_EVENTS = frozenset({DeliveryEvent.FOUND, DeliveryEvent.NOT_FOUND, DeliveryEvent.VERIFIED})
-# Events that say nothing new about the object: the words of the one before stay readable.
-_QUIET_EVENTS = frozenset({DeliveryEvent.CLAIMED, DeliveryEvent.CLAIM_VOID, DeliveryEvent.COMMITMENT_ASKED})
-# What people take for one and the same: a claim comes and goes with each attempt, a request with each round.
-_ON_ITS_WAY = frozenset({DeliveryState.PENDING, DeliveryState.STORING})
-_UNCOMMITTED = frozenset({DeliveryState.STORED, DeliveryState.COMMIT_REQUESTED})
-
-
-def _changes_from(
-    row: sqlite3.Row, state: DeliveryState, event: DeliveryEvent, now: datetime, said: str
-) -> dict[str, Any]:
-    """The delivery's columns after `event` has led to `state`."""
-    changes: dict[str, Any] = {
-        "state": state,
-        "claim": "",
-        "attempts": row["attempts"] + (event is DeliveryEvent.CLAIMED),
-        "failures": row["failures"] + (event is DeliveryEvent.STORE_FAILED),
-        "rounds": row["rounds"] + (event in _ROUND_EVENTS),
-        "next_attempt_at": 0.0,
-        "said": said or (row["said"] if event in _QUIET_EVENTS else ""),
-    }
-    before = DeliveryState(row["state"])
-    if state is not before and not any({before, state} <= same for same in (_ON_ITS_WAY, _UNCOMMITTED)):
-        changes["since"] = now.isoformat()
-    if event is DeliveryEvent.STORE_ACCEPTED:
-        changes |= {"stores": row["stores"] + 1, "failures": 0, "stored_at": now.isoformat(), "found_at": ""}
-        changes |= {"warning": said, "said": ""}
-    elif event is DeliveryEvent.COMMITTED:
-        changes["committed_at"] = now.isoformat()
-    if event in _LOOKED_EVENTS:
-        changes["looked_rounds"] = changes["rounds"]
-        changes["found_at"] = "" if event is DeliveryEvent.NOT_FOUND else now.isoformat()
-    return changes
 
 
 def read_delivery(db: sqlite3.Connection, sop_instance_uid: str, destination: str) -> sqlite3.Row | None:
@@ -371,6 +367,7 @@ def _due_objects(rows: Iterable[sqlite3.Row]) -> list[DueObject]:
             row["transfer_syntax_uid"],
             row["file_name"],
             Place(row["place"]),
+            row["decision"] != "",
         )
         for row in rows
     ]

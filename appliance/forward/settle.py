@@ -7,13 +7,14 @@ import logging
 from contextlib import AbstractContextManager
 
 from appliance.base.clock import Clock
-from appliance.base.durable import make_directory, move_file, sync_directory, write_once
+from appliance.base.durable import make_directory, move_file, remove_file, sync_directory, write_once
 from appliance.base.findings import FindingBoard
 from appliance.forward.flash import telling_of_flash
 from appliance.forward.intake import Intake
 from appliance.forward.ledger import Ledger, Place
 from appliance.forward.listing import Listing
 from appliance.forward.step_ledger import StepLedger
+from appliance.spool.settled import early_path, settled_path
 from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
@@ -78,7 +79,10 @@ class Settlement:
     def _settle_exam(self, exam_id: str) -> None:
         record = {"exam_id": exam_id, "settled_at": self._clock.now().isoformat(), **self._listing.settlement(exam_id)}
         make_directory(self._spool.settled)
-        write_once(self._spool.settled / f"{exam_id}.json", json.dumps(record, indent=1).encode())
+        write_once(settled_path(self._spool, exam_id), json.dumps(record, indent=1).encode())
+        early = early_path(self._spool, exam_id)
+        if early.exists():
+            remove_file(early)  # all that it says is said again; a cut before leaves it to the console
         self._intake.settled.add(exam_id)
         del self._intake.closed[exam_id]
         _log.info("exam %s is settled", exam_id)

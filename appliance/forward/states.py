@@ -2,7 +2,9 @@
 
 Stored and committed are different yeses (the archive has it; the archive took responsibility). Nothing leaves
 `committed` but by the end of its retention, and nothing reaches it but by the archive's report: an object that C-FIND
-finds is `verified` where a destination is configured without commitment, and stays `stored` where it is not.
+finds is `verified` where a destination is configured without commitment, and stays `stored` where it is not. What a
+person withdrew is `released`; a committed object that left the box is `expired`, and what else left it keeps its word,
+since the numbers of committed and other objects are never mixed.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ class DeliveryState(StrEnum):
     VERIFIED = "verified"  # a destination without commitment; C-FIND finds it there
     STORED_ONLY = "stored_only"  # a destination without commitment that cannot be asked either
     REFUSED = "refused"
-    EXPIRED = "expired"
+    RELEASED = "released"  # a person decided that it is not to be delivered (any more)
+    EXPIRED = "expired"  # committed, and no longer on this box
 
 
 class DeliveryEvent(StrEnum):
@@ -48,6 +51,7 @@ class DeliveryEvent(StrEnum):
     COMMITMENT_REFUSED = "commitment refused"  # 0119, 0122
     COMMITTED = "committed"
     RETRY_ASKED = "retry asked"  # a person did something about it at the archive
+    WITHDRAWN = "withdrawn"  # a person decided about the object: released, discarded, reassigned or rejected
     RETENTION_ENDED = "retention ended"
 
 
@@ -73,12 +77,25 @@ DELIVERY: Final[dict[tuple[DeliveryState, DeliveryEvent], DeliveryState]] = {
     (_S.COMMIT_REQUESTED, _E.COMMITMENT_REFUSED): _S.REFUSED,
     (_S.COMMIT_REQUESTED, _E.COMMITTED): _S.COMMITTED,
     (_S.REFUSED, _E.RETRY_ASKED): _S.PENDING,
+    (_S.PENDING, _E.WITHDRAWN): _S.RELEASED,
+    (_S.STORING, _E.WITHDRAWN): _S.RELEASED,
+    (_S.STORED, _E.WITHDRAWN): _S.RELEASED,
+    (_S.COMMIT_REQUESTED, _E.WITHDRAWN): _S.RELEASED,
+    (_S.REFUSED, _E.WITHDRAWN): _S.RELEASED,
+    (_S.RELEASED, _E.STORE_ACCEPTED): _S.RELEASED,  # it was under way when it was withdrawn: the archive has it
+    (_S.RELEASED, _E.COMMITTED): _S.COMMITTED,  # a report on what was asked for before
     (_S.COMMITTED, _E.RETENTION_ENDED): _S.EXPIRED,
 }
 
 # Nothing more is to be done at this destination.
 FINAL_DELIVERIES: Final = frozenset(
-    {DeliveryState.COMMITTED, DeliveryState.VERIFIED, DeliveryState.STORED_ONLY, DeliveryState.EXPIRED}
+    {
+        DeliveryState.COMMITTED,
+        DeliveryState.VERIFIED,
+        DeliveryState.STORED_ONLY,
+        DeliveryState.RELEASED,
+        DeliveryState.EXPIRED,
+    }
 )
 
 

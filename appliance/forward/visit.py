@@ -89,9 +89,9 @@ class Visit:
         try:
             status = store_object(self._association, directory / one.file_name)
         except FileNotFoundError:
-            # Moved or taken out: the rescan finds it, or tells.
-            records.record(uid, DeliveryEvent.CLAIM_VOID)
-            records.ledger.place_object(uid, Place.AWAITED)
+            # Moved or taken out: the rescan finds it, or tells. Not so if a person withdrew it a moment ago.
+            if records.record(uid, DeliveryEvent.CLAIM_VOID) is not None:
+                records.ledger.place_object(uid, Place.AWAITED)
             return
         except (NoAcceptedContext, UnreadableObject, UnsendableObject) as error:
             records.record(uid, DeliveryEvent.STORE_REFUSED, error.sentence)

@@ -14,7 +14,7 @@ import pytest
 from appliance.base.durable import move_file, write_once
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Configuration
-from appliance.exam.exam import Outcome
+from appliance.exam.exam import Closed, Exam, Outcome
 from appliance.forward.intake import PATIENCE_SECONDS, Intake
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger, Place
@@ -285,17 +285,17 @@ def test_ok__a_settled_exams_step_is_never_due_while_a_new_journal_takes_it_over
         path.unlink()
     bench.restart()
 
-    def look_as_another_worker(exam_id: str, settled: Path) -> None:
+    def look_as_another_worker(exam: Exam, closed: Closed, steps: StepLedger) -> None:
         """What the workers of the steps read meanwhile, through a connection of their own."""
+        real(exam, closed, steps)
         with closing(sqlite3.connect(bench.directory / "journal" / "journal.sqlite")) as db:
-            seen.extend(db.execute("SELECT state FROM steps").fetchall())
-        real(exam_id, settled)
+            seen.append(db.execute("SELECT state FROM steps").fetchall())
 
     seen: list[Any] = []
-    real = bench.intake._restore
-    monkeypatch.setattr(bench.intake, "_restore", look_as_another_worker)
+    real = bench.intake._end_steps
+    monkeypatch.setattr(bench.intake, "_end_steps", look_as_another_worker)
     bench.rescan()
-    assert seen == []
+    assert seen == [[]]
     assert bench.steps.due(60) == []
     assert bench.steps_by_modality() == {"US": ("completed", "COMPLETED")}
 

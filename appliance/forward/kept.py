@@ -1,0 +1,91 @@
+"""What the journal knows of kept objects and settled exams: since when, and what has expired."""
+
+from __future__ import annotations
+
+from appliance.exam.decisions import DecisionKind
+from appliance.forward.journal import Journal
+from appliance.forward.retention import KeptObject
+from appliance.forward.states import DeliveryState
+
+
+class KeptLedger:
+    """The questions and acts of retention. All times are seconds of work (work_time.py)."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def note_kept(self, now: float) -> None:
+        """The retention of what has come to `kept/` begins."""
+        with self._journal.reading() as db:
+            found = db.execute(
+                "SELECT 1 FROM objects WHERE place = 'kept' AND expired_at = '' AND kept_seconds < 0 LIMIT 1"
+            ).fetchone()
+        if found:
+            with self._journal.transaction() as db:
+                db.execute(
+                    "UPDATE objects SET kept_seconds = ? WHERE place = 'kept' AND expired_at = '' AND kept_seconds < 0",
+                    (now,),
+                )
+
+    def note_settled(self, exam_id: str, now: float) -> None:
+        """The exam is settled; since when, the first word stands."""
+        with self._journal.transaction() as db:
+            db.execute("INSERT OR IGNORE INTO settled_exams VALUES (?, ?)", (exam_id, now))
+
+    def kept_objects(self, now: float, least_seconds: float) -> list[KeptObject]:
+        """What lies in `kept/` for at least so long, in the order in which it was taken in."""
+        with self._journal.reading() as db:
+            rows = db.execute(
+                "SELECT o.sop_instance_uid, o.exam_id, o.file_name, o.bytes, o.decision, o.kept_seconds,"
+                " EXISTS (SELECT 1 FROM settled_exams s WHERE s.exam_id = o.exam_id) AS is_settled,"
+                " (SELECT group_concat(DISTINCT state) FROM deliveries d"
+                "  WHERE d.sop_instance_uid = o.sop_instance_uid) AS states"
+                " FROM objects o WHERE place = 'kept' AND expired_at = '' AND kept_seconds <= ? ORDER BY o.rowid",
+                (now - least_seconds,),
+            ).fetchall()
+        return [
+            KeptObject(
+                row["sop_instance_uid"],
+                row["exam_id"],
+                row["file_name"],
+                row["bytes"],
+                now - row["kept_seconds"],
+                bool(row["is_settled"]),
+                frozenset(map(DeliveryState, row["states"].split(","))) if row["states"] else frozenset(),
+                frozenset({DecisionKind(row["decision"])} if row["decision"] else ()),
+            )
+            for row in rows
+        ]
+
+    def expired_early(self, exam_id: str) -> set[str]:
+        """The exam's objects that are not on this box any more."""
+        with self._journal.reading() as db:
+            rows = db.execute("SELECT sop_instance_uid FROM objects WHERE exam_id = ? AND expired_at <> ''", (exam_id,))
+            return {str(row[0]) for row in rows}
+
+    def exams_settled_for(self, now: float, seconds: float) -> list[str]:
+        """Exams that were settled so long ago and of which no object lies in `outbox/` or `kept/`."""
+        with self._journal.reading() as db:
+            rows = db.execute(
+                "SELECT exam_id FROM settled_exams s WHERE settled_seconds <= ? AND NOT EXISTS (SELECT 1 FROM objects o"
+                " WHERE o.exam_id = s.exam_id AND (place = 'outbox' OR (place = 'kept' AND expired_at = '')))"
+                " ORDER BY exam_id",
+                (now - seconds,),
+            )
+            return [str(row[0]) for row in rows]
+
+    def forget_exam(self, exam_id: str) -> None:
+        """Take all rows of an exam away: `settled/` says what became of it."""
+        of_exam = "sop_instance_uid IN (SELECT sop_instance_uid FROM objects WHERE exam_id = ?)"
+        with self._journal.transaction() as db:
+            gone = db.execute(f"DELETE FROM transaction_members WHERE {of_exam} RETURNING transaction_uid", (exam_id,))
+            for uid in sorted({row[0] for row in gone.fetchall()}):
+                db.execute(
+                    "DELETE FROM transactions WHERE transaction_uid = ? AND NOT is_open"
+                    " AND NOT EXISTS (SELECT 1 FROM transaction_members m"
+                    " WHERE m.transaction_uid = transactions.transaction_uid)",
+                    (uid,),
+                )
+            db.execute(f"DELETE FROM deliveries WHERE {of_exam}", (exam_id,))
+            for table in ("objects", "steps", "settled_exams"):
+                db.execute(f"DELETE FROM {table} WHERE exam_id = ?", (exam_id,))
