@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
 
     config = commands.add_parser("config", help="check a configuration file, or print the commented example")
     actions = config.add_subparsers(required=True, metavar="ACTION")
-    check = actions.add_parser("check", help="say everything that is wrong with FILE")
+    check = actions.add_parser("check", help="say everything that is wrong with FILE and the certificates it names")
     check.add_argument("file", type=Path, metavar="FILE")
     check.set_defaults(run=_check_config)
     example = actions.add_parser("example", help="print the commented example")
@@ -123,16 +123,9 @@ def _run_demo(given: argparse.Namespace) -> int:
 
 
 def _check_config(given: argparse.Namespace) -> int:
-    from appliance.config.load import ConfigurationError, load_configuration
+    from appliance.cli.config_check import check_file
 
-    try:
-        load_configuration(given.file)
-    except ConfigurationError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        return 1
-    print(f"{given.file}: good")
-    return 0
+    return check_file(given.file)
 
 
 def _print_example(_given: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from appliance.base.errors import ApplianceError
-from appliance.config.schema import SHAPES, Configuration
+from appliance.config.schema import SHAPES, Configuration, Tls
 
 MAX_FILE_BYTES = 1024 * 1024
 _LONGEST_SHOWN = 60
@@ -44,32 +44,48 @@ class ConfigurationError(ApplianceError):
 
 def load_configuration(path: Path) -> Configuration:
     """The configuration in `path`. ConfigurationError names every problem, OSErrors included."""
+    return configuration_from(_read(path), path)
+
+
+def load_tls(path: Path) -> Tls | None:
+    """[tls] alone of the file in `path`, whatever is wrong beside it; None when it is missing or wrong itself."""
+    try:
+        tree = _tree_from(_read(path), path)
+        return Tls.model_validate_json(json.dumps(tree.get("tls"), default=_moment_as_json), strict=True)
+    except (ConfigurationError, ValueError, RecursionError):
+        return None
+
+
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+            return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigurationError((Problem(path, "", f"cannot be read: {error.strerror}"),)) from error
-    return configuration_from(data, path)
 
 
 def configuration_from(data: bytes, path: Path) -> Configuration:
     """The configuration in `data`, which was read from `path` (for the messages)."""
-    if len(data) > MAX_FILE_BYTES:
-        raise ConfigurationError((Problem(path, "", f"is larger than {MAX_FILE_BYTES} bytes"),))
-    try:
-        tree = tomllib.loads(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ConfigurationError((Problem(path, "", f"is not UTF-8 at byte {error.start}"),)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError((Problem(path, "", f"is not TOML: {error}"),)) from error
-    except (ValueError, RecursionError) as error:  # a number of 5000 digits, a thousand brackets
-        raise ConfigurationError((Problem(path, "", "holds something that is too long or too deep"),)) from error
+    tree = _tree_from(data, path)
     try:
         # Strict, so that no text becomes a number and no `true` a port; in JSON's way, since TOML has no tuples.
         return Configuration.model_validate_json(json.dumps(tree, default=_moment_as_json), strict=True)
     except ValidationError as error:
         raise ConfigurationError(tuple(_problems_from(error, path))) from error
     except (ValueError, RecursionError) as error:
+        raise ConfigurationError((Problem(path, "", "holds something that is too long or too deep"),)) from error
+
+
+def _tree_from(data: bytes, path: Path) -> dict[str, Any]:
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigurationError((Problem(path, "", f"is larger than {MAX_FILE_BYTES} bytes"),))
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ConfigurationError((Problem(path, "", f"is not UTF-8 at byte {error.start}"),)) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError((Problem(path, "", f"is not TOML: {error}"),)) from error
+    except (ValueError, RecursionError) as error:  # a number of 5000 digits, a thousand brackets
         raise ConfigurationError((Problem(path, "", "holds something that is too long or too deep"),)) from error
 
 

@@ -1,4 +1,4 @@
-"""What of a certificate counts: its fingerprint, the names that it carries, and from when until when it is valid."""
+"""What of a certificate counts: its fingerprint, the names that it carries, whose it is, and when it is valid."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ import hashlib
 import ipaddress
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 # Tags of X.690: universal SEQUENCE, UTCTime and GeneralizedTime; the version's context tag (RFC 5280 4.1).
 _SEQUENCE, _UTC_TIME, _GENERALIZED_TIME, _VERSION = 0x30, 0x17, 0x18, 0xA0
+_COMMON_NAME = bytes.fromhex("550403")  # 2.5.4.3
+_TEXTS = {0x0C: "utf_8", 0x13: "ascii", 0x14: "latin_1", 0x16: "ascii", 0x1E: "utf_16_be"}
 _MOST_LENGTH_BYTES = 3
+_MOST_ATTRIBUTES = 64
+_LONGEST_NAME = 64  # ub-common-name (RFC 5280 A.1)
 
 
 class UnreadableCertificate(ValueError):
@@ -74,17 +79,45 @@ def certificates_in(pem: str) -> list[bytes]:
 def validity_of(der: bytes) -> tuple[datetime, datetime]:
     """From when until when a certificate is valid (RFC 5280 4.1.2.5). UnreadableCertificate when that is not there."""
     try:
-        body = _content(_content(der, _SEQUENCE)[0], _SEQUENCE)[0]
-        if body[:1] == bytes([_VERSION]):
-            body = _content(body, _VERSION)[1]
-        for _ in range(3):  # serial number, signature algorithm, issuer
-            body = _content(body, body[0])[1]
-        validity = _content(body, _SEQUENCE)[0]
+        validity = _content(_from_validity_on(der), _SEQUENCE)[0]
         begin, rest = _content(validity, validity[0])
         end, _ = _content(rest, rest[0])
         return _moment(validity[0], begin), _moment(rest[0], end)
     except (IndexError, ValueError) as error:
         raise UnreadableCertificate("the certificate's validity cannot be read") from error
+
+
+def owner_of(der: bytes) -> str:
+    """Whose certificate it is (RFC 5280 4.1.2.6): the Common Name, else the last attribute; printable, "?" if none.
+
+    UnreadableCertificate when that cannot be read.
+    """
+    try:
+        subject = _content(_content(_from_validity_on(der), _SEQUENCE)[1], _SEQUENCE)[0]
+        attributes = list(islice(_attributes_in(subject), _MOST_ATTRIBUTES))
+    except (IndexError, ValueError) as error:
+        raise UnreadableCertificate("the certificate's subject cannot be read") from error
+    name = next((text for kind, text in attributes if kind == _COMMON_NAME), attributes[-1][1] if attributes else "")
+    return "".join(letter for letter in name[:_LONGEST_NAME] if letter.isprintable()).strip() or "?"
+
+
+def _from_validity_on(der: bytes) -> bytes:
+    body = _content(_content(der, _SEQUENCE)[0], _SEQUENCE)[0]
+    if body[:1] == bytes([_VERSION]):
+        body = _content(body, _VERSION)[1]
+    for _ in range(3):  # serial number, signature algorithm, issuer
+        body = _content(body, body[0])[1]
+    return body
+
+
+def _attributes_in(subject: bytes) -> Iterator[tuple[bytes, str]]:
+    """Object identifier and text of each attribute: a sequence of sets of sequences of the two."""
+    while subject:
+        relative, subject = _content(subject, subject[0])
+        while relative:
+            attribute, relative = _content(relative, _SEQUENCE)
+            kind, value = _content(attribute, attribute[0])
+            yield kind, _content(value, value[0])[0].decode(_TEXTS.get(value[0], "ascii"), "replace")
 
 
 def _content(data: bytes, tag: int) -> tuple[bytes, bytes]:

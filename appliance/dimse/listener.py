@@ -1,5 +1,7 @@
 """Where archives report on associations of their own, and where anyone may verify that the box is there.
 
+Whoever asks for another AE title than the box's is refused, whatever he wants (PS3.8 9.3.4): he means somebody else.
+
 Anyone may connect, so everything is bounded: how many are connected and how many of them have an association, how long
 a PDU and a message may be, and how long it may take until there is an association, and until the next whole message.
 When all places are taken, the connection that has been there longest without an association makes room. Each has one
@@ -31,7 +33,7 @@ from appliance.dimse.certificate import PeerCertificate
 from appliance.dimse.commitment import OnReport, report_handlers
 from appliance.dimse.line import Line
 from appliance.dimse.tls import Identity
-from appliance.dimse.tls_reason import TlsError, reason_of
+from appliance.dimse.tls_reason import TlsError, refusal_of_caller
 from appliance.dimse.upper_layer import OwnedAssociation
 
 _log = logging.getLogger(__name__)
@@ -42,7 +44,9 @@ STALL_SECONDS = 30.0
 """Within this an association must stand, and something move; within four times this a message must be complete."""
 MOST_ASSOCIATIONS = 16
 MOST_CONNECTIONS = 32
-_TRANSIENT, _PRESENTATION, _LIMIT_EXCEEDED = 0x02, 0x03, 0x02  # A-ASSOCIATE-RJ (PS3.8 9.3.4)
+# A-ASSOCIATE-RJ (PS3.8 9.3.4): result, source, reason.
+_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)  # transient, the presentation service, local limit exceeded
+_OTHER_TITLE = (0x01, 0x01, 0x07)  # permanent, the service user, called AE title not recognized
 _MESSAGE_STALLS = 4
 # Who reads no answers shall not have many of them wait for him.
 _SEND_BUFFER_BYTES = 16_384
@@ -54,8 +58,12 @@ class CannotListen(ApplianceError):
     """The listener's port cannot be bound."""
 
 
-OnRefused = Callable[[TlsError], None]
-"""Told who could not connect to the TLS port, and why."""
+class WrongTitle(ApplianceError):
+    """Somebody called the box by another AE title."""
+
+
+OnRefused = Callable[[str, ApplianceError], None]
+"""Told the address of whoever was refused by TLS, or since he called somebody else, and why."""
 
 
 @dataclass(eq=False, slots=True)
@@ -151,7 +159,10 @@ class _Accepted(OwnedAssociation):
             self.bind(event, handler)
 
     def serve(self, may_associate: Callable[[], bool], seconds: float, on_message: Callable[[], None]) -> None:
-        """From the request to the end, which comes when nothing moves for `seconds`. `on_message` hears of each one."""
+        """From the request to the end, which comes when nothing moves for `seconds`. `on_message` hears of each one.
+
+        WrongTitle when the request was for somebody else, and was refused.
+        """
         self.bind(evt.EVT_DIMSE_RECV, lambda _event: on_message())
         self.upper_layer.start()
         try:
@@ -161,8 +172,15 @@ class _Accepted(OwnedAssociation):
             if not isinstance(request, A_ASSOCIATE):
                 return
             self.requestor.primitive = request
+            own, called = self.acceptor.ae_title, request.called_ae_title.strip()
+            if called != own:
+                self.acse.send_reject(*_OTHER_TITLE)
+                raise WrongTitle(
+                    f"{request.calling_ae_title.strip()} calls the box {called} and was refused: it is {own}.",
+                    f"If that is an archive whose reports are awaited, let its administrator call the box {own}.",
+                )
             if not may_associate():
-                self.acse.send_reject(_TRANSIENT, _PRESENTATION, _LIMIT_EXCEEDED)
+                self.acse.send_reject(*_LIMIT_EXCEEDED)
                 return
             self.acse.negotiate_association()
             messages = self.dimse.msg_queue
@@ -257,9 +275,10 @@ class _Server(AssociationServer):
             association.serve(lambda: self.visits.may_associate(visit), self.stall_seconds, stay)
         except TlsError as error:
             why = error.sentence.rstrip(".")  # a whole sentence where the box's own files are at fault
-            self._on_refused(
-                TlsError(f"{visit.address} was refused at the listener's TLS port: {why}.", error.suggestion)
-            )
+            said = f"{visit.address} was refused at the listener's TLS port: {why}."
+            self._on_refused(visit.address, TlsError(said, error.suggestion))
+        except WrongTitle as error:
+            self._on_refused(visit.address, WrongTitle(f"{visit.address}: {error.sentence}", error.suggestion))
         except Exception as error:  # noqa: BLE001  from a stranger's bytes; nobody else is to suffer
             _log.info("a connection from %s ends: %s", visit.address, type(error).__name__)
         finally:
@@ -278,9 +297,7 @@ class _Server(AssociationServer):
             visit.connection = connection
             connection.do_handshake()
         except OSError as error:
-            raise TlsError(
-                reason_of(error)[0], "Check the TLS of whoever that is, and tls.authorities here."
-            ) from error
+            raise refusal_of_caller(error) from error
         return self._identity.accepted_certificate(connection)
 
     def stop(self) -> None:
@@ -332,7 +349,7 @@ class CommitmentListener:
                         visits=self._visits,
                         identity=own,
                         handlers=[*report_handlers(on_report)],
-                        on_refused=on_refused or (lambda error: _log.warning("%s", error)),
+                        on_refused=on_refused or (lambda _address, error: _log.warning("%s", error)),
                         stall_seconds=stall_seconds,
                     )
                 )

@@ -20,6 +20,8 @@ class WrongPin(ssl.SSLError):
 
 _RENEW = "Its administrator must renew it. If it is valid, check the date of the box."
 _CHAIN = "Let it be issued by a known authority, add that authority to tls.authorities, or pin the certificate."
+PINNED_TOO = "A pinned certificate that no authority vouches for must lie in tls.authorities too."
+"""What few expect of the listener: OpenSSL asks nobody about a certificate that it does not know."""
 _OURS = "Ask its administrator to look at the box's certificate."
 
 # What we say of theirs: X509_V_ERR_* (openssl-verify(1)) → words, suggestion.
@@ -87,6 +89,19 @@ def reason_of(error: OSError) -> tuple[str, str]:
                 return words
         return f"the TLS handshake failed ({reason.lower().replace('_', ' ') or 'no reason given'})", ""
     return _ALERTS["UNEXPECTED_EOF_WHILE_READING"]
+
+
+def refusal_of_caller(error: OSError) -> TlsError:
+    """Why whoever called the listener's TLS port was refused, when the handshake failed by `error`; no sentence yet."""
+    words, suggestion = reason_of(error)
+    if suggestion == _CHAIN:
+        suggestion = (
+            "If it reports for an archive, let its certificate be issued by a known authority, or add that authority "
+            f"to tls.authorities, or pin the certificate by report_tls_pins. {PINNED_TOO}"
+        )
+    else:
+        suggestion = "Check the TLS of whoever that is, and tls.authorities here."
+    return TlsError(words, suggestion)
 
 
 def refusal_of(name: str, error: OSError | None, has_connected: bool) -> TlsError | None:

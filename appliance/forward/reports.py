@@ -11,6 +11,7 @@ from appliance.config.schema import Destination
 from appliance.dimse.certificate import plain_pin
 from appliance.dimse.commitment import CommitmentReport
 from appliance.dimse.tls import name_of
+from appliance.dimse.tls_reason import PINNED_TOO
 from appliance.forward.states import backoff_seconds
 from appliance.forward.transactions import Transactions
 
@@ -52,7 +53,8 @@ class ReportDesk:
                     "stranger-report",
                     f"A report on what {name} was asked to commit came from {report.calling_ae} and was not believed:"
                     f" {strange}.",
-                    "Find out who that is. If it is the archive, configure its report_ae_titles and report_tls_pins.",
+                    "Find out who that is. If it is the archive, configure its report_ae_titles and report_tls_pins. "
+                    f"{PINNED_TOO}",
                     name,
                 )
             )

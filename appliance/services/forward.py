@@ -23,6 +23,7 @@ from appliance.config.schema import Configuration
 from appliance.dimse.association import Caller
 from appliance.dimse.listener import CommitmentListener
 from appliance.dimse.tls import Identity, pins_of
+from appliance.dimse.tls_files import tls_below
 from appliance.exam.facts import ExamFacts
 from appliance.forward.api import Parts, make_app
 from appliance.forward.delivery import Delivery
@@ -32,6 +33,7 @@ from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger
 from appliance.forward.listing import Listing
 from appliance.forward.rebuilt import RebuiltJournal
+from appliance.forward.refused_callers import RefusedCallers
 from appliance.forward.reports import ReportDesk
 from appliance.forward.self_test import SelfTest
 from appliance.forward.settle import Settlement
@@ -69,10 +71,12 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     """The parts list; returns after SIGTERM. ApplianceError when something cannot start."""
     spool = Spool(paths.state)
     spool.make()
-    identity = Identity(configuration.tls, pins_of(configuration)) if configuration.tls else None
+    pins = pins_of(configuration)
+    identity = Identity(tls_below(configuration.tls, paths.run), frozenset(pins)) if configuration.tls else None
     caller = Caller(configuration.box.ae_title, identity)
     findings = FindingBoard()
-    encryption = EncryptionWatch(identity, findings, clock) if identity else None
+    refused = RefusedCallers(findings, clock)
+    encryption = EncryptionWatch(identity, findings, clock, pins) if identity else None
     journal = Journal(paths.journal)
     ledger = Ledger(journal, clock, claim=f"{_boot_id()} {os.getpid()}")
     transactions = Transactions(ledger)
@@ -158,7 +162,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         return RESCAN_SECONDS
 
     rescanner = Worker("rescan", rescan, clock)
-    workers = [rescanner, *(poller.worker for _, poller in pollers)]
+    workers = [rescanner, refused.worker, *(poller.worker for _, poller in pollers)]
     workers += [worker for delivery in deliveries for worker in delivery.workers]
     if steps:
         workers.append(steps.worker)
@@ -169,7 +173,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         configuration.listener,
         caller,
         self_test.heard_before(desk.hear),
-        on_refused=encryption.note_refused if encryption else None,
+        on_refused=refused.note,
     )
     search = PatientSearch(configuration.worklist, caller)
     app = make_app(

@@ -18,7 +18,13 @@ COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 IMPLICIT, EXPLICIT, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
 
 
-def associate_rq(abstract_syntax: str = COMMITMENT, *syntaxes: str, as_scp: bool = True, contexts: int = 1) -> bytes:
+def associate_rq(
+    abstract_syntax: str = COMMITMENT,
+    *syntaxes: str,
+    as_scp: bool = True,
+    contexts: int = 1,
+    called: bytes = b"BRIDGE",
+) -> bytes:
     """A-ASSOCIATE-RQ (PS3.8 9.3.2), from ARCHIVE to BRIDGE, as SCP of the commitment by role selection."""
     proposed = b""
     for number in range(contexts):
@@ -29,7 +35,7 @@ def associate_rq(abstract_syntax: str = COMMITMENT, *syntaxes: str, as_scp: bool
     if as_scp:
         uid = abstract_syntax.encode()
         user += _item(0x54, struct.pack(">H", len(uid)) + uid + bytes([0, 1]))  # SCU 0, SCP 1 (PS3.7 D.3.3.4)
-    body = struct.pack(">HH16s16s32x", 1, 0, b"BRIDGE".ljust(16), b"ARCHIVE".ljust(16))
+    body = struct.pack(">HH16s16s32x", 1, 0, called.ljust(16), b"ARCHIVE".ljust(16))
     body += _item(0x10, b"1.2.840.10008.3.1.1.1") + proposed + _item(0x50, user)
     return struct.pack(">BxI", 1, len(body)) + body
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from appliance.base.errors import ApplianceError
 from appliance.config.schema import Listener
 from appliance.dimse.association import Caller
 from appliance.dimse.commitment import MAX_REFERENCES, CommitmentReport
@@ -41,6 +42,7 @@ from tests.dimse.hand_made_client import (
 from tests.dimse.hand_made_peer import p_data
 from tests.ports import pick_free_port
 
+OTHER_TITLE = bytes([0, 1, 1, 7])  # permanent, by the service user, called AE title not recognized
 REJECTED_FOR_NOW = bytes([0, 2, 3, 2])  # transient, by the presentation service, local limit exceeded (PS3.8 9.3.4)
 
 
@@ -48,8 +50,13 @@ class Box:
     def __init__(self, stall_seconds: float) -> None:
         self.port = pick_free_port()
         self.reports: queue.Queue[CommitmentReport] = queue.Queue()
+        self.refused: queue.Queue[tuple[str, ApplianceError]] = queue.Queue()
         self.listener = CommitmentListener(
-            Listener(port=self.port), Caller("BRIDGE"), self.hear, stall_seconds=stall_seconds
+            Listener(port=self.port),
+            Caller("BRIDGE"),
+            self.hear,
+            on_refused=lambda *who_and_why: self.refused.put(who_and_why),
+            stall_seconds=stall_seconds,
         )
 
     def hear(self, said: CommitmentReport) -> bool:
@@ -182,6 +189,36 @@ def test_fail__a_context_that_was_not_accepted() -> None:
         client.write(in_pdus(report_command(), 1, context_id=3) + in_pdus(information("1.2", ["1.1"]), 0, context_id=3))
         assert client.is_ended()
         assert box.reports.empty()
+
+
+@pytest.mark.parametrize("called", [b"PACS", b"bridge", b"BRIDGE2", b"BRIDG", b"ANY-SCP"])
+@pytest.mark.parametrize("abstract_syntax", [COMMITMENT, VERIFICATION])
+def test_fail__who_calls_another_title(called: bytes, abstract_syntax: str) -> None:
+    with listening() as box, Client(box.port) as client:
+        client.write(associate_rq(abstract_syntax, as_scp=False, called=called))
+        assert client.read_pdu() == (3, OTHER_TITLE)
+        assert client.is_ended()
+        address, error = box.refused.get(timeout=20)
+        assert address == "127.0.0.1"
+        assert f"ARCHIVE calls the box {called.decode()} and was refused: it is BRIDGE." in error.sentence
+        verify(box.port)
+
+
+@pytest.mark.parametrize("called", [b"BRIDGE", b"  BRIDGE"])
+def test_ok__spaces_around_a_title_mean_nothing(called: bytes) -> None:
+    """PS3.5 6.2, AE."""
+    with listening() as box, Client(box.port) as client:
+        assert client.associate(associate_rq(called=called)) == 2
+
+
+def test_fail__who_calls_another_title_takes_no_place() -> None:
+    """Not even when all are taken: he hears that he has the wrong box."""
+    with listening() as box, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Client(box.port)) for _ in range(MOST_ASSOCIATIONS)]
+        assert [client.associate() for client in clients] == [2] * MOST_ASSOCIATIONS
+        with Client(box.port) as stranger:
+            stranger.write(associate_rq(called=b"PACS"))
+            assert stranger.read_pdu() == (3, OTHER_TITLE)
 
 
 def test_fail__more_associations_than_there_are_places() -> None:

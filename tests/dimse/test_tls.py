@@ -12,9 +12,25 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config.schema import Configuration, Destination, Listener, Peer, Tls, WorklistSource
-from appliance.dimse.certificate import PeerCertificate, UnreadableCertificate, certificates_in, plain_pin, validity_of
+from appliance.config.schema import (
+    Configuration,
+    Destination,
+    Listener,
+    Peer,
+    PerformedStepManager,
+    Tls,
+    WorklistSource,
+)
+from appliance.dimse.certificate import (
+    PeerCertificate,
+    UnreadableCertificate,
+    certificates_in,
+    owner_of,
+    plain_pin,
+    validity_of,
+)
 from appliance.dimse.tls import Identity, identity_from, name_of, pins_of
+from appliance.dimse.tls_files import UnusableFiles
 from appliance.dimse.tls_reason import TlsError, WrongPin, reason_of
 from tests.certificates import EXPIRED, NOT_YET_VALID, Authority, Credentials, make_authority, sign_itself
 from tests.peers import wait_until
@@ -324,6 +340,30 @@ def test_fail__files_that_cannot_be_used(box: Credentials, archive: Credentials,
         identity_from(tls(key=loose))
 
 
+def test_fail__everything_that_is_wrong_is_said_at_once(
+    hospital: Authority, archive: Credentials, tmp_path: Path
+) -> None:
+    """Each with the key of [tls] that names the file, and nothing twice."""
+    loose = tmp_path / "loose.key"
+    loose.write_bytes(archive.key.read_bytes())
+    loose.chmod(0o644)
+    old = hospital.issue("old", valid=EXPIRED)
+    with pytest.raises(UnusableFiles) as failed:
+        identity_from(Tls(certificate=old.certificate, key=loose, authorities=tmp_path / "none"))
+    assert [
+        (one.key, part in one.sentence)
+        for one, part in zip(
+            failed.value.faults,
+            ("has expired on", "by others than its owner", "belongs to another certificate", "cannot be read"),
+            strict=True,
+        )
+    ] == [("certificate", True), ("key", True), ("key", True), ("authorities", True)]
+    absent = Tls(certificate=tmp_path / "a", key=tmp_path / "b", authorities=hospital.file)
+    with pytest.raises(UnusableFiles) as failed:
+        identity_from(absent)
+    assert [one.key for one in failed.value.faults] == ["certificate", "key"]
+
+
 @pytest.mark.parametrize(("valid", "words"), [(EXPIRED, "has expired on"), (NOT_YET_VALID, "is not valid before")])
 def test_fail__our_own_certificate_beyond_its_time(hospital: Authority, valid: tuple[int, int], words: str) -> None:
     with pytest.raises(TlsError, match=words):
@@ -449,10 +489,25 @@ def test_ok__validity_as_openssl_reads_it(box: Credentials) -> None:
     assert datetime.strptime(said.strip(), "notAfter=%b %d %H:%M:%S %Y GMT").replace(tzinfo=UTC) == end
 
 
+def test_ok__whose_a_certificate_is(box: Credentials, tmp_path: Path) -> None:
+    """By its Common Name in whatever kind of text, else by what stands last; nothing of it steers a terminal."""
+    assert owner_of(box.der) == "box"
+    for subject, name in (
+        ("/C=DE/CN=Klinik Müller CA/O=Klinik", "Klinik Müller CA"),
+        ("/C=DE/O=Klinik/OU=PKI", "PKI"),
+        ("/CN=a\x1b[31mb", "a[31mb"),
+        ("/", "?"),
+    ):
+        command = ["/usr/bin/openssl", "req", "-x509", "-key", box.key, "-utf8", "-subj", subject, "-outform", "DER"]
+        assert owner_of(subprocess.run(command, check=True, capture_output=True, timeout=30).stdout) == name
+
+
 def test_fail__no_certificate_at_all(box: Credentials) -> None:
-    for at in range(120):
+    for at in range(150):
         with pytest.raises(UnreadableCertificate):
             validity_of(box.der[:at])
+        with pytest.raises(UnreadableCertificate):
+            owner_of(box.der[:at])
     with pytest.raises(UnreadableCertificate):
         validity_of(b"\x30\x84\xff\xff\xff\xff")
     assert certificates_in("nothing") == []
@@ -471,4 +526,10 @@ def test_ok__every_configured_pin(tmp_path: Path) -> None:
             Destination(name="b", ae_title="B", host="h", port=1),
         ),
     )
-    assert pins_of(configuration) == {pins[0], pins[1], "ab" * 32}
+    assert pins_of(configuration) == {pins[0]: "ris", pins[1]: "a", "ab" * 32: "a"}
+    both = configuration.model_copy(
+        update={
+            "performed_step": PerformedStepManager(ae_title="M", host="h", port=1, tls=True, tls_pin=pins[0].upper())
+        }
+    )
+    assert pins_of(both)[pins[0]] == "ris, the performed-step manager"

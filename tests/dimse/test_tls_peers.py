@@ -82,9 +82,13 @@ class Ear:
     def __init__(self, own: Credentials, *pins: str) -> None:
         self.port, self.tls_port = pick_free_port(), pick_free_port()
         self.reports: queue.Queue[CommitmentReport] = queue.Queue()
-        self.refused: queue.Queue[TlsError] = queue.Queue()
+        self.refused: queue.Queue[ApplianceError] = queue.Queue()
         ports = Listener(port=self.port, tls_port=self.tls_port)
-        self.listener = CommitmentListener(ports, caller(own, *pins), self.hear, on_refused=self.refused.put)
+        self.listener = CommitmentListener(ports, caller(own, *pins), self.hear, on_refused=self.refuse)
+
+    def refuse(self, address: str, error: ApplianceError) -> None:
+        assert address == "127.0.0.1"
+        self.refused.put(error)
 
     def hear(self, report: CommitmentReport) -> bool:
         self.reports.put(report)
@@ -104,9 +108,9 @@ def listening(own: Credentials, *pins: str) -> Iterator[Ear]:
             ear.listener.stop()
 
 
-def echoscu(port: int, *options: str) -> subprocess.CompletedProcess[str]:
+def echoscu(port: int, *options: str, called: str = "BRIDGE") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["/usr/bin/echoscu", "-v", "-to", "20", *options, "-aet", "ARCHIVE", "-aec", "BRIDGE", "localhost", str(port)],
+        ["/usr/bin/echoscu", "-v", "-to", "20", *options, "-aet", "ARCHIVE", "-aec", called, "localhost", str(port)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -304,6 +308,32 @@ def test_fail__whom_the_listener_does_not_want(
         assert done.returncode != 0
         assert re.fullmatch(rf"127\.0\.0\.1 was refused at the listener's TLS port: {words}\.", ear.said())
         verify(ear.port)
+
+
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_fail__who_calls_another_title(box: Credentials, archive: Credentials, is_encrypted: bool) -> None:
+    """With a certificate that is let in, too: it means somebody else."""
+    options = archive.dcmtk_options() if is_encrypted else []
+    with listening(box) as ear:
+        done = echoscu(ear.tls_port if is_encrypted else ear.port, *options, called="PACS")
+        assert done.returncode != 0
+        assert "Called AE Title Not Recognized" in done.stderr
+        assert ear.said() == "127.0.0.1: ARCHIVE calls the box PACS and was refused: it is BRIDGE."
+
+
+def test_fail__a_pinned_reporter_whose_certificate_nobody_has(
+    tmp_path: Path, box: Credentials, hospital: Authority
+) -> None:
+    """The suggestion names the file in which OpenSSL looks for it, pinned or not."""
+    alone = sign_itself(tmp_path / "alone", "alone").trusting(hospital.file)
+    with listening(box, alone.pin) as ear:
+        assert echoscu(ear.tls_port, *alone.dcmtk_options()).returncode != 0
+        said = ear.refused.get(timeout=20)
+    assert said.sentence.endswith("its certificate is signed by itself and not known here.")
+    assert "pin the certificate by report_tls_pins" in said.suggestion
+    assert said.suggestion.endswith(
+        "A pinned certificate that no authority vouches for must lie in tls.authorities too."
+    )
 
 
 def test_fail__a_key_that_others_may_read_is_told_in_one_sentence(hospital: Authority, archive: Credentials) -> None:

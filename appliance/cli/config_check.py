@@ -1,0 +1,64 @@
+"""`appliance config check FILE`: everything that is wrong with a configuration, and with the files that [tls] names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from appliance.base.paths import Paths
+from appliance.config.load import ConfigurationError, Problem, load_configuration, load_tls
+from appliance.config.schema import Tls
+
+
+def check_file(file: Path) -> int:
+    """Print every problem on stderr, or that all is good; 0 when it is.
+
+    What may not be read here is no problem of the file, and yet the answer is 1: nobody has seen that it is good.
+    """
+    problems: list[Problem] = []
+    pins: Iterable[str] = ()
+    try:
+        configuration = load_configuration(file)
+        tls = configuration.tls
+        if tls is not None:
+            from appliance.dimse.tls import pins_of
+
+            pins = pins_of(configuration)
+    except ConfigurationError as error:
+        problems += error.problems
+        tls = load_tls(file)
+    seen: list[str] = []
+    unseen = 0
+    if tls is not None:
+        from appliance.dimse.tls_files import UnseenFile, UnusableFiles
+
+        try:
+            seen = _look_at(tls, pins)
+        except UnusableFiles as error:
+            problems += [Problem(file, f"tls.{one.key}", str(one)) for one in error.faults]
+            unseen = sum(isinstance(one, UnseenFile) for one in error.faults)
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    if problems:
+        if unseen == len(problems):
+            print(f"{file}: all that could be looked at is good", file=sys.stderr)
+        return 1
+    print("\n".join([f"{file}: good", *(f"  {line}" for line in seen)]))
+    return 0
+
+
+def _look_at(tls: Tls, pins: Iterable[str]) -> list[str]:
+    """A line for each file of `tls`, as the services find it. UnusableFiles."""
+    from appliance.dimse.certificate import validity_of
+    from appliance.dimse.tls import identity_from
+    from appliance.dimse.tls_files import certificate_of, tls_below, user_of
+
+    identity = identity_from(tls_below(tls, Paths.from_environment().run), pins)
+    files = identity.tls
+    authorities, pinned = identity.authorities()
+    return [
+        f"tls.certificate: {files.certificate}, valid until {validity_of(certificate_of(files))[1]:%Y-%m-%d %H:%M} UTC",
+        f"tls.key: {files.key}, which only its owner may use: the services must run as {user_of(files.key)}",
+        f"tls.authorities: {files.authorities}, with {len(authorities)} authorities and {len(pinned)} pinned",
+    ]

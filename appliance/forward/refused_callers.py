@@ -1,0 +1,57 @@
+"""Who called the listener and was refused: an archive whose reports will not arrive, or a stranger."""
+
+from __future__ import annotations
+
+import threading
+
+from appliance.base.clock import Clock
+from appliance.base.errors import ApplianceError, Finding, finding_from
+from appliance.base.findings import FindingBoard
+from appliance.forward.worker import Worker
+
+_CODE = "listener-refused"
+_LOOK_SECONDS = 60.0
+_SHOWN_SECONDS = 3600.0
+MOST_SHOWN = 8
+_OTHERS = ""
+
+
+class RefusedCallers:
+    """Each is a finding until an hour after its last call, and logged as one; many at once are summed up in one more.
+
+    So whoever calls a thousand times, or from a thousand addresses, fills neither the panel nor the log.
+    """
+
+    def __init__(self, findings: FindingBoard, clock: Clock) -> None:
+        self._findings = findings
+        self._clock = clock
+        self._last_at: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self.worker = Worker("refused callers", self.forget, clock)
+
+    def note(self, address: str, error: ApplianceError) -> None:
+        """Somebody at `address` was refused because of `error`."""
+        with self._lock:
+            is_shown = address in self._last_at or len(self._last_at.keys() - {_OTHERS}) < MOST_SHOWN
+            self._last_at[address if is_shown else _OTHERS] = self._clock.monotonic()
+            if is_shown:
+                self._findings.report(finding_from(error, _CODE, address))
+            else:
+                self._findings.report(
+                    Finding(
+                        _CODE,
+                        f"More than {MOST_SHOWN} callers were refused at the listener within an hour; "
+                        f"{MOST_SHOWN} are shown.",
+                        "Find out who looks through the network. An archive may be among those that are not shown.",
+                        _OTHERS,
+                    )
+                )
+
+    def forget(self) -> float:
+        """Show nobody longer who has not called for an hour; when to look again."""
+        with self._lock:
+            now = self._clock.monotonic()
+            for address in [one for one, at in self._last_at.items() if now - at > _SHOWN_SECONDS]:
+                del self._last_at[address]
+                self._findings.clear(_CODE, address)
+        return _LOOK_SECONDS
