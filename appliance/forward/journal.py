@@ -108,6 +108,16 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE TABLE marks (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     INSERT INTO marks SELECT 'whole' WHERE EXISTS (SELECT 1 FROM objects) OR EXISTS (SELECT 1 FROM steps);
     """,
+    # 3: what a person decided about an object, since when it is kept, when it expired; the time by which that is
+    # measured; since when an exam is settled.
+    """
+    ALTER TABLE objects ADD COLUMN decision TEXT NOT NULL DEFAULT '';
+    ALTER TABLE objects ADD COLUMN expired_at TEXT NOT NULL DEFAULT '';
+    ALTER TABLE objects ADD COLUMN kept_seconds REAL NOT NULL DEFAULT -1;
+    CREATE INDEX objects_kept ON objects (kept_seconds) WHERE place = 'kept' AND expired_at = '';
+    CREATE TABLE settled_exams (exam_id TEXT PRIMARY KEY, settled_seconds REAL NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE work_time (seconds REAL NOT NULL, wall REAL NOT NULL) STRICT;
+    """,
 )
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Sequence
 
 from appliance.base.clock import SystemClock
 from appliance.base.clock_trust import ClockTrust
@@ -24,6 +25,7 @@ from appliance.console.api import Parts, build_app
 from appliance.console.audit import PanelAudit
 from appliance.console.clock import ClockWatch, newest_moment
 from appliance.console.exams import ExamKeeper
+from appliance.console.expired import ExpiredExams
 from appliance.console.releasing import Releases
 from appliance.console.worklist import Worklist
 from appliance.exam.audit import Act, AuditTrail, Effect
@@ -78,6 +80,7 @@ def run_console(paths: Paths) -> int:
         audit=PanelAudit(audit),
         is_clock_trusted=trust.is_trusted,
     )
+    expired = ExpiredExams(spool, findings, clock, keeper.forget)
     worklist = Worklist(paths.worklist, [source.name for source in configuration.worklist], keeper.is_examined)
 
     def ask_states(exam_id: str) -> States:
@@ -94,7 +97,8 @@ def run_console(paths: Paths) -> int:
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    thread = threading.Thread(target=_keep, args=(keeper, watch, audit, stop, died), name="keeper", daemon=True)
+    on_round = (watch.look, expired.work, audit.flush, notify_watchdog)
+    thread = threading.Thread(target=_keep, args=(keeper, on_round, stop, died), name="keeper", daemon=True)
     thread.start()
 
     def report_ready() -> None:
@@ -117,14 +121,13 @@ def run_console(paths: Paths) -> int:
 
 
 def _keep(
-    keeper: ExamKeeper, watch: ClockWatch, audit: AuditGate, stop: threading.Event, died: threading.Event
+    keeper: ExamKeeper, on_round: Sequence[Callable[[], None]], stop: threading.Event, died: threading.Event
 ) -> None:
     """Run the keeper; if it dies, so does the process: systemd starts it again, and the files say how to go on."""
 
     def end_round() -> None:
-        watch.look()
-        audit.flush()
-        notify_watchdog()
+        for act in on_round:
+            act()
 
     try:
         keeper.run(stop, end_round)
