@@ -19,11 +19,14 @@ from appliance.dimse.commitment import COMMITMENT_CONTEXT, report_handlers
 from appliance.dimse.echo import VERIFICATION_CONTEXT
 from appliance.dimse.find import FIND_CONTEXT
 from appliance.dimse.store import contexts_for
+from appliance.exam.audit_gate import AuditGate
+from appliance.exam.facts import ExamFacts
 from appliance.forward.ledger import DueLook, DueObject, Ledger
 from appliance.forward.reports import ReportDesk
 from appliance.forward.standing import read_standing, tell_standing
 from appliance.forward.states import DeliveryEvent
 from appliance.forward.transactions import Transactions
+from appliance.forward.transfer_audit import TransferAudit
 from appliance.forward.troubles import Troubles
 from appliance.forward.visit import DestinationBusy, Records, Visit
 from appliance.forward.worker import LONGEST_SLEEP_SECONDS, Worker
@@ -52,6 +55,7 @@ class Delivery:
         troubles: Troubles,
         desk: ReportDesk,
         findings: FindingBoard,
+        audit: AuditGate,
         clock: Clock,
     ) -> None:
         self.destination = destination
@@ -65,6 +69,7 @@ class Delivery:
         self._records = Records(
             destination, spool=spool, ledger=ledger, transactions=transactions, findings=findings, clock=clock
         )
+        self._audit = TransferAudit(audit, destination, ExamFacts(spool.exams), ledger.journal)
         self._peer = f"destination {destination.name}"
         self._in_hand: set[str] = set()
         self._associated: set[int] = set()
@@ -176,11 +181,13 @@ class Delivery:
                 self._associated.discard(number)
 
     def _talk(self, visit: Visit, batch: Sequence[DueObject], looks: Sequence[DueLook]) -> None:
-        for one in batch:
-            if visit.is_stopping:
-                return
-            visit.store(one)
-            self._clear_trouble()
+        with self._audit.transferring(batch) as transfer:
+            for one in batch:
+                if visit.is_stopping:
+                    return
+                visit.store(one)
+                transfer.note(one, self._ledger.state_of(one.sop_instance_uid, self.destination.name))
+                self._clear_trouble()
         visit.look(looks)
         if self.destination.commitment:
             visit.ask()

@@ -34,6 +34,8 @@ from appliance.config.schema import Box, Device, FilmDevice, GrabberDevice, Seri
 from appliance.devices.film.options import FilmOptions
 from appliance.devices.serial.line import SerialLine
 from appliance.devices.video.stream import StreamGrabber
+from appliance.exam.audit import Act, AuditTrail, Effect
+from appliance.exam.audit_gate import AuditGate
 from appliance.exam.facts import ExamFacts
 from appliance.spool.tree import Spool
 
@@ -71,6 +73,8 @@ def run_acquire(paths: Paths, name: str) -> int:
     spool.make()
     facts = ExamFacts(spool.exams)
     findings = FindingBoard()
+    audit = AuditGate(AuditTrail(paths.audit, f"acquire-{name}", clock), findings)
+    audit.record(Act.SERVICE_STARTED, actor=audit.process)
     for found in (*salvage_device(spool, facts, name), *list_cut_short(spool, facts, name)):
         findings.report(found.finding)
     runner = make_runner(paths, configuration.box, device, spool, facts, findings, clock)
@@ -95,15 +99,23 @@ def run_acquire(paths: Paths, name: str) -> int:
     notify_stopping()
     stop.set()
     thread.join(_STOP_SECONDS)
+    outcome = Effect.MAJOR_FAILURE if died.is_set() else Effect.SUCCESS
+    audit.record(Act.SERVICE_STOPPED, actor=audit.process, outcome=outcome)
     lock.release()
     return 1 if died.is_set() else 0
 
 
 def make_runner(
-    paths: Paths, box: Box, device: Device, spool: Spool, facts: ExamFacts, findings: FindingBoard, clock: Clock
+    paths: Paths,
+    configuration: Configuration,
+    device: Device,
+    spool: Spool,
+    facts: ExamFacts,
+    findings: FindingBoard,
+    clock: Clock,
 ) -> DeviceRunner:
     """The runner that fits the device's driver."""
-    keeper = ObjectKeeper(spool, box, device, clock)
+    keeper = ObjectKeeper(spool, configuration.box, device, clock, captures_bytes_from(configuration.devices))
     gate = ExamGate(facts, clock)
     match device:
         case GrabberDevice():

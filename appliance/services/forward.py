@@ -24,8 +24,11 @@ from appliance.dimse.association import Caller
 from appliance.dimse.listener import CommitmentListener
 from appliance.dimse.tls import Identity, pins_of
 from appliance.dimse.tls_files import tls_below
+from appliance.exam.audit import Act, AuditTrail
+from appliance.exam.audit_gate import AuditGate
 from appliance.exam.facts import ExamFacts
 from appliance.forward.api import Parts, make_app
+from appliance.forward.audit_sender import AuditSender
 from appliance.forward.delivery import Delivery
 from appliance.forward.encryption import EncryptionWatch
 from appliance.forward.intake import Intake
@@ -75,6 +78,8 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     identity = Identity(tls_below(configuration.tls, paths.run), frozenset(pins)) if configuration.tls else None
     caller = Caller(configuration.box.ae_title, identity)
     findings = FindingBoard()
+    audit = AuditGate(AuditTrail(paths.audit, "forward", clock), findings)
+    audit.record(Act.SERVICE_STARTED, actor="forward")
     refused = RefusedCallers(findings, clock)
     encryption = EncryptionWatch(identity, findings, clock, pins) if identity else None
     journal = Journal(paths.journal)
@@ -104,6 +109,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
                 troubles=troubles,
                 desk=desk,
                 findings=findings,
+                audit=audit,
                 clock=clock,
             )
         )
@@ -158,6 +164,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         intake.rescan()
         settlement.settle()
         rebuilt.tell()
+        audit.flush()
         notify_watchdog()
         return RESCAN_SECONDS
 
@@ -169,6 +176,9 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     self_test = SelfTest(configuration, caller, paths.run, clock)
     if encryption:
         workers.append(encryption.worker)
+    if configuration.audit and identity:
+        sender = AuditSender(configuration.audit, configuration.box, identity, paths.audit, findings, clock)
+        workers.append(sender.worker)
     listener = CommitmentListener(
         configuration.listener,
         caller,
@@ -203,6 +213,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     notify_stopping()
     listener.stop()
     _stop(workers)
+    audit.record(Act.SERVICE_STOPPED, actor="forward")
     journal.close()
     _log.info("forward ends")
 

@@ -26,6 +26,8 @@ from appliance.dimse.commitment import ActionAnswer, CommitmentReport, Reference
 from appliance.dimse.find import FindRefused
 from appliance.dimse.status import action_verdict, store_verdict
 from appliance.dimse.store import StoreStatus
+from appliance.exam.audit import AuditTrail
+from appliance.exam.audit_gate import AuditGate
 from appliance.forward.delivery import Delivery
 from appliance.forward.intake import Intake
 from appliance.forward.journal import Journal
@@ -163,6 +165,7 @@ class World:
                 troubles=self.troubles,
                 desk=self.desk,
                 findings=self.findings,
+                audit=AuditGate(AuditTrail(self.spool.state / "audit", "forward", self.clock), self.findings),
                 clock=self.clock,
             )
             for one in destinations
