@@ -9,11 +9,13 @@ from __future__ import annotations
 import struct
 import subprocess
 from datetime import date
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom import dcmread
 
 from appliance.config.schema import WorklistSource
 from appliance.dimse.association import Caller
@@ -25,6 +27,8 @@ from appliance.exam.item import WorklistItem
 from tests.peers import running, start_wlmscpfs, worklist_file
 
 DAY = date(2026, 11, 22)
+# PS3.5 K.2, Zhang^XiaoDong=张^小东=: ESC 02/04 02/09 04/01 in front of each component that is in GB 2312
+CHINESE = bytes.fromhex("5a68616e67 5e 5869616f446f6e67 3d 1b242941 d5c5 5e 1b242941 d0a1b6ab 3d")
 # Terms, the value of (0010,0010) in hexadecimal, the groups as people read them.
 NAMES: list[tuple[str, str, tuple[str, ...]]] = [
     # Buc^Jerome, without accents
@@ -84,12 +88,7 @@ NAMES: list[tuple[str, str, tuple[str, ...]]] = [
         "486f6e67 5e 47696c646f6e67 3d 1b242943 fbf3 5e 1b242943 d1ced4d7 3d 1b242943 c8ab 5e 1b242943 b1e6b5bf",
         ("Hong Gildong", "洪 吉洞", "홍 길동"),
     ),
-    # PS3.5 K.2: Zhang^XiaoDong=张^小东=
-    (
-        "\\ISO 2022 IR 58",
-        "5a68616e67 5e 5869616f446f6e67 3d 1b242941 d5c5 5e 1b242941 d0a1b6ab 3d",
-        ("Zhang XiaoDong", "张 小东"),
-    ),
+    ("\\ISO 2022 IR 58", CHINESE.hex(), ("Zhang XiaoDong", "张 小东")),
     # PS3.5 J.1: Wang^XiaoDong=王^小東= in UTF-8
     (
         "ISO_IR 192",
@@ -198,6 +197,13 @@ def test_ok__every_character_of_a_double_byte_set(
     assert sets.decode(escape + known) == (expected, Trouble.NONE)
 
 
+def test_ok__every_line_of_a_long_text_names_its_set_anew() -> None:
+    """PS3.5 K.3: 第 is b5da, 一 d2bb, 二 b6fe, 行 d0d0; after a line's end it is ASCII again (6.1.2.5.3)."""
+    line = "3129 20 1b242941 b5da {} d0d0 0d0a 3229 20 1b242941 b5da {} d0d0"
+    sets = character_sets_from(("", "ISO 2022 IR 58"), "")
+    assert sets.decode(bytes.fromhex(line.format("d2bb", "b6fe")), b"") == ("1) 第一行\r\n2) 第二行", Trouble.NONE)
+
+
 # -- what is not as it should be
 
 
@@ -283,3 +289,32 @@ def test_ok__every_name_from_wlmscpfs(tmp_path: Path) -> None:
     shown = {item.accession_number: item for item in map(item_from_packed, (one.packed for one in found.entries))}
     assert [shown[f"N{number:07}"].patient_name.groups() for number in range(len(NAMES))] == [one[2] for one in NAMES]
     assert not any(item.findings for item in shown.values())
+
+
+def test_ok__chinese_from_wlmscpfs_as_the_standard_and_as_pydicom_write_it(tmp_path: Path) -> None:
+    """pydicom 3.0 writes GB 2312 without its escape sequence: it is shown right where only that set can be meant, and
+    with a remark, since the bytes alone do not say it.
+    """
+    name = "Zhang^XiaoDong=张^小东="
+    terms = [["", "ISO 2022 IR 58"], ["ISO 2022 IR 58"]]
+    files = [
+        worklist_file(tmp_path, character_set="\\".join(one), name=CHINESE, number=number, day=DAY)
+        for number, one in enumerate(terms)
+    ]
+    for number, one in enumerate(terms, start=len(files)):
+        written = dcmread(BytesIO(worklist_file(tmp_path, character_set="", name=b"", number=number, day=DAY)))
+        written.SpecificCharacterSet = one
+        written.PatientName = name
+        written.save_as(file := BytesIO())
+        files.append(file.getvalue())
+    with running(start_wlmscpfs(tmp_path / "wl", "RIS", *files)) as scp:
+        source = WorklistSource(name="ris", ae_title="RIS", host="127.0.0.1", port=scp.port)
+        found = query_worklist(source, Caller("BRIDGE"), DAY)
+    shown = {item.accession_number: item for item in map(item_from_packed, (one.packed for one in found.entries))}
+    assert len(shown) == 4
+    for number, file in enumerate(files):
+        item = shown[f"ACC{number:05}"]
+        assert item.patient_name.groups() == ("Zhang XiaoDong", "张 小东")
+        says_so = b"\x1b$)A" in file or number == 3  # what stands alone needs none
+        remark = "Patient's Name does not say which characters it is in; the usual ones were taken"
+        assert item.findings == (() if says_so else (remark,))

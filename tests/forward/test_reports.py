@@ -44,6 +44,7 @@ def test_ok__a_strangers_report_changes_nothing_and_is_told(tmp_path: Path, capl
         (finding,) = findings.listing()
         assert (finding.code, finding.subject) == ("stranger-report", "archive"), "one for each destination, at most"
         assert stranger in finding.sentence
+        assert "tls.authorities" in finding.suggestion, "where a pinned one must lie as well"
     assert desk.hear(CommitmentReport("ARCHIVE", "7.7", frozenset({"1.2.1"}), {})), "unknown: nothing to us"
     assert not settled
     for _ in range(2):
