@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pydicom import Dataset
@@ -30,6 +30,17 @@ class Slot:
         if len(value) > self.width:
             raise ValueError(f"{value!r} does not fit into {self.width} bytes")
         return value.encode("ascii").ljust(self.width)
+
+
+def zone_from(moment: datetime) -> timezone:
+    """The offset from UTC that was in force at `moment`, which is aware, in whole minutes as (0008,0201) has it.
+
+    One object or message has one offset, for every date and time in it (PS3.3 C.12.1.1).
+    """
+    offset = moment.utcoffset()
+    if offset is None:
+        raise ValueError("a moment without its offset from UTC")
+    return timezone(timedelta(minutes=round(offset / timedelta(minutes=1))))
 
 
 def date_from(moment: datetime) -> str:

@@ -35,6 +35,7 @@ from appliance.compose.encode import (
     slot_of,
     time_from,
     wide_number,
+    zone_from,
 )
 from appliance.compose.pixels import (
     SEQUENCE_DELIMITER,
@@ -55,7 +56,10 @@ MAX_NATIVE_BYTES = 0x7FFFFFFE
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """Whose object this is and where it comes from. `exam` is None for a frame that nobody chose a patient for."""
+    """Whose object this is and where it comes from. `exam` is None for a frame that nobody chose a patient for.
+
+    `is_clock_trusted` says whether the box believed its own clock at `captured_at`, which is aware.
+    """
 
     exam: Exam | None
     device: Device
@@ -66,6 +70,7 @@ class Origins:
     video_format: str = ""
     digital_format: str = ""
     is_self_test: bool = False
+    is_clock_trusted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +136,16 @@ def _dataset_of(
 ) -> Dataset:
     exam = origins.exam
     chosen = chosen_from(exam)
-    study_began_at = exam.study_began_at if exam else origins.captured_at
-    started_at = exam.opened_at if exam else origins.captured_at
+    # Study Date and Time are the same text in everything of the study, and one object has one offset from UTC: so the
+    # offset is that of the study's beginning, also for what is captured after a change of daylight saving.
+    zone = zone_from(exam.study_began_at if exam else origins.captured_at)
+    captured_at = origins.captured_at.astimezone(zone)
+    study_began_at = exam.study_began_at.astimezone(zone) if exam else captured_at
+    started_at = exam.opened_at.astimezone(zone) if exam else captured_at
     of_pixels = ({"color"} if form.samples > 1 else set()) | ({"lossy"} if form.lossy_method else set())
     purpose = {"self test"} if origins.is_self_test else set()
+    is_trusted = origins.is_clock_trusted and (exam is None or exam.is_clock_trusted)
+    doubt = set() if is_trusted else {"clock in doubt"}
     facts = Facts(
         entries=chosen.entries,
         generated={
@@ -147,9 +158,9 @@ def _dataset_of(
             "study_time": time_from(study_began_at),
             "started_date": date_from(started_at),
             "started_time": time_from(started_at),
-            "captured_date": date_from(origins.captured_at),
-            "captured_time": time_from(origins.captured_at),
-            "timezone": f"{origins.captured_at:%z}",
+            "captured_date": date_from(captured_at),
+            "captured_time": time_from(captured_at),
+            "timezone": f"{captured_at:%z}",
             "instance_number": origins.instance_number,
             "sop_class_uid": sop_class_uid,
             "sop_instance_uid": origins.sop_instance_uid,
@@ -171,7 +182,7 @@ def _dataset_of(
             **device,
         },
         user=chosen.user,
-        conditions=chosen.conditions | kind | of_pixels | purpose,
+        conditions=chosen.conditions | kind | of_pixels | purpose | doubt,
     )
     dataset = dataset_from(OBJECT, facts)
     set_character_set(dataset, chosen.entries)

@@ -1,7 +1,8 @@
 """The attribute tables of the modality performed procedure step, and its two messages (PS3.4 F.7.2, PS3.3 B.17).
 
 N-CREATE says that the step began: everything that N-SET will fill is created empty, since only what was created may be
-set. N-SET says how it ended, with every object of the step. Times are the exam's own, whenever the message leaves.
+set. N-SET says how it ended, with every object of the step. Times are the exam's own, whenever the message leaves, in
+the offset from UTC of its opening, which N-CREATE says.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 
-from appliance.compose.attributes import IDENTITY
+from appliance.compose.attributes import CLOCK_IN_DOUBT, IDENTITY
 from appliance.compose.charset import set_character_set
 from appliance.compose.chosen import Chosen, chosen_from
-from appliance.compose.encode import date_from, time_from
+from appliance.compose.encode import date_from, time_from, zone_from
 from appliance.compose.rows import (
     Facts,
     Gather,
@@ -91,6 +92,8 @@ CREATION: Rows = (
     Row("StudyID", "2", VNAP, (mwl("RequestedProcedureID", gather=COMMON),)),
     Row("PerformedProtocolCodeSequence", "2", VNAP, (mwl(_STEP, "ScheduledProtocolCodeSequence", gather=ALL),)),
     Row("PerformedSeriesSequence", "2", EMPTY),
+    Row("CommentsOnThePerformedProcedureStep", "3", ALWAYS, (fixed(CLOCK_IN_DOUBT),), when="clock in doubt"),
+    Row("TimezoneOffsetFromUTC", "3", ALWAYS, (generated("timezone"),)),
 )
 
 FINAL: Rows = (
@@ -122,16 +125,19 @@ PERFORMED_SERIES: Rows = (
 def creation_from(exam: Exam, step: PlannedStep, box: Box) -> Dataset:
     """The N-CREATE data set of `step`: one item of scheduled attributes for each entry that was chosen."""
     chosen = chosen_from(exam)
+    opened_at = exam.opened_at.astimezone(zone_from(exam.opened_at))
     facts = _facts(
         chosen,
         {
             "study_instance_uid": exam.study_instance_uid,
             "performed_step_id": step.performed_procedure_step_id,
-            "started_date": date_from(exam.opened_at),
-            "started_time": time_from(exam.opened_at),
+            "started_date": date_from(opened_at),
+            "started_time": time_from(opened_at),
+            "timezone": f"{opened_at:%z}",
             "modality": step.modality,
         },
         configuration={"box_ae_title": box.ae_title, "box_name": box.name},
+        conditions=frozenset(() if exam.is_clock_trusted else {"clock in doubt"}),
     )
     dataset = dataset_from(CREATION, facts)
     set_character_set(dataset, chosen.entries)
@@ -141,6 +147,7 @@ def creation_from(exam: Exam, step: PlannedStep, box: Box) -> Dataset:
 def final_from(exam: Exam, step: PlannedStep, closed: Closed) -> Dataset:
     """The N-SET data set of `step`: its outcome, and every object of its modality by series."""
     chosen = chosen_from(exam)
+    ended_at = closed.closed_at.astimezone(zone_from(exam.opened_at)).replace(microsecond=0)
     series = [planned for planned in exam.series if planned.modality == step.modality]
     performed = [
         _performed_series(chosen, planned, [one for one in closed.instances if one.device == planned.device])
@@ -152,8 +159,8 @@ def final_from(exam: Exam, step: PlannedStep, closed: Closed) -> Dataset:
         chosen,
         {
             "outcome": str(closed.outcome),
-            "ended_date": date_from(closed.closed_at),
-            "ended_time": time_from(closed.closed_at.replace(microsecond=0)),
+            "ended_date": date_from(ended_at),
+            "ended_time": time_from(ended_at),
             "reason": Sequence([_code_item(reason.code, "DCM", reason.meaning)]),
             "performed_series": Sequence(performed),
         },

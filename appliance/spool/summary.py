@@ -25,8 +25,9 @@ _TAGS = [
     "FrameTime",
     "DateOfSecondaryCapture",
     "TimeOfSecondaryCapture",
+    "TimezoneOffsetFromUTC",
 ]
-
+_CAPTURED_AT = ("DateOfSecondaryCapture", "TimeOfSecondaryCapture", "TimezoneOffsetFromUTC")
 
 # What pydicom raises for bytes that are no data set; OSError stays what it is, the medium's.
 _DAMAGE = (
@@ -48,7 +49,9 @@ class DamagedObjectError(ApplianceError):
 
 @dataclass(frozen=True, slots=True)
 class ObjectSummary:
-    """Identity and place of one object; `frames` is 1 for a still, `captured_at` is DICOM's date and time joined.
+    """Identity and place of one object; `frames` is 1 for a still.
+
+    `captured_at` is DICOM's date and time joined, with the object's offset from UTC behind it where it says one: a DT.
 
     `saved_at` is the file's last change: nobody writes to an object that is saved, and a rename is none. `seconds` is
     the frames' running time at their Frame Time (0018,1063), 0 for a still.
@@ -86,7 +89,7 @@ def read_summary(path: Path) -> ObjectSummary:
             patient_id=str(dataset.get("PatientID", "") or ""),
             accession_number=str(dataset.get("AccessionNumber", "") or ""),
             frames=frames,
-            captured_at=f"{dataset.get('DateOfSecondaryCapture', '')}{dataset.get('TimeOfSecondaryCapture', '')}",
+            captured_at="".join(str(dataset.get(keyword, "") or "") for keyword in _CAPTURED_AT),
             bytes=status.st_size,
             saved_at=datetime.fromtimestamp(status.st_mtime).astimezone(),
             seconds=frames * float(dataset.get("FrameTime", 0) or 0) / 1000.0,

@@ -103,6 +103,8 @@ STEP = (
     Line("0038,0060", "Service Episode ID", "0038,0060", FIRST, "-", "-"),  # type 3: not asked for
     Line("0040,0260", "Performed Protocol Code", "0040,0100>0040,0008", ALL, "copy/3", "copy/2", is_settable=True),
     Line("0040,0340", "Performed Series Sequence", "", FIRST, "-", "0/2", is_settable=True),
+    # Type 3, of the SOP Common module: one offset for all dates and times of the step, so it is never set again.
+    Line("0008,0201", "Timezone Offset From UTC", "", FIRST, "=+0100/1", "=+0100/1"),
 )
 
 LINES = (*PATIENT, *STUDY, *STEP)
@@ -175,7 +177,7 @@ SERIES_TYPES = {
 _OTHER = {
     "0008": "0005 0008 0016 0018 0022 0023 0032 0033 0064 0070 0201 1010 103E 1070 1090",
     "0018": "1000 1010 1012 1014 1016 1018 1019 1022 1023 1030 1063 2010",
-    "0020": "000E 0011 0013 0020 0060",
+    "0020": "000E 0011 0013 0020 0060 4000",
     "0028": "0002 0004 0006 0008 0009 0010 0011 0100 0101 0102 0103 0301 1052 1053 1054 2110 2112 2114",
     "0040": "0275",
     "2050": "0020",

@@ -472,7 +472,7 @@ def test_ok__each_row_and_each_source_is_used(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(rows, "_value_of", note_row)
     monkeypatch.setattr(rows, "_look_up", note_origin)
     exams = [CASES[name].exam for name in ("scheduled, everything", "unscheduled", "next to nothing")]
-    for exam in (*(replace(one, operators_name="Op^One") for one in exams), None):
+    for exam in (*(replace(one, operators_name="Op^One", is_clock_trusted=False) for one in exams), None):
         for number, make in enumerate(KINDS.values()):
             make(tmp_path / f"{number}.dcm", exam)
         if exam is not None:

@@ -40,6 +40,12 @@ def test_ok__an_object_of_nobody_and_of_many_frames(tmp_path: Path) -> None:
     assert (summary.patient_id, summary.accession_number, summary.modality, summary.frames) == ("", "", "", 120)
 
 
+def test_ok__the_moment_of_capture_has_the_objects_offset_from_utc(tmp_path: Path) -> None:
+    instance = small_object(uid="1.2.5")
+    instance.TimezoneOffsetFromUTC = "-0330"
+    assert read_summary(save_object(tmp_path, instance)).captured_at == "20261122093000.250000-0330"
+
+
 @pytest.mark.parametrize("content", [b"", b"x", b"\0" * 200, b"\0" * 128 + b"DICM", b"\0" * 128 + b"DICM\x02\x00"])
 def test_fail__a_file_that_is_no_object(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file.dcm").write_bytes(content)
