@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from appliance.config import schema
+from appliance.dimse.association import AssociationRefused, Caller
+from appliance.dimse.echo import echo
 from appliance.exam.answers import read_answer
 from tests.certificates import Authority, Credentials, make_authority
 from tests.forward.test_service import Box, hospital_objects
@@ -15,14 +18,23 @@ from tests.ports import pick_free_port
 
 
 class EncryptedBox(Box):
-    """A box with a certificate, a TLS port, and a plain one."""
+    """A box with a certificate, a TLS port, and a plain one; the files are named by paths below its run directory."""
 
     def __init__(self, directory: Path, own: Credentials) -> None:
         super().__init__(directory)
-        self.own = own
+        names = [Path("tls") / one for one in ("box.crt", "box.key", "ca.crt")]
+        self.own = Credentials(*[self.paths.run / one for one in names])
+        self.own.key.parent.mkdir(parents=True)
+        for source, target in (
+            (own.certificate, self.own.certificate),
+            (own.key, self.own.key),
+            (own.authorities, self.own.authorities),
+        ):
+            target.write_bytes(source.read_bytes())
+        self.own.key.chmod(0o600)
         self.tls_port = pick_free_port()
         self.text = self.text.replace("[box]", f"tls_port = {self.tls_port}\n[box]", 1)
-        self.text += f'[tls]\ncertificate = "{own.certificate}"\nkey = "{own.key}"\nauthorities = "{own.authorities}"\n'
+        self.text += '[tls]\ncertificate = "{}"\nkey = "{}"\nauthorities = "{}"\n'.format(*names)
 
 
 @pytest.fixture
@@ -87,6 +99,14 @@ def test_fail__a_report_without_tls_for_a_destination_with_tls(
         assert set(box.states("archive").values()) == {"commit_requested"}
         findings = {one["code"]: one["sentence"] for one in box.ask("/status")["findings"]}
         assert "came from HOSPITAL and was not believed: it came without TLS" in findings["stranger-report"]
+        misled = schema.Peer(ae_title="BRIGDE", host="127.0.0.1", port=box.port)
+        with pytest.raises(AssociationRefused, match="permanently"):
+            echo(misled, Caller("ARCHIVE"))
+        wait_until(lambda: "listener-refused" in box.findings(), "it is said")
+        findings = {one["code"]: one["sentence"] for one in box.ask("/status")["findings"]}
+        refused = "127.0.0.1: ARCHIVE calls the box BRIGDE and was refused: it is BRIDGE."
+        assert findings["listener-refused"] == refused
+        echo(misled.model_copy(update={"ae_title": "BRIDGE"}), Caller("ANYBODY"))
 
 
 def test_fail__a_key_that_others_may_read(box: EncryptedBox, authority: Authority, tmp_path: Path) -> None:
