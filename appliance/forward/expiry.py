@@ -29,7 +29,10 @@ from appliance.base.durable import make_directory, replace_file, sync_directory,
 from appliance.base.errors import finding_from
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Retention
+from appliance.exam.audit import Act
+from appliance.exam.audit_gate import AuditGate
 from appliance.exam.decisions import DecisionKind, decided_from
+from appliance.exam.exam import Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.forward.flash import telling_of_flash
 from appliance.forward.intake import Intake
@@ -39,7 +42,7 @@ from appliance.forward.listing import Listing
 from appliance.forward.retention import DAY_SECONDS, KeptObject, Room, choose_expiring
 from appliance.forward.work_time import WorkTime
 from appliance.spool.settled import early_path, expired_path, settled_path
-from appliance.spool.tree import Spool
+from appliance.spool.tree import Spool, free_bytes
 
 _log = logging.getLogger(__name__)
 
@@ -62,12 +65,11 @@ class Expiry:
         intake: Intake,
         findings: FindingBoard,
         clock: Clock,
-        free_bytes: Callable[[Path], int],
+        audit: AuditGate,
         is_clock_trusted: Callable[[], bool],
-        on_expiring: Callable[[str, Sequence[str]], None] = lambda _exam_id, _uids: None,
+        free_bytes: Callable[[Path], int] = free_bytes,
     ) -> None:
-        """`wanted_bytes` of flash are to be free. `on_expiring(exam_id, uids)` is called before objects go; when it
-        raises OSError they stay until the next look."""
+        """`wanted_bytes` of flash are to be free."""
         self._spool = spool
         self._facts = ExamFacts(spool.exams)
         self._ledger = ledger
@@ -80,7 +82,7 @@ class Expiry:
         self._clock = clock
         self._free_bytes = free_bytes
         self._is_clock_trusted = is_clock_trusted
-        self._on_expiring = on_expiring
+        self._audit = audit
         self._work_time = WorkTime(ledger.journal, clock)
         self._noted: set[str] = set()  # settled exams of which the journal knows since when
         self._next_look = Deadline.after(clock, 0.0)
@@ -151,7 +153,13 @@ class Expiry:
 
     def _expire(self, exam_id: str, objects: Sequence[KeptObject]) -> None:
         uids = [one.sop_instance_uid for one in objects]
-        self._on_expiring(exam_id, uids)
+        self._audit.record(
+            Act.OBJECT_EXPIRED,
+            actor=self._audit.process,
+            exam=self._read_exam(exam_id),
+            objects=uids,
+            sop_classes=[one.sop_class_uid for one in objects],
+        )
         if not settled_path(self._spool, exam_id).exists():
             self._record_early(exam_id, uids)
         for one in objects:
@@ -161,6 +169,12 @@ class Expiry:
             for uid in uids:
                 self._ledger.expire(uid)
         _log.info("%d objects of exam %s have expired", len(uids), exam_id)
+
+    def _read_exam(self, exam_id: str) -> Exam | None:
+        try:
+            return self._facts.exam(exam_id)
+        except DamagedFactError:
+            return None  # its objects are told of all the same
 
     def _record_early(self, exam_id: str, uids: Sequence[str]) -> None:
         gone = self._kept.expired_early(exam_id) | set(uids)

@@ -36,7 +36,8 @@ class KeptLedger:
         """What lies in `kept/` for at least so long, in the order in which it was taken in."""
         with self._journal.reading() as db:
             rows = db.execute(
-                "SELECT o.sop_instance_uid, o.exam_id, o.file_name, o.bytes, o.decision, o.kept_seconds,"
+                "SELECT o.sop_instance_uid, o.sop_class_uid, o.exam_id, o.file_name, o.bytes, o.decision,"
+                " o.kept_seconds,"
                 " EXISTS (SELECT 1 FROM settled_exams s WHERE s.exam_id = o.exam_id) AS is_settled,"
                 " (SELECT group_concat(DISTINCT state) FROM deliveries d"
                 "  WHERE d.sop_instance_uid = o.sop_instance_uid) AS states"
@@ -46,6 +47,7 @@ class KeptLedger:
         return [
             KeptObject(
                 row["sop_instance_uid"],
+                row["sop_class_uid"],
                 row["exam_id"],
                 row["file_name"],
                 row["bytes"],

@@ -38,6 +38,7 @@ class KeptObject:
     """An object whose file lies in `kept/`. `kept_seconds` is for how long; `states` are those of its deliveries."""
 
     sop_instance_uid: str
+    sop_class_uid: str
     exam_id: str
     file_name: str
     bytes: int

@@ -6,9 +6,12 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from appliance.base.clock import Clock, SystemClock
+from appliance.base.clock_trust import ClockTrust
+from appliance.base.durable import make_directory, remove_temporaries
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.base.http import serve
@@ -31,6 +34,8 @@ from appliance.forward.api import Parts, make_app
 from appliance.forward.audit_sender import AuditSender
 from appliance.forward.delivery import Delivery
 from appliance.forward.encryption import EncryptionWatch
+from appliance.forward.expiry import Expiry
+from appliance.forward.flash import telling_of_flash
 from appliance.forward.intake import Intake
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger
@@ -38,6 +43,7 @@ from appliance.forward.listing import Listing
 from appliance.forward.rebuilt import RebuiltJournal
 from appliance.forward.refused_callers import RefusedCallers
 from appliance.forward.reports import ReportDesk
+from appliance.forward.retention import wanted_bytes_from
 from appliance.forward.self_test import SelfTest
 from appliance.forward.settle import Settlement
 from appliance.forward.step_ledger import StepLedger
@@ -78,6 +84,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     identity = Identity(tls_below(configuration.tls, paths.run), frozenset(pins)) if configuration.tls else None
     caller = Caller(configuration.box.ae_title, identity)
     findings = FindingBoard()
+    _sweep((spool.settled, paths.worklist, paths.audit / "forward"), findings)
     audit = AuditGate(AuditTrail(paths.audit, "forward", clock), findings)
     audit.record(Act.SERVICE_STARTED, actor="forward")
     refused = RefusedCallers(findings, clock)
@@ -158,11 +165,24 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         clock=clock,
     )
 
+    expiry = Expiry(
+        spool,
+        ledger,
+        configuration.retention,
+        wanted_bytes_from(configuration),
+        listing=listing,
+        intake=intake,
+        findings=findings,
+        clock=clock,
+        audit=audit,
+        is_clock_trusted=ClockTrust(paths.run).is_trusted,
+    )
     rebuilt = RebuiltJournal(journal, findings, clock)
 
     def rescan() -> float:
         intake.rescan()
         settlement.settle()
+        expiry.work()
         rebuilt.tell()
         audit.flush()
         notify_watchdog()
@@ -216,6 +236,15 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     audit.record(Act.SERVICE_STOPPED, actor="forward")
     journal.close()
     _log.info("forward ends")
+
+
+def _sweep(directories: Iterable[Path], findings: FindingBoard) -> None:
+    """Remove what a crash left half-written, before anything is written anew."""
+    for directory in directories:
+        sentence = f"What a power cut left half-written in {directory.name} cannot be removed"
+        with telling_of_flash(findings, "unswept", sentence, "Have the box's flash checked.", directory.name):
+            make_directory(directory)
+            remove_temporaries(directory)
 
 
 def _stop(workers: list[Worker]) -> None:
