@@ -146,7 +146,7 @@ class ClipRecorder:
         self._last_timestamp = first.timestamp
         self._first = first
         self._form = form = pixel_form_from(first)
-        self._keeper.ensure_room(self._device.max_frame_bytes)
+        self._keeper.ensure_room()
         video_format = video_format_of(self._device, form, first)
         origins = self._keeper.origins(self._ticket, self.sop_instance_uid, video_format=video_format)
         composed = compose_clip(origins, form, 1000.0 / self._device.frames_per_second)
@@ -236,7 +236,7 @@ class ClipRecorder:
             self.end(f"The clip reached its largest size, {device.max_clip_bytes // 1_000_000} MB, and ended.")
         else:
             try:
-                self._keeper.ensure_room(device.max_frame_bytes)
+                self._keeper.ensure_room()
             except NoRoomError as error:
                 self.end(f"{error.sentence} The clip ended early.")
                 return False

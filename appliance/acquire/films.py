@@ -69,6 +69,7 @@ class FilmRunner(DeviceRunner):
             self._done, self._total = 0, 0
             with self.gate.admitting(exam_id) as ticket:
                 self.keeper.check(ticket)
+                self.keeper.ensure_room()
                 self.state = State.SCANNING
                 saved = self._scan(ticket)
             self.findings.clear("scan_failed", self.device.name)
@@ -99,7 +100,6 @@ class FilmRunner(DeviceRunner):
         header = film.header
         self._total = header.data_bytes
         form = film_form_from(header.width, header.height, header.bits)
-        self.keeper.ensure_room(form.frame_bytes)
         composed = compose_film(self.keeper.origins(ticket, new_uid()), form, header.resolution_dpi)
         writer = self.keeper.begin(ticket, composed.sop_instance_uid, composed.header)
         thumbnail = FilmThumbnail(header.width, header.height)

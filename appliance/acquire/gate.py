@@ -35,8 +35,14 @@ class Ticket:
     """
 
     captured_at: datetime
+    is_clock_trusted: bool = True  # at that moment
     exam: Exam | None = None
     is_decided: bool = False
+
+    @property
+    def unassigned(self) -> Ticket:
+        """A ticket for the same moment and for no exam."""
+        return Ticket(self.captured_at, self.is_clock_trusted)
 
     @property
     def exam_id(self) -> str | None:
@@ -46,9 +52,11 @@ class Ticket:
 class ExamGate:
     """Gives out tickets and waits for them."""
 
-    def __init__(self, facts: ExamFacts, clock: Clock) -> None:
+    def __init__(self, facts: ExamFacts, clock: Clock, is_clock_trusted: Callable[[], bool] = lambda: True) -> None:
+        """`is_clock_trusted` says whether the box believes its wall clock now."""
         self._facts = facts
         self._clock = clock
+        self._is_clock_trusted = is_clock_trusted
         self._under_way: set[Ticket] = set()
         self._changed = threading.Condition()
 
@@ -60,7 +68,7 @@ class ExamGate:
         what comes by itself is unassigned then. OSError when the facts cannot be read.
         """
         elapsed = 0.0 if began is None else self._clock.monotonic() - began
-        ticket = Ticket(self._clock.now() - timedelta(seconds=max(0.0, elapsed)))
+        ticket = Ticket(self._clock.now() - timedelta(seconds=max(0.0, elapsed)), self._is_clock_trusted())
         with self._changed:
             self._under_way.add(ticket)
         try:

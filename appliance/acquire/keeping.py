@@ -22,6 +22,7 @@ from appliance.compose.pixels import pixel_form_from
 from appliance.config.schema import Box, Device
 from appliance.devices.frame import Frame
 from appliance.spool.names import object_name_from
+from appliance.spool.room import largest_capture_bytes
 from appliance.spool.tree import Spool, ensure_room, list_objects
 from appliance.spool.writer import ObjectWriter
 
@@ -56,7 +57,9 @@ class Saved:
 class ObjectKeeper:
     """Writes the objects of one device. Thread-safe: a still may be taken while a clip is being written."""
 
-    def __init__(self, spool: Spool, box: Box, device: Device, clock: Clock) -> None:
+    def __init__(self, spool: Spool, box: Box, device: Device, clock: Clock, captures_bytes: int | None = None) -> None:
+        """`captures_bytes` is what the largest captures of all the box's devices take at once; None: of this one."""
+        self._captures_bytes = largest_capture_bytes(device) if captures_bytes is None else captures_bytes
         self.device = device
         self.clock = clock
         self._spool = spool
@@ -99,14 +102,15 @@ class ObjectKeeper:
             box=self._box,
             sop_instance_uid=uid,
             captured_at=ticket.captured_at,
+            is_clock_trusted=ticket.is_clock_trusted,
             instance_number=self._next_number(ticket),
             video_format=video_format,
             digital_format=digital_format,
         )
 
-    def ensure_room(self, needed: int) -> None:
-        """NoRoomError unless `needed` bytes and the configured reserve are free."""
-        ensure_room(self._spool.state, needed, self._box.reserve_bytes)
+    def ensure_room(self) -> None:
+        """NoRoomError unless this capture and one of every other device fit above the reserve (`spool.room`)."""
+        ensure_room(self._spool.state, self._captures_bytes, self._box.reserve_bytes)
 
     def keep_still(
         self,
@@ -119,7 +123,7 @@ class ObjectKeeper:
         digital_format: str = "",
     ) -> Saved:
         """Make `frame` a durable Secondary Capture Image. NoRoomError before flash is full, OSError when it fails."""
-        self.ensure_room(len(frame.data))
+        self.ensure_room()
         form = pixel_form_from(frame)
         origins = self.origins(ticket, uid or new_uid(), video_format=video_format, digital_format=digital_format)
         composed = compose_still(origins, form, len(frame.data), frame.lossy_bytes)

@@ -170,8 +170,8 @@ class TransferRunner(DeviceRunner):
                 f"{self.title} sent an image of an earlier exam once more; it is kept unassigned, not in this exam."
             )
             self.findings.report(Finding("sent_late", sentence, "Check whose image it is.", self.device.name))
-            ticket = Ticket(ticket.captured_at)
-        elif next(list_objects(self.keeper.directory(Ticket(ticket.captured_at))), None) is None:
+            ticket = ticket.unassigned
+        elif next(list_objects(self.keeper.directory(ticket.unassigned)), None) is None:
             self.findings.clear("sent_late", self.device.name)  # a person has said whose it is
         uid = self._uid_of(ticket.exam_id, digest)
         directory = self.keeper.directory(ticket)

@@ -157,6 +157,7 @@ class VideoRunner(DeviceRunner):
         """The first whole frame after this call, durable. Never an older one."""
         with self.gate.admitting(exam_id) as ticket:
             self.keeper.check(ticket)
+            self.keeper.ensure_room()
             frame = self.next_frame(self.clock.monotonic(), self._video.frame_seconds * 2)
             video_format = video_format_of(self._video, pixel_form_from(frame), frame)
             saved = self.keeper.keep_still(ticket, frame, Kind.STILL, video_format=video_format)
@@ -176,7 +177,7 @@ class VideoRunner(DeviceRunner):
             ticket = self.gate.admit(exam_id)
             try:
                 self.keeper.check(ticket)
-                self.keeper.ensure_room(self._video.max_frame_bytes * 4)
+                self.keeper.ensure_room()
                 clip = ClipRecorder(self.keeper, self._video, self.gate, ticket, self._note_end)
                 clip.start()
             except BaseException:

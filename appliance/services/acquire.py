@@ -21,6 +21,7 @@ from appliance.acquire.salvage import list_cut_short, salvage_device
 from appliance.acquire.transfers import TransferRunner
 from appliance.acquire.video import VideoRunner
 from appliance.base.clock import Clock, SystemClock
+from appliance.base.clock_trust import ClockTrust
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.base.http import serve
@@ -30,13 +31,14 @@ from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
 from appliance.base.paths import Paths
 from appliance.base.sockets import bind_unix
 from appliance.config.load import load_configuration
-from appliance.config.schema import Box, Device, FilmDevice, GrabberDevice, SerialDevice
+from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDevice, SerialDevice
 from appliance.devices.film.options import FilmOptions
 from appliance.devices.serial.line import SerialLine
 from appliance.devices.video.stream import StreamGrabber
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.facts import ExamFacts
+from appliance.spool.room import captures_bytes_from
 from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
@@ -77,7 +79,7 @@ def run_acquire(paths: Paths, name: str) -> int:
     audit.record(Act.SERVICE_STARTED, actor=audit.process)
     for found in (*salvage_device(spool, facts, name), *list_cut_short(spool, facts, name)):
         findings.report(found.finding)
-    runner = make_runner(paths, configuration.box, device, spool, facts, findings, clock)
+    runner = make_runner(paths, configuration, device, spool, facts, findings, clock)
 
     stop, died = threading.Event(), threading.Event()
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
@@ -116,7 +118,7 @@ def make_runner(
 ) -> DeviceRunner:
     """The runner that fits the device's driver."""
     keeper = ObjectKeeper(spool, configuration.box, device, clock, captures_bytes_from(configuration.devices))
-    gate = ExamGate(facts, clock)
+    gate = ExamGate(facts, clock, ClockTrust(paths.run).is_trusted)
     match device:
         case GrabberDevice():
             source = StreamGrabber(str(paths.run / device.source), device.max_frame_bytes, clock, device.name)

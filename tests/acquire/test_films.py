@@ -209,8 +209,9 @@ def test_fail__a_device_that_the_exam_does_not_know(room: Room, tmp_path: Path) 
     made.close()
 
 
-def test_fail__no_room(room: Room, tmp_path: Path) -> None:
+def test_fail__no_room(room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Digitizer(room, tmp_path, box=Box(reserve_bytes=1 << 60))
+    monkeypatch.setattr("appliance.acquire.films.scan_film", lambda *_, **__: pytest.fail("the film was taken in"))
     with pytest.raises(NoRoomError):
         made.runner.scan_film(None)
     assert "flash is full" in room.finding("scan_failed")

@@ -16,10 +16,12 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
+from appliance.base.clock_trust import ClockTrust
 from appliance.base.errors import ApplianceError
 from appliance.base.http import Refused
 from appliance.exam.exam import Exam, open_exam
 from appliance.services.acquire import main, run_acquire
+from appliance.spool.tree import free_bytes
 from tests.acquire.boxes import Box
 from tests.acquire.world import (
     CONFIGURATION,
@@ -94,6 +96,7 @@ def only_object(box: Box, device: str, exam_id: str | None) -> Path:
 def test_ok__still_and_clip(box: Box, exam: Exam) -> None:
     box.wait_for_state("endoscope", "idle")
     still = box.ask("endoscope", "POST", "/still", {"exam_id": exam.exam_id})
+    ClockTrust(box.paths.run).take_word()  # nobody had judged the clock before
     uid = start_clip(box, exam)
     assert box.status("endoscope")["state"] == "recording"
     clip = box.ask("endoscope", "POST", "/clip/stop", {"exam_id": exam.exam_id})
@@ -101,6 +104,8 @@ def test_ok__still_and_clip(box: Box, exam: Exam) -> None:
     for answer in (still, clip):
         path = box.spool.captured("endoscope", exam.exam_id) / answer["file_name"]
         assert errors_of(path) == []
+        comments = dcmread(path, stop_before_pixels=True).get("ImageComments", "")
+        assert ("dates and times may be wrong" in comments) is (answer is still)
         assert (len(fragments_of(path)), path.stat().st_size) == (answer["frames"], answer["bytes"])
         thumbnail = Image.open(io.BytesIO(box.picture("endoscope", f"/thumbnail/{answer['sop_instance_uid']}")))
         assert max(thumbnail.size) == 192
@@ -224,6 +229,27 @@ def test_fail__a_second_copy_refuses_to_start(box: Box) -> None:
     assert box.spawn("second", "acquire", "endoscope").wait(DEADLINE) == 1
     assert "The acquire process of endoscope is running already." in box.log("second").read_text()
     assert box.status("endoscope")["device"] == "endoscope"  # and it took nothing from the first
+
+
+def test_fail__what_another_device_may_need_is_left_free(box: Box, exam: Exam) -> None:
+    """The film digitizer is not even running: the largest film it may scan stays free, so that it always can."""
+    free = free_bytes(box.paths.state)
+    beyond = CONFIGURATION.replace('name = "film"', f'name = "film"\nmax_bytes = {min(free, 1_999_000_000)}')
+    box.end("endoscope")
+    box.paths.configuration.write_text(
+        beyond.replace("reserve_bytes = 1000000", f"reserve_bytes = {max(0, free - 1_999_000_000)}")
+    )
+    try:
+        box.start("endoscope")
+        box.wait_for_state("endoscope", "idle")
+        for act in ("/still", "/clip/start"):
+            with pytest.raises(Refused, match="flash is full"):
+                box.ask("endoscope", "POST", act, {"exam_id": exam.exam_id})
+        assert box.objects("endoscope", exam.exam_id) == []
+        box.end("endoscope")
+    finally:
+        box.paths.configuration.write_text(SLOW_FILM)
+    box.start("endoscope")
 
 
 def test_fail__no_such_device(box: Box) -> None:

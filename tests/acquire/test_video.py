@@ -331,15 +331,18 @@ def test_fail__a_clip_that_came_to_nothing_is_a_finding(stage: Stage, monkeypatc
     stage.wait_for(State.IDLE)
 
 
-def test_fail__no_room_for_a_clip(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fail__no_room_for_a_clip_or_a_still(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.show()
 
-    def fail(_needed: int) -> None:
+    def fail() -> None:
         raise NoRoomError("The box's flash is full.", "")
 
     monkeypatch.setattr(stage.runner.keeper, "ensure_room", fail)
     with pytest.raises(NoRoomError):
         stage.runner.start_clip(None)
+    monkeypatch.setattr(stage.runner, "next_frame", lambda *_: pytest.fail("a frame was taken"))
+    with pytest.raises(NoRoomError):
+        stage.runner.take_still(None)
     assert stage.room.is_idle()
     assert stage.runner.state is State.IDLE
 
