@@ -85,7 +85,10 @@ class RebuiltJournal:
 def rebuilt_finding_from(exams: int, waiting: int, aside: str) -> Finding:
     """`exams` are stored again, of which `waiting` are not done; `aside` is empty where the journal was gone."""
     sentence = "The journal was missing and has been rebuilt from the objects."
-    suggestion = "An archive takes an object twice without harm. If nobody deleted the journal, have the flash checked."
+    suggestion = (
+        "An archive takes an object twice without harm. If this is not the box's first start, and nobody deleted the "
+        "journal, have its flash checked."
+    )
     if aside:
         sentence = f"The journal was damaged and has been rebuilt from the objects; it is kept as journal/{aside}."
         suggestion = "An archive takes an object twice without harm. Have the box's flash checked."

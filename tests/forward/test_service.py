@@ -214,11 +214,11 @@ def test_ok__an_archive_that_aborts_and_then_recovers(box: Box, hospital: Peer) 
     faults.write_text("abort-in-store=2\n")
     box.add_destination("archive", hospital.port, "HOSPITAL")
     job = box.job("archive")
+    box.start()  # before there is anything to send: of a journal that was not there before nobody need hear
     for _ in range(5):
         job.capture()
     job.close()
     job.hand_over()
-    box.start()
     wait_until(lambda: "destination-trouble" in box.findings(), "the abort is told")
     faults.write_text("out-of-resources\n")
     wait_until(lambda: any("A700" in one["sentence"] for one in box.ask("/status")["findings"]), "A700 is told")
@@ -330,6 +330,8 @@ def test_ok__a_lost_or_damaged_journal_is_rebuilt(box: Box, hospital: Peer) -> N
     box.start()
     wait_until(second.settled.exists, "the second exam goes on from the files")
     assert (journal.parent / "damaged-1" / journal.name).exists()
+    told = [one["sentence"] for one in box.ask("/status")["findings"] if one["code"] == "journal-rebuilt"]
+    assert len(told) == 1 and "journal/damaged-1. 1 exam is stored" in told[0]
     states = box.states("archive")
     assert states == dict.fromkeys(settled.uids | second.uids, "committed")
     first = box.ask(f"/queue?exam_id={settled.exam_id}")["objects"][0]
