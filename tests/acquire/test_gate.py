@@ -33,6 +33,18 @@ def test_ok__without_an_exam_it_is_unassigned(room: Room) -> None:
         assert ticket.exam_id is None
 
 
+def test_ok__the_ticket_knows_whether_the_clock_was_believed_at_its_moment(room: Room) -> None:
+    answers = [True, False]
+    gate = ExamGate(room.facts, room.clock, answers.pop)
+    doubtful, sure = gate.admit(), gate.admit()
+    assert (doubtful.is_clock_trusted, sure.is_clock_trusted) == (False, True)
+    exam = open_exam_of(room.facts)
+    for ticket in (doubtful, sure):
+        ticket.exam = exam
+        other = ticket.unassigned
+        assert (other.exam_id, other.captured_at, other.is_clock_trusted) == (None, START, ticket.is_clock_trusted)
+
+
 def test_ok__the_moment_is_the_first_bytes(room: Room) -> None:
     began = room.clock.monotonic()
     room.clock.turn(90.5)
