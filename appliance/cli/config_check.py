@@ -60,5 +60,5 @@ def _look_at(tls: Tls, pins: Iterable[str]) -> list[str]:
     return [
         f"tls.certificate: {files.certificate}, valid until {validity_of(certificate_of(files))[1]:%Y-%m-%d %H:%M} UTC",
         f"tls.key: {files.key}, which only its owner may use: the services must run as {user_of(files.key)}",
-        f"tls.authorities: {files.authorities}, with {len(authorities)} authorities and {len(pinned)} pinned",
+        f"tls.authorities: {files.authorities}; authorities: {len(authorities)}, pinned certificates: {len(pinned)}",
     ]

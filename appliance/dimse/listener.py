@@ -158,7 +158,9 @@ class _Accepted(OwnedAssociation):
         for event, handler in server.report_handlers:
             self.bind(event, handler)
 
-    def serve(self, may_associate: Callable[[], bool], seconds: float, on_message: Callable[[], None]) -> None:
+    def serve(
+        self, address: str, may_associate: Callable[[], bool], seconds: float, on_message: Callable[[], None]
+    ) -> None:
         """From the request to the end, which comes when nothing moves for `seconds`. `on_message` hears of each one.
 
         WrongTitle when the request was for somebody else, and was refused.
@@ -176,7 +178,8 @@ class _Accepted(OwnedAssociation):
             if called != own:
                 self.acse.send_reject(*_OTHER_TITLE)
                 raise WrongTitle(
-                    f"{request.calling_ae_title.strip()} calls the box {called} and was refused: it is {own}.",
+                    f"{request.calling_ae_title.strip()} at {address} was refused: it calls the box {called}, "
+                    f"and the box's AE title is {own}.",
                     f"If that is an archive whose reports are awaited, let its administrator call the box {own}.",
                 )
             if not may_associate():
@@ -272,13 +275,13 @@ class _Server(AssociationServer):
             def stay() -> None:
                 visit.overdue_at = time.monotonic() + _MESSAGE_STALLS * self.stall_seconds
 
-            association.serve(lambda: self.visits.may_associate(visit), self.stall_seconds, stay)
+            association.serve(visit.address, lambda: self.visits.may_associate(visit), self.stall_seconds, stay)
         except TlsError as error:
             why = error.sentence.rstrip(".")  # a whole sentence where the box's own files are at fault
             said = f"{visit.address} was refused at the listener's TLS port: {why}."
             self._on_refused(visit.address, TlsError(said, error.suggestion))
         except WrongTitle as error:
-            self._on_refused(visit.address, WrongTitle(f"{visit.address}: {error.sentence}", error.suggestion))
+            self._on_refused(visit.address, error)
         except Exception as error:  # noqa: BLE001  from a stranger's bytes; nobody else is to suffer
             _log.info("a connection from %s ends: %s", visit.address, type(error).__name__)
         finally:

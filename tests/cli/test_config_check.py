@@ -64,7 +64,7 @@ def test_ok__good_files_and_where_they_lie(
     assert good == f"{file}: good"
     assert certificate.startswith(f"  tls.certificate: {own.certificate}, valid until 20")
     assert key.startswith(f"  tls.key: {own.key}, which only its owner may use: the services must run as ")
-    assert authorities == f"  tls.authorities: {own.authorities}, with 1 authorities and 1 pinned"
+    assert authorities == f"  tls.authorities: {own.authorities}; authorities: 1, pinned certificates: 1"
 
 
 def test_ok__a_relative_path_is_below_the_run_directory(

@@ -200,7 +200,7 @@ def test_fail__who_calls_another_title(called: bytes, abstract_syntax: str) -> N
         assert client.is_ended()
         address, error = box.refused.get(timeout=20)
         assert address == "127.0.0.1"
-        assert f"ARCHIVE calls the box {called.decode()} and was refused: it is BRIDGE." in error.sentence
+        assert f"ARCHIVE at 127.0.0.1 was refused: it calls the box {called.decode()}, and" in error.sentence
         verify(box.port)
 
 

@@ -318,7 +318,8 @@ def test_fail__who_calls_another_title(box: Credentials, archive: Credentials, i
         done = echoscu(ear.tls_port if is_encrypted else ear.port, *options, called="PACS")
         assert done.returncode != 0
         assert "Called AE Title Not Recognized" in done.stderr
-        assert ear.said() == "127.0.0.1: ARCHIVE calls the box PACS and was refused: it is BRIDGE."
+        said = "ARCHIVE at 127.0.0.1 was refused: it calls the box PACS, and the box's AE title is BRIDGE."
+        assert ear.said() == said
 
 
 def test_fail__a_pinned_reporter_whose_certificate_nobody_has(

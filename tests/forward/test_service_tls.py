@@ -104,7 +104,7 @@ def test_fail__a_report_without_tls_for_a_destination_with_tls(
             echo(misled, Caller("ARCHIVE"))
         wait_until(lambda: "listener-refused" in box.findings(), "it is said")
         findings = {one["code"]: one["sentence"] for one in box.ask("/status")["findings"]}
-        refused = "127.0.0.1: ARCHIVE calls the box BRIGDE and was refused: it is BRIDGE."
+        refused = "ARCHIVE at 127.0.0.1 was refused: it calls the box BRIGDE, and the box's AE title is BRIDGE."
         assert findings["listener-refused"] == refused
         echo(misled.model_copy(update={"ae_title": "BRIDGE"}), Caller("ANYBODY"))
 
