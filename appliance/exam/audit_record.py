@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -17,6 +18,8 @@ from appliance.exam.item import ISSUER_OF_PATIENT_ID, PATIENT_NAME, name_at, tex
 SEGMENT_BYTES = 256 * 1024
 _MOST_TEXT = 1024
 _SUFFIX = ".log"
+# A worklist's text may hold one; no reader of JSON takes it.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Act(StrEnum):
@@ -118,10 +121,11 @@ def subject_from(exam: Exam) -> Subject:
 
 
 def line_from(record: Record, number: int, previous: str) -> bytes:
-    """The line of a segment: digest, space, JSON in ASCII, end of line."""
+    """The line of a segment: digest, space, JSON in UTF-8, end of line."""
     content = asdict(record) | {"number": number, "previous": previous, "at": record.at.isoformat()}
     content["actor"], content["detail"] = record.actor[:_MOST_TEXT], record.detail[:_MOST_TEXT]
-    text = json.dumps(content, separators=(",", ":")).encode("ascii")
+    written = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+    text = _SURROGATE.sub("\ufffd", written).encode("utf-8")
     return hashlib.sha256(text).hexdigest().encode("ascii") + b" " + text + b"\n"
 
 
