@@ -54,7 +54,8 @@ def message_from(record: Record, box: Box) -> bytes:
         _add(event, "EventOutcomeDescription").text = _clean(record.detail)
     for participant in _participants_of(record, meaning.event, box):
         _add_participant(root, participant)
-    source = _add(root, "AuditSourceIdentification", AuditEnterpriseSiteID=box.institution, AuditSourceID=box.name)
+    site = box.institution or None
+    source = _add(root, "AuditSourceIdentification", AuditEnterpriseSiteID=site, AuditSourceID=box.name)
     _add(source, "AuditSourceTypeCode", **{"csd-code": "2"})  # data acquisition device
     if meaning.event in (Event.SECURITY_ALERT, Event.AUDIT_LOG_USED):
         _add_resource(root, record)
@@ -106,7 +107,7 @@ def _participants_of(record: Record, event: Event, box: Box) -> Iterator[_Partic
                 yield _Participant(actor, False)
         case Event.BEGIN_TRANSFERRING | Event.INSTANCES_TRANSFERRED:
             yield _Participant(process, is_alone, (codes.SOURCE_ROLE,), titles, box.name)
-            yield _Participant(party, False, (codes.DESTINATION_ROLE,), f"AETITLES={party}", address)
+            yield _Participant(party, False, (codes.DESTINATION_ROLE,), f"AETITLES={party}" if party else "", address)
             if not is_alone:
                 yield _Participant(actor, True)
         case Event.DATA_EXPORT:
@@ -125,9 +126,9 @@ def _add_participant(root: Xml.Element, participant: _Participant) -> None:
         root,
         "ActiveParticipant",
         UserID=participant.user,
-        AlternativeUserID=participant.alternative,
+        AlternativeUserID=participant.alternative or None,
         UserIsRequestor="true" if participant.is_requestor else "false",
-        NetworkAccessPointID=participant.address,
+        NetworkAccessPointID=participant.address or None,
         NetworkAccessPointTypeCode=_access_point_type_of(participant.address),
     )
     for role in participant.roles:
@@ -156,7 +157,7 @@ def _add_study(root: Xml.Element, record: Record, life_cycle: str) -> None:
     for uid, sop_class in zip(record.objects, record.sop_classes or ("",) * len(record.objects), strict=True):
         by_class.setdefault(sop_class, []).append(uid)
     for sop_class, uids in by_class.items():
-        element = _add(description, "SOPClass", UID=sop_class, NumberOfInstances=str(len(uids)))
+        element = _add(description, "SOPClass", UID=sop_class or None, NumberOfInstances=str(len(uids)))
         for uid in uids:
             _add(element, "Instance", UID=uid)
 
@@ -194,9 +195,9 @@ def _add_object(
         "ParticipantObjectIdentification",
         ParticipantObjectTypeCode=kind[0],
         ParticipantObjectTypeCodeRole=kind[1],
-        ParticipantObjectDataLifeCycle=life_cycle,
+        ParticipantObjectDataLifeCycle=life_cycle or None,
+        ParticipantObjectID=identifier,
     )
-    element.set("ParticipantObjectID", _clean(identifier))
     _add_code(element, "ParticipantObjectIDTypeCode", id_type)
     _add(element, "ParticipantObjectName").text = _clean(name)
     return element
@@ -212,18 +213,17 @@ def _add_code(parent: Xml.Element, name: str, code: Code) -> None:
     _add(parent, name, **{"csd-code": code.value, "codeSystemName": code.scheme, "originalText": code.meaning})
 
 
-def _add(parent: Xml.Element, name: str, **attributes: str) -> Xml.Element:
-    """A new element; attributes that are empty are left out."""
-    kept = {key: _clean(value) for key, value in attributes.items() if value}
-    return Xml.SubElement(parent, name, kept)
+def _add(parent: Xml.Element, name: str, **attributes: str | None) -> Xml.Element:
+    """A new element; attributes that are None are left out."""
+    return Xml.SubElement(parent, name, {key: _clean(value) for key, value in attributes.items() if value is not None})
 
 
-def _access_point_type_of(address: str) -> str:
+def _access_point_type_of(address: str) -> str | None:
     """NetworkAccessPointTypeCode: 2 for an IP address, 1 for a machine's name."""
     try:
         ipaddress.ip_address(address)
     except ValueError:
-        return "1" if address else ""
+        return "1" if address else None
     return "2"
 
 
