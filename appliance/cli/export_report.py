@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,21 +30,19 @@ def run_export(given: argparse.Namespace) -> int:
     command += [word for exam in given.exam for word in ("--exam", exam)]
     command += [f"--{name.replace('_', '-')}" for name in ("all", "damaged", "own_flash") if getattr(given, name)]
     environment = {**os.environ, **Paths.from_environment().environment()}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
     shown = _ProgressLine(is_quiet=given.json)
     last: Mapping[str, Any] = {}
-    while True:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        # The process hears a Ctrl-C of the terminal too; it ends in order and says how far it came.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            # The process gets a Ctrl-C of the terminal too; it ends in order and says how far it came.
             for line in process.stdout:
                 last = json.loads(line)
                 if "progress" in last:
                     shown.show(last["progress"])
-            break
-        except KeyboardInterrupt:
-            continue
-    status = process.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
     shown.end()
     if "error" in last:
         raise ApplianceError(last["error"]["sentence"], last["error"]["suggestion"])
@@ -53,7 +52,7 @@ def run_export(given: argparse.Namespace) -> int:
         print(json.dumps(last["exported"], indent=1, ensure_ascii=False))
     else:
         print("\n".join(summary_lines(last["exported"])))
-    return status
+    return process.returncode
 
 
 class _ProgressLine:

@@ -152,7 +152,8 @@ def _record_of(kind: str, header: Dataset, needed: dict[str, str], file_id: File
         record.ReferencedSOPClassUIDInFile = header.SOPClassUID
         record.ReferencedSOPInstanceUIDInFile = header.SOPInstanceUID
         record.ReferencedTransferSyntaxUIDInFile = header.file_meta.TransferSyntaxUID
-    for keyword in ("SpecificCharacterSet", *_KEYS[kind]):
+    # No key of an image's record is text.
+    for keyword in (*(("SpecificCharacterSet",) if file_id is None else ()), *_KEYS[kind]):
         element = header.get_item(keyword) if keyword in header else None
         if keyword == "PatientID" and _text(header, keyword) != needed[keyword]:
             record.PatientID = needed[keyword]

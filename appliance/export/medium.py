@@ -41,7 +41,7 @@ _BLOCK = 1024 * 1024
 _SYNC_EVERY = 16 * 1024 * 1024
 _LEAST_CLUSTER = 4096
 _RECORD_BYTES = 1024  # of the DICOMDIR for each object, its share of the records above it included
-_NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}
 
 
 class MediumError(ApplianceError):
@@ -220,7 +220,8 @@ class Medium:
             for path in folder.glob(f"*{_TEMPORARY_SUFFIX}"):
                 if _FILE.fullmatch(path.stem):
                     path.unlink()
-        (self.root / _NEW_DIRECTORY_NAME).unlink(missing_ok=True)
+        if (self.root / _NEW_DIRECTORY_NAME).exists():
+            (self.root / _NEW_DIRECTORY_NAME).unlink()
 
     def list_objects(self) -> Iterator[FileId]:
         """The file IDs of everything exported here, by this run or an earlier one, but for what was set aside."""
@@ -244,7 +245,7 @@ class Medium:
         yield from (path for path in (self.root / _UNASSIGNED, self.root / _ASIDE) if path.is_dir())
 
     def write_directory(self, data: bytes) -> None:
-        """Put the DICOMDIR in place, verified, and everything of this medium onto it."""
+        """Put the DICOMDIR in place, verified. A crash leaves the one before, or none, and perhaps a temporary file."""
         temporary = self.root / _NEW_DIRECTORY_NAME
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
@@ -258,7 +259,6 @@ class Medium:
             raise MediumError("The stick does not give back what was written to it.", "Take another stick.")
         temporary.rename(self.root / DIRECTORY_NAME)
         _sync_folder(self.root)
-        os.sync()
 
 
 def _opened(source: Path) -> BinaryIO:
@@ -308,8 +308,9 @@ def _sync_folder(folder: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some file systems of FUSE know no sync of a folder; the sync at the end covers them.
-        if error.errno not in _NO_DIRECTORY_SYNC:
+        # Some file systems of FUSE know no sync of a folder.
+        if error.errno not in _NO_FOLDER_SYNC:
             raise
+        os.sync()
     finally:
         os.close(descriptor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 import threading
@@ -52,7 +53,8 @@ def run_export(paths: Paths, given: argparse.Namespace, stop: threading.Event) -
         nonlocal told_at
         if clock.monotonic() - told_at > _TELL_SECONDS:
             told_at = clock.monotonic()
-            _tell("progress", asdict(progress))
+            if not _tell("progress", asdict(progress)):
+                stop.set()
 
     export = Export(
         Spool(paths.state),
@@ -80,9 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _tell(kind: str, content: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps({kind: content}) + "\n")
-    sys.stdout.flush()
+def _tell(kind: str, content: Mapping[str, Any]) -> bool:
+    """False when nobody listens any more: the command is gone, as when its SSH session was cut."""
+    try:
+        sys.stdout.write(json.dumps({kind: content}) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What could not be written must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 if __name__ == "__main__":
