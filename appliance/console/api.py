@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from appliance.console.exams import ExamKeeper
 from appliance.console.guard import Guard
 from appliance.console.page import page_from
 from appliance.console.releasing import Releases, release_routes
+from appliance.console.room import Room
 from appliance.console.views import (
     NamedExams,
     current_view_from,
@@ -69,6 +70,7 @@ class Parts:
     clock: Clock
     watch: ClockWatch
     releases: Releases
+    room: Room
 
 
 def build_app(parts: Parts) -> Starlette:
@@ -257,6 +259,7 @@ class _Api:
                     "Another exam is open than the one that this screen shows.",
                     "Look whose exam it is; then try again.",
                 )
+            self._parts.room.refuse_if_full()
             try:
                 return self._parts.acquires.command(device, action, {"exam_id": exam_id})
             finally:
@@ -317,7 +320,9 @@ class _Api:
                     "subject": "forward",
                 }
             )
-        return JSONResponse({**forward, "findings": findings + list(forward.get("findings", []))})
+        room = parts.room.view(forward)
+        findings += [asdict(finding) for finding in room.findings]
+        return JSONResponse({**forward, "room": room.json, "findings": findings + list(forward.get("findings", []))})
 
 
 def _text_from(body: Body, key: str, default: str | None = None) -> str:

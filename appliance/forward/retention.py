@@ -2,9 +2,9 @@
 
 What an archive has committed is kept as a cache, and longer what went only to destinations without commitment. Where
 flash runs short objects go before their time, the oldest first, until a clip or a film of the largest size that is
-configured fits above the reserve; but only what is committed, or else what DESIGN.md excepts: what a person released
-or discarded, and what C-FIND found at a destination without commitment. Nothing goes that is not final at every
-destination, nothing that is damaged, and nothing whose decision needs its file.
+configured fits above what a capture needs to begin; but only what is committed, or else what DESIGN.md excepts: what a
+person released or discarded, and what C-FIND found at a destination without commitment. Nothing goes that is not final
+at every destination, nothing that is damaged, and nothing whose decision needs its file.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from enum import StrEnum
 from appliance.config.schema import Configuration, GrabberDevice, Retention
 from appliance.exam.decisions import DecisionKind
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryState
+from appliance.spool.room import floor_bytes_from
 
 DAY_SECONDS = 86_400.0
 
@@ -104,9 +105,9 @@ def _is_over(one: KeptObject, proof: Proof | None, retention: Retention) -> bool
 
 
 def wanted_bytes_from(configuration: Configuration) -> int:
-    """The free flash that lets every configured device capture its largest object: that, above the reserve."""
+    """The free flash that lets every configured device capture its largest object: that, above what a capture needs."""
     largest = [
         device.max_clip_bytes if isinstance(device, GrabberDevice) else device.max_bytes
         for device in configuration.devices
     ]
-    return configuration.box.reserve_bytes + max(largest, default=0)
+    return floor_bytes_from(configuration) + max(largest, default=0)

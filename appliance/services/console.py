@@ -27,6 +27,7 @@ from appliance.console.clock import ClockWatch, newest_moment
 from appliance.console.exams import ExamKeeper
 from appliance.console.expired import ExpiredExams
 from appliance.console.releasing import Releases
+from appliance.console.room import Room
 from appliance.console.worklist import Worklist
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_gate import AuditGate
@@ -90,8 +91,11 @@ def run_console(paths: Paths) -> int:
             for one in answer["objects"]
         }
 
+    room = Room(spool, configuration, clock, lambda: forward.ask("GET", "/status", seconds=_HINT_SECONDS))
     releases = Releases(spool, clock, audit, ask_states=ask_states, hint=hint)
-    app = build_app(Parts(configuration, spool, keeper, worklist, acquires, forward, findings, clock, watch, releases))
+    app = build_app(
+        Parts(configuration, spool, keeper, worklist, acquires, forward, findings, clock, watch, releases, room)
+    )
 
     stop, died = threading.Event(), threading.Event()
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.

@@ -15,7 +15,7 @@
 //             strip (data-count), strip-item (data-uid, data-device, data-kind), saved, strip-saving
 //   ending:   ending-count, ending-empty, ending-at-work, ending-back, abandon, confirm-end,
 //             reason (data-code), abandon-back, confirm-abandon
-//   queue:    finding (data-code), destination (data-name), queue-exam (data-exam-id), exam-outcome,
+//   queue:    finding (data-code), room, destination (data-name), queue-exam (data-exam-id), exam-outcome,
 //             step (data-modality, data-state), queue-object (data-uid), retry,
 //             saved, stored, committed (data-yes = true|false, data-destination), refused, said, queue-empty
 

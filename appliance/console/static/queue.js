@@ -32,6 +32,7 @@ function findings(status, trouble, retry) {
   const list = make("div", { class: "findings" });
   if (trouble) list.append(finding({ code: "queue", sentence: trouble, suggestion: "" }));
   for (const one of status?.findings || []) list.append(finding(one));
+  if (status?.room) list.append(make("p", { class: "destination", testid: "room", text: status.room.sentence }));
   for (const destination of status?.destinations || [])
     list.append(
       make(

@@ -1,0 +1,83 @@
+"""Room on the flash as the panel shows it, and why nothing can be captured when there is none."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from appliance.base.clock import Clock, Deadline
+from appliance.base.errors import ApplianceError, Finding
+from appliance.config.schema import Configuration
+from appliance.exam.capacity import Recent, capacity_from, read_recent, read_reclaimable, read_waiting
+from appliance.exam.facts import ExamFacts
+from appliance.spool.room import floor_bytes_from
+from appliance.spool.tree import NoRoomError, Spool, free_bytes
+
+FULL_CODE = "flash-full"
+# What an exam takes, and what is kept, changes slowly; the free bytes are looked at each time.
+_LOOK_SECONDS = 30.0
+_SUGGESTION = "What is saved stays saved. See that the archive can be reached, or let support export it and release it."
+
+
+@dataclass(frozen=True, slots=True)
+class RoomView:
+    """What the API answers, and what is wrong."""
+
+    json: dict[str, Any]
+    findings: tuple[Finding, ...] = ()
+
+
+class Room:
+    """Thread-safe. It reads files; forward says why exams wait."""
+
+    def __init__(
+        self, spool: Spool, configuration: Configuration, clock: Clock, ask_forward: Callable[[], Mapping[str, Any]]
+    ) -> None:
+        """`ask_forward` gives forward's status, or raises ApplianceError."""
+        self._spool = spool
+        self._configuration = configuration
+        self._floor = floor_bytes_from(configuration)
+        self._clock = clock
+        self._ask_forward = ask_forward
+        self._facts = ExamFacts(spool.exams)
+        self._lock = threading.Lock()
+        self._until = Deadline.after(clock, 0.0)
+        self._recent, self._reclaimable = Recent(), 0
+
+    def view(self, forward: Mapping[str, Any]) -> RoomView:
+        """What is left now; `forward` is its status."""
+        try:
+            return self._look(forward)
+        except OSError as error:
+            sentence = f"How much room the flash has cannot be read ({os.strerror(error.errno or 0)})."
+            finding = Finding("flash-unreadable", sentence, "Have the box's flash checked.")
+            return RoomView({"sentence": sentence}, (finding,))
+
+    def _look(self, forward: Mapping[str, Any]) -> RoomView:
+        with self._lock:
+            if self._until.is_over():
+                self._recent = read_recent(self._facts)
+                self._reclaimable = read_reclaimable(self._spool, self._configuration)
+                self._until = Deadline.after(self._clock, _LOOK_SECONDS)
+            recent, reclaimable = self._recent, self._reclaimable
+        capacity = capacity_from(self._configuration, free_bytes(self._spool.state), reclaimable, recent)
+        full = Finding(FULL_CODE, self._full_sentence(forward), _SUGGESTION) if capacity.is_full else None
+        return RoomView({**asdict(capacity), "sentence": capacity.sentence}, (full,) if full else ())
+
+    def refuse_if_full(self) -> None:
+        """NoRoomError when no frame may be taken, saying how many exams wait and why. OSError."""
+        if free_bytes(self._spool.state) >= self._floor:
+            return
+        try:
+            forward = self._ask_forward()
+        except ApplianceError as error:
+            forward = {"sentence": error.sentence}
+        raise NoRoomError(self._full_sentence(forward), _SUGGESTION)
+
+    def _full_sentence(self, forward: Mapping[str, Any]) -> str:
+        waiting = read_waiting(self._spool, self._facts)
+        why = f" {forward.get('sentence', '')}" if waiting.exams else ""
+        return f"The flash is full: nothing can be captured. {waiting.sentence}{why}"

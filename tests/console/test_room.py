@@ -1,0 +1,85 @@
+"""A full flash refuses captures with a sentence that says how many exams wait and why; free flash is said in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from appliance.base.errors import ApplianceError
+from appliance.console import room as room_module
+from appliance.console.room import Room
+from appliance.exam.exam import Closed, Outcome
+from appliance.exam.facts import ExamFacts
+from appliance.spool.room import floor_bytes_from
+from appliance.spool.tree import NoRoomError, Spool
+from tests.console.fakes import HandClock, make_configuration
+
+FORWARD = {"sentence": "archive: 52 to store (the connection was refused)."}
+SENTENCE = (
+    "The flash is full: nothing can be captured. 2 exams wait to be sent, the oldest since 2026-11-22 09:12. "
+    "archive: 52 to store (the connection was refused)."
+)
+
+
+class World:
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.spool = Spool(directory)
+        self.spool.make()
+        self.free = floor_bytes_from(make_configuration())
+        self.asked = 0
+        monkeypatch.setattr(room_module, "free_bytes", lambda _directory: self.free)
+        self.room = Room(self.spool, make_configuration(), HandClock(), self.ask_forward)
+        closed = Closed(datetime(2026, 11, 22, 9, 12, tzinfo=UTC), Outcome.DISCONTINUED, (), ())
+        for number in (1, 2):
+            assert ExamFacts(self.spool.exams).write(f"E{number:06d}-20261122-091200", "closed", closed)
+
+    def ask_forward(self) -> dict[str, str]:
+        self.asked += 1
+        return FORWARD
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, monkeypatch)
+
+
+def test_ok__with_room_nothing_is_asked_or_said(world: World) -> None:
+    world.room.refuse_if_full()
+    view = world.room.view(FORWARD)
+    assert (world.asked, view.findings, view.json["is_full"]) == (0, (), False)
+    assert view.json["sentence"].startswith("Room for about ")
+
+
+def test_fail__a_full_flash_says_how_many_exams_wait_and_why(world: World) -> None:
+    world.free -= 1
+    with pytest.raises(NoRoomError) as refused:
+        world.room.refuse_if_full()
+    assert refused.value.sentence == SENTENCE
+    assert "stays saved" in refused.value.suggestion
+    view = world.room.view(FORWARD)
+    assert [(one.code, one.sentence) for one in view.findings] == [("flash-full", SENTENCE)]
+    assert view.json["is_full"] is True
+    world.free += 1  # copies of what is committed went
+    world.room.refuse_if_full()
+    assert world.room.view(FORWARD).findings == ()
+
+
+def test_fail__forward_that_does_not_answer_is_the_reason(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> dict[str, str]:
+        raise ApplianceError("The sender does not answer.")
+
+    monkeypatch.setattr(world.room, "_ask_forward", fail)
+    world.free -= 1
+    with pytest.raises(NoRoomError, match=r"2 exams wait .* The sender does not answer\."):
+        world.room.refuse_if_full()
+
+
+def test_fail__flash_that_does_not_say_is_a_finding(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_directory: Path) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(room_module, "free_bytes", fail)
+    (finding,) = world.room.view(FORWARD).findings
+    assert finding.sentence == "How much room the flash has cannot be read (Input/output error)."
