@@ -26,7 +26,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix=".soak-", dir=given.directory.absolute()) as name:
         outcome = run_month(Path(name) / "box", Plan(given.exams, given.seed), say)
     print_outcome(outcome)
-    return 1 if outcome.faults else 0
+    return 1 if outcome.faults or outcome.growths else 0
 
 
 def print_outcome(outcome: Outcome) -> None:
@@ -38,7 +38,7 @@ def print_outcome(outcome: Outcome) -> None:
         print(f"  {name:<11}{getattr(outcome, name):>7}")
     if outcome.meter is not None:
         outcome.meter.table().print()
-    for fault in outcome.faults:
+    for fault in (*outcome.faults, *outcome.growths):
         print(f"FAULT: {fault}", file=sys.stderr)
 
 

@@ -17,7 +17,7 @@ from tests.services.demo_box import Demo
 # A process takes what it needs for its work in its first seconds.
 _GROWN_UP_SECONDS = 6.0
 _PARTS = 5
-_MOST_GROWTH_BYTES = 12 * MIB
+_MOST_GROWTH_BYTES = 16 * MIB
 _MOST_MORE_DESCRIPTORS = 8
 
 

@@ -42,7 +42,7 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What became of it; `faults` are sentences, empty when all is well."""
+    """What became of it; `faults` are sentences, empty when all is well, and so are `growths`, for a long run."""
 
     exams: int = 0
     answered: dict[str, Saved] = field(default_factory=dict)  # by SOP Instance UID
@@ -56,6 +56,7 @@ class Outcome:
     taps_lost: int = 0
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
+    growths: list[str] = field(default_factory=list)
     meter: Meter | None = None
 
 
@@ -80,7 +81,7 @@ def run_month(directory: Path, plan: Plan, say: Callable[[str], None]) -> Outcom
         outcome.exams = len(technologist.exams)
         outcome.answered = technologist.saved
     judge(directory, outcome)
-    outcome.faults += outcome.meter.growths()
+    outcome.growths = outcome.meter.growths()
     outcome.seconds = time.monotonic() - began
     return outcome
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,7 +63,17 @@ def test_fail__what_a_verdict_finds(tampered: tuple[Path, Outcome]) -> None:
         log.write("2026-11-24 09:00:00,000 INFO    appliance.base.log: console starts\n" * 9)
     judge(directory, outcome)
     assert (outcome.lost, outcome.altered, outcome.duplicated) == (1, 1, 1)
-    assert len(outcome.faults) == 5, outcome.faults
+    said = (
+        f"{held[0].stem} of exam .* was answered saved and is not at the archive",
+        f"{held[1].stem} is not what was saved",
+        f"{held[2].name} is there twice",
+        "1 objects at the archive belong to no exam, 1.2.3 for one",
+        "1 saved objects were not committed",
+        f"console started [0-9]+ times and was killed {outcome.kills['console']} times",
+    )
+    assert len(outcome.faults) == len(said), outcome.faults
+    for sentence in said:
+        assert any(re.fullmatch(sentence, fault) for fault in outcome.faults), (sentence, outcome.faults)
 
 
 def turns_of(plan: Plan) -> list[object]:
