@@ -14,7 +14,9 @@ from appliance.base.findings import FindingBoard
 from appliance.forward.journal import Journal
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryState
 
-NOT_CONFIGURED: Final = "This destination is not configured any more: configure it again."
+NOT_CONFIGURED: Final = (
+    "This destination is not configured any more: configure it again, or release what waits (appliance release)."
+)
 CODE: Final = "no-destination"
 UNFINISHED: Final = ", ".join(f"'{state}'" for state in DeliveryState if state not in FINAL_DELIVERIES)
 # One look at the index for each name, however long the history of each is.
@@ -60,7 +62,8 @@ def tell_removed(findings: FindingBoard, removed: Collection[Removed]) -> None:
     for one in removed:
         objects, exams = _number(one.objects, "object"), _number(one.exams, "exam")
         sentence = f"{objects} of {exams} must go to {one.name}, which is not configured any more."
-        findings.report(Finding(CODE, sentence, "They stay saved. Configure the destination again.", one.name))
+        suggestion = "They stay saved. Configure it again, or let go of them (appliance release)."
+        findings.report(Finding(CODE, sentence, suggestion, one.name))
 
 
 def _number(count: int, what: str) -> str:

@@ -101,10 +101,10 @@ def test_ok__a_row_of_a_destination_that_was_removed() -> None:
     """Whatever time its next attempt once had: there will be none before somebody acts."""
     told = {"state": "pending", "trouble": NOT_CONFIGURED, "next_attempt_at": (NOW + timedelta(minutes=5)).isoformat()}
     (row,) = rows_of_objects([_object(archive=told)], [_destination(is_configured=False)], NOW)
-    assert row[-2:] == ("none", "This destination is not configured any more: configure it again")
+    assert row[-2:] == ("none", NOT_CONFIGURED.removesuffix("."))
     told["state"] = "refused"
     (row,) = rows_of_objects([_object(archive=told | {"said": "C000H."})], [_destination(is_configured=False)], NOW)
-    assert row[-1] == "C000H; This destination is not configured any more: configure it again"
+    assert row[-1] == f"C000H; {NOT_CONFIGURED.removesuffix('.')}"
 
 
 def test_ok__a_step() -> None:
@@ -127,8 +127,7 @@ def test_ok__a_line_for_each_destination() -> None:
         is_configured=False, pending=3, refused=1, pending_since=_at(hours=1), trouble=NOT_CONFIGURED
     )
     assert line_of(removed, NOW) == (
-        "archive: 3 to be stored, 0 committed, 1 refused; the oldest waits since 08:30:00."
-        " This destination is not configured any more: configure it again."
+        f"archive: 3 to be stored, 0 committed, 1 refused; the oldest waits since 08:30:00. {NOT_CONFIGURED}"
     )
     plain = _destination(commits=False, stored_only=2, verified=1)
     assert line_of(plain, NOW) == "archive: 1 stored and found there, 2 stored; this archive does not commit"

@@ -52,7 +52,7 @@ def test_ok__a_removed_destination_is_told_and_counted_while_something_waits_the
     told = [(one["name"], one["is_configured"], one["pending"], one["trouble"]) for one in status["destinations"]]
     assert told == [("archive", True, 0, ""), ("old", False, 1, NOT_CONFIGURED)]
     assert status["sentence"] == (
-        "archive: nothing waits; old: 1 to store (This destination is not configured any more: configure it again); "
+        f"archive: nothing waits; old: 1 to store ({NOT_CONFIGURED.removesuffix('.')}); "
         "performed steps: 1 to tell (No performed-step manager is configured any more: configure it again)."
     )
     queue = queue_json(parts, None, is_waiting_only=True)
