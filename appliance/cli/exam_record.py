@@ -6,16 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from operator import itemgetter
-from pathlib import Path
 from typing import Any
 
 from appliance.exam.exam import Closed, Closing, Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts, day_of
 from appliance.exam.item import REQUESTED_PROCEDURE_ID, SCHEDULED_STEPS, STEP_ID, WorklistItem, text_at
 from appliance.exam.reasons import reason_from
-from appliance.spool.names import ObjectName
-from appliance.spool.tree import Spool, list_objects
+from appliance.spool.tree import Spool, list_captured
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ def read_exam(spool: Spool, exam_id: str) -> ExamFiles:
 def summary_of(spool: Spool, files: ExamFiles) -> dict[str, Any]:
     """What `exam list` says of an exam."""
     exam, closed = files.exam, files.closed
-    count = len(closed.instances) if closed else sum(1 for _ in _captured(spool, files.exam_id))
+    count = len(closed.instances) if closed else len(list_captured(spool, files.exam_id))
     return {
         "exam_id": files.exam_id,
         "state": files.state,
@@ -141,20 +138,13 @@ def read_settled(spool: Spool, exam_id: str) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _captured(spool: Spool, exam_id: str) -> Iterator[tuple[str, Path, ObjectName]]:
-    """What is saved of an exam that has not ended, with its device: its end has not listed it yet."""
-    for device in spool.captured_devices():
-        for path, name in list_objects(spool.captured(device, exam_id)):
-            yield device, path, name
-
-
 def _read_captured(spool: Spool, exam_id: str) -> list[dict[str, Any]]:
-    """The same as its end will list it, oldest first; of a damaged one no more than its name tells."""
+    """What is saved of an exam as its end will list it, oldest first; of a damaged one no more than its name tells."""
     # pydicom takes a quarter of a second to load: who asks for the list of exams does not pay for it.
     from appliance.spool.summary import DamagedObjectError, read_summary
 
     found = []
-    for device, path, name in _captured(spool, exam_id):
+    for device, path, name in list_captured(spool, exam_id):
         try:
             status = path.stat()
             modality = read_summary(path).modality
@@ -172,7 +162,7 @@ def _read_captured(spool: Spool, exam_id: str) -> list[dict[str, Any]]:
                 "saved_at": datetime.fromtimestamp(status.st_mtime).astimezone(),
             }
         )
-    return sorted(found, key=itemgetter("saved_at"))
+    return found
 
 
 def _entry_of(item: WorklistItem) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from appliance.base.durable import make_directory, move_file
 from appliance.base.errors import ApplianceError, Finding
 from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome
 from appliance.spool.names import ObjectName
-from appliance.spool.tree import Spool, list_objects, list_temporaries
+from appliance.spool.tree import Spool, list_captured, list_temporaries
 
 if TYPE_CHECKING:
     from appliance.spool.summary import ObjectSummary
@@ -86,21 +86,6 @@ def closed_from(
         reason=closing.reason or ("" if instances else "nothing was captured"),
         findings=tuple(findings),
     )
-
-
-def list_captured(spool: Spool, exam_id: str) -> list[tuple[str, Path, ObjectName]]:
-    """The exam's objects that were not handed over yet, with their device, in the order in which they were saved.
-
-    An object that is taken away while we look is left out.
-    """
-    found = []
-    for device in spool.captured_devices():
-        for path, name in list_objects(spool.captured(device, exam_id)):
-            try:
-                found.append((path.stat().st_mtime_ns, device, path, name))
-            except FileNotFoundError:
-                continue
-    return [(device, path, name) for _, device, path, name in sorted(found)]
 
 
 def list_instances(spool: Spool, exam: Exam) -> tuple[list[Instance], list[Finding]]:

@@ -31,7 +31,6 @@ from appliance.console.closing import (
     Draining,
     closed_from,
     hand_over,
-    list_captured,
     list_instances,
     list_leftovers,
     set_aside_late,
@@ -42,7 +41,7 @@ from appliance.exam.exam import Closed, Closing, Exam, Outcome, Started, open_ex
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.exam.item import WorklistItem
 from appliance.spool.cut_short import cut_short_sentence
-from appliance.spool.tree import Spool, list_objects
+from appliance.spool.tree import Spool, list_captured, list_objects
 
 _log = logging.getLogger(__name__)
 

@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from appliance.console.closing import list_captured
 from appliance.console.exams import CurrentExam
 from appliance.exam.exam import Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
-from appliance.spool.tree import Spool
+from appliance.spool.tree import Spool, list_captured
 
 _MOST_REMEMBERED = 2000
 

@@ -1,9 +1,12 @@
-"""An object's file name carries what it needs to be verified without any index: `UID~OFFSET~SHA256.dcm`.
+"""An object's file name carries what it needs to be verified without any index: `UID~OFFSET~SHA256~NUMBER.dcm`.
 
 The digest is over the final bytes, starting at OFFSET and going round: bytes[OFFSET:] and then bytes[:OFFSET]. OFFSET
 is 0 for everything whose header was known before its first pixel, so `sha256sum FILE` is the check. A clip's header is
 patched at its end, so its OFFSET is the header's length: the body is hashed as it streams by, the header last, and
 nothing is read twice.
+
+NUMBER is the order in which objects were saved (`spool.tree.next_number`), whatever the clock says; the first release
+wrote none.
 """
 
 from __future__ import annotations
@@ -16,27 +19,34 @@ from pathlib import Path
 
 from appliance.base.durable import TEMPORARY_PREFIX
 
-_OBJECT = re.compile(r"\A(?P<uid>[0-9.]{1,64})~(?P<offset>0|[1-9][0-9]{0,6})~(?P<digest>[0-9a-f]{64})\.dcm\Z")
+_OBJECT = re.compile(
+    r"\A(?P<uid>[0-9.]{1,64})~(?P<offset>0|[1-9][0-9]{0,6})~(?P<digest>[0-9a-f]{64})"
+    r"(?:~(?P<number>[1-9][0-9]{0,8}))?\.dcm\Z"
+)
 _TEMPORARY = re.compile(re.escape(TEMPORARY_PREFIX) + r"(?P<uid>[0-9.]{1,64})~(?P<offset>0|[1-9][0-9]{0,6})\Z")
 _BLOCK = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectName:
-    """What a published object's name says."""
+    """What a published object's name says; `number` is 0 where it says none."""
 
     sop_instance_uid: str
     offset: int
     digest: str
+    number: int = 0
 
     def __str__(self) -> str:
-        return f"{self.sop_instance_uid}~{self.offset}~{self.digest}.dcm"
+        number = f"~{self.number}" if self.number else ""
+        return f"{self.sop_instance_uid}~{self.offset}~{self.digest}{number}.dcm"
 
 
 def object_name_from(name: str) -> ObjectName | None:
     """The parts of a published object's file name; None for any other name."""
     match = _OBJECT.match(name)
-    return ObjectName(match["uid"], int(match["offset"]), match["digest"]) if match else None
+    if match is None:
+        return None
+    return ObjectName(match["uid"], int(match["offset"]), match["digest"], int(match["number"] or 0))
 
 
 @dataclass(frozen=True, slots=True)

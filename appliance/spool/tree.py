@@ -60,13 +60,32 @@ class Spool:
 
 
 def list_objects(directory: Path) -> Iterator[tuple[Path, ObjectName]]:
-    """The published objects in `directory`, by name; temporaries and foreign names are passed over."""
+    """The published objects in `directory`, by number and name; temporaries and foreign names are passed over."""
     if not directory.is_dir():
         return
-    for path in sorted(directory.iterdir()):
-        name = object_name_from(path.name)
-        if name is not None:
-            yield path, name
+    found = [(path, name) for path in directory.iterdir() if (name := object_name_from(path.name)) is not None]
+    yield from sorted(found, key=lambda one: (one[1].number, one[0]))
+
+
+def list_captured(spool: Spool, exam_id: str) -> list[tuple[str, Path, ObjectName]]:
+    """The exam's objects that were not handed over yet, with their device, in the order in which they were saved."""
+    found = [
+        (device, path, name)
+        for device in spool.captured_devices()
+        for path, name in list_objects(spool.captured(device, exam_id))
+    ]
+    return sorted(found, key=lambda one: (one[2].number, one[0], one[1]))
+
+
+def next_number(directory: Path) -> int:
+    """The number of what is published next in `directory`, which is `captured/DEVICE/EXAM/`: of all devices the highest
+    of the same exam, or of none, and one more.
+
+    Each device counts on from what it sees of the others (a logical clock, as Lamport's): what was saved before has the
+    smaller number, also after a restart. Two devices that save at the same moment may give the same number.
+    """
+    places = [device / place for device in directory.parent.parent.iterdir() for place in {directory.name, UNASSIGNED}]
+    return 1 + max((name.number for place in places for _, name in list_objects(place)), default=0)
 
 
 def list_temporaries(directory: Path) -> list[Path]:

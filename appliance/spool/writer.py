@@ -11,6 +11,7 @@ from pathlib import Path
 from appliance.base.durable import make_directory, sync_directory, write_all
 from appliance.base.errors import ApplianceError
 from appliance.spool.names import ObjectName, TemporaryName, digest_of
+from appliance.spool.tree import next_number
 
 
 class UnconfirmedError(ApplianceError):
@@ -100,7 +101,8 @@ class ObjectWriter:
         object stands, so that it is neither lost nor, where it comes once more, made a second time.
         """
         self._digest.update(self._header)
-        target = self._directory / str(ObjectName(self._uid, self._offset, self._digest.hexdigest()))
+        number = next_number(self._directory)
+        target = self._directory / str(ObjectName(self._uid, self._offset, self._digest.hexdigest(), number))
         os.fsync(self._descriptor)
         self._temporary.rename(target)
         self._close()
@@ -146,7 +148,8 @@ def publish_salvaged(temporary: Path, name: TemporaryName, target_directory: Pat
     finally:
         os.close(descriptor)
     make_directory(target_directory)
-    published = ObjectName(name.sop_instance_uid, name.offset, digest_of(temporary, name.offset))
+    digest, number = digest_of(temporary, name.offset), next_number(target_directory)
+    published = ObjectName(name.sop_instance_uid, name.offset, digest, number)
     target = target_directory / str(published)
     temporary.rename(target)
     sync_directory(target_directory)

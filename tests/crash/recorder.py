@@ -26,7 +26,7 @@ class _Handle:
     is_append: bool = False
 
 
-_PUBLISHED = re.compile(r"(?P<uid>[0-9.]{1,64})~(?P<offset>[0-9]+)~[0-9a-f]{64}\.dcm\Z")
+_PUBLISHED = re.compile(r"(?P<uid>[0-9.]{1,64})~(?P<offset>[0-9]+)~[0-9a-f]{64}(?:~[0-9]+)?\.dcm\Z")
 _CLIP = re.compile(r"\.part-(?P<uid>[0-9.]{1,64})~(?P<offset>[1-9][0-9]*)\Z")
 _SAVED = re.compile(rb'"sop_instance_uid":"([0-9.]+)","kind":"\w+","exam_id":(null|"[^"]*"),"file_name":"([^"]+)"')
 _LOGGED_TRANSFER = re.compile(rb"saved transfer ([0-9.]+) for exam (\S+),")

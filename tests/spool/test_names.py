@@ -25,9 +25,9 @@ _DIGESTS = st.binary(min_size=32, max_size=32).map(bytes.hex)
 DIGEST = "0" * 64
 
 
-@given(_UIDS, _OFFSETS, _DIGESTS)
-def test_ok__an_objects_name_is_read_back(uid: str, offset: int, digest: str) -> None:
-    name = ObjectName(uid, offset, digest)
+@given(_UIDS, _OFFSETS, _DIGESTS, st.integers(0, 999_999_999))
+def test_ok__an_objects_name_is_read_back(uid: str, offset: int, digest: str, number: int) -> None:
+    name = ObjectName(uid, offset, digest, number)
     assert object_name_from(str(name)) == name
     assert len(str(name).encode()) <= 255
     assert temporary_name_from(str(name)) is None
@@ -40,7 +40,7 @@ def test_ok__a_temporary_name_is_read_back(uid: str, offset: int) -> None:
     assert object_name_from(str(name)) is None
 
 
-@given(st.text(max_size=20) | st.from_regex(r"[0-9.٣]{1,5}~\d{1,8}~[0-9a-f]{60,64}\.dcm\n?"))
+@given(st.text(max_size=20) | st.from_regex(r"[0-9.٣]{1,5}~\d{1,8}~[0-9a-f]{60,64}(~\d{1,10})?\.dcm\n?"))
 def test_ok__one_object_has_one_name(text: str) -> None:
     """Whatever is taken for a name is written in just this way: no second spelling of the same object."""
     for found in (object_name_from(text), temporary_name_from(text)):
@@ -54,6 +54,11 @@ def test_ok__one_object_has_one_name(text: str) -> None:
         "1.2.3.dcm",
         f"1.2.3~0~{DIGEST}",
         f"1.2.3~0~{DIGEST}.dcm\n",
+        f"1.2.3~0~{DIGEST}~0.dcm",
+        f"1.2.3~0~{DIGEST}~07.dcm",
+        f"1.2.3~0~{DIGEST}~.dcm",
+        f"1.2.3~0~{DIGEST}~1~2.dcm",
+        f"1.2.3~0~{DIGEST}~1234567890.dcm",
         f"1.2.3~0~{DIGEST}.dcm.gz",
         f".part-1.2.3~0~{DIGEST}.dcm",
         f"1.2.3~007~{DIGEST}.dcm",
