@@ -34,7 +34,7 @@ def print_outcome(outcome: Outcome) -> None:
     print(f"\n{outcome.exams} exams in {outcome.seconds:.0f} s; {outcome.taps_lost} taps had to be repeated.")
     killed = ", ".join(f"{name} {times}" for name, times in sorted(outcome.kills.items()))
     print(f"Killed: {killed or 'nobody'}.")
-    for name in ("saved", "stored", "committed", "lost", "duplicated", "altered"):
+    for name in ("saved", "stored", "committed", "expired", "lost", "duplicated", "altered"):
         print(f"  {name:<11}{getattr(outcome, name):>7}")
     if outcome.meter is not None:
         outcome.meter.table().print()

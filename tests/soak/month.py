@@ -17,6 +17,7 @@ import tomlkit
 
 from appliance.base.errors import ApplianceError
 from appliance.spool.names import object_name_from
+from appliance.spool.tree import list_objects
 from tests.services.demo_box import Demo, prepare_site, running_demo
 from tests.soak.life import FAIR, VICTIMS, WORKLIST, Weather, turns
 from tests.soak.meter import Meter
@@ -28,6 +29,8 @@ _log = logging.getLogger(__name__)
 _LEAST_PEACE_SECONDS = 180.0
 _PEACE_SECONDS_AN_EXAM = 0.5
 _RESTART_EVERY_SECONDS = 3.0
+# Objects are taken away in the same month.
+_KEPT_DAYS = 15 / 86_400
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Outcome:
     saved: int = 0
     stored: int = 0
     committed: int = 0
+    expired: int = 0
     lost: int = 0
     duplicated: int = 0
     altered: int = 0
@@ -101,6 +105,7 @@ def _prepare(directory: Path) -> None:
             "retry_longest_seconds": 3.0,
         }
     )
+    document["retention"] = {"committed_days": _KEPT_DAYS, "unproven_days": _KEPT_DAYS}
     site.write_text(tomlkit.dumps(document), encoding="utf-8")
     (directory / "hospital").mkdir(parents=True, exist_ok=True)
     (directory / "hospital" / "faults").write_text(f"{WORKLIST}\n", encoding="utf-8")
@@ -191,6 +196,8 @@ def judge(directory: Path, outcome: Outcome) -> None:
     listed = _listed_instances(directory)
     committed = _committed(directory)
     outcome.saved = len(outcome.answered)
+    kept = {name.sop_instance_uid for _, name in list_objects(directory / "kept")}
+    outcome.expired = len(outcome.answered.keys() - kept)
     for uid, saved in outcome.answered.items():
         if uid not in archive:
             outcome.lost += 1

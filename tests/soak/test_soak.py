@@ -37,6 +37,7 @@ def test_ok__a_short_month(month: tuple[Path, Outcome]) -> None:
     assert outcome.faults == []
     assert outcome.exams == PLAN.exams
     assert outcome.saved == outcome.stored == outcome.committed > PLAN.exams
+    assert outcome.expired > 0
     assert outcome.lost == outcome.duplicated == outcome.altered == 0
     assert sum(outcome.kills.values()) == sum(len(turn.kills) for turn in turns_of(PLAN)) > 2
 
