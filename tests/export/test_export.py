@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import shutil
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from appliance.export.medium import Medium, MediumError
 from appliance.export.run import Export, Exported
 from appliance.export.selection import Chosen, Wanted, locate
 from appliance.spool.names import is_intact, object_name_from
-from tests.export.world import Box, patient, uid_of
+from tests.export.world import Box, make_large, patient, uid_of
 
 
 @pytest.fixture
@@ -190,7 +191,7 @@ def test_fail__a_stick_that_is_pulled_at_any_moment(box: Box) -> None:
         assert "repeat the command" in cut.suggestion
         assert is_whole(box, cut), nth
         partly += 0 < len(cut.safe) < 3
-        if nth % 5 == 0 or nth > all_of_them.count - 12:
+        if nth % 8 == 0 or nth > all_of_them.count - 8:
             whole = box.export()
             assert (whole.trouble, whole.listed, len(whole.safe)) == ("", 3, 3), nth
             assert whole.there_before >= len(cut.safe)
@@ -448,6 +449,17 @@ def test_ok__progress_goes_up_to_the_end(box: Box) -> None:
     assert [one[:2] for one in told] == sorted(one[:2] for one in told)
     assert told[-1] == (4, exported.bytes, 0.0)
     assert any(left and left > 0 for _, _, left in told)
+
+
+def test_ok__memory_does_not_grow_with_the_object(box: Box) -> None:
+    box.export()  # what is imported at first use
+    make_large(box.clip(None), 24 * 1024 * 1024)
+    tracemalloc.start()
+    try:
+        assert box.export().listed == 1
+        assert tracemalloc.get_traced_memory()[1] < 6 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
 
 
 def test_ok__the_audit_trail_knows_before_the_first_byte_leaves(box: Box) -> None:

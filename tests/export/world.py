@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
@@ -14,6 +15,7 @@ from appliance.base.paths import Paths
 from appliance.base.uids import new_uid
 from appliance.compose.instance import Origins, compose_clip, compose_still
 from appliance.compose.pixels import fragment_header, padding, pixel_form_from
+from appliance.devices.frame import Frame
 from appliance.exam.audit import AuditTrail
 from appliance.exam.decisions import Decision, DecisionKind
 from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome, open_exam
@@ -76,7 +78,7 @@ class Box:
 
     def still(self, exam: Exam | None, *, is_jpeg: bool = True) -> Path:
         device = GRABBER if is_jpeg else SERIAL
-        frame = jpeg_frame(jpeg(is_odd=False)) if is_jpeg else rgb_frame()
+        frame = _frame_of(is_jpeg)
         form = "1920x1080p30" if is_jpeg else ""
         composed = compose_still(
             Origins(exam, device, BOX, new_uid(), CAPTURED_AT, self._number(exam), form, "" if form else "BMP"),
@@ -152,6 +154,11 @@ class Box:
         return {str(dcmread(path, stop_before_pixels=True).SOPInstanceUID): path for path in files}
 
 
+@cache
+def _frame_of(is_jpeg: bool) -> Frame:
+    return jpeg_frame(jpeg(is_odd=False)) if is_jpeg else rgb_frame()
+
+
 def _instance_of(path: Path) -> Instance:
     header = dcmread(path, stop_before_pixels=True)
     return Instance(
@@ -164,6 +171,13 @@ def _instance_of(path: Path) -> Instance:
         path.name,
         path.stat().st_size,
     )
+
+
+def make_large(path: Path, count: int) -> Path:
+    """The object with `count` bytes more, a hole in the file: quick to write, as long to read as any."""
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size + count)
+    return path.rename(path.with_name(str(ObjectName(uid_of(path), 0, digest_of(path, 0)))))
 
 
 def uid_of(path: Path) -> str:
