@@ -24,7 +24,7 @@ STATES: Final[Mapping[str, str]] = {
     "verified": "stored and found there; this archive does not commit",
     "stored_only": "stored; this archive does not commit",
     "refused": "refused",
-    "released": "given up by a person",
+    "released": "released by a person",
     "expired": "committed, and deleted here",
 }
 STEP_STATES: Final[Mapping[str, str]] = {
