@@ -91,7 +91,7 @@ def syslog_from(record: Record, box: Box) -> bytes:
 
 def _participants_of(record: Record, event: Event, box: Box) -> Iterator[_Participant]:
     """Who took part, in the order of the event's table. One at most is the requestor (A.5.2)."""
-    process, actor = f"{record.process}@{box.name}", f"{record.actor}@{box.name}"
+    process, actor = _user_of(record.process, box), _user_of(record.actor, box)
     titles = f"AETITLES={box.ae_title}" if record.process == _PROCESS_OF_DICOM else ""  # A.5.2.2
     is_alone = record.actor == record.process
     party, address = (record.party.name, record.party.address) if record.party else ("", "")
@@ -119,6 +119,11 @@ def _participants_of(record: Record, event: Event, box: Box) -> Iterator[_Partic
             if not is_alone:
                 yield _Participant(actor, True)
             yield _Participant(process, is_alone, (codes.APPLICATION,), titles, box.name)
+
+
+def _user_of(name: str, box: Box) -> str:
+    """UserID in the form name@domain (A.5.2.1); what is no name but words stays as it is."""
+    return name if " " in name else f"{name}@{box.name}"
 
 
 def _add_participant(root: Xml.Element, participant: _Participant) -> None:
