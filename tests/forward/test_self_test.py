@@ -35,8 +35,8 @@ def peer(ae_title: str, port: int, **more: Any) -> dict[str, Any]:
         "ae_title": ae_title,
         "host": "127.0.0.1",
         "port": port,
-        "connect_seconds": 1,
-        "answer_seconds": 2,
+        "connect_seconds": 20,
+        "answer_seconds": 20,
         **more,
     }
 
@@ -104,8 +104,8 @@ def start_all_of(bench: Bench, hospital: Hospital, shared_port: int) -> Callable
     """A self test for which the hospital is everything at once, under three names."""
     bench.port = shared_port
 
-    def start(**more: Any) -> SelfTest:
-        everything = peer("HOSPITAL", hospital.port)
+    def start(answer_seconds: float = 20.0, **more: Any) -> SelfTest:
+        everything = peer("HOSPITAL", hospital.port, answer_seconds=answer_seconds)
         return bench.of(
             worklist=[{"name": "ris", **everything}],
             performed_step=everything,
@@ -229,7 +229,11 @@ def test_ok__echo(start_all_of: Callable[..., SelfTest], hospital: Hospital) -> 
 def test_ok__what_fails_is_said_and_the_rest_is_tried(
     start_all_of: Callable[..., SelfTest], hospital: Hospital, fault: str, check: str, said: str
 ) -> None:
-    self_test = start_all_of(commitment_seconds=1.0)
+    # Only what never comes is not waited for.
+    self_test = start_all_of(
+        answer_seconds=2.0 if fault == "stall" else 20.0,
+        commitment_seconds={"no-commitment": 1.0, "commitment-stranger": 2.0}.get(fault, 20.0),
+    )
     with hospital.faults(fault):
         report = self_test.test("archive", may_write=True)
     assert not report["is_good"]
