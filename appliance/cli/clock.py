@@ -32,5 +32,6 @@ def _run(given: argparse.Namespace) -> int:
         view = asker.ask("POST", "/api/clock/trust", {}) if is_word else asker.ask("GET", "/api/clock")
     finally:
         asker.close()
-    print(json.dumps(view, indent=1) if given.json else f"{view['sentence']} {view['suggestion']}".rstrip())
+    shown = view["now"].replace("T", " ")
+    print(json.dumps(view, indent=1) if given.json else f"{shown}\n{view['sentence']}\n{view['suggestion']}".rstrip())
     return 0 if view["is_trusted"] else 1

@@ -74,7 +74,7 @@ class ClockWatch:
         with self._lock:
             self._trust.take_word()
             self._record = self._trust.read()
-            _log.warning("a person said that the clock is right: %s", _text_from(self._clock.now()))
+            _log.warning("a person said that the clock is right: %s", self._clock.now().isoformat(sep=" "))
             self._look()
 
     def view(self) -> dict[str, Any]:
@@ -85,14 +85,8 @@ class ClockWatch:
             doubt = doubt_from(reading, anchor, self._newest)
         now = reading.now.isoformat(timespec="seconds")
         if doubt is None and anchor is not None:
-            sentence = f"The clock shows {_text_from(reading.now)}, and {_SAYS[anchor.source]}."
-            return {
-                "now": now,
-                "is_trusted": True,
-                "source": str(anchor.source),
-                "sentence": sentence,
-                "suggestion": "",
-            }
+            said = {"sentence": f"The box's clock is believed: {_SAYS[anchor.source]}.", "suggestion": ""}
+            return {"now": now, "is_trusted": True, "source": str(anchor.source), **said}
         finding = finding_from_doubt(doubt or Doubt.NEVER_SET, reading, anchor)
         said = {"sentence": finding.sentence, "suggestion": finding.suggestion}
         return {"now": now, "is_trusted": False, "source": "", **said}
@@ -112,7 +106,7 @@ class ClockWatch:
         step = reading.offset - before.offset if before else 0.0
         if abs(step) >= STEP_SECONDS:
             old = reading.now - timedelta(seconds=step)
-            _log.warning("the clock was set from %s to %s", _text_from(old), _text_from(reading.now))
+            _log.warning("the clock was set from %s to %s", old.isoformat(sep=" "), reading.now.isoformat(sep=" "))
         if before is None or abs(step) >= STEP_SECONDS or anchor != before.anchor:
             self._write(reading.offset, anchor)
         doubt = doubt_from(reading, anchor, self._newest)
@@ -149,27 +143,22 @@ def newest_moment(facts: ExamFacts) -> datetime | None:
 
 
 def finding_from_doubt(doubt: Doubt, reading: ClockReading, anchor: Anchor | None) -> Finding:
-    """What people are told while the clock is not believed."""
-    shown = _text_from(reading.now)
+    """What people are told while the clock is not believed: its day and not its time, so that it is told once."""
     match doubt:
         case Doubt.BEHIND:
-            sentence = f"The box's clock is wrong: it shows {shown}, which is before an exam that was made here."
+            sentence = "The box's clock is wrong: it is behind an exam that was made here."
         case Doubt.CHANGED:
             step = reading.offset - anchor.offset if anchor else 0.0
             way = "forward" if step > 0 else "back"
-            sentence = f"The box's clock may be wrong: it was put {way} by {_span_text(abs(step))} and shows {shown}."
+            sentence = f"The box's clock may be wrong: it was put {way} by {_span_text(abs(step))}."
         case Doubt.NEVER_SET:
-            sentence = f"The box's clock may be wrong: it shows {shown}, and nothing has set it since the box started."
+            sentence = "The box's clock may be wrong: nothing has set it since the box started."
     return Finding(
         UNTRUSTED_CODE,
-        sentence,
-        "Images are saved, and marked; the worklist is that of this day. Have the time server checked; if this is the "
-        "time, say so with `appliance clock trust`.",
+        f"{sentence} It says that today is {reading.now:%Y-%m-%d}.",
+        "Images are saved, and marked; the worklist is that of this day. Have the time server checked; if the time is "
+        "right (`appliance clock`), say so with `appliance clock trust`.",
     )
-
-
-def _text_from(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M %z}"
 
 
 def _span_text(seconds: float) -> str:

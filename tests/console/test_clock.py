@@ -67,14 +67,14 @@ def test_ok__a_box_without_battery_says_so_until_a_time_server_sets_the_clock(
 ) -> None:
     caplog.set_level(logging.INFO)
     machine = Machine(tmp_path)
-    sentence = "may be wrong: it shows 2026-11-22 08:01 +0000, and nothing has set it since the box started."
+    sentence = "may be wrong: nothing has set it since the box started. It says that today is 2026-11-22."
     assert machine.look().endswith(sentence)
-    machine.set_clock(12 * HOUR)  # the time server steps it before the kernel is told that it keeps it
-    assert "shows 2026-11-22 20:01" in machine.look()
+    machine.set_clock(20 * HOUR)  # the time server steps it before the kernel is told that it keeps it
+    assert "today is 2026-11-23" in machine.look()
     machine.is_synchronized = True
     assert machine.look() == ""
     assert machine.watch.view()["source"] == "time server"
-    assert "the clock was set from 2026-11-22 08:01 +0000 to 2026-11-22 20:01 +0000" in caplog.text
+    assert "the clock was set from 2026-11-22 08:01:00+00:00 to 2026-11-23 04:01:00+00:00" in caplog.text
     machine.is_synchronized = False  # the server goes away: nobody has set it since
     assert machine.look() == ""
 
@@ -84,7 +84,7 @@ def test_ok__a_hardware_clock_is_believed_unless_it_is_behind_what_was_written(t
         machine = Machine(tmp_path / directory, newest)
         (tmp_path / directory).mkdir()
         machine.is_set_by_hardware = True
-        assert machine.look().endswith("which is before an exam that was made here.") is is_behind
+        assert ("it is behind an exam that was made here" in machine.look()) is is_behind
 
 
 def test_ok__a_step_is_doubted_and_logged_also_when_the_console_was_away(
@@ -97,8 +97,8 @@ def test_ok__a_step_is_doubted_and_logged_also_when_the_console_was_away(
     machine.set_clock(-3 * HOUR)
     assert not machine.trust.is_trusted(), "before anybody looked"
     machine.start()
-    assert "was put back by 3 h 0 min and shows 2026-11-22 05:01" in machine.look()
-    assert caplog.text.count("the clock was set from 2026-11-22 08:01 +0000 to 2026-11-22 05:01 +0000") == 1
+    assert "was put back by 3 h 0 min." in machine.look()
+    assert caplog.text.count("the clock was set from 2026-11-22 08:01:00+00:00 to 2026-11-22 05:01:00+00:00") == 1
     machine.look()
     machine.start()
     assert machine.look() != ""
