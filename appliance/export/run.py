@@ -25,6 +25,7 @@ from appliance.spool.tree import Spool
 _log = logging.getLogger(__name__)
 
 _GO_ON = "Put it in again and repeat the command: it goes on where it was."
+_SEE_EXAM = "`appliance exam show` tells what became of it."
 _CHECK_FLASH = "Have the box's flash checked; the others are exported."
 
 
@@ -189,9 +190,14 @@ class Export:
         if is_there:
             self._there_before += 1
         else:
+            source = locate(self._spool, chosen)
+            if not source.exists():
+                told = "An object has left this box since the export began."
+                self._tell(Finding("object-gone", told, _SEE_EXAM, chosen.sop_instance_uid))
+                return
             try:
                 with _as_medium_error():
-                    medium.write(chosen, locate(self._spool, chosen), file_id)
+                    medium.write(chosen, source, file_id)
             except UnreadableError as error:
                 self._tell(Finding("object-unreadable", error.sentence, _CHECK_FLASH, chosen.sop_instance_uid))
                 return

@@ -302,6 +302,37 @@ def test_fail__a_damaged_object_is_told_and_the_others_go(box: Box) -> None:
     assert records(box)[-1].outcome is Effect.MINOR_FAILURE
 
 
+def test_fail__an_object_that_leaves_the_box_meanwhile(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Committed and expired, or damaged and set aside, after it was chosen."""
+    gone, good = box.still(None), box.still(None)
+    real = Medium.find_place
+
+    def find_place(self: Medium, chosen: Chosen) -> tuple[tuple[str, ...], bool]:
+        gone.unlink(missing_ok=True)
+        return real(self, chosen)
+
+    monkeypatch.setattr(Medium, "find_place", find_place)
+    exported = box.export()
+    assert [(one.code, one.subject) for one in exported.findings] == [("object-gone", uid_of(gone))]
+    assert [one.sop_instance_uid for one in exported.safe] == [uid_of(good)]
+
+
+def test_fail__flash_that_does_not_give_an_object_back(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = box.still(None), box.still(None)
+    real = Path.open
+
+    def open_or_fail(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self.name == bad.name:
+            raise OSError(errno.EBADMSG, "Bad message")
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_or_fail)
+    exported = box.export()
+    assert [(one.code, one.subject) for one in exported.findings] == [("object-unreadable", uid_of(bad))]
+    assert "Bad message" in exported.findings[0].sentence
+    assert [one.sop_instance_uid for one in exported.safe] == [uid_of(good)]
+
+
 def test_fail__an_object_too_large_for_the_file_system_is_told_and_the_others_go(box: Box) -> None:
     box.still(None)
     box.still(None)
