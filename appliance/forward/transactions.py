@@ -92,9 +92,11 @@ class Transactions:
                 return
             for member in _current_members(db, transaction_uid, row["destination"]):
                 self._ledger.record(member["sop_instance_uid"], row["destination"], event, said, wait=wait)
+            # Never before the one that was closed last, wherever the clock was put since: which are the oldest counts.
             db.execute(
-                "UPDATE transactions SET is_open = 0, closed_at = ? WHERE transaction_uid = ?",
-                (self._now(), transaction_uid),
+                "UPDATE transactions SET is_open = 0,"
+                " closed_at = max(?2, (SELECT max(closed_at) FROM transactions) + 0.001) WHERE transaction_uid = ?1",
+                (transaction_uid, self._now()),
             )
 
     def overdue(self, destination: Destination) -> list[str]:

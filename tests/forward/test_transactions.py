@@ -107,15 +107,18 @@ def test_ok__what_was_asked_in_vain_is_remembered_while_it_may_still_be_answered
     assert bench.ledger.state_of(uid, "one") is DeliveryState.COMMITTED
 
 
+@pytest.mark.parametrize("step", [0, -86_400])
 def test_ok__an_archive_that_never_answers_does_not_fill_the_flash(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, step: float
 ) -> None:
+    """The oldest are forgotten, also when the clock is put back from one to the next."""
     monkeypatch.setattr(module, "MOST_REMEMBERED", 5)
     uid = bench.store(1, ONE)
     for number in range(20):
         assert bench.open(f"9.{number}") == [uid]
         bench.transactions.end(f"9.{number}", DeliveryEvent.REPORT_MISSING, "late", None)
         bench.clock.advance(1)
+        bench.clock.set_wall(step)
     assert bench.transactions.prune(ONE) == 15
     bench.report("9.3", uid)
     assert bench.ledger.state_of(uid, "one") is DeliveryState.STORED, "forgotten: asked again instead"
