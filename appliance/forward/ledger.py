@@ -79,7 +79,9 @@ class Ledger:
     """Objects and deliveries."""
 
     def __init__(self, journal: Journal, clock: Clock, claim: str) -> None:
-        """`claim` names this run of this process (boot and pid); what another one claimed is void from now on."""
+        """`claim` names this run of this process (boot and pid). What was claimed before it is void from now on: the
+        process's lock says that no other one lives, even if one that was killed had the same number.
+        """
         self.journal = journal
         self.clock = clock
         self._claim = claim
@@ -91,8 +93,7 @@ class Ledger:
     def _void_claims(self) -> None:
         with self.journal.transaction() as db:
             for row in db.execute(
-                "SELECT sop_instance_uid, destination FROM deliveries WHERE state = ? AND claim <> ?",
-                (DeliveryState.STORING, self._claim),
+                "SELECT sop_instance_uid, destination FROM deliveries WHERE state = ?", (DeliveryState.STORING,)
             ).fetchall():
                 self.record(row["sop_instance_uid"], row["destination"], DeliveryEvent.CLAIM_VOID)
 
@@ -215,15 +216,17 @@ class Ledger:
             )
 
     def count_unfinished(self, exam_id: str) -> int:
-        """Objects of the exam that are not in `kept/` yet.
+        """Objects of the exam that are not in `kept/` yet, or that a rebuilt journal delivers from there once more.
 
         One that a person withdrew is not waited for: it may be damaged, in quarantine, or lost.
         """
         with self.journal.reading() as db:
             row = db.execute(
-                "SELECT count(*) FROM objects WHERE exam_id = ? AND place <> 'kept'"
-                " AND (place = 'outbox' OR decision = '')",
-                (exam_id,),
+                "SELECT count(*) FROM objects o WHERE exam_id = ?"
+                " AND (place = 'outbox' OR (place <> 'kept' AND decision = '')"
+                " OR EXISTS (SELECT 1 FROM deliveries d WHERE d.sop_instance_uid = o.sop_instance_uid"
+                f" AND d.state NOT IN ({_marks(_FINAL)})))",
+                (exam_id, *_FINAL),
             )
             return int(row.fetchone()[0])
 

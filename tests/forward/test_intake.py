@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from appliance.base.durable import move_file, write_once
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Configuration
+from appliance.exam.decisions import Decision, DecisionKind
 from appliance.exam.exam import Closed, Exam, Outcome
 from appliance.forward.intake import PATIENCE_SECONDS, Intake
 from appliance.forward.journal import Journal
@@ -207,16 +209,117 @@ def test_ok__a_crash_between_the_move_and_its_row(bench: Bench) -> None:
     assert [one.place for one in bench.ledger.objects_in(Place.KEPT)] == [Place.KEPT]
 
 
+def _decide(job: Job, kind: DecisionKind, uid: str) -> None:
+    job.facts.decide(job.exam_id, Decision(kind, uid, datetime.now().astimezone(), "Mayr", "it never commits"))
+
+
 def test_ok__a_rebuild_obeys_decisions_and_finds_kept_files(bench: Bench) -> None:
     job = bench.job()
     kept, rejected = job.capture(), job.capture()
     job.close()
     job.hand_over()
     (bench.spool.outbox / kept.file_name).rename(bench.spool.kept / kept.file_name)
-    (bench.spool.exams / job.exam_id / f"rejected-{rejected.sop_instance_uid}.json").write_text("{}")
+    _decide(job, DecisionKind.REJECTED, rejected.sop_instance_uid)
     bench.rescan()
     due = bench.ledger.due_objects(ARCHIVE, 5)
     assert [(one.sop_instance_uid, one.place) for one in due] == [(kept.sop_instance_uid, Place.KEPT)]
+    assert bench.ledger.state_of(rejected.sop_instance_uid, "archive") is DeliveryState.RELEASED
+    assert job.kept() == job.uids
+
+
+@pytest.mark.parametrize("kind", DecisionKind)
+@pytest.mark.parametrize(
+    "events",
+    [
+        (),
+        (DeliveryEvent.CLAIMED, DeliveryEvent.STORE_REFUSED),
+        (DeliveryEvent.CLAIMED, DeliveryEvent.STORE_ACCEPTED),
+        (DeliveryEvent.CLAIMED, DeliveryEvent.STORE_ACCEPTED, DeliveryEvent.COMMITMENT_ASKED),
+    ],
+)
+def test_ok__a_decision_about_an_exam_that_is_over_withdraws_the_object(
+    bench: Bench, kind: DecisionKind, events: tuple[DeliveryEvent, ...]
+) -> None:
+    job = bench.job()
+    withdrawn, other = job.capture(), job.capture()
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    for event in events:
+        bench.ledger.record(withdrawn.sop_instance_uid, "archive", event)
+    _decide(job, kind, withdrawn.sop_instance_uid)
+    bench.rescan()
+    assert bench.ledger.state_of(withdrawn.sop_instance_uid, "archive") is DeliveryState.RELEASED
+    assert job.kept() == {withdrawn.sop_instance_uid}
+    assert [one.sop_instance_uid for one in bench.ledger.due_objects(ARCHIVE, 5)] == [other.sop_instance_uid]
+    assert bench.ledger.due_commitments(ARCHIVE, 5) == []
+    assert bench.listing.queue(job.exam_id)["objects"][0]["destinations"]["archive"]["said"].endswith(kind)
+    bench.commit_all()
+    _tell_steps(bench, job)
+    bench.rescan()
+    assert job.settled.exists()
+
+
+def test_ok__a_store_that_is_under_way_is_finished_and_said_and_not_repeated(bench: Bench) -> None:
+    job = bench.job()
+    made = job.capture()
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    bench.ledger.record(made.sop_instance_uid, "archive", DeliveryEvent.CLAIMED)
+    _decide(job, DecisionKind.RELEASED, made.sop_instance_uid)
+    bench.rescan()
+    bench.ledger.record(made.sop_instance_uid, "archive", DeliveryEvent.STORE_ACCEPTED)
+    told = bench.listing.queue(job.exam_id)["objects"][0]["destinations"]["archive"]
+    assert told["state"] == "released"
+    assert told["stored_at"], "the archive has it, whatever was decided"
+    assert told["said"] == "a person decided: released"
+    assert bench.ledger.due_commitments(ARCHIVE, 5) == []
+    _tell_steps(bench, job)
+    bench.rescan()
+    assert job.settled.exists()
+
+
+def test_ok__an_object_that_is_damaged_or_lost_holds_its_exam_until_a_person_releases_it(bench: Bench) -> None:
+    job = bench.job()
+    damaged, lost = job.capture(), job.capture()
+    job.close()
+    job.hand_over()
+    path = bench.spool.outbox / damaged.file_name
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    (bench.spool.outbox / lost.file_name).unlink()
+    bench.rescan()
+    _tell_steps(bench, job)
+    bench.clock.advance(PATIENCE_SECONDS + 1)
+    bench.rescan()
+    assert bench.codes() == {"object-damaged", "object-missing"}
+    assert not job.settled.exists()
+    _decide(job, DecisionKind.RELEASED, lost.sop_instance_uid)
+    bench.rescan()
+    assert bench.codes() == {"object-damaged"}
+    assert not job.settled.exists()
+    _decide(job, DecisionKind.RELEASED, damaged.sop_instance_uid)
+    bench.rescan()
+    assert bench.codes() == set()
+    assert job.settled.exists()
+    assert (bench.spool.quarantine / damaged.file_name).exists()
+    bench.restart()
+    bench.rescan()
+    assert bench.codes() == set()
+
+
+def test_ok__the_performed_step_lists_what_it_made_also_what_was_withdrawn(bench: Bench) -> None:
+    job = bench.job()
+    made = job.capture()
+    job.close()
+    job.hand_over()
+    _decide(job, DecisionKind.REJECTED, made.sop_instance_uid)
+    bench.rescan()
+    assert bench.steps_by_modality() == {"US": ("due", "COMPLETED")}
+    closed = job.facts.closed(job.exam_id)
+    assert closed is not None
+    assert [one.sop_instance_uid for one in closed.instances] == [made.sop_instance_uid]
 
 
 def test_ok__an_empty_exam_has_no_step_and_is_settled(bench: Bench) -> None:

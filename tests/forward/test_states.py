@@ -52,6 +52,22 @@ S, E = DeliveryState, DeliveryEvent
         (S.REFUSED, E.RETRY_ASKED, S.PENDING),
         (S.COMMITTED, E.RETRY_ASKED, None),
         (S.PENDING, E.COMMITTED, None),
+        (S.PENDING, E.WITHDRAWN, S.RELEASED),
+        (S.STORING, E.WITHDRAWN, S.RELEASED),
+        (S.STORED, E.WITHDRAWN, S.RELEASED),
+        (S.COMMIT_REQUESTED, E.WITHDRAWN, S.RELEASED),
+        (S.REFUSED, E.WITHDRAWN, S.RELEASED),
+        (S.COMMITTED, E.WITHDRAWN, None),
+        (S.VERIFIED, E.WITHDRAWN, None),
+        (S.STORED_ONLY, E.WITHDRAWN, None),
+        (S.EXPIRED, E.WITHDRAWN, None),
+        (S.RELEASED, E.CLAIMED, None),
+        (S.RELEASED, E.RETRY_ASKED, None),
+        (S.RELEASED, E.STORE_ACCEPTED, S.RELEASED),
+        (S.RELEASED, E.STORE_FAILED, None),
+        (S.RELEASED, E.COMMITTED, S.COMMITTED),
+        (S.RELEASED, E.RETENTION_ENDED, None),
+        (S.VERIFIED, E.RETENTION_ENDED, None),
     ],
 )
 def test_ok__delivery_as_designed(state: DeliveryState, event: DeliveryEvent, then: DeliveryState | None) -> None:
@@ -78,6 +94,15 @@ def test_ok__no_order_of_events_leaves_committed_or_stores_again(events: list[De
         has_committed = has_committed or state is S.COMMITTED
         assert not has_committed or state in {S.COMMITTED, S.EXPIRED}
         assert state is not S.STORED_ONLY or state in FINAL_DELIVERIES
+
+
+@given(st.lists(st.sampled_from(DeliveryEvent)))
+def test_ok__what_is_withdrawn_is_never_claimed_or_asked_for_again(events: list[DeliveryEvent]) -> None:
+    state = S.RELEASED
+    for event in events:
+        then = next_delivery(state, event)
+        state = state if then is None else then
+        assert state in {S.RELEASED, S.COMMITTED, S.EXPIRED}
 
 
 @given(st.lists(st.sampled_from(StepEvent)))
