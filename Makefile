@@ -15,7 +15,7 @@ TEST_PACKAGES  := $(DEMO_PACKAGES) orthanc dcmtk dicom3tools libgdcm-tools lrzsz
                   fonts-noto-core fonts-noto-cjk git strace rsyslog rsyslog-gnutls libxml2-utils
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench crash soak lint format lock clean demo-packages test-packages
+.PHONY: help demo test bench crash flash soak lint format lock clean demo-packages test-packages
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ crash: test-packages $(VENV)/test.stamp ## prove power cuts: 10,000 states that 
 
 soak: test-packages $(VENV)/test.stamp ## a compressed month, 3,000 exams, an hour and more: lost 0, doubled 0 (ARGS="--exams 100 --seed N")
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+flash: test-packages $(VENV)/test.stamp ## prove bad flash: each operation fails, in six ways (ARGS="--every 7 --kind erofs", "--seed N")
+	@$(BIN)/python -m tests.flash $(ARGS)
 
 lint: $(VENV)/test.stamp ## ruff, mypy and the rooms' import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from appliance.acquire.runner import DeviceRunner, json_from
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import in_words
 from appliance.base.http import error_response, read_json
 
 _MAX_DRAIN_SECONDS = 120.0
@@ -82,12 +83,8 @@ def make_app(runner: DeviceRunner) -> Starlette:
 
 
 def _without_os_error(act: Callable[[dict[str, Any]], dict[str, Any]], body: dict[str, Any]) -> dict[str, Any]:
-    try:
+    with in_words("This was not saved", "Nothing of it is in the exam."):
         return act(body)
-    except OSError as error:
-        raise ApplianceError(
-            f"The box's flash failed: {error.strerror}.", "Nothing was saved by this capture; call support."
-        ) from error
 
 
 def _exam_id_in(body: dict[str, Any]) -> str | None:

@@ -16,6 +16,7 @@ from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
 from appliance.acquire.torn_clip import mend_clip
 from appliance.base.clock import Deadline
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import flash_error_from, reason_of
 from appliance.base.uids import new_uid
 from appliance.compose.encode import format_frame_time
 from appliance.compose.instance import Composed, compose_clip, compose_still
@@ -125,10 +126,8 @@ class ClipRecorder:
         except ApplianceError as error:
             self._trouble = error
         except OSError as error:
-            self._trouble = ApplianceError(
-                f"The clip could not be written: {error.strerror}.",
-                "What of it is on flash is looked through when the box starts again; record it once more.",
-            )
+            said = "What of it is on flash is looked through when the box starts again; record it once more."
+            self._trouble = flash_error_from(error, "The clip was not saved", said)
         except Exception as error:  # noqa: BLE001 -- whoever waits for the clip must be told, whatever it was
             _log.exception("recording a clip failed")
             self._trouble = ApplianceError(f"The clip failed by a fault in the box ({type(error).__name__}).")
@@ -178,13 +177,13 @@ class ClipRecorder:
 
         What cannot be mended now stays, for the salvage at the next start.
         """
-        _log.warning("clip %s: %s", self.sop_instance_uid, error.strerror)
+        _log.warning("clip %s: %s", self.sop_instance_uid, reason_of(error))
         left = writer.leave()
         mended = mend_clip(left, left.parent)
         if mended is None:
             writer.abandon()
             raise error
-        self.notice = f"The flash failed ({error.strerror}); the clip ended early. Everything up to there is kept."
+        self.notice = f"The clip ended early: {reason_of(error)}. Everything up to there is kept."
         return self._keeper.remember(self._ticket, mended.path, Kind.CLIP, mended.frames, mended.path.stat().st_size)
 
     def _await_first_frame(self) -> Frame:
@@ -261,7 +260,7 @@ class ClipRecorder:
             writer.drop_torn_tail()
             if self._count == 0:
                 raise
-            self.end(f"The flash refused to take more ({error.strerror}); the clip ended early.")
+            self.end(f"The clip ended early: {reason_of(error)}.")
             return False
         self._count += 1
         self._pixel_bytes += len(frame.data)

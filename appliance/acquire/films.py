@@ -13,6 +13,7 @@ from appliance.acquire.runner import DeviceRunner, State
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, finding_from
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import flash_error_from
 from appliance.base.uids import new_uid
 from appliance.compose.instance import compose_film
 from appliance.compose.pixels import film_form_from
@@ -80,9 +81,7 @@ class FilmRunner(DeviceRunner):
             self.findings.clear("scan_failed", self.device.name)
             raise
         except OSError as error:
-            failed = ApplianceError(
-                f"The film could not be written to flash: {error.strerror}.", "Check the box's flash and scan again."
-            )
+            failed = flash_error_from(error, "The film was not saved", "Scan it again.")
             self.findings.report(finding_from(failed, "scan_failed", self.device.name))
             raise failed from error
         except ApplianceError as error:

@@ -16,6 +16,7 @@ from appliance.acquire.gate import Ticket
 from appliance.base.clock import Clock
 from appliance.base.durable import make_directory
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
 from appliance.base.uids import new_uid
 from appliance.compose.instance import Composed, Origins, compose_still
 from appliance.compose.pixels import pixel_form_from
@@ -191,6 +192,7 @@ def _highest_number_in(directory: Path) -> int:
             header = dcmread(path, stop_before_pixels=True, specific_tags=["InstanceNumber"])
             highest = max(highest, int(header.InstanceNumber))
         except Exception as error:  # noqa: BLE001 -- an old object's damage must not keep a new one from being captured
-            _log.warning("the number of %s cannot be read (%s)", path.name, type(error).__name__)
+            why = reason_of(error) if isinstance(error, OSError) else type(error).__name__
+            _log.warning("the number of %s cannot be read (%s)", path.name, why)
             highest += 1
     return highest

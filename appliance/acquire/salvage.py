@@ -16,6 +16,7 @@ from pathlib import Path
 from appliance.acquire.torn_clip import DamagedHeaderError, mend_clip
 from appliance.base.durable import make_directory, move_file, remove_file
 from appliance.base.errors import Finding
+from appliance.base.flash import reason_of
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.spool.cut_short import PREAMBLE_BYTES, cut_short_sentence, is_cut_short
 from appliance.spool.names import temporary_name_from
@@ -89,7 +90,7 @@ def salvage_device(spool: Spool, facts: ExamFacts, device: str) -> list[Salvaged
             try:
                 salvaged = _salvage_file(spool, facts, device, exam_id, path)
             except OSError as error:
-                _log.error("salvage of %s: %s", path.name, error.strerror)
+                _log.error("salvage of %s: %s", path.name, reason_of(error))
                 name = temporary_name_from(path.name)
                 uid = name.sop_instance_uid if name is not None else ""
                 salvaged = Salvaged(device, exam_id, uid, Fate.UNTOUCHED)

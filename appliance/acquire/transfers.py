@@ -21,6 +21,7 @@ from appliance.base.clock import Clock, Deadline
 from appliance.base.durable import sync_directory
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import flash_error_from, reason_of
 from appliance.base.uids import uid_from_parts
 from appliance.config.schema import SerialDevice
 from appliance.devices.errors import DeviceError, DeviceGone, DeviceTimeout
@@ -113,10 +114,8 @@ class TransferRunner(DeviceRunner):
         except ApplianceError as error:
             return error
         except OSError as error:
-            return ApplianceError(
-                f"The image from {self.title} could not be written to flash: {error.strerror}.",
-                "Nothing was acknowledged to the machine; check the box's flash and send again.",
-            )
+            said = "Nothing was acknowledged to the machine: send it again."
+            return flash_error_from(error, f"The image from {self.title} was not saved", said)
         except Exception as error:  # noqa: BLE001 -- one picture must not end the process for every one that follows
             _log.exception("an image could not be kept")
             return ApplianceError(
@@ -133,7 +132,7 @@ class TransferRunner(DeviceRunner):
             self._ticket = self.gate.admit(began=at)
         except OSError as error:
             # The transfer is let come to its end: then the machine can be told that it failed.
-            _log.error("the exams cannot be read: %s", error.strerror)
+            _log.error("the exams cannot be read: %s", reason_of(error))
 
     def _admitted(self) -> Ticket:
         if self._ticket is None:

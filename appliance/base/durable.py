@@ -30,6 +30,15 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def forget_cached(path: Path) -> None:
+    """Let the next reading of `path` come from the medium again, as far as the kernel likes to."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
+
+
 def make_directory(directory: Path, mode: int = 0o2770) -> None:
     """Create `directory` and its missing parents durably.
 

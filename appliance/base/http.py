@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import flash_error_from
 
 _log = logging.getLogger(__name__)
 
@@ -68,13 +69,26 @@ async def read_json(request: Request) -> dict[str, Any]:
     return value
 
 
+async def _answer_flash_error(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OSError)
+    told = flash_error_from(error, "This could not be done")
+    _log.error("%s", told)
+    return error_response(told, 503)
+
+
+def answer_in_words(app: Starlette) -> None:
+    """Whatever was asked of `app`, a person reads a sentence: also when the flash fails under it."""
+    app.add_exception_handler(ApplianceError, answer_appliance_error)
+    app.add_exception_handler(OSError, _answer_flash_error)
+
+
 def serve(app: Starlette, listeners: list[socket.socket], on_ready: Callable[[], None]) -> None:
     """Serve `app` until SIGTERM or SIGINT; `on_ready` is called once the listeners are being answered.
 
     The signal is then raised once more for the handler that was there before (uvicorn does so): whoever has something
     to do after this sets a handler of its own first, or dies of the signal here.
     """
-    app.add_exception_handler(ApplianceError, answer_appliance_error)
+    answer_in_words(app)
     config = uvicorn.Config(
         app,
         log_config=None,

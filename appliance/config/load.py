@@ -13,6 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
 from appliance.config.schema import SHAPES, Configuration, Tls
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -61,7 +62,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise ConfigurationError((Problem(path, "", f"cannot be read: {error.strerror}"),)) from error
+        raise ConfigurationError((Problem(path, "", f"cannot be read: {reason_of(error)}"),)) from error
 
 
 def configuration_from(data: bytes, path: Path) -> Configuration:

@@ -23,6 +23,7 @@ from starlette.staticfiles import StaticFiles
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import in_words
 from appliance.base.http import Asker, answer_appliance_error, error_response, read_json
 from appliance.config.schema import Configuration
 from appliance.console.acquires import Acquires, NoSuchDeviceError
@@ -151,10 +152,8 @@ class _Api:
 
     def trust_clock(self, _body: Body) -> dict[str, Any]:
         """A person says that the clock is right: that holds until somebody sets it, or the box starts again."""
-        try:
+        with in_words("That could not be written down"):
             self._parts.watch.take_word()
-        except OSError as error:
-            raise ApplianceError(f"That could not be written down: {error.strerror}.", "Call support.") from error
         return self._parts.watch.view()
 
     # -- worklist

@@ -6,11 +6,11 @@ never an act without one. Where flash does not take the record, `AuditGate` keep
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
 from appliance.exam.audit import Act, Effect
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.exam import Closed, Exam, Outcome
@@ -33,7 +33,7 @@ class PanelAudit:
         try:
             yield
         except (ApplianceError, OSError) as error:
-            said = error.sentence if isinstance(error, ApplianceError) else os.strerror(error.errno or 0)
+            said = error.sentence if isinstance(error, ApplianceError) else reason_of(error)
             self._gate.record(
                 Act.EXAM_OPENED, actor=PANEL, exam=exam, outcome=Effect.SERIOUS_FAILURE, detail=f"Not opened: {said}"
             )

@@ -27,6 +27,7 @@ from appliance.base.clock_trust import (
 )
 from appliance.base.errors import Finding
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import reason_of
 from appliance.exam.facts import DamagedFactError, ExamFacts
 
 _log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class ClockWatch:
         try:
             self._trust.write(offset, anchor)
         except OSError as error:
-            sentence = f"Whether the box's clock is right could not be written down ({error.strerror})."
+            sentence = f"Whether the box's clock is right could not be written down ({reason_of(error)})."
             suggestion = (
                 "Images are saved, and marked as of a time that may be wrong; restart the box, or call support."
             )

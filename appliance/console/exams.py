@@ -22,6 +22,7 @@ from functools import partial
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import flash_error_from, in_words, telling_of_flash
 from appliance.base.http import Unreachable
 from appliance.config.schema import Configuration
 from appliance.console.audit import PanelAudit
@@ -36,7 +37,7 @@ from appliance.console.closing import (
     set_aside_late,
     unassigned_finding_from,
 )
-from appliance.console.examined import read_examined
+from appliance.console.examined import Examined, read_examined
 from appliance.exam.exam import Closed, Closing, Exam, Outcome, Started, open_exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.exam.item import WorklistItem
@@ -50,6 +51,8 @@ ROUND_SECONDS = 0.5
 _LOOK_EVERYWHERE_SECONDS = 60.0
 _CLOSE_ANSWER_SECONDS = 120.0
 _NOTICING, _ENDING, _LOOKING_AFTER = "watching", "ending", "hand-over"
+_TASKS = {_NOTICING: "The start", _ENDING: "The end", _LOOKING_AFTER: "The hand-over"}
+_AGAIN = "It is tried again by itself; call support if it stays."
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +99,14 @@ class ExamKeeper:
         self._look_everywhere = Deadline.after(clock, 0.0)
         self._stuck: dict[str, Finding] = {}  # exams whose ending fails, and why
         self._with_unassigned: frozenset[str] = frozenset()
-        spool.make()
-        self._facts.sweep()
-        self._open: Exam | None = self._find_open()
-        self._closing: dict[str, Exam | None] = dict.fromkeys(self._facts.unfinished())
-        for exam_id in self._closing:
-            self._done[exam_id] = threading.Event()
-        self._examined = read_examined(self._facts)
+        self._open: Exam | None = None
+        self._closing: dict[str, Exam | None] = {}
+        self._examined = Examined()
+        self._is_informed = False  # what the exams' files say is in the four above
+        with telling_of_flash(findings, "spool-unmade", "The box's directories cannot be looked after"):
+            spool.make()
+            self._facts.sweep()
+        self._read_exams()
 
     # -- what is asked of the keeper, from any thread
 
@@ -123,6 +127,9 @@ class ExamKeeper:
         ApplianceError when another occupies the box, or when the entries are not one patient's.
         """
         with self._lock:
+            self._read_exams()
+            if not self._is_informed:
+                raise ApplianceError("The exams on this box cannot be read.", "See the findings for what is wrong.")
             if self._open is not None:
                 raise ApplianceError("Another exam is open.", "End it before you open the next one.")
             if any(exam_id not in self._stuck for exam_id in self._closing):
@@ -139,9 +146,11 @@ class ExamKeeper:
                 so_far=self._examined.study_so_far(item),
                 is_clock_trusted=self._is_clock_trusted(),
             )
-            with self._audit.opening(exam):
+            self._is_informed = False  # if writing fails, the file may be there all the same
+            with self._audit.opening(exam), in_words("The exam was not opened", "Look at the screen again."):
                 if not self._facts.write(exam.exam_id, "exam", exam):
                     raise ApplianceError("The exam could not be opened.", "Try again.")
+            self._is_informed = True
             self._open = exam
         _log.info("exam %s opened", exam.exam_id)
         return exam
@@ -172,7 +181,8 @@ class ExamKeeper:
         with self._lock:
             if self._open is not None and self._open.exam_id == exam_id:
                 closing = Closing(self._clock.now().replace(microsecond=0), outcome, reason)
-                self._facts.write(exam_id, "closing", closing)
+                with in_words("The exam was not ended", "Try again."):
+                    self._facts.write(exam_id, "closing", closing)
                 self._closing[exam_id] = self._open
                 self._done[exam_id] = threading.Event()
                 self._open = None
@@ -209,14 +219,16 @@ class ExamKeeper:
     def round(self) -> None:
         """Notice what was captured, and bring every ended exam one step further. Repeats whatever a crash cut off."""
         with self._lock:
+            self._read_exams()
             current, closing = self._open, list(self._closing)
         if current is not None:
             self._try(_NOTICING, current.exam_id, partial(self._notice, current))
         for exam_id in closing:
             self._try(_ENDING, exam_id, partial(self._advance, exam_id))
-        for exam_id in self._exams_to_look_after():
-            self._try(_LOOKING_AFTER, exam_id, partial(self._look_after, exam_id))
-        self._report_unassigned()
+        with telling_of_flash(self._findings, "captures-unreadable", "The captured images cannot be listed", _AGAIN):
+            for exam_id in self._exams_to_look_after():
+                self._try(_LOOKING_AFTER, exam_id, partial(self._look_after, exam_id))
+            self._report_unassigned()
 
     def _try(self, task: str, exam_id: str, act: Callable[[], None]) -> None:
         """Do one exam's step; a fault of it becomes a finding, and the step is repeated in the next round."""
@@ -224,8 +236,9 @@ class ExamKeeper:
         try:
             act()
         except (ApplianceError, OSError) as error:
-            sentence = error.sentence if isinstance(error, ApplianceError) else f"The flash failed: {error.strerror}."
-            finding = Finding(finding_code, sentence, "It is tried again by itself; call support if it stays.", exam_id)
+            if isinstance(error, OSError):
+                error = flash_error_from(error, f"{_TASKS[task]} of exam {exam_id} cannot go on")
+            finding = Finding(finding_code, error.sentence, f"{_AGAIN} {error.suggestion}".rstrip(), exam_id)
             self._findings.report(finding)
             if task == _ENDING:
                 self._stuck[exam_id] = finding
@@ -346,6 +359,19 @@ class ExamKeeper:
             _log.info("no hint given: %s", error.sentence)
 
     # -- what the files say at the start
+
+    def _read_exams(self) -> None:
+        """Once; again after the flash did not give them, or did not say whether a new one was written."""
+        if self._is_informed:
+            return
+        with self._lock, telling_of_flash(self._findings, "exams-unreadable", "The exams cannot be read", _AGAIN):
+            current, unfinished = self._find_open(), list(self._facts.unfinished())
+            self._examined = read_examined(self._facts)
+            self._open = current
+            for exam_id in unfinished:
+                self._closing.setdefault(exam_id, None)
+                self._done.setdefault(exam_id, threading.Event())
+            self._is_informed = True
 
     def _find_open(self) -> Exam | None:
         """The open exam. One whose record is damaged occupies nothing, since nothing can be captured into it."""

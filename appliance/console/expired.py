@@ -23,8 +23,9 @@ from pathlib import Path
 
 from appliance.base.clock import Clock, Deadline
 from appliance.base.durable import remove_file, sync_directory
-from appliance.base.errors import ApplianceError, Finding, finding_from
+from appliance.base.errors import ApplianceError, finding_from
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import flash_finding_from
 from appliance.exam.exam import Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.spool.settled import early_path, expired_path, list_expired, settled_path
@@ -79,8 +80,8 @@ class ExpiredExams:
                 self._findings.clear(_CODE, exam_id)
 
     def _tell(self, error: OSError, exam_id: str) -> None:
-        sentence = f"The record of an exam that has expired cannot be removed from flash ({error.strerror})."
-        self._findings.report(Finding(_CODE, sentence, "It is tried again by itself.", exam_id))
+        sentence = "The record of an exam that has expired cannot be removed"
+        self._findings.report(flash_finding_from(error, _CODE, sentence, "It is tried again by itself.", exam_id))
 
     def _remove(self, exam_id: str) -> None:
         directory = self._spool.exams / exam_id

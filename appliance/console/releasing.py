@@ -7,7 +7,6 @@ rebuild of its journal. Only over the unix socket, since the panel does not know
 from __future__ import annotations
 
 import logging
-import os
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from starlette.routing import Route
 
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
 from appliance.base.http import error_response, read_json
 from appliance.console.guard import is_unix_socket
 from appliance.exam.audit import Act, Effect
@@ -117,7 +117,7 @@ class Releases:
             try:
                 self._facts.decide(letting.exam_id, Decision(DecisionKind.RELEASED, uid, now, actor, reason))
             except OSError as error:
-                said = f"Not written to flash: {os.strerror(error.errno or 0)}."
+                said = f"Not written: {reason_of(error)}."
                 left = uids[number:]
                 self._audit.record(
                     Act.OBJECT_RELEASED,

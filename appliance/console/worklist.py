@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
 from appliance.exam.answers import (
     DamagedAnswerError,
     Entry,
@@ -82,6 +83,11 @@ class Worklist:
             found = self._found.get(key)
         packed = self._listed(key) or found
         if packed is None:
+            for source in self._sources:
+                trouble = _read(self._directory, source)[0]
+                if trouble.count == _UNKNOWN:
+                    said = f"This entry is not on the worklist as far as that can be read. {trouble.trouble}"
+                    raise ApplianceError(said, "Try again; refresh the list if it stays.")
             raise ApplianceError(
                 "This entry is not on the worklist any more.",
                 "Refresh the list: the appointment may have been changed.",
@@ -131,7 +137,7 @@ def _read(directory: Path, source: str, *, has_entries: bool = True) -> tuple[Wo
     except DamagedAnswerError as error:
         return WorklistAnswer(source, trouble=error.sentence, count=_UNKNOWN), []
     except OSError as error:
-        trouble = f"Its list cannot be read from flash ({error.strerror})."
+        trouble = f"Its list cannot be read: {reason_of(error)}."
         return WorklistAnswer(source, trouble=trouble, count=_UNKNOWN), []
 
 

@@ -7,13 +7,13 @@ What a power cut takes from memory meanwhile is lost; that is what the finding w
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from typing import Unpack
 
 from appliance.base.errors import Finding
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import advice_of, reason_of
 from appliance.exam.audit import AuditTrail, Particulars
 from appliance.exam.audit_record import Act, Effect, Record
 
@@ -58,14 +58,13 @@ class AuditGate:
                 self._trail.record(Act.RECORDS_DROPPED, actor=self.process, outcome=Effect.SERIOUS_FAILURE, detail=said)
                 self._lost = 0
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else "it failed"
             lost = f" {self._lost} are lost." if self._lost else ""
             self._findings.report(
                 Finding(
                     UNWRITTEN_CODE,
-                    f"What is done here cannot be written down on flash ({reason}): "
+                    f"What is done here cannot be written down ({reason_of(error)}): "
                     f"{len(self._waiting)} audit records wait in memory.{lost}",
-                    "Images are not affected. Have the box's flash checked; do not switch it off if you can help it.",
+                    f"Images are not affected. Do not switch the box off if you can help it. {advice_of(error)}",
                     self.process,
                 )
             )

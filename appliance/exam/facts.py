@@ -5,6 +5,7 @@ An exam directory with `exam.json` and without `closing.json` is the open exam. 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from appliance.base.durable import make_directory, remove_temporaries, sync_directory, write_once
+from appliance.base.durable import forget_cached, make_directory, remove_temporaries, sync_directory, write_once
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
 from appliance.exam.decisions import Decision, decided_from
 from appliance.exam.exam import Closed, Closing, Exam, Started
 
@@ -35,9 +37,20 @@ _KINDS = (Exam, Started, Closing, Closed, Decision)
 _ADAPTERS: dict[type[object], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in _KINDS}
 
 
+# The last member of every fact's object: the digest of all that stands before it. The first release wrote none.
+_SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n}\Z')
+
+
 def bytes_from(fact: Exam | Started | Closing | Closed | Decision) -> bytes:
-    """The fact as JSON."""
-    return _ADAPTERS[type(fact)].dump_json(fact, indent=1)
+    """The fact as JSON, and in it the digest of itself: a bit that flips in a name leaves it a name."""
+    body = _ADAPTERS[type(fact)].dump_json(fact, indent=1).removesuffix(b"\n}")
+    return body + b',\n "sha256": "' + hashlib.sha256(body).hexdigest().encode() + b'"\n}'
+
+
+def is_whole(data: bytes) -> bool:
+    """True when the bytes of a fact are those that its digest promises, or when nothing promises any."""
+    seal = _SEAL.search(data)
+    return seal is None or hashlib.sha256(data[: seal.start()]).hexdigest().encode() == seal[1]
 
 
 def fact_from(data: bytes, kind: type[Fact], path: Path) -> Fact:
@@ -50,7 +63,18 @@ def fact_from(data: bytes, kind: type[Fact], path: Path) -> Fact:
             ".".join(map(str, one["loc"])) or "whole file" for one in error.errors(include_input=False)[:3]
         )
         raise DamagedFactError(f"The file {path.name} of {path.parent.name} is damaged ({where}).") from None
+    if not is_whole(data):
+        raise DamagedFactError(f"The file {path.name} of {path.parent.name} is damaged (digest).") from None
     return fact
+
+
+def _read_fact(path: Path, kind: type[Fact]) -> Fact:
+    """The fact in the file. What cannot be right is read once more: the medium may have given it wrongly once."""
+    try:
+        return fact_from(path.read_bytes(), kind, path)
+    except DamagedFactError:
+        forget_cached(path)
+        return fact_from(path.read_bytes(), kind, path)
 
 
 def exam_id_from(number: int, now: datetime) -> str:
@@ -86,10 +110,9 @@ class ExamFacts:
         """The fact, or None when it was not written yet."""
         path = self.directory / exam_id / f"{name}.json"
         try:
-            data = path.read_bytes()
+            return _read_fact(path, kind)
         except FileNotFoundError:
             return None
-        return fact_from(data, kind, path)
 
     def exam(self, exam_id: str) -> Exam | None:
         return self.read(exam_id, "exam", Exam)
@@ -102,10 +125,12 @@ class ExamFacts:
 
     def started(self, exam_id: str) -> dict[str, Started]:
         """By modality: the steps that have begun."""
-        found = {}
-        for path in sorted((self.directory / exam_id).glob("started-*.json")):
-            fact = fact_from(path.read_bytes(), Started, path)
-            found[fact.modality] = fact
+        directory, found = self.directory / exam_id, {}
+        # Not glob(), which takes a directory that cannot be read for an empty one.
+        for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+            if path.name.startswith("started-") and path.suffix == ".json":
+                fact = _read_fact(path, Started)
+                found[fact.modality] = fact
         return found
 
     def decide(self, exam_id: str, decision: Decision) -> bool:
@@ -118,7 +143,7 @@ class ExamFacts:
         if not directory.is_dir():
             return []
         paths = sorted(path for path in directory.iterdir() if decided_from(path.name))
-        found = [fact_from(path.read_bytes(), Decision, path) for path in paths]
+        found = [_read_fact(path, Decision) for path in paths]
         return sorted(found, key=lambda decision: decision.decided_at)
 
     def exam_ids(self) -> list[str]:
@@ -166,7 +191,7 @@ class ExamFacts:
                     directory.rmdir()
                     sync_directory(self.directory)
             except OSError as error:
-                _log.error("%s cannot be swept: %s", directory.name, error.strerror)
+                _log.error("%s cannot be swept: %s", directory.name, reason_of(error))
 
     def unfinished(self) -> Iterator[str]:
         """Exams that began to close and were interrupted: `closing.json` without `closed.json`."""

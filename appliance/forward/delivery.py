@@ -82,7 +82,7 @@ class Delivery:
                 Finding("destination-trouble", known.sentence, "It is tried again later.", destination.name)
             )
         self.workers = tuple(
-            Worker(f"{self._peer} {number + 1}", partial(self.work, number), clock)
+            Worker(f"{self._peer} {number + 1}", partial(self.work, number), clock, findings=findings)
             for number in range(destination.concurrency)
         )
 
@@ -151,6 +151,8 @@ class Delivery:
     def _batch(self) -> Iterator[list[DueObject]]:
         """Due objects that are no other worker's while the block lasts: a fair share, and what fits one association."""
         with self._lock:
+            # What failed in the middle, the flash under it: nobody has it in hand, and nobody would take it again.
+            self._ledger.void_claims(self.destination, self._in_hand)
             due = self._ledger.due_objects(self.destination, _BATCH_OBJECTS * len(self.workers))
             share = min(math.ceil(len(due) / len(self.workers)), _BATCH_OBJECTS)
             free = [one for one in due if one.sop_instance_uid not in self._in_hand]

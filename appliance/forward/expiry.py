@@ -28,13 +28,13 @@ from appliance.base.clock import Clock, Deadline
 from appliance.base.durable import make_directory, replace_file, sync_directory, write_once
 from appliance.base.errors import finding_from
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import telling_of_flash
 from appliance.config.schema import Retention
 from appliance.exam.audit import Act
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.decisions import DecisionKind, decided_from
 from appliance.exam.exam import Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
-from appliance.forward.flash import telling_of_flash
 from appliance.forward.intake import Intake
 from appliance.forward.kept import KeptLedger
 from appliance.forward.ledger import Ledger
@@ -109,8 +109,7 @@ class Expiry:
                 self._end_exam(exam_id)
 
     def _telling(self, code: str, sentence: str, subject: str = "") -> AbstractContextManager[None]:
-        suggestion = "Have the box's flash checked. It is tried again by itself."
-        return telling_of_flash(self._findings, code, sentence, suggestion, subject)
+        return telling_of_flash(self._findings, code, sentence, "It is tried again by itself.", subject)
 
     def _note_settled(self, now: float) -> None:
         self._noted &= self._intake.settled

@@ -20,10 +20,10 @@ from appliance.base.clock import Clock
 from appliance.base.durable import TEMPORARY_PREFIX, make_directory, move_file
 from appliance.base.errors import Finding, finding_from
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import telling_of_flash
 from appliance.exam.decisions import decided_from
 from appliance.exam.exam import Closed, Exam, Outcome
 from appliance.exam.facts import DamagedFactError, ExamFacts
-from appliance.forward.flash import telling_of_flash
 from appliance.forward.ledger import Arrival, DueObject, Ledger, Place
 from appliance.forward.removed import read_removed, tell_removed
 from appliance.forward.settled_record import SettledRecord, read_record
@@ -81,13 +81,13 @@ class Intake:
 
     def rescan(self) -> None:
         """One look at everything that is not settled. What cannot be read is told about and looked at again."""
-        with self._telling("exams-unreadable", "The list of exams cannot be read from flash"):
+        with self._telling("exams-unreadable", "The list of exams cannot be read"):
             self._look_at_exams()
         for awaited in self._ledger.objects_in(Place.AWAITED):
-            sentence = "An object is not sent, since it cannot be read from flash"
+            sentence = "An object is not sent, since it cannot be read"
             with self._telling("object-unreadable", sentence, awaited.sop_instance_uid):
                 self._look_for(awaited)
-        with self._telling("outbox-unreadable", "The list of objects in the outbox cannot be read from flash"):
+        with self._telling("outbox-unreadable", "The list of objects in the outbox cannot be read"):
             self._look_for_strangers()
 
     def _look_at_exams(self) -> None:
@@ -104,15 +104,14 @@ class Intake:
         self._tell_of_destinations()
 
     def _telling(self, code: str, sentence: str, subject: str = "") -> AbstractContextManager[None]:
-        suggestion = "Have the box's flash checked. It is tried again by itself."
-        return telling_of_flash(self._findings, code, sentence, suggestion, subject)
+        return telling_of_flash(self._findings, code, sentence, "It is tried again by itself.", subject)
 
     # -- facts
 
     def _try_exam(self, exam_id: str) -> bool:
         """True when everything about the exam that lies there is known."""
         self._on_progress()
-        with self._telling("fact-unreadable", f"A record of the exam {exam_id} cannot be read from flash", exam_id):
+        with self._telling("fact-unreadable", f"A record of the exam {exam_id} cannot be read", exam_id):
             try:
                 self._look_at_exam(exam_id)
                 self._findings.clear("damaged-fact", exam_id)

@@ -6,15 +6,20 @@ never changed once it was released, and a newer release's journal is used as far
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from appliance.base.durable import make_directory, move_file
+from appliance.base.flash import reason_of
+from appliance.forward.states import DeliveryState, StepState
+from appliance.forward.worker import EXIT_FAULT
 
 _log = logging.getLogger(__name__)
 
@@ -121,20 +126,48 @@ MIGRATIONS: Final[tuple[str, ...]] = (
 )
 
 
-class Journal:
-    """One connection, shared by the process's threads one at a time."""
+# After so many failures in a row the process ends: only a start looks through the whole journal.
+_MOST_FAILURES = 3
+_ERRNOS = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_CANTOPEN: errno.EIO,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+}
+_DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
-    def __init__(self, path: Path) -> None:
+
+class JournalFailed(OSError):
+    """The flash failed under the journal; SQLite keeps the system's own reason to itself, its kind is in `errno`."""
+
+
+class JournalDamaged(Exception):
+    """What the journal holds is not what was written."""
+
+
+class Journal:
+    """One connection, shared by the process's threads one at a time.
+
+    Where the flash fails, everything here raises JournalFailed, and what was to be written is not. A journal that turns
+    out to be damaged, or fails again and again, ends the process: the next start sets it aside.
+    """
+
+    def __init__(self, path: Path, *, end_process: Callable[[int], None] = os._exit) -> None:
         """Open the journal or begin a new one. A damaged one is set aside first, whole, for support to look at."""
         make_directory(path.parent)
         self._path = path
         self._lock = threading.RLock()
+        self._end_process = end_process
+        self._failures = 0
         try:
-            self._connection = _open(path)
-        except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "malformed" not in str(error):
+            self._connection = _open_again(path)
+        except (JournalDamaged, JournalFailed) as error:
+            if isinstance(error, JournalFailed) and error.errno != errno.EIO:
                 raise  # no space, no right: another file would fare no better
-            self._connection = _open(path, begun=f"begun {_set_aside(path, error)}")
+            begun = _set_aside(path, reason_of(error) if isinstance(error, OSError) else str(error))
+            with _as_failures():
+                self._connection = _open(path, begun=f"begun {begun}")
 
     @property
     def is_new(self) -> bool:
@@ -154,19 +187,41 @@ class Journal:
             if self._connection.in_transaction:
                 yield self._connection
                 return
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+            with self._watching():
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    # A COMMIT that failed may leave it open: what follows would be part of it, and never be durable.
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+            self._failures = 0
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Questions only."""
-        with self._lock:
+        with self._lock, self._watching():
             yield self._connection
+
+    @contextmanager
+    def _watching(self) -> Iterator[None]:
+        try:
+            with _as_failures():
+                yield
+        except JournalDamaged as error:
+            self._end(f"The journal is damaged ({error}); the process ends, and the next one rebuilds it.")
+            raise
+        except JournalFailed as error:
+            self._failures += error.errno == errno.EIO
+            if self._failures >= _MOST_FAILURES:
+                self._end(f"The journal fails again and again ({reason_of(error)}); the process ends and looks anew.")
+            raise
+
+    def _end(self, sentence: str) -> None:
+        _log.critical("%s", sentence)
+        self._end_process(EXIT_FAULT)
 
     def close(self) -> None:
         with self._lock:
@@ -183,10 +238,11 @@ def _open(path: Path, begun: str = "begun") -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         # Otherwise a journal of half a year of work is held in memory twice.
         connection.execute("PRAGMA cache_size = -2000")
-        found = connection.execute("PRAGMA quick_check").fetchone()[0]
-        if found != "ok":
-            raise sqlite3.DatabaseError("the journal does not pass its check")
+        if connection.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+            raise JournalDamaged("it does not pass its check")
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version == len(MIGRATIONS):
+            _check_states(connection)
         if version < len(MIGRATIONS):
             mark = "" if version else f"INSERT INTO marks VALUES ('{begun}');"
             statements = "\n".join((*MIGRATIONS[version:], mark, f"PRAGMA user_version = {len(MIGRATIONS)};"))
@@ -197,13 +253,45 @@ def _open(path: Path, begun: str = "begun") -> sqlite3.Connection:
     return connection
 
 
-def _set_aside(path: Path, error: sqlite3.DatabaseError) -> str:
+def _open_again(path: Path) -> sqlite3.Connection:
+    """`_open`, once more if the flash failed: what fails a second time is a bad place."""
+    try:
+        with _as_failures():
+            return _open(path)
+    except JournalFailed:
+        with _as_failures():
+            return _open(path)
+
+
+def _check_states(connection: sqlite3.Connection) -> None:
+    """JournalDamaged when a state is none: SQLite keeps no digest of what it holds."""
+    for table, states in (("deliveries", DeliveryState), ("steps", StepState)):
+        for row in connection.execute(f"SELECT DISTINCT state FROM {table}"):
+            if row[0] not in set(states):
+                raise JournalDamaged(f"{table} have a state that is none")
+
+
+@contextmanager
+def _as_failures() -> Iterator[None]:
+    """SQLite's errors that are the medium's become JournalFailed or JournalDamaged; the others are our own faults."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = error.sqlite_errorcode & 0xFF if hasattr(error, "sqlite_errorcode") else sqlite3.SQLITE_ERROR
+        if code in _DAMAGES:
+            raise JournalDamaged("SQLite cannot read it") from error
+        if code in _ERRNOS:
+            raise JournalFailed(_ERRNOS[code], "the journal cannot be read or written") from error
+        raise
+
+
+def _set_aside(path: Path, why: str) -> str:
     """Move the damaged journal into a directory of its own beside it; that directory's name."""
     number = 1
     while (aside := path.parent / f"damaged-{number}").exists():
         number += 1
     make_directory(aside)
-    _log.error("the journal is damaged (%s); it is kept as %s and rebuilt from the files", error, aside.name)
+    _log.error("the journal is damaged (%s); it is kept as %s and rebuilt from the files", why, aside.name)
     for part in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
         if part.exists():
             move_file(part, aside / part.name)

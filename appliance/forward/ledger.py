@@ -9,7 +9,7 @@ put back since: it counts as due.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -96,6 +96,17 @@ class Ledger:
                 "SELECT sop_instance_uid, destination FROM deliveries WHERE state = ?", (DeliveryState.STORING,)
             ).fetchall():
                 self.record(row["sop_instance_uid"], row["destination"], DeliveryEvent.CLAIM_VOID)
+
+    def void_claims(self, destination: Destination, in_hand: Set[str]) -> None:
+        """Claims at `destination` on what nobody has `in_hand` are void."""
+        with self.journal.reading() as db:
+            rows = db.execute(
+                "SELECT sop_instance_uid FROM deliveries WHERE destination = ? AND state = ?",
+                (destination.name, DeliveryState.STORING),
+            ).fetchall()
+        for row in rows:
+            if row[0] not in in_hand:
+                self.record(row[0], destination.name, DeliveryEvent.CLAIM_VOID)
 
     # -- objects
 

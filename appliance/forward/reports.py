@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from appliance.base.errors import Finding
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import flash_finding_from
 from appliance.config.schema import Destination
 from appliance.dimse.certificate import plain_pin
 from appliance.dimse.commitment import CommitmentReport
@@ -40,6 +41,15 @@ class ReportDesk:
         Files are deleted because of what a report says, one day. So it counts only from the destination that was asked
         (`strangeness_of`); a stranger's is told about and changes nothing.
         """
+        try:
+            return self._hear(report)
+        except OSError as error:
+            said = "It is not acknowledged, and comes again."
+            told = flash_finding_from(error, "report-unwritten", "A commitment report cannot be kept", said)
+            self._findings.report(told)
+            return False
+
+    def _hear(self, report: CommitmentReport) -> bool:
         name = self._transactions.destination_of(report.transaction_uid)
         if name is None:
             # After a lost journal this is an old transaction of ours: what it says will be asked again.
@@ -70,6 +80,7 @@ class ReportDesk:
         )
         for sop_instance_uid in committed:
             _log.info("object %s is committed at %s", sop_instance_uid, name)
+        self._findings.clear("report-unwritten")
         self._on_settled(name)
         return True
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from appliance.base.clock import Deadline
 from appliance.base.errors import ApplianceError
-from appliance.forward.flash import reason_of
+from appliance.base.flash import reason_of
 
 
 class Verdict(StrEnum):

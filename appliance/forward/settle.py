@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from appliance.base.clock import Clock
 from appliance.base.durable import make_directory, move_file, remove_file, sync_directory, write_once
 from appliance.base.findings import FindingBoard
-from appliance.forward.flash import telling_of_flash
+from appliance.base.flash import telling_of_flash
 from appliance.forward.intake import Intake
 from appliance.forward.ledger import Ledger, Place
 from appliance.forward.listing import Listing
@@ -54,11 +54,11 @@ class Settlement:
         for exam_id in list(self._intake.closed):
             if self._ledger.count_unfinished(exam_id) or (self._steps and self._steps.count_unfinished(exam_id)):
                 continue
-            with self._telling("exam-unsettled", f"The end of the exam {exam_id} cannot be written to flash", exam_id):
+            with self._telling("exam-unsettled", f"The end of the exam {exam_id} cannot be written", exam_id):
                 self._settle_exam(exam_id)
 
     def _telling(self, code: str, sentence: str, subject: str) -> AbstractContextManager[None]:
-        suggestion = "Nothing is lost. Have the box's flash checked. It is tried again by itself."
+        suggestion = "Nothing is lost. It is tried again by itself."
         return telling_of_flash(self._findings, code, sentence, suggestion, subject)
 
     def _keep(self, sop_instance_uid: str, file_name: str) -> None:

@@ -11,12 +11,12 @@ from pydicom import Dataset
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import reason_of
 from appliance.config.schema import Box, PerformedStepManager
 from appliance.dimse.association import Association, Caller, open_association
 from appliance.dimse.performed_step import STEP_CONTEXT, create_step, set_step
 from appliance.exam.exam import Closed, Exam, Outcome, PlannedStep
 from appliance.exam.facts import DamagedFactError, ExamFacts
-from appliance.forward.flash import reason_of
 from appliance.forward.states import StepEvent, StepState, backoff_seconds, event_of_creation, event_of_final
 from appliance.forward.step_ledger import StepLedger, StepRow
 from appliance.forward.troubles import Troubles
@@ -60,7 +60,7 @@ class StepMessages:
         self._findings = findings
         self._creation_from = creation_from
         self._final_from = final_from
-        self.worker = Worker(_PEER, self.work, clock)
+        self.worker = Worker(_PEER, self.work, clock, findings=findings)
 
     @property
     def trouble(self) -> str:
@@ -117,7 +117,7 @@ class StepMessages:
             self._postpone(row, error.sentence)
             return
         except OSError as error:
-            self._postpone(row, f"The exam's own record cannot be read from flash ({reason_of(error)}).")
+            self._postpone(row, f"The exam's own record cannot be read: {reason_of(error)}.")
             return
         if exam is None:
             self._postpone(row, "The exam's own record is missing.")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import flash_finding_from, reason_of
 from appliance.base.uids import new_uid
 from appliance.config.schema import Destination
 from appliance.dimse.association import Association, AssociationAborted, NoAcceptedContext
@@ -16,12 +19,12 @@ from appliance.dimse.commitment import Reference, request_commitment
 from appliance.dimse.find import FindRefused, find_instances
 from appliance.dimse.status import ActionVerdict, StoreVerdict
 from appliance.dimse.store import UnreadableObject, UnsendableObject, store_object
-from appliance.forward.flash import reason_of
 from appliance.forward.ledger import DueLook, DueObject, Ledger, Place
 from appliance.forward.patience import Patience
 from appliance.forward.states import DeliveryEvent, DeliveryState
 from appliance.forward.transactions import Transactions
 from appliance.forward.worker import Worker
+from appliance.spool.names import is_intact
 from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
@@ -29,6 +32,7 @@ _log = logging.getLogger(__name__)
 _MOST_REFERENCES = 500
 # Some archives report only on the association that asked; the others find theirs free again soon.
 _HOLD_SECONDS = 3.0
+_FRESH_SECONDS = 600.0
 _HOLD_LOOK_SECONDS = 0.2
 
 
@@ -87,7 +91,10 @@ class Visit:
         if records.record(uid, DeliveryEvent.CLAIMED) is None:
             return
         try:
-            status = store_object(self._association, directory / one.file_name)
+            path = directory / one.file_name
+            if not self._may_be_sent(path):
+                raise FileNotFoundError(errno.ENOENT, "it is damaged, and the rescan sets it aside")
+            status = store_object(self._association, path)
         except FileNotFoundError:
             # Moved or taken out: the rescan finds it, or tells. Not so if a person withdrew it a moment ago.
             if records.record(uid, DeliveryEvent.CLAIM_VOID) is not None:
@@ -97,9 +104,12 @@ class Visit:
             records.record(uid, DeliveryEvent.STORE_REFUSED, error.sentence)
             return
         except OSError as error:
-            said = f"its file cannot be read from flash ({reason_of(error)})"
+            said = f"its file cannot be read: {reason_of(error)}"
             records.record(uid, DeliveryEvent.STORE_FAILED, said, wait=records.patience.after_failures)
-            records.findings.report(Finding("object-unreadable", f"An object: {said}.", "", uid))
+            again = "It is tried again by itself."
+            records.findings.report(
+                flash_finding_from(error, "object-unreadable", "An object cannot be read to be sent", again, uid)
+            )
             return
         except AssociationAborted as error:
             records.record(uid, DeliveryEvent.STORE_FAILED, error.sentence, wait=records.patience.after_failures)
@@ -116,6 +126,14 @@ class Visit:
             case StoreVerdict.STORED | StoreVerdict.STORED_WITH_WARNING:
                 warning = status.said if status.verdict is StoreVerdict.STORED_WITH_WARNING else ""
                 self._record_stored(uid, warning)
+
+    def _may_be_sent(self, path: Path) -> bool:
+        """What has lain for long is read whole once more: flash ages, and the archive takes what it is given.
+
+        Not at the first attempt, behind the rescan that has just looked: a rename into the outbox is the file's change.
+        """
+        lain = self._records.clock.now().timestamp() - path.stat().st_ctime
+        return abs(lain) < _FRESH_SECONDS or is_intact(path)
 
     def _record_stored(self, uid: str, warning: str) -> None:
         records = self._records

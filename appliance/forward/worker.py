@@ -13,10 +13,13 @@ import traceback
 from collections.abc import Callable
 
 from appliance.base.clock import Clock
+from appliance.base.findings import FindingBoard
+from appliance.base.flash import flash_finding_from
 
 _log = logging.getLogger(__name__)
 
 LONGEST_SLEEP_SECONDS = 60.0
+_FLASH_SECONDS = 5.0
 EXIT_FAULT = 70  # EX_SOFTWARE, sysexits.h
 
 
@@ -29,8 +32,12 @@ class Worker:
         work: Callable[[], float],
         clock: Clock,
         *,
+        findings: FindingBoard | None = None,
         end_process: Callable[[int], None] = os._exit,
     ) -> None:
+        """With `findings` an OSError of the flash is told there, and the work tried again; without it is a fault."""
+        self._name = name
+        self._findings = findings
         self._work = work
         self._clock = clock
         self._end_process = end_process
@@ -59,11 +66,26 @@ class Worker:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def round(self) -> float:
+        """`work`, once; the seconds until it wants to be called next."""
+        if self._findings is None:
+            return self._work()
+        try:
+            seconds = self._work()
+        except OSError as error:
+            again = "It is tried again by itself."
+            self._findings.report(
+                flash_finding_from(error, "work-failed", f"The work on {self._name} cannot go on", again, self._name)
+            )
+            return _FLASH_SECONDS
+        self._findings.clear("work-failed", self._name)
+        return seconds
+
     def _run(self) -> None:
         try:
             while not self._stop.is_set():
                 self._wake.clear()
-                seconds = self._work()
+                seconds = self.round()
                 if not self._stop.is_set():
                     self._clock.wait(self._wake, min(seconds, LONGEST_SLEEP_SECONDS))
         except BaseException as error:

@@ -16,6 +16,7 @@ from typing import Any
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, finding_from
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import reason_of, telling_of_flash
 from appliance.config.schema import WorklistSource
 from appliance.dimse.association import Caller
 from appliance.dimse.worklist import WorklistFound, query_patient, query_worklist
@@ -29,7 +30,6 @@ from appliance.exam.answers import (
     sorted_entries,
     write_answer,
 )
-from appliance.forward.flash import reason_of, telling_of_flash
 from appliance.forward.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class WorklistPoller:
         self._known: frozenset[str] = frozenset()
         self._came: frozenset[str] | None = None
         self.last = self._read_last()
-        self.worker = Worker(f"worklist {source.name}", self.work, clock)
+        self.worker = Worker(f"worklist {source.name}", self.work, clock, findings=findings)
 
     def _read_last(self) -> WorklistAnswer:
         name = self._source.name
@@ -71,7 +71,7 @@ class WorklistPoller:
         except DamagedAnswerError as error:
             _log.warning("%s", error)  # the source has it; nothing is lost
         except OSError as error:
-            _log.warning("the last answer of %s cannot be read from flash (%s)", name, reason_of(error))
+            _log.warning("the last answer of %s cannot be read: %s", name, reason_of(error))
         else:
             if answer.basis == self._basis:
                 self._known = frozenset(entry.digest for entry in entries)
@@ -122,7 +122,7 @@ class WorklistPoller:
                 trouble="",
                 is_cut_off=found.is_cut_off,
             )
-        sentence = f"The worklist of {name} cannot be written to flash"
+        sentence = f"The worklist of {name} cannot be written"
         suggestion = "The panel shows the list that was written last. The next answer is written again."
         with telling_of_flash(self._findings, "worklist-unwritten", sentence, suggestion, name):
             if found is None or frozenset(found.digests) == self._came:

@@ -24,6 +24,7 @@ from appliance.base.clock import Clock, SystemClock
 from appliance.base.clock_trust import ClockTrust
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import telling_of_flash
 from appliance.base.http import serve
 from appliance.base.lock import ProcessLock
 from appliance.base.log import configure_logging
@@ -72,13 +73,15 @@ def run_acquire(paths: Paths, name: str) -> int:
     lock = ProcessLock(paths.run / f"acquire-{name}.lock", f"The acquire process of {name}")
     clock = SystemClock()
     spool = Spool(paths.state)
-    spool.make()
     facts = ExamFacts(spool.exams)
     findings = FindingBoard()
+    with telling_of_flash(findings, "spool-unmade", "The box's directories cannot be looked after"):
+        spool.make()
     audit = AuditGate(AuditTrail(paths.audit, f"acquire-{name}", clock), findings)
     audit.record(Act.SERVICE_STARTED, actor=audit.process)
-    for found in (*salvage_device(spool, facts, name), *list_cut_short(spool, facts, name)):
-        findings.report(found.finding)
+    with telling_of_flash(findings, "unsalvaged", "What was interrupted cannot be looked through", subject=name):
+        for found in (*salvage_device(spool, facts, name), *list_cut_short(spool, facts, name)):
+            findings.report(found.finding)
     runner = make_runner(paths, configuration, device, spool, facts, findings, clock)
 
     stop, died = threading.Event(), threading.Event()

@@ -14,6 +14,7 @@ from appliance.base.clock_trust import ClockTrust
 from appliance.base.durable import make_directory, remove_temporaries
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import in_words, telling_of_flash
 from appliance.base.http import serve
 from appliance.base.lock import ProcessLock
 from appliance.base.log import configure_logging
@@ -35,7 +36,6 @@ from appliance.forward.audit_sender import AuditSender
 from appliance.forward.delivery import Delivery
 from appliance.forward.encryption import EncryptionWatch
 from appliance.forward.expiry import Expiry
-from appliance.forward.flash import telling_of_flash
 from appliance.forward.intake import Intake
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger
@@ -78,12 +78,18 @@ def main() -> int:
 
 def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     """The parts list; returns after SIGTERM. ApplianceError when something cannot start."""
+    with in_words("Images cannot be sent: the part of the box that does it cannot start"):
+        _run(paths, configuration, clock)
+
+
+def _run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     spool = Spool(paths.state)
-    spool.make()
     pins = pins_of(configuration)
     identity = Identity(tls_below(configuration.tls, paths.run), frozenset(pins)) if configuration.tls else None
     caller = Caller(configuration.box.ae_title, identity)
     findings = FindingBoard()
+    with telling_of_flash(findings, "spool-unmade", "The box's directories cannot be looked after"):
+        spool.make()
     _sweep((spool.settled, paths.worklist, paths.audit / "forward"), findings)
     audit = AuditGate(AuditTrail(paths.audit, "forward", clock), findings)
     audit.record(Act.SERVICE_STARTED, actor="forward")
@@ -188,7 +194,7 @@ def run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         notify_watchdog()
         return RESCAN_SECONDS
 
-    rescanner = Worker("rescan", rescan, clock)
+    rescanner = Worker("rescan", rescan, clock, findings=findings)
     workers = [rescanner, refused.worker, *(poller.worker for _, poller in pollers)]
     workers += [worker for delivery in deliveries for worker in delivery.workers]
     if steps:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.base.durable import TEMPORARY_PREFIX
+from appliance.base.durable import TEMPORARY_PREFIX, forget_cached
 
 _OBJECT = re.compile(
     r"\A(?P<uid>[0-9.]{1,64})~(?P<offset>0|[1-9][0-9]{0,6})~(?P<digest>[0-9a-f]{64})"
@@ -86,6 +86,14 @@ def digest_of(path: Path, offset: int, on_block: Callable[[], None] = lambda: No
 
 
 def is_intact(path: Path, on_block: Callable[[], None] = lambda: None) -> bool:
-    """True when the file's bytes are those that its name promises; false for a name that promises nothing."""
+    """True when the file's bytes are those that its name promises; false for a name that promises nothing.
+
+    What looks damaged is read once more: the medium may have given it wrongly once. OSError when unreadable.
+    """
     name = object_name_from(path.name)
-    return name is not None and digest_of(path, name.offset, on_block) == name.digest
+    if name is None:
+        return False
+    if digest_of(path, name.offset, on_block) == name.digest:
+        return True
+    forget_cached(path)
+    return digest_of(path, name.offset, on_block) == name.digest

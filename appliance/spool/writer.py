@@ -10,6 +10,7 @@ from pathlib import Path
 
 from appliance.base.durable import make_directory, sync_directory, write_all
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
 from appliance.spool.names import ObjectName, TemporaryName, digest_of
 from appliance.spool.tree import next_number
 
@@ -19,7 +20,7 @@ class UnconfirmedError(ApplianceError):
 
     def __init__(self, path: Path, error: OSError) -> None:
         super().__init__(
-            f"The flash did not confirm that the image is safe ({error.strerror}). It is on the box and in the list.",
+            f"The flash did not confirm that the image is safe ({reason_of(error)}). It is on the box and in the list.",
             "Do not switch the box off, and call support. Capture it again if it must not be lost.",
         )
         self.path = path

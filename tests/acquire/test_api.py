@@ -165,7 +165,7 @@ def test_fail__one_form_of_an_error(client: httpx.Client, runner: PlayedRunner) 
     assert response.json()["error"]["suggestion"] == "Check its cable."
     assert error_of(client.get("/preview"), 503) == "No picture comes from the endoscope; nothing was captured."
     runner.act = fail
-    assert error_of(client.post("/still", json={})) == "The box's flash failed: Input/output error."
+    assert error_of(client.post("/still", json={})) == "This was not saved: the flash gives back errors."
     assert error_of(client.post("/film", json={"exam_id": "E"})) == "Endoscope scans no film."
 
 

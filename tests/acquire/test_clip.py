@@ -377,7 +377,7 @@ def test_ok__flash_refuses_a_frame_and_those_before_are_kept(clips: Clips, monke
     clip = clips.start(frames)
     wait_for_end(clip)
     assert clip.result().frames == 4
-    assert clip.notice == "The flash refused to take more (No space left on device); the clip ended early."
+    assert clip.notice == "The clip ended early: the flash is full."
     path = clips.room.only_object("endoscope", None)
     assert errors_of(path) == []
     assert [unpadded(one) for one in fragments_of(path)] == [frame.data for frame in frames[:4]]
@@ -400,7 +400,7 @@ def test_ok__flash_refuses_even_the_end_and_the_frames_are_kept(clips: Clips, mo
 def test_fail__flash_refuses_the_very_first_frame(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
     FailingAppends(monkeypatch, 1, 100)
     clip = clips.start(make_frames(3))
-    with pytest.raises(ApplianceError, match=r"could not be written: No space left on device\."):
+    with pytest.raises(ApplianceError, match=r"was not saved: the flash is full\."):
         clip.result()
     assert clips.room.objects("endoscope", None) == [] == clips.room.temporaries()
 
@@ -415,7 +415,7 @@ def test_ok__a_sync_that_fails_ends_the_clip(clips: Clips, monkeypatch: pytest.M
     clips.room.clock.turn(1.0)
     wait_for_end(clip)
     assert clip.result().frames == 3
-    assert "The flash failed (Input/output error)" in clip.notice
+    assert "ended early: the flash gives back errors" in clip.notice
     assert errors_of(clips.room.only_object("endoscope", None)) == []
 
 
@@ -447,7 +447,7 @@ def test_fail__flash_that_gives_nothing_back_leaves_the_clip_for_the_next_start(
         wait_until(lambda: clip._count == 6, "six frames are written")
         broken.setattr(os, "fsync", fail)
         clip.end()
-        with pytest.raises(ApplianceError, match="could not be written"):
+        with pytest.raises(ApplianceError, match="was not saved"):
             clip.result()
     assert clips.room.objects("endoscope", exam.exam_id) == []
     assert len(clips.room.temporaries()) == 1

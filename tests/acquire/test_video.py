@@ -327,7 +327,7 @@ def test_fail__a_clip_that_came_to_nothing_is_a_finding(stage: Stage, monkeypatc
     monkeypatch.setattr(ClipRecorder, "_write_frames", fail)
     stage.show(2)
     wait_until(lambda: stage.room.finding("clip_ended"), "the panel is told, whoever may be waiting")
-    assert stage.room.finding("clip_ended") == "The clip could not be written: Input/output error."
+    assert stage.room.finding("clip_ended") == "The clip was not saved: the flash gives back errors."
     stage.wait_for(State.IDLE)
 
 

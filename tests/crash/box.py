@@ -30,7 +30,7 @@ from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
 from appliance.base.http import Unreachable
 from appliance.base.paths import Paths
-from appliance.config.load import configuration_from
+from appliance.config.load import configuration_from, load_configuration
 from appliance.config.schema import Configuration
 from appliance.console.exams import ExamKeeper
 from appliance.forward.worker import Worker
@@ -108,7 +108,7 @@ class Box:
         """Each service's loop comes round once. What ends a loop ends its process."""
         self.exams.round()
         for worker in self.workers:
-            worker._work()
+            worker.round()
         self.clock.turn(0.5)
 
     def note(self, finding: Finding) -> None:
@@ -204,7 +204,7 @@ def _configuration_from(text: bytes, path: Path) -> Configuration:
 
 def _serve(app: Any, listeners: list[Any], on_ready: Callable[[], None]) -> None:
     box = _current[-1]
-    app.add_exception_handler(ApplianceError, http.answer_appliance_error)
+    http.answer_in_words(app)
     box.apps.update({listener.path: app for listener in listeners})
     on_ready()
     box.start_next()
@@ -311,7 +311,10 @@ def sealed() -> Iterator[None]:
 
 
 def _load_configuration(path: Path) -> Configuration:
-    return _configuration_from(path.read_bytes(), path)
+    try:
+        return _configuration_from(path.read_bytes(), path)
+    except OSError:
+        return load_configuration(path)
 
 
 def _to_archive(name: str) -> Callable[..., Any]:

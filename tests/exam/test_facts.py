@@ -84,8 +84,24 @@ def test_ok__a_fact_is_read_back_as_it_was(fact: Any) -> None:
     assert fact_from(bytes_from(fact), type(fact), FILE) == fact
 
 
+def _unsealed(data: bytes) -> bytes:
+    """The fact without its digest."""
+    return data[: data.rindex(b',\n "sha256"')] + b"\n}"
+
+
+@given(_FACTS, st.data())
+def test_fail__one_flipped_bit_is_noticed_wherever_it_says_something(fact: Any, data: st.DataObject) -> None:
+    content = bytearray(bytes_from(fact))
+    place = data.draw(st.integers(0, len(content) * 8 - 1))
+    content[place // 8] ^= 1 << place % 8
+    try:
+        assert fact_from(bytes(content), type(fact), FILE) == fact
+    except DamagedFactError as error:
+        assert "is damaged" in str(error)
+
+
 def test_ok__a_newer_releases_keys_are_passed_over() -> None:
-    data = bytes_from(Started("US", NOW, "1.2.3")).replace(b"{", b'{"invented later": [1, {}],', 1)
+    data = _unsealed(bytes_from(Started("US", NOW, "1.2.3"))).replace(b"{", b'{"invented later": [1, {}],', 1)
     assert fact_from(data, Started, FILE) == Started("US", NOW, "1.2.3")
 
 

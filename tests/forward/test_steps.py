@@ -213,7 +213,7 @@ def test_fail__an_exams_record_that_cannot_be_read_is_told_and_tried_again(
         patch.setattr(ExamFacts, "exam", fail)
         bench.messages.work()
     assert bench.state() is StepState.DUE
-    assert [(one.code, "Input/output error" in one.sentence) for one in bench.findings.listing()] == [
+    assert [(one.code, "the flash gives back errors" in one.sentence) for one in bench.findings.listing()] == [
         ("step-refused", True)
     ]
 

@@ -43,7 +43,7 @@ def test_ok__an_answer_that_cannot_be_written_is_told_and_written_at_the_next_po
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(errno.ENOSPC, "the flash is full")
 
     monkeypatch.setattr("appliance.forward.worklist.query_worklist", lambda *_: _found(scheduled_item()))
     findings, clock = FindingBoard(), HandClock()
@@ -52,7 +52,7 @@ def test_ok__an_answer_that_cannot_be_written_is_told_and_written_at_the_next_po
         patch.setattr("appliance.forward.worklist.write_answer", fail)
         assert poller.work() == 60
     assert [(one.code, one.subject) for one in findings.listing()] == [("worklist-unwritten", "ris")]
-    assert "No space left on device" in findings.listing()[0].sentence
+    assert "the flash is full" in findings.listing()[0].sentence
     assert read_answer(tmp_path, "ris") == WorklistAnswer("ris")
     clock.advance(60)
     poller.work()

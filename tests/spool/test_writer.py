@@ -188,7 +188,7 @@ def test_fail__a_name_that_flash_does_not_confirm_is_told_and_the_object_stands(
             raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("appliance.spool.writer.sync_directory", refuse)
-    with pytest.raises(UnconfirmedError, match=r"did not confirm .* \(Input/output error\)") as told:
+    with pytest.raises(UnconfirmedError, match=r"did not confirm .* \(the flash gives back errors\)") as told:
         write(tmp_path)
     ((path, _),) = list_objects(tmp_path)
     assert told.value.path == path and is_intact(path)
