@@ -200,6 +200,21 @@ def test_fail__a_stick_that_is_pulled_at_any_moment(box: Box) -> None:
     assert partly > 10
 
 
+def test_ok__what_a_cut_left_is_swept_and_nothing_else(box: Box) -> None:
+    """Also of an object that is not exported any more."""
+    exam = box.open(patient("Doe^Jane", "PAT-1"))
+    box.still(exam)
+    box.export()
+    folder = box.stick.joinpath(*exam.exam_id.split("-"))
+    ours = [folder / "ABCDEFG2.PRT", box.stick / "UNASSIGN" / "ABCDEFG2.PRT", box.stick / "DICOMDIR.NEW"]
+    theirs = [folder / "LETTER.PRT", box.stick / "ABCDEFG2.PRT", box.stick / "PHOTOS" / "20261122.PRT"]
+    for path in (*ours, *theirs):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"half")
+    assert box.export().there_before == 1
+    assert [path.exists() for path in (*ours, *theirs)] == [False] * 3 + [True] * 3
+
+
 def test_fail__what_a_cut_left_half_under_its_final_name_is_written_anew(box: Box) -> None:
     """FAT may keep the name of a file and lose its end."""
     box.still(None)
