@@ -20,6 +20,11 @@ def main() -> int:
     """0 when every device's directory was looked through; 1 with a line for each file that flash did not give back."""
     configure_logging("recover")
     paths = Paths.from_environment()
+    try:
+        own = ProcessLock(paths.run / "recover.lock", "The recovery")
+    except ApplianceError as error:
+        _log.critical("%s", error)
+        return 1
     spool = Spool(paths.state)
     found: list[Salvaged] = []
     for device in spool.captured_devices():
@@ -32,6 +37,7 @@ def main() -> int:
         lock.release()
     saved = sum(1 for one in found if one.fate is Fate.SAVED)
     _log.info("%d interrupted captures, %d of them saved", len(found), saved)
+    own.release()
     return 1 if any(one.fate is Fate.UNTOUCHED for one in found) else 0
 
 

@@ -19,6 +19,7 @@ from pydicom import dcmread
 from appliance.base.clock_trust import ClockTrust
 from appliance.base.errors import ApplianceError
 from appliance.base.http import Refused
+from appliance.base.lock import ProcessLock
 from appliance.exam.exam import Exam, open_exam
 from appliance.services.acquire import main, run_acquire
 from appliance.spool.tree import free_bytes
@@ -231,14 +232,21 @@ def test_fail__a_second_copy_refuses_to_start(box: Box) -> None:
     assert box.status("endoscope")["device"] == "endoscope"  # and it took nothing from the first
 
 
+def test_fail__a_second_recovery_refuses_to_start(box: Box) -> None:
+    first = ProcessLock(box.paths.run / "recover.lock", "The first")
+    try:
+        assert box.recover() == 1
+    finally:
+        first.release()
+    assert "The recovery is running already." in box.log("recover").read_text()
+
+
 def test_fail__what_another_device_may_need_is_left_free(box: Box, exam: Exam) -> None:
-    """The film digitizer is not even running: the largest film it may scan stays free, so that it always can."""
-    free = free_bytes(box.paths.state)
-    beyond = CONFIGURATION.replace('name = "film"', f'name = "film"\nmax_bytes = {min(free, 1_999_000_000)}')
+    """The film digitizer is not even running: its largest film stays free, so that it can always be scanned."""
+    reserve = free_bytes(box.paths.state) - 1_000_000_000  # what is free is enough for the endoscope alone
+    film = CONFIGURATION.replace('name = "film"', 'name = "film"\nmax_bytes = 2000000000')
     box.end("endoscope")
-    box.paths.configuration.write_text(
-        beyond.replace("reserve_bytes = 1000000", f"reserve_bytes = {max(0, free - 1_999_000_000)}")
-    )
+    box.paths.configuration.write_text(film.replace("reserve_bytes = 1000000", f"reserve_bytes = {reserve}"))
     try:
         box.start("endoscope")
         box.wait_for_state("endoscope", "idle")

@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from appliance.base.errors import ApplianceError
+from appliance.cli.status_report import read_status
 from appliance.console import room as room_module
 from appliance.console.room import Room
 from appliance.exam.exam import Closed, Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.spool.room import floor_bytes_from
 from appliance.spool.tree import NoRoomError, Spool
+from tests.console.conftest import Bench
 from tests.console.fakes import HandClock, make_configuration
 
 FORWARD = {"sentence": "archive: 52 to store (the connection was refused)."}
@@ -83,3 +86,21 @@ def test_fail__flash_that_does_not_say_is_a_finding(world: World, monkeypatch: p
     monkeypatch.setattr(room_module, "free_bytes", fail)
     (finding,) = world.room.view(FORWARD).findings
     assert finding.sentence == "How much room the flash has cannot be read (Input/output error)."
+
+
+def test_ok__the_whole_box_at_a_glance(quiet_bench: Bench) -> None:
+    """`appliance status` beside the real console: each process is asked by itself, and what is wrong is told once."""
+    document = read_status(quiet_bench.paths, make_configuration())
+    assert [(one["name"], one["is_running"]) for one in document["services"]] == [
+        ("console", True),
+        ("forward", True),
+        ("acquire ultrasound", True),
+        ("acquire endoscope", True),
+        ("acquire film", True),
+    ]
+    with httpx.Client(base_url=quiet_bench.url) as panel:
+        shown = panel.get("/api/status").json()
+    assert document["room"]["sentence"].startswith("Room for about ")
+    assert shown["room"].keys() == document["room"].keys()
+    assert document["clock"]["is_trusted"] is True
+    assert document["findings"] == shown["findings"]

@@ -241,6 +241,18 @@ def test_ok__what_is_awaited_or_quarantined_is_not_due(ledger: Ledger) -> None:
         assert ledger.seconds_to_next(DESTINATIONS[0]) is None
 
 
+@pytest.mark.parametrize("claim", ["boot-1 77", "boot-1 78", "boot-2 77"])
+def test_ok__what_a_dead_process_claimed_is_void_at_the_start(tmp_path: Path, clock: HandClock, claim: str) -> None:
+    """Of this boot or another; also where the process that comes after it was given the same number."""
+    journal = Journal(tmp_path / "journal.sqlite")
+    killed = Ledger(journal, clock, "boot-1 77")
+    killed.add_object(EXAM, instance(1), ["one"])
+    killed.record("1.2.1", "one", DeliveryEvent.CLAIMED)
+    assert killed.state_of("1.2.1", "one") is DeliveryState.STORING
+    assert Ledger(journal, clock, claim).state_of("1.2.1", "one") is DeliveryState.PENDING
+    journal.close()
+
+
 def test_ok__after_a_restart_a_report_that_was_missed_is_asked_for_soon(tmp_path: Path, clock: HandClock) -> None:
     path = tmp_path / "journal.sqlite"
     journal = Journal(path)

@@ -78,6 +78,28 @@ def test_ok__the_rooms_are_those_of_the_design() -> None:
     assert here <= _ROOMS
 
 
+def test_ok__no_sentinel_without_an_owner() -> None:
+    """Whether somebody is at work is a lock that the kernel takes back (base.lock), never a file that was left there.
+
+    Whoever creates files otherwise than by base.durable's functions is named here; none of them marks anything.
+    """
+    marks = {"touch", "mknod", "O_CREAT", "write_text", "write_bytes", "mkstemp", "NamedTemporaryFile", "lockf"}
+    creators = {
+        str(path.relative_to(_PACKAGE))
+        for path in _python_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in marks
+    }
+    assert {name for name in creators if not name.startswith("simulator/")} == {
+        "base/durable.py",
+        "base/lock.py",
+        "exam/audit.py",  # the trail, append-only
+        "export/medium.py",  # what is written to a stick
+        "services/orthanc.py",  # the demo's archive: its configuration
+        "spool/writer.py",
+    }
+
+
 def test_ok__nothing_lies_at_the_top_that_does_not_belong_there() -> None:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],

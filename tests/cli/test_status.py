@@ -1,0 +1,97 @@
+"""`appliance status`: true as far as anything of the box still answers, and 1 when something is wrong."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from appliance.base.paths import Paths
+from appliance.cli.main import main
+from appliance.cli.status_report import lines_of
+from appliance.exam.exam import Closed, Outcome
+from appliance.exam.facts import ExamFacts
+from appliance.spool.tree import Spool
+
+CONFIGURATION = """
+[box]
+reserve_bytes = 0
+[[devices]]
+name = "endoscope"
+title = "Endoscope"
+driver = "grabber"
+modality = "ES"
+source = "machines/endoscope.sock"
+"""
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
+    """A box of which no process runs, with an exam that waits."""
+    made = Paths.below(tmp_path)
+    Spool(made.state).make()
+    made.configuration.parent.mkdir(parents=True, exist_ok=True)
+    made.configuration.write_text(CONFIGURATION)
+    closed = Closed(datetime(2026, 11, 22, 9, 12, tzinfo=UTC), Outcome.COMPLETED, (), ("archive",))
+    assert ExamFacts(made.state / "exams").write("E000001-20261122-090000", "closed", closed)
+    for name, value in made.environment().items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+def test_fail__with_everything_down_the_files_still_tell(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status"]) == 1
+    said = capsys.readouterr().out
+    for name in ("console", "forward", "acquire endoscope"):
+        assert any(line.startswith(name) and "is down" in line for line in said.splitlines())
+    assert "Room for about " in said and "minutes of clip (Endoscope)" in said
+    assert "1 exam waits to be sent, since 2026-11-22 09:12." in said
+    assert "All is well." not in said
+    assert main(["status", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["is_well"] is False and document["waiting"]["exams"] == 1
+    assert {one["name"]: one["is_running"] for one in document["services"]} == {
+        "console": False,
+        "forward": False,
+        "acquire endoscope": False,
+    }
+
+
+def test_fail__no_box(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPLIANCE_STATE", str(tmp_path))
+    assert main(["status"]) == 1
+    assert "active.toml" in capsys.readouterr().err
+
+
+def test_ok__what_waits_and_what_is_wrong_has_a_line_each() -> None:
+    counts = {"pending": 52, "stored": 3, "verified": 0, "stored_only": 0, "committed": 7, "refused": 0}
+    since = datetime(2026, 11, 22, 9, 12).astimezone()
+    destination = {"name": "archive", "is_configured": True, "commits": True, "pending_since": since.isoformat()}
+    trouble = {"trouble": "The connection to archive was refused.", "seconds_to_next_attempt": 40.0}
+    document = {
+        "is_well": False,
+        "services": [{"name": "forward", "is_running": True, "sentence": ""}],
+        "room": {"sentence": "Room for about 3 exams; 1.0 GB are free.", "is_full": False},
+        "waiting": {"sentence": "2 exams wait to be sent."},
+        "open_exam": "open exam E1: 1 object saved here, to be sent when it ends",
+        "destinations": [{**counts, **destination, **trouble}],
+        "steps": {"due": 1, "trouble": "The RIS does not answer.", "seconds_to_next_attempt": 0, "is_configured": True},
+        "clock": {"sentence": "The clock was never set.", "suggestion": "Set it."},
+        "findings": [{"sentence": "The flash is full.", "suggestion": "Call support.\x1b[2J"}],
+    }
+    assert lines_of(document, since) == [
+        "forward  runs",
+        "",
+        "Room for about 3 exams; 1.0 GB are free.",
+        "2 exams wait to be sent.",
+        "open exam E1: 1 object saved here, to be sent when it ends",
+        "archive: 52 to be stored, 3 stored, not committed, 7 committed; the oldest waits since 09:12:00."
+        " The connection to archive was refused. Next attempt in 40 s.",
+        "performed steps: 1 to be told. The RIS does not answer. Next attempt now.",
+        "The clock was never set. Set it.",
+        "",
+        "! The flash is full. Call support.\N{REPLACEMENT CHARACTER}[2J",
+    ]
+    assert lines_of({**document, "findings": [], "is_well": True}, since)[-1] == "All is well."
