@@ -31,6 +31,7 @@ from tests.crash.archive import Archive, dataset_in
 from tests.crash.box import START, Box, SteppedClock, start_box
 from tests.crash.record import Note, Promise
 from tests.crash.states import Case, write_tree
+from tests.crash.trail import wrong_in_the_trail
 from tests.crash.world import transferred_image
 
 _MOST_ROUNDS = 120
@@ -134,6 +135,7 @@ def wrong_on_the_medium(case: Case, state: Path) -> Iterator[str]:
         closed = facts.closed(note.subject)
         if closed is None or len(closed.instances) != note.count:
             yield f"exam {note.subject} had ended with {note.count} objects and its list is not there"
+    yield from wrong_in_the_trail(state, case.hospital)
 
 
 # -- the job

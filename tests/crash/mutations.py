@@ -134,6 +134,8 @@ RECORDED: dict[str, Mutation] = {
     "an exam's list is linked before it is synced": named_before_synced(r"exams/[^/]+/\.part-[0-9]+-closed\.json"),
     "the exam's end is answered before its list is synced": answered_early(Promise.CLOSED, 16),
     "a hand-over to kept is not synced": without_sync(r"kept|outbox"),
+    "an act is done before its audit record is synced": without_sync(r"audit/console/.*"),
+    "an image leaves before its audit record is synced": without_sync(r"audit/forward(/.*\.log)?"),
     "the journal is written without syncs": without_sync(r"journal/.*"),
     "the journal's log is not synced": without_sync(r"journal/.*-wal"),
     "a commitment report is answered before it is durable": answered_early(Promise.COMMITTED, 1),
