@@ -196,8 +196,9 @@ class Intake:
             for instance in closed.instances:
                 told = record.objects.get(instance.sop_instance_uid)
                 self._ledger.add_object(exam.exam_id, instance, destinations if told is None else told)
-            self._restore_objects(closed, record)
-            for uid, kind in filter(None, map(decided_from, sorted(names))):
+            decisions = list(filter(None, map(decided_from, sorted(names))))
+            self._restore_objects(closed, record, {uid for uid, _kind in decisions})
+            for uid, kind in decisions:
                 if self._ledger.withdraw(uid, kind, f"a person decided: {kind}"):
                     self._findings.clear("object-damaged", uid)
                     self._findings.clear("object-missing", uid)
@@ -208,19 +209,20 @@ class Intake:
         if damaged is not None:
             raise damaged
 
-    def _restore_objects(self, closed: Closed, record: SettledRecord) -> None:
+    def _restore_objects(self, closed: Closed, record: SettledRecord, decided: set[str]) -> None:
         awaited = {one.sop_instance_uid for one in self._ledger.objects_in(Place.AWAITED)} if record.objects else set()
         for instance in closed.instances:
             uid = instance.sop_instance_uid
             for name, ended in record.objects.get(uid, {}).items():
                 self._ledger.restore_final(uid, name, ended.state, ended.stored_at, ended.committed_at)
             if uid in record.objects and uid in awaited:
-                # What lies elsewhere is looked for; what is nowhere was done with, and its time was over.
+                # What lies elsewhere is looked for. What is nowhere was done with, and its time was over. But for what
+                # a person withdrew nobody waited: the console may not have handed it over yet.
                 found = self._find_file(instance.file_name)
-                if found is None:
-                    self._ledger.expire(uid)
-                elif found[0] is Place.KEPT:
+                if found is not None and found[0] is Place.KEPT:
                     self._ledger.place_object(uid, Place.KEPT)
+                elif found is None and uid not in decided:
+                    self._ledger.expire(uid)
 
     def _end_steps(self, exam: Exam, closed: Closed, steps: StepLedger) -> None:
         performed = {instance.modality for instance in closed.instances}

@@ -18,7 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 from appliance.base.clock import Clock
-from appliance.base.durable import move_file, write_once
+from appliance.base.durable import move_file, remove_file, replace_file, sync_directory, write_once
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Configuration, Destination
 from appliance.dimse.association import AssociationAborted, Caller, NoAcceptedContext, PeerUnreachable
@@ -29,6 +29,7 @@ from appliance.dimse.store import StoreStatus
 from appliance.exam.audit import AuditTrail
 from appliance.exam.audit_gate import AuditGate
 from appliance.forward.delivery import Delivery
+from appliance.forward.expiry import Expiry
 from appliance.forward.intake import Intake
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger
@@ -134,6 +135,10 @@ class World:
         self.runs = 0
         self.not_again: set[tuple[str, str]] = set()
         """(object, destination) that must never be sent any more."""
+        self.is_room_short = False
+        self.is_clock_trusted = True
+        self.meanwhile: Callable[[], object] | None = None
+        """What happens once, while the next object is on its way."""
         self._patches = ExitStack()
         for name, act in (
             ("appliance.forward.delivery.open_association", self._open),
@@ -142,6 +147,10 @@ class World:
             ("appliance.forward.visit.find_instances", self._find),
             ("appliance.forward.settle.move_file", self._around(move_file)),
             ("appliance.forward.settle.write_once", self._around(write_once)),
+            ("appliance.forward.settle.remove_file", self._around(remove_file)),
+            ("appliance.forward.expiry.replace_file", self._around(replace_file)),
+            ("appliance.forward.expiry.sync_directory", self._around(sync_directory)),
+            ("appliance.forward.expiry.write_once", self._around(write_once)),
         ):
             self._patches.enter_context(patch(name, act))
         self.start()
@@ -179,14 +188,28 @@ class World:
             destinations=frozenset(self.archives),
             on_new=lambda: None,
         )
+        listing = Listing(self.journal, self.spool)
         self.settlement = Settlement(
             self.spool,
             self.ledger,
             None,
-            listing=Listing(self.journal, self.spool),
+            listing=listing,
             intake=self.intake,
             findings=self.findings,
             clock=self.clock,
+        )
+        self.expiry = Expiry(
+            self.spool,
+            self.ledger,
+            self.configuration.retention,
+            1000,
+            listing=listing,
+            intake=self.intake,
+            findings=self.findings,
+            clock=self.clock,
+            audit=AuditGate(AuditTrail(self.spool.state / "audit", "forward", self.clock), self.findings),
+            is_clock_trusted=lambda: self.is_clock_trusted,
+            free_bytes=lambda _directory: 0 if self.is_room_short else 1000,
         )
 
     @property
@@ -243,6 +266,9 @@ class World:
         archive, uid = association.archive, path.name.partition("~")[0]
         path.stat()
         assert (uid, archive.destination.name) not in self.not_again, "what is committed is sent again"
+        if self.meanwhile is not None:
+            act, self.meanwhile = self.meanwhile, None
+            act()
         self.power.pass_point()
         match archive.store:
             case "abort before":
