@@ -132,16 +132,16 @@ class ClockTrust:
         return record is not None and is_right(record.anchor, self.read_offset())
 
     def read(self) -> ClockRecord | None:
-        """What the console wrote in this boot; None when it wrote nothing that can be read."""
+        """What the console wrote in this boot; None when it wrote nothing that can be read: no capture fails for it."""
         try:
             record = _RECORD.validate_json(self.path.read_bytes())
-        except (FileNotFoundError, ValidationError):
+        except (OSError, ValidationError):
             return None
         return record if record.boot_id == self.boot_id else None
 
     def write(self, offset: float, anchor: Anchor | None) -> None:
         """For the console alone, and for what stands in for it before it starts."""
-        replace_file(self.path, _RECORD.dump_json(ClockRecord(self.boot_id, offset, anchor)))
+        replace_file(self.path, _RECORD.dump_json(ClockRecord(self.boot_id, offset, anchor)), mode=0o644)
 
     def take_word(self) -> None:
         """A person says that the clock is right as it is now."""

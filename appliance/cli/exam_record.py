@@ -73,6 +73,7 @@ def summary_of(spool: Spool, files: ExamFiles) -> dict[str, Any]:
         "reason": files.reason,
         "opened_at": exam.opened_at.isoformat() if exam else "",
         "closed_at": closed.closed_at.isoformat() if closed else "",
+        "is_clock_trusted": exam.is_clock_trusted if exam else None,
         "names": list(exam.item.patient_name.groups()) if exam else [],
         "patient_id": exam.item.patient_id if exam else "",
         "procedures": [item.procedure for item in exam.items] if exam else [],

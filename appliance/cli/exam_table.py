@@ -73,6 +73,8 @@ def lines_of(record: Mapping[str, Any]) -> list[str]:
         f"study {record['study_instance_uid']}, begun {_moment(record['study_began_at'])}",
         f"opened {_moment(record['opened_at'])}, ended {_moment(record['closed_at'])}",
     ]
+    if not record["is_clock_trusted"]:
+        lines.append("the box's clock was in doubt at the opening: dates and times may be wrong")
     for entry in record["entries"]:
         lines.append(f"entry {printable_text(_entry_text(entry))}")
     for step in record["steps"]:

@@ -134,6 +134,11 @@ def test_fail__a_damaged_record_is_no_reason_to_believe(tmp_path: Path, content:
     assert not trust.is_trusted()
 
 
+def test_fail__a_record_that_the_medium_does_not_give_is_none(tmp_path: Path) -> None:
+    (tmp_path / "clock.json").mkdir()
+    assert not ClockTrust(tmp_path, lambda: OFFSET, "this boot").is_trusted()
+
+
 def test_ok__this_kernels_clocks(tmp_path: Path) -> None:
     """The real readers: the difference of the clocks stands still, and the boot has a name."""
     assert abs(offset_now() - offset_now()) < STEP_SECONDS

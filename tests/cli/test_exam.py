@@ -37,7 +37,7 @@ class Box:
         self.group = open_exam(make_item(), configuration.devices, NOW, "20261122-093000-0001", further_items=[other])
         later = NOW + timedelta(minutes=20)
         typed = unscheduled_item_from("أحمد^ليلى", "X-1", "", "F", NOW.date())
-        self.typed = open_exam(typed, configuration.devices, later, "20261122-095000-0002")
+        self.typed = open_exam(typed, configuration.devices, later, "E000003-20261122-095000", is_clock_trusted=False)
         for exam in (self.group, self.typed):
             self.facts.write(exam.exam_id, "exam", exam)
 
@@ -92,6 +92,9 @@ def test_ok__the_list_says_who_was_examined_and_how_it_ended(box: Box, capsys: p
     for text in ("Doe Jane", "PID-1", "Gastroscopy + Colonoscopy", "A-1, A-2", " 1 ", "Incorrect worklist entry"):
         assert text in group
     assert "unscheduled" in typed and typed.endswith("open")
+    for exam, is_in_doubt in ((box.group, False), (box.typed, True)):
+        assert run("show", exam.exam_id) == 0
+        assert ("clock was in doubt" in capsys.readouterr().out) is is_in_doubt
     assert run("list", "--day", "2026-11-23") == 0
     assert capsys.readouterr().out == "No exam was opened in this time.\n"
 
