@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree as Xml
 
 import pytest
 
@@ -12,6 +13,7 @@ from appliance.dimse.association import AssociationRefused, Caller
 from appliance.dimse.echo import echo
 from appliance.exam.answers import read_answer
 from tests.certificates import Authority, Credentials, make_authority
+from tests.forward.collector import make_rsyslog, messages_of
 from tests.forward.test_service import Box, hospital_objects
 from tests.peers import Peer, running, start_hospital, start_storescp, wait_until
 from tests.ports import pick_free_port
@@ -57,11 +59,14 @@ def encrypted_hospital(directory: Path, own: Credentials, box_port: int, *argume
     return start_hospital(directory, *options, box_port=box_port), port
 
 
-def test_ok__worklist_step_store_commitment_and_report_over_tls(
+def test_ok__worklist_step_store_commitment_report_and_audit_over_tls(
     box: EncryptedBox, authority: Authority, tmp_path: Path
 ) -> None:
-    hospital, port = encrypted_hospital(tmp_path / "hospital", authority.issue("hospital"), box.tls_port, "--box-tls")
-    with running(hospital):
+    own = authority.issue("hospital")
+    hospital, port = encrypted_hospital(tmp_path / "hospital", own, box.tls_port, "--box-tls")
+    collector = make_rsyslog(tmp_path / "collector", own)
+    with running(hospital), running(collector):
+        box.text += f'[audit]\nhost = "localhost"\nport = {collector.port}\n'
         box.add_destination("archive", port, "HOSPITAL", "tls = true")
         box.add_manager(port)
         box.text += "tls = true\n"
@@ -80,6 +85,20 @@ def test_ok__worklist_step_store_commitment_and_report_over_tls(
         wait_until(lambda: box.steps() == {"US": "completed"}, "the step is completed")
         assert hospital_objects(hospital) == job.uids
         assert box.findings() <= {"tls-expires"}
+        wait_until(lambda: _told_of(collector) == (_ACTS, job.uids), "the collector has heard of everything")
+
+
+_ACTS = {"Application Start", "Transfer begun", "Objects transferred"}
+
+
+def _told_of(collector: Peer) -> tuple[set[str], set[str]]:
+    """What the messages are about: EventTypeCode in words, and the objects that arrived somewhere."""
+    messages = [Xml.fromstring(one.partition("\ufeff")[2]) for one in messages_of(collector)]
+    arrived = [one for one in messages if one.find("EventIdentification/EventID[@csd-code='110104']") is not None]
+    return (
+        {kind.get("originalText", "") for one in messages for kind in one.iter("EventTypeCode")},
+        {instance.get("UID", "") for one in arrived for instance in one.iter("Instance")},
+    )
 
 
 def test_fail__a_report_without_tls_for_a_destination_with_tls(
