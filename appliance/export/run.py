@@ -171,6 +171,7 @@ class Export:
         try:
             for chosen in objects:
                 self._stop_if()
+                self._work_before += 2.0 * chosen.bytes
                 with _as_medium_error():
                     file_id, is_there = medium.find_place(chosen)
                 if not is_there and not is_begun:
@@ -186,7 +187,6 @@ class Export:
                 self._record(exam_id, safe, effect, said)
 
     def _export(self, medium: Medium, chosen: Chosen, file_id: FileId, *, is_there: bool) -> None:
-        self._work_before += 2.0 * chosen.bytes
         if is_there:
             self._there_before += 1
         else:
