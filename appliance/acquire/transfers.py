@@ -11,6 +11,7 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
 
@@ -36,6 +37,8 @@ _log = logging.getLogger(__name__)
 _RETRY_SECONDS = 1.0
 _EXAMS_REMEMBERED = 3
 _POLL_SECONDS = 0.5
+# A flash that does not come back from a sync for so long is no stall: the watchdog may then act.
+_STALL_SECONDS = 60.0
 PADDING = b"\x1a"
 
 
@@ -85,7 +88,7 @@ class TransferRunner(DeviceRunner):
         receiver = XmodemReceiver(line, self.clock, limits, self._kept_at)
         while not stop.is_set():
             try:
-                self._take_one(receiver, stop)
+                self._take_one(receiver, stop, alive)
             except (DeviceGone, DeviceTimeout):
                 raise  # where the receiver stands is not known any more: a new one, on a line opened anew
             except ApplianceError as error:
@@ -94,11 +97,11 @@ class TransferRunner(DeviceRunner):
             finally:
                 self._end_ticket()
 
-    def _take_one(self, receiver: XmodemReceiver, stop: threading.Event) -> None:
+    def _take_one(self, receiver: XmodemReceiver, stop: threading.Event, alive: Callable[[], None]) -> None:
         if not receiver.wait_for_sender(stop, _POLL_SECONDS, self._begin):
             return
         transfer = receiver.receive_transfer(self._note_progress, stop)
-        failed = self._keep_or_say_why_not(transfer)
+        failed = self._keep_while_alive(transfer, alive)
         if failed is None:
             self._kept_at = self.clock.monotonic()
             self.findings.clear("transfer_failed", self.device.name)
@@ -106,6 +109,16 @@ class TransferRunner(DeviceRunner):
         else:
             self._note_failure(failed)  # first: refusing needs the line once more
             transfer.refuse()
+
+    def _keep_while_alive(self, transfer: Transfer, alive: Callable[[], None]) -> ApplianceError | None:
+        """Keep it in a thread of its own: a flash that stalls in a sync is not this loop being stuck, for a while."""
+        patience = Deadline.after(self.clock, _STALL_SECONDS)
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keep") as one:
+            kept = one.submit(self._keep_or_say_why_not, transfer)
+            while not wait([kept], timeout=_POLL_SECONDS).done:
+                if not patience.is_over():
+                    alive()
+            return kept.result()
 
     def _keep_or_say_why_not(self, transfer: Transfer) -> ApplianceError | None:
         """None when the image is durable. Whatever the fault, the machine is told, and the line stays in use."""

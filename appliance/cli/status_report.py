@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
 from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.cli.queue_table import line_of, line_of_open_exam, line_of_steps
@@ -125,6 +125,5 @@ def _room_of(spool: Spool, configuration: Configuration) -> dict[str, Any]:
         recent, reclaimable = read_recent(ExamFacts(spool.exams)), read_reclaimable(spool, configuration)
         capacity = capacity_from(configuration, free_bytes(spool.state), reclaimable, recent)
     except OSError as error:
-        sentence = f"How much room the flash has cannot be read ({os.strerror(error.errno or 0)})."
-        return {"is_full": True, "sentence": sentence}
+        return {"is_full": True, "sentence": f"How much room the flash has cannot be read ({reason_of(error)})."}
     return {**asdict(capacity), "sentence": capacity.sentence}

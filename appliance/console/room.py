@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding
+from appliance.base.flash import flash_finding_from, in_words
 from appliance.config.schema import Configuration
 from appliance.exam.capacity import Recent, capacity_from, read_recent, read_reclaimable, read_waiting
 from appliance.exam.facts import ExamFacts
@@ -52,9 +52,8 @@ class Room:
         try:
             return self._look(forward)
         except OSError as error:
-            sentence = f"How much room the flash has cannot be read ({os.strerror(error.errno or 0)})."
-            finding = Finding("flash-unreadable", sentence, "Have the box's flash checked.")
-            return RoomView({"sentence": sentence}, (finding,))
+            finding = flash_finding_from(error, "flash-unreadable", "How much room the flash has cannot be read")
+            return RoomView({"sentence": finding.sentence}, (finding,))
 
     def _look(self, forward: Mapping[str, Any]) -> RoomView:
         with self._lock:
@@ -68,7 +67,11 @@ class Room:
         return RoomView({**asdict(capacity), "sentence": capacity.sentence}, (full,) if full else ())
 
     def refuse_if_full(self) -> None:
-        """NoRoomError when no frame may be taken, saying how many exams wait and why. OSError."""
+        """NoRoomError when no frame may be taken, saying how many exams wait and why. FlashError when flash fails."""
+        with in_words("Nothing was captured"):
+            self._refuse_if_full()
+
+    def _refuse_if_full(self) -> None:
         if free_bytes(self._spool.state) >= self._floor:
             return
         try:

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import threading
+import time
 import tty
 from collections.abc import Iterator
 from functools import partial
@@ -335,10 +336,29 @@ def test_fail__a_fault_while_writing_refuses(
         assert not machine.send(make_png()).acknowledged
         machine.wait_until_idle()
     said = machine.room.finding("transfer_failed")
-    assert "could not be written to flash" in said or "by a fault in the box (KeyError)" in said
+    assert "was not saved: the flash is full" in said or "by a fault in the box (KeyError)" in said
     assert "PatientName" not in said
     assert machine.room.objects("ultrasound", None) == []
     assert machine.send(make_png()).acknowledged
+
+
+@pytest.mark.parametrize(("patience", "is_fed"), [(60.0, True), (0.0, False)])
+def test_ok__flash_that_stalls_trips_no_watchdog_unless_it_goes_on(
+    machine: Ultrasound, monkeypatch: pytest.MonkeyPatch, patience: float, is_fed: bool
+) -> None:
+    monkeypatch.setattr(transfers, "_STALL_SECONDS", patience)
+    monkeypatch.setattr(transfers, "_POLL_SECONDS", 0.02)
+    publish, fed = ObjectWriter.publish, list[int]()
+
+    def stall(writer: ObjectWriter) -> Path:
+        before = machine.alive
+        time.sleep(0.4)
+        fed.append(machine.alive - before)
+        return publish(writer)
+
+    monkeypatch.setattr(ObjectWriter, "publish", stall)
+    assert machine.send(make_png()).acknowledged
+    assert (fed[0] > 0) is is_fed
 
 
 def test_fail__a_name_that_flash_does_not_confirm_is_acknowledged_only_when_it_does(

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import FlashError
 from appliance.cli.status_report import read_status
 from appliance.console import room as room_module
 from appliance.console.room import Room
@@ -85,7 +86,9 @@ def test_fail__flash_that_does_not_say_is_a_finding(world: World, monkeypatch: p
 
     monkeypatch.setattr(room_module, "free_bytes", fail)
     (finding,) = world.room.view(FORWARD).findings
-    assert finding.sentence == "How much room the flash has cannot be read (Input/output error)."
+    assert finding.sentence == "How much room the flash has cannot be read: the flash gives back errors."
+    with pytest.raises(FlashError, match="Nothing was captured: the flash gives back errors"):
+        world.room.refuse_if_full()
 
 
 def test_ok__the_whole_box_at_a_glance(quiet_bench: Bench) -> None:
