@@ -139,14 +139,16 @@ class ClockTrust:
             return None
         return record if record.boot_id == self.boot_id else None
 
-    def write(self, offset: float, anchor: Anchor | None) -> None:
-        """For the console alone, and for what stands in for it before it starts."""
-        replace_file(self.path, _RECORD.dump_json(ClockRecord(self.boot_id, offset, anchor)), mode=0o644)
+    def write(self, offset: float, anchor: Anchor | None) -> ClockRecord:
+        """For the console alone, and for what stands in for it before it starts. OSError."""
+        record = ClockRecord(self.boot_id, offset, anchor)
+        replace_file(self.path, _RECORD.dump_json(record), mode=0o644)
+        return record
 
-    def take_word(self) -> None:
-        """A person says that the clock is right as it is now."""
+    def take_word(self) -> ClockRecord:
+        """A person says that the clock is right as it is now. As `write`."""
         offset = self.read_offset()
-        self.write(offset, Anchor(Source.PERSON, offset))
+        return self.write(offset, Anchor(Source.PERSON, offset))
 
 
 def offset_now() -> float:

@@ -64,6 +64,7 @@ class ClockWatch:
         self._is_set_by_hardware = is_set_by_hardware
         self._lock = threading.Lock()
         self._record = trust.read()
+        self._is_written = True
 
     def look(self) -> None:
         """Judge the clock, log what set it, and keep `clock.json` and the finding as they must be."""
@@ -73,8 +74,8 @@ class ClockWatch:
     def take_word(self) -> None:
         """A person says that the clock is right. OSError when that cannot be written down."""
         with self._lock:
-            self._trust.take_word()
-            self._record = self._trust.read()
+            self._look()  # what set it until now is logged as that
+            self._record = self._trust.take_word()
             _log.warning("a person said that the clock is right: %s", self._clock.now().isoformat(sep=" "))
             self._look()
 
@@ -108,7 +109,7 @@ class ClockWatch:
         if abs(step) >= STEP_SECONDS:
             old = reading.now - timedelta(seconds=step)
             _log.warning("the clock was set from %s to %s", old.isoformat(sep=" "), reading.now.isoformat(sep=" "))
-        if before is None or abs(step) >= STEP_SECONDS or anchor != before.anchor:
+        if before is None or abs(step) >= STEP_SECONDS or anchor != before.anchor or not self._is_written:
             self._write(reading.offset, anchor)
         doubt = doubt_from(reading, anchor, self._newest)
         if doubt is None:
@@ -120,7 +121,9 @@ class ClockWatch:
         self._record = ClockRecord(self._trust.boot_id, offset, anchor)
         try:
             self._trust.write(offset, anchor)
+            self._is_written = True
         except OSError as error:
+            self._is_written = False
             sentence = f"Whether the box's clock is right could not be written down ({reason_of(error)})."
             suggestion = (
                 "Images are saved, and marked as of a time that may be wrong; restart the box, or call support."

@@ -107,7 +107,9 @@ def test_ok__a_step_is_doubted_and_logged_also_when_the_console_was_away(
     assert machine.look() == "", "put back to where it was"
 
 
-def test_ok__a_persons_word_holds_until_the_clock_is_set_or_the_box_starts_again(tmp_path: Path) -> None:
+def test_ok__a_persons_word_holds_until_the_clock_is_set_or_the_box_starts_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     machine = Machine(tmp_path)
     assert machine.look() != ""
     machine.watch.take_word()
@@ -117,8 +119,10 @@ def test_ok__a_persons_word_holds_until_the_clock_is_set_or_the_box_starts_again
     assert machine.look() == ""
     machine.set_clock(HOUR)
     assert "was put forward by 1 h 0 min" in machine.look()
+    machine.set_clock(HOUR)
     machine.watch.take_word()
     assert machine.sentence == ""
+    assert caplog.text.count("the clock was set from") == 2, "the second was nobody's to see but the word's"
     machine.boot_id = "second"
     machine.start()
     assert machine.look() != ""
@@ -142,7 +146,6 @@ def test_fail__without_room_for_the_record_nobody_believes_and_a_finding_says_wh
     assert [one.code for one in machine.findings.listing()] == ["clock-unwritten"]
     assert not machine.trust.is_trusted()
     (tmp_path / "none").mkdir()
-    machine.set_clock(HOUR)
     machine.watch.look()
     assert machine.findings.listing() == []
     assert machine.trust.is_trusted()
