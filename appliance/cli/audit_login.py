@@ -6,6 +6,7 @@ import os
 
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import in_words
 from appliance.base.paths import Paths
 from appliance.exam.audit import Act, AuditTrail, Party
 
@@ -21,8 +22,6 @@ def record_login(user: str | None, host: str | None) -> int:
         raise ApplianceError("Nobody is named who logged in.", "Let pam_exec run this, or name --user.")
     party = Party(os.environ.get("PAM_SERVICE", "login"), host or os.environ.get("PAM_RHOST", ""))
     trail = AuditTrail(Paths.from_environment().audit, _PROCESS, SystemClock())
-    try:
+    with in_words("The login could not be recorded"):
         trail.record(Act.LOGIN, actor=who, party=party)
-    except OSError as error:
-        raise ApplianceError(f"The login could not be recorded: {os.strerror(error.errno or 0)}.") from error
     return 0

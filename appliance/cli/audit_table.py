@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from appliance.base.clock import SystemClock
+from appliance.base.flash import reason_of
 from appliance.base.paths import Paths
 from appliance.cli.caller import actor_from
 from appliance.cli.table import printable_text, table_lines
@@ -71,8 +72,7 @@ def _record_reading(paths: Paths, exam_id: str | None) -> None:
     try:
         trail.record(Act.TRAIL_READ, actor=actor_from(os.environ), detail=f"of exam {exam_id}" if exam_id else "")
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        print(f"appliance: That you read this could not be recorded ({reason}).", file=sys.stderr)
+        print(f"appliance: That you read this could not be recorded: {reason_of(error)}.", file=sys.stderr)
 
 
 def _row_of(record: Record) -> tuple[str, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from appliance.base.flash import reason_of
 from appliance.exam.audit_record import Line, list_segments, read_segment
 
 _SENT_NAME = "sent.json"
@@ -52,7 +52,7 @@ def read_trail(trail: Path) -> Reading:
         try:
             lines, _ = read_segment(segment)
         except OSError as error:
-            reading.faults.append(f"{segment.name} cannot be read ({os.strerror(error.errno or 0)}).")
+            reading.faults.append(f"{segment.name} cannot be read ({reason_of(error)}).")
             continue
         for line in lines:
             if reading.lines and not is_next(line, reading.lines[-1].digest):

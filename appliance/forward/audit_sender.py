@@ -8,7 +8,6 @@ Segments that were sent whole are removed, but for the newest few of each trail,
 from __future__ import annotations
 
 import logging
-import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from appliance.base.clock import Clock
 from appliance.base.durable import make_directory, replace_file
 from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import reason_of
 from appliance.config.schema import AuditCollector, Box
 from appliance.dimse.tls import Identity
 from appliance.exam.audit_message import syslog_from
@@ -107,7 +107,7 @@ class AuditSender:
             try:
                 found, _ = read_segment(segment, position.offset if segment.name == position.segment else 0)
             except OSError as error:
-                self._tell(UNREADABLE_CODE, trail.name, f"{segment.name} of it cannot be read ({_reason_of(error)}).")
+                self._tell(UNREADABLE_CODE, trail.name, f"{segment.name} of it cannot be read ({reason_of(error)}).")
                 continue
             for line in found[: _BATCH_RECORDS - len(lines)]:
                 self._compare(trail.name, position, line)
@@ -183,7 +183,7 @@ class AuditSender:
             make_directory(path.parent)
             replace_file(path, bytes_from(self._positions))
         except OSError as error:
-            _log.warning("how far the audit trails were sent cannot be written to flash: %s", _reason_of(error))
+            _log.warning("how far the audit trails were sent cannot be written to flash: %s", reason_of(error))
 
     def _remove_sent(self, trail: Path) -> None:
         position = self._positions[trail.name]
@@ -193,9 +193,9 @@ class AuditSender:
                     segment.unlink(missing_ok=True)
 
 
-def _reason_of(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.args[-1] if error.args else error)
-
-
 def _sentence_of(error: ApplianceError | OSError) -> str:
-    return error.sentence if isinstance(error, ApplianceError) else f"it cannot be reached ({_reason_of(error)})."
+    if isinstance(error, ApplianceError):
+        return error.sentence
+    # A name that is not found has no number of the system's (getaddrinfo(3)), but words.
+    words = error.strerror or str(error)
+    return f"it cannot be reached ({words})."

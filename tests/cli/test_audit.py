@@ -143,7 +143,7 @@ def test_fail__flash_that_takes_nothing_still_shows(
     monkeypatch.setattr(AuditTrail, "append", refuse)
     assert main(["audit", "--since", "2026-01-01"]) == 0
     shown = capsys.readouterr()
-    assert "4 records" in shown.out and "could not be recorded (Read-only file system)" in shown.err
+    assert "4 records" in shown.out and "could not be recorded: the flash has become read-only" in shown.err
 
 
 # -- logins

@@ -45,7 +45,7 @@ def test_ok__the_record_is_there_before_the_exam(tmp_path: Path, make_audit: Cal
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (OSError(errno.ENOSPC, "x"), "Not opened: No space left on device"),
+        (OSError(errno.ENOSPC, "x"), "Not opened: the flash is full"),
         (ApplianceError("It could not."), "Not opened: It could not."),
     ],
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import reason_of
 from appliance.exam import audit
 from appliance.exam.audit import MOST_OBJECTS, Act, Effect, Party
 from appliance.exam.audit_gate import MOST_WAITING, UNWRITTEN_CODE, AuditGate
@@ -241,7 +242,7 @@ def test_fail__what_flash_does_not_take_waits_and_nobody_else_does(
         gate.record(Act.EXAM_CLOSED, actor="panel", exam=EXAM)
     (finding,) = findings.listing()
     assert finding.code == UNWRITTEN_CODE
-    assert os.strerror(number) in finding.sentence and "2 audit records wait" in finding.sentence
+    assert reason_of(OSError(number, "")) in finding.sentence and "2 audit records wait" in finding.sentence
     gate.flush()
     assert findings.listing() == []
     found = records(tmp_path)
