@@ -248,13 +248,10 @@ def _ensure_room(medium: Medium, selection: Selection) -> None:
     needed, free = medium.missing_bytes(selection.objects), medium.free_bytes()
     if free is not None and free < needed:
         raise MediumError(
-            f"There is not enough room on {medium.name}: {_megabytes(needed)} are needed, {_megabytes(free)} are free.",
+            f"There is not enough room on {medium.name}: {-(-needed // 1_000_000)} MB are needed, "
+            f"{free // 1_000_000} MB are free.",
             "Take a larger stick, or export some exams with --exam.",
         )
-
-
-def _megabytes(count: int) -> str:
-    return f"{-(-count // 1_000_000)} MB"
 
 
 @contextmanager
