@@ -47,8 +47,8 @@ from appliance.spool.tree import Spool, free_bytes
 _log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 30.0
-# Of one look: removing much takes flash long, and the exams wait meanwhile.
-_MOST_AT_ONCE = 200
+# Of one look: removing much takes flash long, and the exams wait meanwhile. The next look follows at once.
+MOST_AT_ONCE = 200
 
 
 class Expiry:
@@ -68,8 +68,9 @@ class Expiry:
         audit: AuditGate,
         is_clock_trusted: Callable[[], bool],
         free_bytes: Callable[[Path], int] = free_bytes,
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """`wanted_bytes` of flash are to be free."""
+        """`wanted_bytes` of flash are to be free. `on_progress` is called after each file that was removed."""
         self._spool = spool
         self._facts = ExamFacts(spool.exams)
         self._ledger = ledger
@@ -83,6 +84,7 @@ class Expiry:
         self._free_bytes = free_bytes
         self._is_clock_trusted = is_clock_trusted
         self._audit = audit
+        self._on_progress = on_progress
         self._work_time = WorkTime(ledger.journal, clock)
         self._noted: set[str] = set()  # settled exams of which the journal knows since when
         self._next_look = Deadline.after(clock, 0.0)
@@ -90,23 +92,29 @@ class Expiry:
     def work(self) -> None:
         """`expire`, if it is time for it."""
         if self._next_look.is_over():
-            self._next_look = Deadline.after(self._clock, LOOK_SECONDS)
-            self.expire()
+            is_all = self.expire()
+            self._next_look = Deadline.after(self._clock, LOOK_SECONDS if is_all else 0.0)
 
-    def expire(self) -> None:
-        """One look: take away what may go, then whole exams. What flash does not let it is told, and tried again."""
+    def expire(self) -> bool:
+        """One look: take away what may go, then whole exams. What flash does not let it is told, and tried again.
+
+        False when more than MOST_AT_ONCE may go, and all went well so far.
+        """
+        is_all = True
         now = self._work_time.advance(is_clock_trusted=self._is_clock_trusted())
         self._kept.note_kept(now)
         self._note_settled(now)
         with self._telling("retention-stuck", "What is kept cannot be looked through"):
             chosen: dict[str, list[KeptObject]] = {}
-            for one in self._choose(now):
+            found = self._choose(now)
+            for one in found[:MOST_AT_ONCE]:
                 chosen.setdefault(one.exam_id, []).append(one)
-            for exam_id, objects in chosen.items():
-                self._try_to_expire(exam_id, objects)
+            done = [self._try_to_expire(exam_id, objects) for exam_id, objects in chosen.items()]
+            is_all = len(found) <= MOST_AT_ONCE or not all(done)
         for exam_id in self._kept.exams_settled_for(now, self._retention.facts_days * DAY_SECONDS):
             with self._telling("exam-unexpired", f"The record of the exam {exam_id} cannot be let go of", exam_id):
                 self._end_exam(exam_id)
+        return is_all
 
     def _telling(self, code: str, sentence: str, subject: str = "") -> AbstractContextManager[None]:
         return telling_of_flash(self._findings, code, sentence, "It is tried again by itself.", subject)
@@ -132,7 +140,7 @@ class Expiry:
             for one in kept
             if (told := decisions[one.exam_id]) is not None
         ]
-        return choose_expiring(known, self._retention, room)[:_MOST_AT_ONCE]
+        return choose_expiring(known, self._retention, room)
 
     def _decisions_of(self, exam_id: str) -> dict[str, frozenset[DecisionKind]] | None:
         """What people decided by now, also since the exam was settled; None when flash does not tell."""
@@ -145,10 +153,12 @@ class Expiry:
             return found
         return None
 
-    def _try_to_expire(self, exam_id: str, objects: Sequence[KeptObject]) -> None:
+    def _try_to_expire(self, exam_id: str, objects: Sequence[KeptObject]) -> bool:
         sentence = f"Objects of the exam {exam_id} that are not needed any more cannot be removed"
         with self._telling("objects-unexpired", sentence, exam_id):
             self._expire(exam_id, objects)
+            return True
+        return False
 
     def _expire(self, exam_id: str, objects: Sequence[KeptObject]) -> None:
         uids = [one.sop_instance_uid for one in objects]
@@ -163,6 +173,7 @@ class Expiry:
             self._record_early(exam_id, uids)
         for one in objects:
             (self._spool.kept / one.file_name).unlink(missing_ok=True)
+            self._on_progress()
         sync_directory(self._spool.kept)
         with self._ledger.journal.transaction():
             for uid in uids:

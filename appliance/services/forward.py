@@ -182,6 +182,7 @@ def _run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         clock=clock,
         audit=audit,
         is_clock_trusted=ClockTrust(paths.run).is_trusted,
+        on_progress=notify_watchdog,
     )
     rebuilt = RebuiltJournal(journal, findings, clock)
 

@@ -172,12 +172,27 @@ def test_ok__committed_objects_go_after_their_days_and_are_told_to_the_audit_tra
 
 
 def test_ok__it_looks_now_and_then(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look() -> bool:
+        looks.append(bench.clock.monotonic())
+        return len(looks) < 2 or len(looks) > 3
+
     looks: list[float] = []
-    monkeypatch.setattr(bench.expiry, "expire", lambda: looks.append(bench.clock.monotonic()))
+    monkeypatch.setattr(bench.expiry, "expire", look)
     for _ in range(10):
         bench.expiry.work()
         bench.clock.advance(LOOK_SECONDS / 4)
-    assert len(looks) == 3
+    began = looks[0]
+    assert [(at - began) / LOOK_SECONDS for at in looks] == [0, 1, 1.25, 1.5]
+
+
+def test_ok__much_goes_in_several_looks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiry, "MOST_AT_ONCE", 1)
+    job = bench.settled_job()
+    bench.days(15)
+    assert bench.expiry.expire() is False
+    assert len(job.kept()) == 1
+    assert bench.expiry.expire() is True
+    assert job.kept() == set()
 
 
 def test_ok__what_went_only_where_nothing_is_committed_stays_longer(bench: Bench) -> None:
