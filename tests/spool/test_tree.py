@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -89,16 +90,21 @@ def test_ok__each_object_has_a_higher_number_than_all_that_were_saved_before_it_
     with tempfile.TemporaryDirectory() as directory:
         spool = Spool(Path(directory))
         order: dict[str | None, list[str]] = {}
+        aside: list[int] = []
         for count, (device, exam_id, is_late) in enumerate(saves):
             place = spool.captured(device, exam_id)
             place.mkdir(parents=True, exist_ok=True)
-            name = _name(f"1.{count}", next_number(place))
+            number = next_number(place)
+            name = _name(f"1.{count}", number)
+            if is_late or exam_id is None:
+                aside.append(number)
             (place / name).write_bytes(b"")
             if is_late:
                 spool.captured(device, None).mkdir(parents=True, exist_ok=True)
                 (place / name).rename(spool.captured(device, None) / name)
             else:
                 order.setdefault(exam_id, []).append(name)
+        assert all(before < after for before, after in itertools.pairwise(aside))
         for exam_id in ("exam 1", "exam 2"):
             assert [path.name for _, path, _ in list_captured(spool, exam_id)] == order.get(exam_id, [])
 
