@@ -6,6 +6,7 @@ never an act without one. Where flash does not take the record, `AuditGate` keep
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,7 +25,7 @@ class PanelAudit:
 
     def __init__(self, gate: AuditGate) -> None:
         self._gate = gate
-        self._ended: set[str] = set()
+        self._ended: deque[str] = deque(maxlen=64)
 
     @contextmanager
     def opening(self, exam: Exam) -> Iterator[None]:
@@ -56,4 +57,4 @@ class PanelAudit:
             sop_classes=[instance.sop_class_uid for instance in closed.instances],
             detail="" if is_completed else reason,
         )
-        self._ended.add(exam.exam_id)
+        self._ended.append(exam.exam_id)

@@ -48,7 +48,12 @@ def read_trail(trail: Path) -> Reading:
     records are no longer there is none either.
     """
     reading = Reading(trail.name)
-    for segment in list_segments(trail):
+    try:
+        segments = list_segments(trail)
+    except OSError as error:
+        reading.faults.append(f"It cannot be looked at ({reason_of(error)}).")
+        segments = []
+    for segment in segments:
         try:
             lines, _ = read_segment(segment)
         except OSError as error:
@@ -73,10 +78,10 @@ def sent_path(directory: Path) -> Path:
 
 
 def read_positions(directory: Path) -> dict[str, Position]:
-    """By process. Nothing, where nothing was sent or where that file is damaged: then everything is sent once more."""
+    """By process. Nothing, where nothing was sent or that cannot be read: then everything is sent once more."""
     try:
         return _POSITIONS.validate_json(sent_path(directory).read_bytes())
-    except (FileNotFoundError, ValidationError):
+    except (OSError, ValidationError):
         return {}
 
 

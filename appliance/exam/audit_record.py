@@ -130,10 +130,10 @@ def line_from(record: Record, number: int, previous: str) -> bytes:
 
 
 def list_segments(directory: Path) -> list[Path]:
-    """The segments of one process's trail, oldest first."""
+    """The segments of one process's trail, oldest first. OSError when they cannot be looked at."""
     if not directory.is_dir():
         return []
-    return sorted(path for path in directory.glob(f"*{_SUFFIX}") if path.stem.isdecimal())
+    return sorted(path for path in directory.iterdir() if path.suffix == _SUFFIX and path.stem.isdecimal())
 
 
 def segment_after(directory: Path, segment: Path | None) -> Path:
@@ -169,7 +169,7 @@ def _line_in(text: bytes, end: int) -> Line | None:
     if not text.endswith(b"\n") or hashlib.sha256(content[:-1]).hexdigest().encode("ascii") != digest:
         return None
     try:
-        previous = str(json.loads(content).get("previous", ""))
-        return Line(_ADAPTER.validate_json(content), digest.decode("ascii"), previous, end)
+        record = _ADAPTER.validate_json(content)
+        return Line(record, digest.decode("ascii"), str(json.loads(content).get("previous", "")), end)
     except (ValueError, ValidationError):
         return None  # of a newer release, whose acts this one does not know

@@ -45,8 +45,7 @@ def deliver(frames: Iterable[bytes], collector: AuditCollector, identity: Identi
         try:
             connection = context.wrap_socket(plain, server_hostname=name_of(peer))
         except OSError as error:
-            words, suggestion = reason_of(error)
-            raise TlsError(f"TLS to the audit collector failed: {words}.", suggestion) from error
+            raise _refusal_from(error) from error
         with connection:
             connection.settimeout(collector.stall_seconds)
             for frame in frames:
@@ -101,5 +100,12 @@ def _say_goodbye(connection: ssl.SSLSocket) -> None:
     except ssl.SSLEOFError:
         pass
     except ssl.SSLError as error:
-        words, suggestion = reason_of(error)
-        raise TlsError(f"The audit collector broke the connection off: {words}.", suggestion) from error
+        raise _refusal_from(error) from error
+
+
+def _refusal_from(error: OSError) -> TlsError:
+    """Why TLS did not come about, or was broken off: also the collector's verdict on the box's certificate."""
+    words, suggestion = reason_of(error)
+    if "tls = false" in suggestion:
+        suggestion = "Check the port: the collector must speak TLS there (RFC 5425)."
+    return TlsError(f"TLS to the audit collector failed: {words}.", suggestion)

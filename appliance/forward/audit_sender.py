@@ -8,7 +8,7 @@ Segments that were sent whole are removed, but for the newest few of each trail,
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from appliance.base.clock import Clock
 from appliance.base.durable import make_directory, replace_file
 from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
-from appliance.base.flash import reason_of
+from appliance.base.flash import reason_of, telling_of_flash
 from appliance.config.schema import AuditCollector, Box
 from appliance.dimse.tls import Identity
 from appliance.exam.audit_message import syslog_from
@@ -84,8 +84,13 @@ class AuditSender:
     def work(self) -> float:
         """Send what is there, one trail after the other; seconds until the next look."""
         more = False
-        for trail in list_trails(self._directory):
-            batch = self._next_batch(trail)
+        trails = list[Path]()
+        with self._telling("The audit trails cannot be looked at"):
+            trails = list_trails(self._directory)
+        for trail in trails:
+            batch = None
+            with self._telling(f"The audit trail of {trail.name} cannot be looked at", trail.name):
+                batch = self._next_batch(trail)
             if batch is None:
                 continue
             if not self._send(batch):
@@ -94,6 +99,10 @@ class AuditSender:
             self._remove_sent(trail)
             more = more or len(batch.lines) == _BATCH_RECORDS
         return 0.0 if more and not self.worker.is_stopping else _LOOK_SECONDS
+
+    def _telling(self, sentence: str, subject: str = "") -> AbstractContextManager[None]:
+        suggestion = "Until then nothing of it reaches the collector."
+        return telling_of_flash(self._findings, UNREADABLE_CODE, sentence, suggestion, subject)
 
     def _next_batch(self, trail: Path) -> _Batch | None:
         """What is to be sent of `trail`; None when nothing is."""
@@ -107,7 +116,7 @@ class AuditSender:
             try:
                 found, _ = read_segment(segment, position.offset if segment.name == position.segment else 0)
             except OSError as error:
-                self._tell(UNREADABLE_CODE, trail.name, f"{segment.name} of it cannot be read ({reason_of(error)}).")
+                self._tell(DAMAGED_CODE, trail.name, f"{segment.name} of it cannot be read ({reason_of(error)}).")
                 continue
             for line in found[: _BATCH_RECORDS - len(lines)]:
                 self._compare(trail.name, position, line)
@@ -163,17 +172,16 @@ class AuditSender:
 
     def count_waiting(self) -> int:
         """How many records the collector has not taken yet, by their numbers."""
-        count = 0
-        for trail in list_trails(self._directory):
-            for segment in reversed(list_segments(trail)):
-                try:
-                    lines, _ = read_segment(segment)
-                except OSError:
-                    continue  # `_next_batch` tells of it
-                if lines:
-                    count += lines[-1].record.number - self._positions.get(trail.name, Position()).number
-                    break
-        return count
+        with suppress(OSError):  # `work` tells of what cannot be looked at
+            return sum(self._count_waiting_of(trail) for trail in list_trails(self._directory))
+        return 0
+
+    def _count_waiting_of(self, trail: Path) -> int:
+        for segment in reversed(list_segments(trail)):
+            with suppress(OSError):
+                if lines := read_segment(segment)[0]:
+                    return lines[-1].record.number - self._positions.get(trail.name, Position()).number
+        return 0
 
     def _advance(self, batch: _Batch) -> None:
         """Write down how far it went. Where flash does not take that, the next run sends it again: better twice."""

@@ -356,3 +356,10 @@ def test_ok__the_header_is_as_a_6_wants_it() -> None:
     failed = replace(record, outcome=Effect.SERIOUS_FAILURE)
     assert syslog_from(failed, BOX).startswith(b"<84>1 ")  # severity 4, warning
     assert b'sequenceId="1"' in syslog_from(replace(record, number=2**31), BOX)  # RFC 5424 7.3.1: begins anew
+
+
+def test_ok__an_actor_of_several_words_is_no_login_name() -> None:
+    """A.5.2.1: loginName@domain-name for who has one."""
+    record = make_record(Act.TRAIL_READ, process="cli", actor="maria (as told by the command line)", subject=None)
+    users = [one.get("UserID") for one in Xml.fromstring(message_from(record, BOX)).iter("ActiveParticipant")]
+    assert users == ["maria (as told by the command line)", "cli@bridge-3"]

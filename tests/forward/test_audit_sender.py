@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -333,6 +335,38 @@ def test_ok__a_trail_that_somebody_took_away_begins_anew(
     world.record("console", 1)
     world.sender.work()
     assert b'sequenceId="1"' in server.received[-1]
+
+
+def test_fail__a_trail_that_cannot_be_looked_at_holds_up_no_other(
+    tmp_path: Path, box: Credentials, hand_made: Callable[..., HandMade], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path, box, hand_made(read_all).port)
+    world.record("console")
+    world.record("forward")
+
+    def list_some(trail: Path) -> list[Path]:
+        if trail.name == "console":
+            raise PermissionError(13, "Permission denied")
+        return list_segments(trail)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit_sender, "list_segments", list_some)
+        world.sender.work()
+    assert world.finding().code == "audit-unreadable" and "of console" in world.finding().sentence
+    assert read_positions(world.directory).keys() == {"forward"}
+    world.sender.work()
+    assert world.is_all_sent() and world.findings.listing() == []
+
+
+def test_fail__a_collector_that_speaks_no_tls(tmp_path: Path, box: Credentials) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        world = World(tmp_path, box, plain.getsockname()[1])
+        thread = threading.Thread(target=lambda: plain.accept()[0].sendall(b"220 hello\r\n"), daemon=True)
+        thread.start()
+        world.record("console")
+        world.sender.work()
+        thread.join(30)
+        assert not world.is_all_sent()
 
 
 def test_fail__an_edited_record_is_told_of(
