@@ -19,8 +19,9 @@ from typing import BinaryIO
 
 from pydicom import dcmread
 
-from appliance.base.durable import write_all
+from appliance.base.durable import forget_cached, write_all
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
 from appliance.export.selection import Chosen
 from appliance.spool.names import digest_of
 from appliance.spool.summary import DamagedObjectError, read_summary
@@ -209,7 +210,7 @@ class Medium:
         return digest.hexdigest()
 
     def _digest(self, path: Path, chosen: Chosen) -> str:
-        _forget_cached(path)
+        forget_cached(path)
         return digest_of(path, chosen.offset, lambda: self._on_block(_BLOCK))
 
     # -- sweeping, and what lies there
@@ -253,7 +254,7 @@ class Medium:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        _forget_cached(temporary)
+        forget_cached(temporary)
         if temporary.read_bytes() != data:
             temporary.unlink()
             raise MediumError("The stick does not give back what was written to it.", "Take another stick.")
@@ -265,7 +266,7 @@ def _opened(source: Path) -> BinaryIO:
     try:
         return source.open("rb")
     except OSError as error:
-        raise UnreadableError(f"An object cannot be read from the box's flash ({error.strerror}).") from error
+        raise UnreadableError(f"An object cannot be read: {reason_of(error)}.") from error
 
 
 def _blocks_of(file: BinaryIO) -> Iterator[bytes]:
@@ -273,7 +274,7 @@ def _blocks_of(file: BinaryIO) -> Iterator[bytes]:
         try:
             block = file.read(_BLOCK)
         except OSError as error:
-            raise UnreadableError(f"An object cannot be read from the box's flash ({error.strerror}).") from error
+            raise UnreadableError(f"An object cannot be read: {reason_of(error)}.") from error
         if not block:
             return
         yield block
@@ -283,7 +284,7 @@ def _source_digest(source: Path, chosen: Chosen) -> str:
     try:
         return digest_of(source, chosen.offset)
     except OSError as error:
-        raise UnreadableError(f"An object cannot be read from the box's flash ({error.strerror}).") from error
+        raise UnreadableError(f"An object cannot be read: {reason_of(error)}.") from error
 
 
 def _uid_in(path: Path) -> str:
@@ -292,15 +293,6 @@ def _uid_in(path: Path) -> str:
         return read_summary(path).sop_instance_uid
     except DamagedObjectError:
         return ""
-
-
-def _forget_cached(path: Path) -> None:
-    """Make the next read come from the medium: pages that are synced are dropped from memory."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    finally:
-        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, Finding
+from appliance.base.flash import reason_of
 from appliance.exam.audit import Act, AuditTrail, Effect, Party
 from appliance.exam.facts import ExamFacts
 from appliance.export.directory import directory_of
@@ -216,7 +217,7 @@ class Export:
             )  # fmt: skip
         except OSError as error:
             # Where flash takes nothing any more, what is on it must still get out.
-            told = f"The audit trail could not be written ({error.strerror})."
+            told = f"The audit trail cannot be written: {reason_of(error)}."
             self._tell(Finding("audit-unwritten", told, "Write down who exported what, and when."))
 
     def _tell_of_damaged(self, file_id: FileId) -> None:

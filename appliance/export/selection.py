@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.base.errors import ApplianceError, Finding
+from appliance.base.flash import flash_finding_from
 from appliance.exam.decisions import DecisionKind, decided_from
 from appliance.exam.exam import Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
@@ -19,7 +20,6 @@ from appliance.spool.known_states import is_safe, read_states
 from appliance.spool.names import object_name_from
 from appliance.spool.tree import UNASSIGNED, Spool
 
-_CHECK_FLASH = "Have the box's flash checked."
 _NEVER = frozenset({DecisionKind.DISCARDED, DecisionKind.REASSIGNED, DecisionKind.REJECTED})
 
 
@@ -147,8 +147,8 @@ class _Looking:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            said = f"The directory {directory.name} cannot be read from flash ({error.strerror})."
-            self._findings.append(Finding("directory-unreadable", said, _CHECK_FLASH, directory.name))
+            sentence = f"The directory {directory.name} cannot be read"
+            self._findings.append(flash_finding_from(error, "directory-unreadable", sentence, "", directory.name))
             return []
 
     def _exams_of(self, names: set[str]) -> dict[str, str]:
@@ -197,8 +197,10 @@ class _Looking:
             except FileNotFoundError:
                 continue  # handed over between two looks
             except OSError as error:
-                said = f"An object cannot be read from flash ({error.strerror})."
-                self._findings.append(Finding("object-unreadable", said, _CHECK_FLASH, chosen.sop_instance_uid))
+                told = flash_finding_from(
+                    error, "object-unreadable", "An object cannot be read", "", chosen.sop_instance_uid
+                )
+                self._findings.append(told)
                 break
         return None
 

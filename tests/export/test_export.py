@@ -344,7 +344,7 @@ def test_fail__flash_that_does_not_give_an_object_back(box: Box, monkeypatch: py
     monkeypatch.setattr(Path, "open", open_or_fail)
     exported = box.export()
     assert [(one.code, one.subject) for one in exported.findings] == [("object-unreadable", uid_of(bad))]
-    assert "Bad message" in exported.findings[0].sentence
+    assert "a checksum of the flash is wrong" in exported.findings[0].sentence
     assert [one.sop_instance_uid for one in exported.safe] == [uid_of(good)]
 
 
