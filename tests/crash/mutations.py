@@ -173,7 +173,9 @@ RECOVERY: dict[str, Fault] = {
     "nothing is salvaged": Fault(
         ((recover, "salvage_device", _no_salvage), (acquire_service, "salvage_device", _no_salvage)), _CLIP
     ),
-    "a dead process's claims stay": Fault(((ledger.Ledger, "_void_claims", _nothing),), r"journal/.*"),
+    "a dead process's claims stay": Fault(
+        ((ledger.Ledger, "_void_claims", _nothing), (ledger.Ledger, "void_claims", _nothing)), r"journal/.*"
+    ),
     "a hand-over that was cut off is not completed": Fault(
         ((exams.ExamKeeper, "_exams_to_look_after", lambda _: []),), rf"{_CAPTURED}/.* -> outbox/.*"
     ),
