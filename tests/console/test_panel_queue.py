@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -114,3 +115,15 @@ def test_ok__what_waits_says_why_and_until_when(page: Page) -> None:
         f"second {since} {down} It is tried again now.",
         f"old 0 waiting · 0 stored, not committed yet · 0 committed · 1 refused  {removed}",
     ]
+
+
+def test_ok__the_room_is_said_in_what_a_person_thinks_in(page: Page) -> None:
+    said = page.evaluate(
+        """async () => {
+            const { drawQueue } = await import("/static/queue.js");
+            const status = await (await fetch("/api/status")).json();
+            drawQueue({ objects: [], steps: [] }, status, "", [], () => {});
+            return document.querySelector("[data-testid=room]").textContent;
+        }"""
+    )
+    assert re.fullmatch(r"Room for about \d+ minutes of clip \(.+\), or \d+ films \(.+\); [\d.]+ GB are free\.", said)
