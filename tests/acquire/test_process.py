@@ -16,13 +16,18 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
+from appliance.base.clock import SystemClock
 from appliance.base.clock_trust import ClockTrust
 from appliance.base.errors import ApplianceError
+from appliance.base.findings import FindingBoard
 from appliance.base.http import Refused
 from appliance.base.lock import ProcessLock
+from appliance.base.paths import Paths
 from appliance.exam.exam import Exam, open_exam
-from appliance.services.acquire import main, run_acquire
-from appliance.spool.tree import free_bytes
+from appliance.exam.facts import ExamFacts
+from appliance.services.acquire import main, make_runner, run_acquire
+from appliance.spool.room import largest_capture_bytes
+from appliance.spool.tree import NoRoomError, Spool
 from tests.acquire.boxes import Box
 from tests.acquire.world import (
     CONFIGURATION,
@@ -241,23 +246,18 @@ def test_fail__a_second_recovery_refuses_to_start(box: Box) -> None:
     assert "The recovery is running already." in box.log("recover").read_text()
 
 
-def test_fail__what_another_device_may_need_is_left_free(box: Box, exam: Exam) -> None:
+def test_fail__what_another_device_may_need_is_left_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The film digitizer is not even running: its largest film stays free, so that it can always be scanned."""
-    reserve = free_bytes(box.paths.state) - 1_000_000_000  # what is free is enough for the endoscope alone
-    film = CONFIGURATION.replace('name = "film"', 'name = "film"\nmax_bytes = 2000000000')
-    box.end("endoscope")
-    box.paths.configuration.write_text(film.replace("reserve_bytes = 1000000", f"reserve_bytes = {reserve}"))
-    try:
-        box.start("endoscope")
-        box.wait_for_state("endoscope", "idle")
-        for act in ("/still", "/clip/start"):
-            with pytest.raises(Refused, match="flash is full"):
-                box.ask("endoscope", "POST", act, {"exam_id": exam.exam_id})
-        assert box.objects("endoscope", exam.exam_id) == []
-        box.end("endoscope")
-    finally:
-        box.paths.configuration.write_text(SLOW_FILM)
-    box.start("endoscope")
+    configuration, spool, clock = make_configuration(), Spool(tmp_path), SystemClock()
+    floor = configuration.box.reserve_bytes + sum(map(largest_capture_bytes, configuration.devices))
+    for device in configuration.devices:
+        facts, findings = ExamFacts(spool.exams), FindingBoard()
+        runner = make_runner(Paths.below(tmp_path), configuration, device, spool, facts, findings, clock)
+        monkeypatch.setattr("appliance.spool.tree.free_bytes", lambda _directory: floor)
+        runner.keeper.ensure_room()
+        monkeypatch.setattr("appliance.spool.tree.free_bytes", lambda _directory: floor - 1)
+        with pytest.raises(NoRoomError, match="flash is full"):
+            runner.keeper.ensure_room()
 
 
 def test_fail__no_such_device(box: Box) -> None:
