@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
 from appliance.config.schema import Destination
 from appliance.exam.audit import Act, Effect, Party
 from appliance.exam.audit_gate import AuditGate
@@ -99,5 +100,6 @@ class TransferAudit:
         try:
             return self._facts.exam(exam_id) if exam_id else None
         except (ApplianceError, OSError) as error:
-            _log.warning("the record of exam %s cannot be read for the audit trail: %s", exam_id, type(error).__name__)
+            why = reason_of(error) if isinstance(error, OSError) else type(error).__name__
+            _log.warning("the record of exam %s cannot be read for the audit trail: %s", exam_id, why)
             return None

@@ -7,6 +7,7 @@ import sys
 
 from appliance.acquire.salvage import Fate, Salvaged, salvage_device
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import flash_error_from
 from appliance.base.lock import ProcessLock
 from appliance.base.log import configure_logging
 from appliance.base.paths import Paths
@@ -27,18 +28,28 @@ def main() -> int:
         return 1
     spool = Spool(paths.state)
     found: list[Salvaged] = []
-    for device in spool.captured_devices():
+    is_whole = True
+    try:
+        devices = spool.captured_devices()
+    except OSError as error:
+        _log.error("%s", flash_error_from(error, "What was interrupted cannot be looked through"))
+        devices, is_whole = [], False
+    for device in devices:
         try:
             lock = ProcessLock(paths.run / f"acquire-{device}.lock", f"The acquire process of {device}")
         except ApplianceError as error:
             _log.info("%s It has looked through its own captures.", error.sentence)
             continue
-        found += salvage_device(spool, ExamFacts(spool.exams), device)
+        try:
+            found += salvage_device(spool, ExamFacts(spool.exams), device)
+        except OSError as error:
+            _log.error("%s", flash_error_from(error, f"What was interrupted of {device} cannot be looked through"))
+            is_whole = False
         lock.release()
     saved = sum(1 for one in found if one.fate is Fate.SAVED)
     _log.info("%d interrupted captures, %d of them saved", len(found), saved)
     own.release()
-    return 1 if any(one.fate is Fate.UNTOUCHED for one in found) else 0
+    return 0 if is_whole and all(one.fate is not Fate.UNTOUCHED for one in found) else 1
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import argparse
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import sys
 import time
@@ -26,7 +27,7 @@ from tests.crash.box import sealed
 from tests.crash.check import patients_of_the_day
 from tests.crash.prove import make_workplace
 from tests.flash.check import KINDS, Case, Verdict, cases_of, check_case, measure
-from tests.flash.layer import Flash, Kind, build_layer, environment_with, is_loaded
+from tests.flash.layer import Flash, Kind, Operation, build_layer, environment_with, is_loaded
 from tests.flash.mutations import FAULTS, with_fault
 
 _SHOWN = 12
@@ -56,47 +57,63 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="so many at a time (%(default)s)")
     parser.add_argument("--short", action="store_true", help="the short job")
     parser.add_argument("--seed", type=int, action="append", help="only these cases")
-    parser.add_argument("--fault", choices=list(FAULTS), help="with this fault put in, until it is noticed")
+    parser.add_argument("--fault", choices=list(FAULTS), action="append", help="until it is noticed")
     return parser.parse_args(arguments)
 
 
 def _prove(given: argparse.Namespace, workplace: Path) -> int:
     flash, items = Flash(), patients_of_the_day()
-    with sealed(), with_fault(given.fault):
+    with sealed():
         if given.seed:
             return _show(given.seed, workplace, items, flash)
         operations = measure(workplace / "job", items, flash, is_short=given.short)
-        cases = _chosen(given, cases_of(operations, [Kind(one) for one in given.kind or KINDS], is_short=given.short))
+        cases = cases_of(operations, [Kind(one) for one in given.kind or KINDS], is_short=given.short)
+        if given.fault:
+            return max(_put_in(name, operations, cases, workplace, items, flash) for name in given.fault)
+        cases = _chosen(given, cases)
         print(f"the job has {len(operations)} operations; {len(cases)} cases are tried", flush=True)
         began, total, bad = time.monotonic(), Counter[Kind](), list[Verdict]()
         told = began
         for verdict in _verdicts(given, cases, workplace, items, flash):
             total[verdict.case.kind] += 1
-            if not verdict.is_good:
-                bad.append(verdict)
-                if given.fault:
-                    break
+            bad += [] if verdict.is_good else [verdict]
             if time.monotonic() - told > 20.0:
                 told = time.monotonic()
                 print(f"  {total.total()} cases, {len(bad)} bad, {told - began:.0f} s", flush=True)
-    for verdict in bad if given.fault else bad[: int(os.environ.get("SHOWN", _SHOWN))]:
+    for verdict in bad[:_SHOWN]:
         print(verdict.text())
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(total.items()))
     print(f"{total.total()} cases in {time.monotonic() - began:.0f} s ({kinds}): {len(bad)} bad")
-    if given.fault:
-        return 0 if bad else 1
     if bad:
         print(f"explain one: python -m tests.flash --seed {bad[0].case.seed}")
         print("seeds:", *(verdict.case.seed for verdict in bad[:200]))
     return 1 if bad else 0
 
 
+def _put_in(
+    name: str,
+    operations: list[Operation],
+    cases: list[Case],
+    workplace: Path,
+    items: Sequence[WorklistItem],
+    flash: Flash,
+) -> int:
+    """0 when the fault is noticed."""
+    fault = FAULTS[name]
+    near = {at for at, one in enumerate(operations, 1) if re.fullmatch(fault.near, f"{one.call} {one.path}")}
+    cases = [case for case in cases if case.kind in fault.kinds and case.at in near]
+    random.Random(1).shuffle(cases)
+    with with_fault(name):
+        for count, case in enumerate(cases, start=1):
+            verdict = check_case(case, workplace / "one", items, flash)
+            if not verdict.is_good:
+                print(f"noticed in {count} cases: {name}\n{verdict.text()}", flush=True)
+                return 0
+    print(f"not noticed in {len(cases)} cases: {name}")
+    return 1
+
+
 def _chosen(given: argparse.Namespace, cases: list[Case]) -> list[Case]:
-    if given.fault:
-        near = FAULTS[given.fault]
-        cases = [case for case in cases if case.kind in near.kinds]
-        random.Random(1).shuffle(cases)
-        return cases[: given.sample]
     cases = cases[:: given.every]
     if given.sample:
         cases = sorted(random.Random(1).sample(cases, min(given.sample, len(cases))))
@@ -118,7 +135,7 @@ def _show(seeds: list[int], workplace: Path, items: Sequence[WorklistItem], flas
 def _verdicts(
     given: argparse.Namespace, cases: list[Case], workplace: Path, items: Sequence[WorklistItem], flash: Flash
 ) -> Iterator[Verdict]:
-    if given.workers == 1 or given.fault:
+    if given.workers == 1:
         yield from (check_case(case, workplace / "one", items, flash) for case in cases)
         return
     _shared.append((workplace, items, flash))

@@ -119,9 +119,10 @@ def _wrong_words(case: Case, fired: str, told: str, all_told: Told, items: Seque
         if any(len(name) > 2 and name in sentence for item in items for name in (item.patient_id,)):
             yield "a patient is named"
     # SQLite tries again by itself, and lives without some of what it does beside its work.
-    # The panel reads a list that it could not read once more.
+    # A list, and here the configuration, that could not be read is read once more.
     call, _, path = fired.partition(" ")
-    may_be_quiet = path.startswith("journal") or (path.startswith("worklist") and call in ("open", "read", "stat"))
+    is_read_again = path.startswith(("worklist", "config")) and call in ("open", "read", "stat")
+    may_be_quiet = path.startswith("journal") or is_read_again
     if fired and case.kind not in _FLIPS and not may_be_quiet and "flash" not in told.lower():
         yield f"{fired} failed and nobody was told: {told[-300:]!r}"
 

@@ -91,12 +91,19 @@ static const char *inside(const char *path)
     return path[root_length] ? path + root_length + 1 : ".";
 }
 
+static void remember(int descriptor, const char *path);
+
 /* One line for each operation that has ended: what it is, what came of it, its name, its path, and a second path. */
 static void tell(char effect, long result, const char *call, const char *path, const char *other)
 {
     int before = errno;
-    if (other && result == 0 && strcmp(call, "rename") == 0 && strcmp(path, bad_path) == 0)
-        snprintf(bad_path, sizeof bad_path, "%s", other);
+    if (other && result == 0 && strcmp(call, "rename") == 0) {
+        if (strcmp(path, bad_path) == 0)
+            snprintf(bad_path, sizeof bad_path, "%s", other);
+        for (int descriptor = 0; descriptor < MOST_FILES; descriptor++)
+            if (path_of[descriptor] && strcmp(path_of[descriptor], path) == 0)
+                remember(descriptor, other);
+    }
     if (trace >= 0)
         dprintf(trace, "%c %ld %s %s%s%s\n", effect, result, call, inside(path), other ? " " : "",
                 other ? inside(other) : "");

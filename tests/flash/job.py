@@ -152,6 +152,13 @@ class Job:
         def do(box: Box) -> None:
             try:
                 work(box)
+            except (ApplianceError, AssertionError):
+                raise
+            except Exception as error:
+                # Here, not around the composition roots, whose gates are those of their starts.
+                words = f"a service ended: {type(error).__name__}: {error} {_place_of(error)}"
+                self.told.wrong.append(words)
+                raise ServiceFailed("it ended without words") from error
             finally:
                 self.told.sentences += [*box.findings.values()]
 
@@ -305,7 +312,7 @@ class Job:
             self._tried["transfer"] = self._tried.get("transfer", 0) + 1
             machine = _Machine(self.clock.monotonic())
             try:
-                runner._take_one(machine, threading.Event())  # type: ignore[arg-type]
+                runner._take_one(machine, threading.Event(), lambda: None)  # type: ignore[arg-type]
             except ApplianceError as error:
                 runner._note_failure(error)
             finally:

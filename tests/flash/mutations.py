@@ -12,7 +12,7 @@ from typing import Any
 from appliance.acquire import api as acquire_api
 from appliance.base import durable, http
 from appliance.console.exams import ExamKeeper
-from appliance.forward import intake
+from appliance.forward import intake, visit
 from appliance.forward.journal import Journal
 from appliance.forward.worker import Worker
 from appliance.spool import writer
@@ -24,9 +24,10 @@ _ERRORS = (Kind.EIO, Kind.EBADMSG, Kind.EROFS, Kind.ENOSPC)
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Code replaced by worse code, and the kinds of failure that show it."""
+    """Code replaced by worse code; the operations (call and path) and the kinds of failure that show it."""
 
     replacements: tuple[tuple[Any, str, Any], ...]
+    near: str
     kinds: tuple[Kind, ...] = _ERRORS
 
 
@@ -93,25 +94,34 @@ def _answer_appliance_errors_only(app: Any) -> None:
 
 FAULTS: dict[str, Fault] = {
     "an error of fsync is swallowed": Fault(
-        ((durable, "sync_directory", _sync_and_shrug), (writer, "sync_directory", _sync_and_shrug))
+        ((durable, "sync_directory", _sync_and_shrug), (writer, "sync_directory", _sync_and_shrug)),
+        r"fsync (captured|exams)/.*",
+        (Kind.EIO,),
     ),
-    "saved is answered without a sync": Fault(((writer, "os", _NoSync()),)),
-    "an object is renamed before it is synced": Fault(((ObjectWriter, "publish", _rename_before_sync),)),
-    "a transaction whose commit failed stays open": Fault(((Journal, "transaction", _transaction_left_open),)),
-    "a worker has no gate": Fault(((Worker, "round", _work_without_gate),)),
-    "the console's rounds have no gate": Fault(((ExamKeeper, "_try", _round_without_gate),)),
-    "nobody is told of what fails": Fault(((intake, "telling_of_flash", _silent),)),
+    "saved is answered without a sync": Fault(((writer, "os", _NoSync()),), r"write captured/.*"),
+    "an object is renamed before it is synced": Fault(
+        ((ObjectWriter, "publish", _rename_before_sync),), r"write captured/.*"
+    ),
+    "a transaction whose commit failed stays open": Fault(
+        ((Journal, "transaction", _transaction_left_open),), r"(write|fdatasync) journal/.*-wal"
+    ),
+    "a worker has no gate": Fault(((Worker, "round", _work_without_gate),), r"(write|fdatasync) journal/.*-wal"),
+    "the console's rounds have no gate": Fault(
+        ((ExamKeeper, "_try", _round_without_gate),), r"(write|link|fsync) exams/.*closed.json"
+    ),
+    "nobody is told of what fails": Fault(((intake, "telling_of_flash", _silent),), r"read outbox/.*", (Kind.EBADMSG,)),
     "a request is answered by no sentence": Fault(
         (
-            (
-                http,
-                "answer_in_words",
-                lambda app: app.add_exception_handler(http.ApplianceError, http.answer_appliance_error),
-            ),
+            (http, "answer_in_words", _answer_appliance_errors_only),
             (acquire_api, "in_words", lambda *_: contextlib.nullcontext()),
-        )
+        ),
+        r"(write|fsync) captured/.*",
     ),
-    "an object is believed unread": Fault(((intake, "is_intact", lambda *_: True),), (Kind.FLIP_WRITE,)),
+    "an object is believed unread": Fault(
+        ((intake, "is_intact", lambda *_: True), (visit, "is_intact", lambda *_: True)),
+        r"write captured/.*~0",
+        (Kind.FLIP_WRITE,),
+    ),
 }
 
 
