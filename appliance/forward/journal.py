@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -242,6 +242,7 @@ def _open(path: Path, begun: str = "begun") -> sqlite3.Connection:
             raise JournalDamaged("it does not pass its check")
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if version == len(MIGRATIONS):
+            _check_schema(connection)
             _check_states(connection)
         if version < len(MIGRATIONS):
             mark = "" if version else f"INSERT INTO marks VALUES ('{begun}');"
@@ -261,6 +262,19 @@ def _open_again(path: Path) -> sqlite3.Connection:
     except JournalFailed:
         with _as_failures():
             return _open(path)
+
+
+def _check_schema(connection: sqlite3.Connection) -> None:
+    """JournalDamaged when a table or a column is not called as it was: a flipped bit leaves a name a name."""
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript("\n".join(MIGRATIONS))
+        if _schema_of(connection) != _schema_of(fresh):
+            raise JournalDamaged("its tables are not those that were made")
+
+
+def _schema_of(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {(row[0], " ".join(row[1].replace('"', "").split())) for row in rows}
 
 
 def _check_states(connection: sqlite3.Connection) -> None:
