@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,12 +92,11 @@ class Visit:
         try:
             path = directory / one.file_name
             if not self._may_be_sent(path):
-                raise FileNotFoundError(errno.ENOENT, "it is damaged, and the rescan sets it aside")
+                self._leave_to_rescan(uid)
+                return
             status = store_object(self._association, path)
         except FileNotFoundError:
-            # Moved or taken out: the rescan finds it, or tells. Not so if a person withdrew it a moment ago.
-            if records.record(uid, DeliveryEvent.CLAIM_VOID) is not None:
-                records.ledger.place_object(uid, Place.AWAITED)
+            self._leave_to_rescan(uid)
             return
         except (NoAcceptedContext, UnreadableObject, UnsendableObject) as error:
             records.record(uid, DeliveryEvent.STORE_REFUSED, error.sentence)
@@ -126,6 +124,12 @@ class Visit:
             case StoreVerdict.STORED | StoreVerdict.STORED_WITH_WARNING:
                 warning = status.said if status.verdict is StoreVerdict.STORED_WITH_WARNING else ""
                 self._record_stored(uid, warning)
+
+    def _leave_to_rescan(self, uid: str) -> None:
+        """Damaged, moved or taken out: the rescan sets it aside, finds it, or tells."""
+        # Not so if a person withdrew it a moment ago.
+        if self._records.record(uid, DeliveryEvent.CLAIM_VOID) is not None:
+            self._records.ledger.place_object(uid, Place.AWAITED)
 
     def _may_be_sent(self, path: Path) -> bool:
         """What has lain for long is read whole once more: flash ages, and the archive takes what it is given.
