@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from appliance.exam.answers import item_from_packed, read_list
+from appliance.exam.answers import WorklistAnswer, item_from_packed, read_list
 from appliance.exam.exam import Outcome
 from tests.forward.hospital_job import Job
 from tests.peers import wait_until
@@ -54,11 +55,10 @@ def world(started: World) -> Iterator[World]:
 def test_ok__an_archive_in_trouble_keeps_nobody_waiting_but_itself(world: World, fault: str, words: str) -> None:
     world.archive.set_faults(fault)
     job = world.end_exam(8, 300)
-    wait_until(lambda: "destination-trouble" in world.findings(), "the trouble is told")
-    assert words in world.findings()["destination-trouble"]
-    archive, plain = world.ask("/status")["destinations"]
-    assert words in archive["trouble"]
-    assert plain["trouble"] == ""
+    # On a busy machine the first attempts may miss their short deadline, and say so.
+    wait_until(lambda: words in world.findings().get("destination-trouble", ""), "the trouble is told")
+    wait_until(lambda: words in world.ask("/status")["destinations"][0]["trouble"], "the archive's line says it too")
+    assert world.ask("/status")["destinations"][1]["trouble"] == ""
     goes_on_without_the_archive(world, job)
     world.calm_down()
     assert world.times_stored(job) == [1, 1]
@@ -162,10 +162,22 @@ def test_ok__a_strangers_report_is_an_alarm_and_changes_nothing(world: World) ->
     assert world.times_stored(job) == [1]
 
 
+def refreshed(world: World) -> WorklistAnswer:
+    """What the source said to a query that began after this was asked, however long that took."""
+    asked = datetime.now().astimezone()
+
+    def answer() -> WorklistAnswer:
+        return read_list(world.paths.worklist, "ris")[0]
+
+    world.ask("/worklist/refresh", "POST")
+    wait_until(lambda: datetime.fromisoformat(answer().asked_at) >= asked, "the source was asked")
+    return answer()
+
+
 def test_ok__worklists_of_every_kind(world: World) -> None:
     def refresh() -> tuple[int, str]:
-        (answer,) = world.ask("/worklist/refresh", "POST")["answers"]
-        return answer["items"], answer["trouble"]
+        answer = refreshed(world)
+        return answer.count, answer.trouble
 
     usual, trouble = refresh()
     assert (usual, trouble) == (17, "")
@@ -199,10 +211,9 @@ def test_ok__worklists_of_every_kind(world: World) -> None:
 def test_ok__a_worklist_that_is_down_keeps_its_last_answer(world: World, fault: str, words: str) -> None:
     before = len(read_list(world.paths.worklist, "ris")[1])
     world.ris.set_faults(fault)
-    (answer,) = world.ask("/worklist/refresh", "POST")["answers"]
-    assert words in answer["trouble"]
-    assert answer["items"] == before > 0
-    assert words in world.findings()["worklist-trouble"]
+    wait_until(lambda: words in refreshed(world).trouble, "its words are told")
+    assert refreshed(world).count == before > 0
+    wait_until(lambda: words in world.findings().get("worklist-trouble", ""), "and are a finding")
     world.ris.set_faults()
     assert world.ask("/worklist/refresh", "POST")["answers"][0]["trouble"] == ""
 
