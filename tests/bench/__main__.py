@@ -82,7 +82,8 @@ def measure_box(box: Box, filesystem: str) -> list[Table]:
     shares = ", ".join(f"{name} {written / MIB:.1f} MiB" for name, written in parts.items())
     writes.values["whole exam"] = {"objects": len(objects), "object_bytes": size, "disk_bytes": parts}
     writes.notes.append(
-        f"the whole exam until committed, all of the box's processes: {len(objects)} objects, {size / MIB:.1f} MiB, "
+        f"the whole exam until committed and expired, all of the box's processes: {len(objects)} objects, "
+        f"{size / MIB:.1f} MiB, "
         + (f"disk / byte {disk / size:.3f}: {shares}" if disk else "not told by this filesystem")
     )
     film = int(first["bytes"])

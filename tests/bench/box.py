@@ -67,16 +67,16 @@ class Box:
         return new[0]
 
     def deliver(self) -> list[dict[str, Any]]:
-        """End the exam and wait until all of it is committed; its objects."""
+        """End the exam and wait until all of it is committed, and has expired: its objects."""
         self.console.ask("POST", "/api/exam/close", {"exam_id": self.exam_id, "outcome": "COMPLETED"}, seconds=60.0)
         end = time.monotonic() + _DELIVERY_SECONDS
         while time.monotonic() < end:
             objects = list(self.console.ask("GET", f"/api/queue?exam_id={self.exam_id}")["objects"])
             states = [told["state"] for one in objects for told in one["destinations"].values()]
-            if states and all(state == "committed" for state in states):
+            if states and all(state == "expired" for state in states):
                 return objects
             time.sleep(0.5)
-        raise BenchError(f"The exam was not committed within {_DELIVERY_SECONDS:g} s.")
+        raise BenchError(f"The exam was not committed and expired within {_DELIVERY_SECONDS:g} s.")
 
     def check_alive(self) -> None:
         """A process that died and was started again would make its numbers lies."""
@@ -91,7 +91,7 @@ class Box:
 def running_box(directory: Path) -> Iterator[Box]:
     """The demo, settled, with an exam open; stopped at the end of the block."""
     directory.mkdir(parents=True)
-    _ask_for_large_film(prepare_site(directory))
+    _ask_for_large_film_and_no_copies(prepare_site(directory))
     with running_demo(directory) as demo:
         _ = demo.panel  # printed when every process is ready
         console, machines = demo.console(), demo.machines()
@@ -110,10 +110,11 @@ def running_box(directory: Path) -> Iterator[Box]:
             machines.close()
 
 
-def _ask_for_large_film(file: Path) -> None:
+def _ask_for_large_film_and_no_copies(file: Path) -> None:
     site = tomlkit.parse(file.read_text(encoding="utf-8"))
     film = next(device for device in site["devices"] if device["driver"] == "sane")
     film.update(FILM)
+    site["retention"]["committed_days"] = 0  # type: ignore[index]
     file.write_text(tomlkit.dumps(site), encoding="utf-8")
 
 
