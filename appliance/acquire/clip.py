@@ -13,7 +13,7 @@ from collections.abc import Callable
 from appliance.acquire.frame_queue import FrameQueue
 from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
-from appliance.acquire.torn_clip import mend_clip
+from appliance.acquire.torn_clip import mend_clip, renew_file
 from appliance.base.clock import Deadline
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import flash_error_from, reason_of
@@ -175,10 +175,17 @@ class ClipRecorder:
     def _mend(self, writer: ObjectWriter, error: OSError) -> Saved:
         """Flash failed in the middle: publish the whole frames that it gives back. The first `error` when it has none.
 
-        What cannot be mended now stays, for the salvage at the next start.
+        Where a sync failed that is done with a new copy. What cannot be mended now, or has no room for a copy, stays
+        for the salvage at the next start.
         """
         _log.warning("clip %s: %s", self.sop_instance_uid, reason_of(error))
         left = writer.leave()
+        if writer.is_in_doubt:
+            try:
+                self._keeper.ensure_room()
+            except NoRoomError:
+                raise error from None
+            renew_file(left)
         mended = mend_clip(left, left.parent)
         if mended is None:
             writer.abandon()

@@ -5,6 +5,8 @@ A clip of one frame becomes a still under the same UID. Every step can be repeat
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import io
 import os
 import re
@@ -19,7 +21,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileDataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from appliance.base.durable import make_directory, remove_file
+from appliance.base.durable import forget_cached, make_directory, remove_file, sync_directory
 from appliance.base.errors import ApplianceError
 from appliance.compose.encode import Slot, encode_dataset, file_lead_bytes
 from appliance.compose.pixels import (
@@ -34,12 +36,13 @@ from appliance.compose.pixels import (
 from appliance.devices.errors import BadFrame
 from appliance.devices.video.jpeg import parse_jpeg
 from appliance.spool.cut_short import CUT_SHORT_PREAMBLE, PREAMBLE_BYTES, is_cut_short
-from appliance.spool.names import TemporaryName, temporary_name_from
+from appliance.spool.names import TemporaryName, digest_of, temporary_name_from
 from appliance.spool.writer import ObjectWriter, publish_salvaged
 
 _ITEM = struct.Struct("<HHL")
 _ITEM_TAG = (0xFFFE, 0xE000)
 _LONGEST_FRAME = 256 * 1024 * 1024
+_BLOCK = 1024 * 1024
 _CLIP_FIELDS = ("NumberOfFrames", "FrameIncrementPointer", "FrameTime")
 # A page that was never written reads as zeros; the pages around it may have been. No coded picture holds so many.
 _LOST_PAGE = re.compile(rb"\x00{4096}")
@@ -78,6 +81,8 @@ def mend_clip(path: Path, target: Path) -> Mended | None:
     name = temporary_name_from(path.name)
     if name is None or not name.offset:
         raise ValueError(f"{path.name} is not a clip's temporary name")
+    # After a sync that failed, memory may hold what the medium never got.
+    forget_cached(path)
     with path.open("rb") as file:
         frames = list(_whole_frames(file, name.offset))
     if not frames:
@@ -87,6 +92,35 @@ def mend_clip(path: Path, target: Path) -> Mended | None:
         return Mended(_publish_as_still(path, name, header, frames[0], target), 1, is_cut_short=True)
     is_short = _repair_clip(path, header, frames)
     return Mended(publish_salvaged(path, name, target), len(frames), is_short)
+
+
+def renew_file(path: Path) -> None:
+    """Put a new copy of the temporary file `path` in its place, after a sync of it failed.
+
+    The kernel then takes for written what it could not write: it may be in memory and nowhere else, and the next sync
+    of the same file succeeds. The copy is written from memory, synced, and compared with what the medium gives back.
+    (1) copy: a crash leaves the old file, perhaps beside a part of the copy, which the salvage takes away with it; (2)
+    rename, (3) sync of the directory: the old or the new. OSError leaves the old one, without a copy.
+    """
+    name = temporary_name_from(path.name)
+    assert name is not None
+    copy = path.with_name(str(TemporaryName(name.sop_instance_uid, 0)))
+    try:
+        with path.open("rb") as old, copy.open("wb") as new:
+            written = hashlib.sha256()
+            while block := old.read(_BLOCK):
+                written.update(block)
+                new.write(block)
+            new.flush()
+            os.fsync(new.fileno())
+        forget_cached(copy)
+        if digest_of(copy, 0) != written.hexdigest():
+            raise OSError(errno.EIO, "the copy is not what was written")
+        copy.rename(path)
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
 
 
 def _whole_frames(file: BinaryIO, position: int) -> Iterator[_WholeFrame]:

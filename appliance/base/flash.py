@@ -15,13 +15,13 @@ from contextlib import contextmanager
 from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
 
-_FAILING = "The flash is failing: call support and have it replaced. What was saved before stays."
+FAILING = "The flash is failing: call support and have it replaced. What was saved before stays."
 _FULL = "Images wait until the archive has committed them; check that the archive can be reached."
 _WORDS = {
-    errno.EIO: ("the flash gives back errors", _FAILING),
-    errno.EBADMSG: ("a checksum of the flash is wrong", _FAILING),
-    errno.EUCLEAN: ("the flash's directories are damaged", _FAILING),
-    errno.EROFS: ("the flash has become read-only", f"Start the box again, once. {_FAILING}"),
+    errno.EIO: ("the flash gives back errors", FAILING),
+    errno.EBADMSG: ("a checksum of the flash is wrong", FAILING),
+    errno.EUCLEAN: ("the flash's directories are damaged", FAILING),
+    errno.EROFS: ("the flash has become read-only", f"Start the box again, once. {FAILING}"),
     errno.ENOSPC: ("the flash is full", _FULL),
     errno.EDQUOT: ("the flash is full", _FULL),
 }

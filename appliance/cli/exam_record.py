@@ -122,6 +122,8 @@ def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: 
                 "saved_at": one["saved_at"].isoformat()
                 if one["saved_at"]
                 else deliveries.get(one["sop_instance_uid"], {}).get("saved_at", ""),
+                "is_here": _is_here(spool, files.exam_id, one),
+                "expired_at": deliveries.get(one["sop_instance_uid"], {}).get("expired_at", ""),
                 "destinations": deliveries.get(one["sop_instance_uid"], {}).get("destinations", {}),
             }
             for one in saved
@@ -164,6 +166,13 @@ def _read_captured(spool: Spool, exam_id: str) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _is_here(spool: Spool, exam_id: str, one: Mapping[str, Any]) -> bool:
+    """Whether the object's file lies anywhere. Looked for in the order in which it moves: none is missed on its way."""
+    captured = spool.captured(one["device"], exam_id)
+    places = (captured, spool.outbox, spool.kept, spool.quarantine)
+    return any((place / one["file_name"]).exists() for place in places)
 
 
 def _entry_of(item: WorklistItem) -> dict[str, Any]:

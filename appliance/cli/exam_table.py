@@ -131,8 +131,9 @@ def _entry_text(entry: Mapping[str, Any]) -> str:
 
 
 def _object_rows(one: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """One row for each destination; saved is every object that is listed at all."""
-    saved = _clock(one["saved_at"]) if one["saved_at"] else "yes"
+    """One row for each destination."""
+    gone = "" if one["is_here"] else "expired" if one["expired_at"] else "not here any more"
+    saved = gone or (_clock(one["saved_at"]) if one["saved_at"] else "yes")
     head = (one["sop_instance_uid"], one["device"], one.get("modality", ""), str(one["bytes"] // 1000), saved)
     rows: list[tuple[str, ...]] = [
         (
@@ -145,7 +146,7 @@ def _object_rows(one: Mapping[str, Any]) -> list[tuple[str, ...]]:
         )
         for name, told in one["destinations"].items()
     ]
-    return rows or [(*head, "-", "saved", "-", "-", "")]
+    return rows or [(*head, "-", gone or "saved", "-", "-", "")]
 
 
 def _moment(text: str) -> str:

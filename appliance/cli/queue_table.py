@@ -114,7 +114,8 @@ def rows_of_objects(
         head = (one["exam_id"], one["sop_instance_uid"], one["device"], _clock(one["saved_at"], now))
         misplaced = _PLACES.get(one["place"], "")
         if not one["destinations"]:
-            rows.append((*head, "-", "saved", "", "", misplaced or "no destination is configured"))
+            state = "expired" if one.get("expired_at") else "saved"
+            rows.append((*head, "-", state, "", "", misplaced or "no destination is configured"))
         for name, told in one["destinations"].items():
             state = told["state"]
             since = told["since"] or told["committed_at"] or told["stored_at"] or one["saved_at"]

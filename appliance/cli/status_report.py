@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -89,17 +90,37 @@ def lines_of(document: Mapping[str, Any], now: datetime) -> list[str]:
     rows = [(one["name"], "runs" if one["is_running"] else "is down", one["sentence"]) for one in document["services"]]
     lines = [*table_lines(rows), "", document["room"]["sentence"], document["waiting"]["sentence"]]
     lines += [document["open_exam"]] if document["open_exam"] else []
-    lines += [line_of(destination, now) for destination in document["destinations"]]
-    if document["steps"] and (line := line_of_steps(document["steps"])):
+    told = {one["sentence"] for one in document["findings"]}
+    lines += [line_of(_without_told(destination, told), now) for destination in document["destinations"]]
+    if document["steps"] and (line := line_of_steps(_without_told(document["steps"], told))):
         lines.append(line)
     if document["clock"]:
         lines.append(f"{document['clock']['sentence']} {document['clock']['suggestion']}".rstrip())
     lines.append("")
-    for one in document["findings"]:
-        lines.append(printable_text(f"! {one['sentence']} {one['suggestion']}".rstrip()))
+    lines += lines_of_findings(document["findings"])
     if document["is_well"]:
         lines.append("All is well.")
     return lines
+
+
+def lines_of_findings(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each sentence: whom it is about, where it does not name them itself, what is wrong, what to do."""
+    subjects: dict[tuple[str, str], list[str]] = {}
+    for one in findings:
+        about = subjects.setdefault((one["sentence"], one["suggestion"]), [])
+        if one["subject"] and one["subject"] not in about:
+            about.append(one["subject"])
+    lines = []
+    for (sentence, suggestion), about in subjects.items():
+        is_named = all(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", sentence) for name in about)
+        whom = "" if is_named else f"{', '.join(about)}: "
+        lines.append(printable_text(f"! {whom}{sentence} {suggestion}".rstrip()))
+    return lines
+
+
+def _without_told(peer: Mapping[str, Any], told: Collection[str]) -> Mapping[str, Any]:
+    """The peer's trouble is not said a second time where a finding says it in the same words."""
+    return {**peer, "trouble": "See below."} if peer["trouble"] in told else peer
 
 
 def _ask(place: tuple[Path, str]) -> dict[str, Any] | ApplianceError:

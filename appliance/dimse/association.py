@@ -36,6 +36,7 @@ from appliance.dimse.status import rejection_words
 from appliance.dimse.tls import Identity, context_for, name_of
 from appliance.dimse.tls_reason import TlsError, refusal_of
 from appliance.dimse.transmit import MAX_DATA_BYTES, Fragments, Source
+from appliance.dimse.uid_names import uid_name_of
 from appliance.dimse.upper_layer import OwnedAssociation
 
 _log = logging.getLogger(__name__)
@@ -134,8 +135,8 @@ class Association(OwnedAssociation):
             if context.abstract_syntax == abstract_syntax and transfer_syntax in (None, context.transfer_syntax[0]):
                 return context
         raise NoAcceptedContext(
-            f"{self.peer.ae_title} does not accept {abstract_syntax}"
-            + (f" in transfer syntax {transfer_syntax}." if transfer_syntax else "."),
+            f"{self.peer.ae_title} does not accept {uid_name_of(abstract_syntax)}"
+            + (f" in {uid_name_of(transfer_syntax)}." if transfer_syntax else "."),
             "Ask its administrator to allow it for this box.",
         )
 

@@ -51,6 +51,7 @@ _MESSAGE_STALLS = 4
 # Who reads no answers shall not have many of them wait for him.
 _SEND_BUFFER_BYTES = 16_384
 _LOOK_SECONDS = 0.5
+_QUIET_SECONDS = 60.0
 _END_SECONDS = 5.0
 
 
@@ -138,6 +139,25 @@ class _Visits:
         for visit in present:
             if visit.thread is not None:
                 visit.thread.join(_END_SECONDS)
+
+
+@dataclass(slots=True)
+class TurnedAway:
+    """How many connections found no place: said at once, and then once a minute at most."""
+
+    count: int = 0
+    last: str = ""
+    quiet_until: float = float("-inf")
+
+    def add(self, address: str) -> None:
+        self.count, self.last = self.count + 1, address
+
+    def tell(self, now: float) -> None:
+        """`now` is monotonic."""
+        if self.count and now >= self.quiet_until:
+            said = f"{self.count} connections were" if self.count > 1 else "A connection was"
+            _log.warning("%s turned away, the last from %s: all associations are taken", said, self.last)
+            self.count, self.quiet_until = 0, now + _QUIET_SECONDS
 
 
 class _Accepted(OwnedAssociation):
@@ -228,6 +248,7 @@ class _Server(AssociationServer):
         self._identity = identity
         self._on_refused = on_refused
         self.stall_seconds = stall_seconds
+        self._turned_away = TurnedAway()
         self._stop, self._stopped = socket.socketpair()
         self._thread = threading.Thread(target=self.serve_forever, name="listener", daemon=True)
         self._thread.start()
@@ -245,6 +266,7 @@ class _Server(AssociationServer):
             if ready:
                 self._handle_request_noblock()  # type: ignore[attr-defined]
             self.visits.end_overdue()
+            self._turned_away.tell(time.monotonic())
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """The next connection, as it comes: a handshake here would keep all others waiting."""
@@ -260,7 +282,7 @@ class _Server(AssociationServer):
         """Let the connection in, with a thread of its own, or close it."""
         visit = _Visit(request, str(client_address[0]), time.monotonic() + self.stall_seconds)
         if not self.visits.may_enter(visit):
-            _log.warning("%s was turned away: all associations are taken", visit.address)
+            self._turned_away.add(visit.address)
             self.shutdown_request(request)
             return
         visit.thread = threading.Thread(target=self._receive, args=(visit,), name="listener-visit", daemon=True)

@@ -22,6 +22,7 @@ from typing import Required, TypedDict, Unpack
 
 from appliance.base.clock import Clock
 from appliance.base.durable import make_directory, sync_directory, write_all
+from appliance.base.flash import reason_of
 from appliance.exam.audit_record import (
     SEGMENT_BYTES,
     Act,
@@ -65,6 +66,8 @@ class AuditTrail:
     def __init__(self, directory: Path, process: str, clock: Clock) -> None:
         """`directory` is `audit/`. Nothing is touched before the first record."""
         self.process = process
+        self.unreadable = ""
+        """Which segments flash did not give back when their end was looked for, and why; empty where it gave all."""
         self._directory = directory / process
         self._clock = clock
         self._lock = threading.Lock()
@@ -104,7 +107,8 @@ class AuditTrail:
         with self._lock, self._locked():
             tail, self._tail = self._tail, None  # unknown again if anything below fails
             if tail is None or not tail.is_current():
-                tail = _read_tail(self._directory)
+                self.unreadable = ""
+                tail = self._read_tail()
             before, tail = tail.segment, self._append(tail, record)
             dropped = self._drop_oldest() if tail.segment != before else 0
             if dropped:
@@ -160,10 +164,37 @@ class AuditTrail:
         for segment, size in sizes.items():
             if surplus <= 0:
                 break
-            dropped += len(_lines_if_readable(segment))
+            dropped += len(self._lines_if_readable(segment))
             segment.unlink()
             surplus -= size
         return dropped
+
+    def _read_tail(self) -> _Tail:
+        """Where the trail ends now."""
+        # Whoever made the newest segment may have been cut off before its own sync.
+        sync_directory(self._directory)
+        segments = list_segments(self._directory)
+        newest, size = (segments[-1], segments[-1].stat().st_size) if segments else (None, 0)
+        lost = 0
+        for segment in reversed(segments):
+            lines = self._lines_if_readable(segment)
+            if lines:
+                is_whole = size == (lines[-1].end if segment == newest else 0)
+                return _Tail(newest, size, lines[-1].record.number + lost, lines[-1].digest, is_whole)
+            # No number is ever given twice: as many are passed over as this segment can have held.
+            lost += segment.stat().st_size // _LEAST_LINE_BYTES
+        return _Tail(newest, size, lost, _NO_DIGEST, is_whole=newest is not None and size == 0)
+
+    def _lines_if_readable(self, segment: Path) -> list[Line]:
+        """The lines of `segment`, none when flash does not give them back, of which `unreadable` tells.
+
+        New records must find their place all the same.
+        """
+        try:
+            return read_segment(segment)[0]
+        except OSError as error:
+            self.unreadable = f"{self.unreadable}, {segment.name}".lstrip(", ") + f" ({reason_of(error)})"
+            return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,31 +214,3 @@ class _Tail:
             return self.segment.stat().st_size == self.bytes and not next_segment(self.segment).exists()
         except FileNotFoundError:
             return False
-
-
-def _read_tail(directory: Path) -> _Tail:
-    """Where the trail ends now."""
-    # Whoever made the newest segment may have been cut off before its own sync.
-    sync_directory(directory)
-    segments = list_segments(directory)
-    newest, size = (segments[-1], segments[-1].stat().st_size) if segments else (None, 0)
-    lost = 0
-    for segment in reversed(segments):
-        lines = _lines_if_readable(segment)
-        if lines:
-            is_whole = size == (lines[-1].end if segment == newest else 0)
-            return _Tail(newest, size, lines[-1].record.number + lost, lines[-1].digest, is_whole)
-        # No number is ever given twice: as many are passed over as this segment can have held.
-        lost += segment.stat().st_size // _LEAST_LINE_BYTES
-    return _Tail(newest, size, lost, _NO_DIGEST, is_whole=newest is not None and size == 0)
-
-
-def _lines_if_readable(segment: Path) -> list[Line]:
-    """The lines of `segment`, none when flash does not give them back: new records must find their place all the same.
-
-    Whoever reads the trail for people is told of it.
-    """
-    try:
-        return read_segment(segment)[0]
-    except OSError:
-        return []

@@ -13,11 +13,12 @@ from typing import Unpack
 
 from appliance.base.errors import Finding
 from appliance.base.findings import FindingBoard
-from appliance.base.flash import advice_of, reason_of
+from appliance.base.flash import FAILING, advice_of, reason_of
 from appliance.exam.audit import AuditTrail, Particulars
 from appliance.exam.audit_record import Act, Effect, Record
 
 UNWRITTEN_CODE = "audit-unwritten"
+UNREAD_CODE = "audit-unread"
 MOST_WAITING = 1000
 
 
@@ -70,3 +71,15 @@ class AuditGate:
             )
         else:
             self._findings.clear(UNWRITTEN_CODE, self.process)
+        if self._trail.unreadable:
+            self._findings.report(
+                Finding(
+                    UNREAD_CODE,
+                    f"Earlier records of what was done here cannot be read: {self._trail.unreadable}. "
+                    "New ones are written behind them.",
+                    f"Images are not affected. `appliance audit` shows what is there. {FAILING}",
+                    self.process,
+                )
+            )
+        else:
+            self._findings.clear(UNREAD_CODE, self.process)

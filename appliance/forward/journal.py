@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from appliance.base.durable import make_directory, move_file
+from appliance.base.durable import make_directory, move_file, sync_directory
 from appliance.base.flash import reason_of
 from appliance.forward.states import DeliveryState, StepState
 from appliance.forward.worker import EXIT_FAULT
@@ -126,6 +128,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
 )
 
 
+MOST_ASIDE = 3
+"""So many damaged journals are kept for support to look at."""
+_ASIDE = re.compile("damaged-([1-9][0-9]*)")
 # After so many failures in a row the process ends: only a start looks through the whole journal.
 _MOST_FAILURES = 3
 _ERRNOS = {
@@ -301,12 +306,24 @@ def _as_failures() -> Iterator[None]:
 
 def _set_aside(path: Path, why: str) -> str:
     """Move the damaged journal into a directory of its own beside it; that directory's name."""
-    number = 1
-    while (aside := path.parent / f"damaged-{number}").exists():
-        number += 1
+    numbers = sorted(int(match[1]) for one in path.parent.iterdir() if (match := _ASIDE.fullmatch(one.name)))
+    for number in numbers[: max(0, len(numbers) + 1 - MOST_ASIDE)]:
+        _remove_aside(path.parent / f"damaged-{number}")
+    aside = path.parent / f"damaged-{(numbers or [0])[-1] + 1}"
     make_directory(aside)
     _log.error("the journal is damaged (%s); it is kept as %s and rebuilt from the files", why, aside.name)
     for part in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
         if part.exists():
             move_file(part, aside / part.name)
     return aside.name
+
+
+def _remove_aside(aside: Path) -> None:
+    """Flash that does not let it go is no reason not to begin a new journal."""
+    try:
+        shutil.rmtree(aside)
+        sync_directory(aside.parent)
+    except OSError as error:
+        _log.error("%s cannot be removed: %s", aside.name, reason_of(error))
+    else:
+        _log.warning("%s is removed: the newest %d damaged journals are kept", aside.name, MOST_ASIDE)

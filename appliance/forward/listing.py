@@ -17,6 +17,8 @@ MOST_OBJECTS = 2000
 # In these an object waits for its destination to be tried; in the others for the archive, for a person, or for nothing.
 _TRIED = frozenset({DeliveryState.PENDING, DeliveryState.STORED})
 _FINAL_STEPS = ", ".join(f"'{state}'" for state in sorted(FINAL_STEPS))
+# A damaged object never leaves quarantine; once a person has decided about it, it waits for nothing.
+_IS_DONE = "place = 'kept' OR (place = 'quarantine' AND decision <> '')"
 
 
 class Listing:
@@ -36,13 +38,14 @@ class Listing:
     ) -> dict[str, Any]:
         """All objects and steps of one exam, or the newest MOST_OBJECTS of all, oldest first.
 
-        `is_waiting_only` leaves out what is done: objects that are kept, steps that have ended. `left_out` counts the
-        objects for which there was no room. `troubles` has for each configured destination why nothing is tried there,
-        and `step_trouble` why the performed-step manager is not told: empty sentences while all is well.
+        `is_waiting_only` leaves out what is done: objects that are kept, or damaged and let go of by a person, steps
+        that have ended. `left_out` counts the objects for which there was no room. `troubles` has for each configured
+        destination why nothing is tried there, and `step_trouble` why the performed-step manager is not told: empty
+        sentences while all is well.
         """
         limit = MOST_OBJECTS if exam_id is None else -1
         chosen = "(?1 IS NULL OR exam_id = ?1)"
-        objects = f"FROM objects WHERE {chosen}" + (" AND place <> 'kept'" if is_waiting_only else "")
+        objects = f"FROM objects WHERE {chosen}" + (f" AND NOT ({_IS_DONE})" if is_waiting_only else "")
         steps = f"FROM steps WHERE {chosen}" + (f" AND state NOT IN ({_FINAL_STEPS})" if is_waiting_only else "")
         with self._journal.reading() as db:
             rows = db.execute(f"SELECT * {objects} ORDER BY rowid DESC LIMIT ?2", (exam_id, limit)).fetchall()

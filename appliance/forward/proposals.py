@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from appliance.config.schema import (
     Configuration,
@@ -25,6 +24,7 @@ from appliance.dimse.echo import VERIFICATION_CONTEXT
 from appliance.dimse.find import FIND_CONTEXT
 from appliance.dimse.performed_step import STEP_CONTEXT
 from appliance.dimse.store import storable_as
+from appliance.dimse.uid_names import uid_name_of
 from appliance.forward.self_test_report import Check, Verdict
 
 # Modality Worklist Information Model - FIND (PS3.4 K.6)
@@ -45,9 +45,9 @@ class Proposal:
     @property
     def words(self) -> str:
         """The service, and the transfer syntax where only one is proposed."""
-        service = _name_of(self.context.abstract_syntax)
+        service = uid_name_of(self.context.abstract_syntax)
         syntaxes = self.context.transfer_syntaxes
-        return f"{service} in {_name_of(syntaxes[0])}" if len(syntaxes) == 1 else service
+        return f"{service} in {uid_name_of(syntaxes[0])}" if len(syntaxes) == 1 else service
 
 
 def proposals_for(peers: Iterable[Peer], configuration: Configuration) -> list[Proposal]:
@@ -73,7 +73,7 @@ def checks_from(proposals: Sequence[Proposal], accepted: Mapping[Proposal, str])
         name = f"proposed: {proposal.words}"
         unmet = [need for need in proposal.needs if need not in met]
         if proposal in accepted:
-            checks.append(Check(name, Verdict.GOOD, f"Accepted in {_name_of(accepted[proposal])}."))
+            checks.append(Check(name, Verdict.GOOD, f"Accepted in {uid_name_of(accepted[proposal])}."))
         elif unmet:
             checks.append(Check(name, Verdict.FAILED, "Refused.", " ".join(unmet)))
         elif proposal.context == VERIFICATION_CONTEXT:
@@ -88,7 +88,7 @@ def checks_from(proposals: Sequence[Proposal], accepted: Mapping[Proposal, str])
 def _archive_needs(destination: Destination, devices: Sequence[Device]) -> list[tuple[Context, str]]:
     kinds = dict.fromkeys(kind for device in devices for kind in _kinds_of(device)) or {(_STILL, _NATIVE): None}
     needs = [
-        (context, f"Every {_name_of(sop_class)} in {_name_of(syntax)} would be refused.")
+        (context, f"Every {uid_name_of(sop_class)} in {uid_name_of(syntax)} would be refused.")
         for sop_class, syntax in kinds
         for context in storable_as(sop_class, syntax, destination.transfer_syntaxes)
     ]
@@ -108,8 +108,3 @@ def _kinds_of(device: Device) -> tuple[tuple[str, str], ...]:
             return ((_STILL, _JPEG), (_CLIP, _JPEG))
         case FilmDevice():
             return ((_FILM, _NATIVE),)
-
-
-def _name_of(uid: str) -> str:
-    """PS3.6's name without the words that all of them have."""
-    return re.sub(r" (Image Storage|SOP Class|\(Process 1\))", "", UID(uid).name)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.base.durable import make_directory, sync_directory, write_all
@@ -49,6 +51,8 @@ class ObjectWriter:
         self._temporary = directory / str(TemporaryName(sop_instance_uid, self._offset))
         self._descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640)
         self.bytes_written = 0
+        self.is_in_doubt = False
+        """A sync failed: the kernel may have dropped what it was to write, and no later sync of this file tells."""
         try:
             self._write(header)
             if is_patched:
@@ -81,7 +85,16 @@ class ObjectWriter:
 
     def sync(self) -> None:
         """Make everything up to here durable: after it a crash leaves this, and what is appended later in any part."""
-        os.fdatasync(self._descriptor)
+        with self._doubting():
+            os.fdatasync(self._descriptor)
+
+    @contextmanager
+    def _doubting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            self.is_in_doubt = True
+            raise
 
     def patch(self, position: int, value: bytes) -> None:
         """Overwrite `value` at `position` inside the header; ValueError outside of it.
@@ -104,7 +117,8 @@ class ObjectWriter:
         self._digest.update(self._header)
         number = next_number(self._directory)
         target = self._directory / str(ObjectName(self._uid, self._offset, self._digest.hexdigest(), number))
-        os.fsync(self._descriptor)
+        with self._doubting():
+            os.fsync(self._descriptor)
         self._temporary.rename(target)
         self._close()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 import time
 import tracemalloc
@@ -13,12 +14,15 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from appliance.acquire import keeping
+from appliance.acquire import keeping, torn_clip
 from appliance.acquire.clip import ClipRecorder
+from appliance.acquire.keeping import ObjectKeeper
 from appliance.acquire.salvage import salvage_device
+from appliance.acquire.torn_clip import renew_file
 from appliance.base.errors import ApplianceError
 from appliance.config.schema import Box, GrabberDevice
 from appliance.devices.frame import Encoding, Frame
+from appliance.spool.names import TemporaryName
 from appliance.spool.tree import NoRoomError, Spool
 from appliance.spool.writer import ObjectWriter, UnconfirmedError
 from tests.acquire.conftest import Room
@@ -454,6 +458,81 @@ def test_fail__flash_that_gives_nothing_back_leaves_the_clip_for_the_next_start(
     (salvaged,) = salvage_device(clips.room.spool, clips.room.facts, "endoscope")
     assert (salvaged.sop_instance_uid, salvaged.frames) == (clip.sop_instance_uid, 6)
     assert errors_of(clips.room.only_object("endoscope", exam.exam_id)) == []
+
+
+@pytest.mark.parametrize("call", ["fsync", "fdatasync"])
+def test_fail__a_sync_that_failed_is_not_tried_on_the_same_file(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """After a failed fsync Linux takes the lost pages for written: the next of the same file succeeds for nothing."""
+    exam = open_exam_of(clips.room.facts)
+    failed: list[int] = []
+    sync = getattr(os, call)
+
+    def fail_once(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and not failed:
+            failed.append(status.st_ino)
+            raise OSError(5, "Input/output error")
+        sync(descriptor)
+
+    clip = clips.start(make_frames(6))
+    wait_until(lambda: clip._count == 6, "six frames are written")
+    (temporary,) = clips.room.temporaries()
+    at_first = temporary.open("rb")  # keeps its number from being given again
+    monkeypatch.setattr(os, call, fail_once)
+    clips.room.clock.turn(1.0)
+    wait_until(lambda: failed or call == "fsync", "the sync in the middle failed")
+    clip.end()
+    assert clip.result().frames == 6
+    published = clips.room.only_object("endoscope", exam.exam_id)
+    assert failed == [os.fstat(at_first.fileno()).st_ino] and published.stat().st_ino not in failed
+    at_first.close()
+    assert len(fragments_of(published)) == 6 and errors_of(published) == []
+    assert "the flash gives back errors" in clip.notice
+    assert clips.room.temporaries() == []
+
+
+def test_fail__without_room_for_a_copy_it_waits_for_the_next_start(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exam = open_exam_of(clips.room.facts)
+    clip = clips.start(make_frames(6))
+    wait_until(lambda: clip._count == 6, "six frames are written")
+    with monkeypatch.context() as broken:
+
+        def refuse(*_: object) -> None:
+            raise NoRoomError("The box is full.")
+
+        broken.setattr(ObjectWriter, "publish", _publish_in_doubt)
+        broken.setattr(ObjectKeeper, "ensure_room", refuse)
+        clip.end()
+        with pytest.raises(ApplianceError, match="was not saved: the flash gives back errors"):
+            clip.result()
+    (salvaged,) = salvage_device(clips.room.spool, clips.room.facts, "endoscope")
+    assert salvaged.frames == 6
+    assert errors_of(clips.room.only_object("endoscope", exam.exam_id)) == []
+
+
+def _publish_in_doubt(writer: ObjectWriter) -> None:
+    writer.is_in_doubt = True
+    raise OSError(5, "Input/output error")
+
+
+def test_fail__a_copy_that_the_medium_does_not_give_back_takes_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / str(TemporaryName("1.2.3", 100))
+    path.write_bytes(b"frames")
+    with path.open("rb") as at_first:
+        renew_file(path)
+        assert os.fstat(at_first.fileno()).st_ino != path.stat().st_ino
+    renew_file(path)
+    assert path.read_bytes() == b"frames" and list(tmp_path.iterdir()) == [path]
+    monkeypatch.setattr(torn_clip, "digest_of", lambda *_: "0" * 64)
+    with pytest.raises(OSError, match="not what was written"):
+        renew_file(path)
+    assert path.read_bytes() == b"frames" and list(tmp_path.iterdir()) == [path]
 
 
 def test_fail__a_fault_of_ours_is_told_and_leaves_the_frames(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:

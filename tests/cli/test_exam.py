@@ -116,6 +116,41 @@ def test_ok__a_damaged_exam_hides_no_other(box: Box, capsys: pytest.CaptureFixtu
         run("show", box.group.exam_id)
 
 
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        (({"archive": "committed", "other": "expired"},) * 2, "completed, all committed"),
+        (({"archive": "stored_only"},) * 2, "completed, all stored, not committed"),
+        (({"archive": "verified"},), "completed, all stored and found there, not committed"),
+        (
+            ({"archive": "committed"}, {"archive": "verified"}, {"archive": "committed", "other": "stored_only"}),
+            "completed, 1 committed; 1 stored and found there, not committed; 1 stored, not committed",
+        ),
+        (
+            ({"archive": "committed", "other": "released"}, {"archive": "released"}),
+            "completed, 1 released from some archives, at the others; 1 released, in no archive",
+        ),
+        (({},), "completed, all released, in no archive"),
+        ((), "completed, nothing more is to be sent"),
+    ],
+)
+def test_ok__the_list_tells_how_a_settled_exam_ended(
+    box: Box, capsys: pytest.CaptureFixture[str], states: tuple[dict[str, str], ...], said: str
+) -> None:
+    box.end(box.group, Outcome.COMPLETED)
+    objects = [
+        {"sop_instance_uid": f"1.{number}", "destinations": {name: {"state": state} for name, state in told.items()}}
+        for number, told in enumerate(states)
+    ]
+    path = box.spool.settled / f"{box.group.exam_id}.json"
+    path.write_text(json.dumps({"objects": objects, "steps": []}))
+    assert run("list", "--day", "2026-11-22") == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith(said)
+    path.write_text("{")
+    assert run("list", "--day", "2026-11-22") == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith("nothing more is to be sent")
+
+
 def test_ok__one_exam_as_forward_knows_it(box: Box, forward: FakeForward, capsys: pytest.CaptureFixture[str]) -> None:
     made = box.end(box.group, Outcome.COMPLETED)
     forward.set_all("stored")
@@ -144,7 +179,7 @@ def test_ok__one_exam_while_forward_is_silent(box: Box, capsys: pytest.CaptureFi
     (box.spool.settled / f"{box.group.exam_id}.json").write_text(json.dumps(settled))
     assert run("show", box.group.exam_id) == 0
     text = capsys.readouterr().out
-    for words in ("committed", "ID 20261122-0001-2: completed", "nothing more is to be sent", "The forward process"):
+    for words in ("committed", "ID 20261122-0001-2: completed", "completed, all committed", "The forward process"):
         assert words in text
     assert made.saved_at is not None
     assert re.search(rf"{made.saved_at.astimezone():%H:%M:%S} +archive", text), "the exam's end knows it"
@@ -173,3 +208,15 @@ def test_fail__a_wrong_command_line(arguments: list[str], capsys: pytest.Capture
     with pytest.raises(SystemExit):
         run(*arguments)
     assert "is no" in capsys.readouterr().err
+
+
+def test_ok__what_is_not_here_any_more_is_not_shown_as_saved(
+    box: Box, forward: FakeForward, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = box.end(box.group, Outcome.COMPLETED)
+    forward.set_all("committed")
+    (shown,) = run_json(capsys, "show", box.group.exam_id)["objects"]
+    assert (shown["is_here"], shown["expired_at"]) == (True, "")
+    (box.spool.outbox / made.file_name).unlink()
+    assert run("show", box.group.exam_id) == 0
+    assert re.search(rf"{made.sop_instance_uid}.* not here any more +archive", capsys.readouterr().out)

@@ -10,7 +10,7 @@ import pytest
 
 from appliance.base.paths import Paths
 from appliance.cli.main import main
-from appliance.cli.status_report import lines_of
+from appliance.cli.status_report import lines_of, lines_of_findings
 from appliance.exam.exam import Closed, Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.spool.tree import Spool
@@ -79,7 +79,7 @@ def test_ok__what_waits_and_what_is_wrong_has_a_line_each() -> None:
         "destinations": [{**counts, **destination, **trouble}],
         "steps": {"due": 1, "trouble": "The RIS does not answer.", "seconds_to_next_attempt": 0, "is_configured": True},
         "clock": {"sentence": "The clock was never set.", "suggestion": "Set it."},
-        "findings": [{"sentence": "The flash is full.", "suggestion": "Call support.\x1b[2J"}],
+        "findings": [{"sentence": "The flash is full.", "suggestion": "Call support.\x1b[2J", "subject": ""}],
     }
     assert lines_of(document, since) == [
         "forward  runs",
@@ -95,3 +95,47 @@ def test_ok__what_waits_and_what_is_wrong_has_a_line_each() -> None:
         "! The flash is full. Call support.\N{REPLACEMENT CHARACTER}[2J",
     ]
     assert lines_of({**document, "findings": [], "is_well": True}, since)[-1] == "All is well."
+
+
+def test_ok__each_finding_says_whom_it_is_about_and_is_said_once() -> None:
+    def finding(subject: str, sentence: str) -> dict[str, str]:
+        return {"subject": subject, "sentence": sentence, "suggestion": "Ask its administrator."}
+
+    one_host = "PACS at 10.0.0.1:104 refuses."
+    assert lines_of_findings(
+        [
+            finding("ris", one_host),
+            finding("archive", "archive refused 3 objects."),
+            finding("performed-step", one_host),
+            finding("ris", one_host),
+            finding("", "The clock is wrong."),
+            finding("arch", "archive refused 3 objects."),
+        ]
+    ) == [
+        "! ris, performed-step: PACS at 10.0.0.1:104 refuses. Ask its administrator.",
+        "! archive, arch: archive refused 3 objects. Ask its administrator.",
+        "! The clock is wrong. Ask its administrator.",
+    ]
+
+
+def test_ok__a_trouble_that_a_finding_tells_is_not_told_twice() -> None:
+    trouble = {"trouble": "PACS refuses.", "seconds_to_next_attempt": 40.0, "is_configured": True}
+    counts = dict.fromkeys(("pending", "stored", "verified", "stored_only", "committed", "refused"), 0)
+    document = {
+        "is_well": False,
+        "services": [],
+        "room": {"sentence": "Room.", "is_full": False},
+        "waiting": {"sentence": "Nothing waits."},
+        "open_exam": "",
+        "destinations": [{"name": "archive", "commits": True, **counts, **trouble}],
+        "steps": {"due": 1, **trouble},
+        "clock": None,
+        "findings": [{"sentence": "PACS refuses.", "suggestion": "", "subject": "archive"}],
+    }
+    lines = lines_of(document, datetime.now().astimezone())
+    assert lines[-4:] == [
+        "archive: 0 committed. See below. Next attempt in 40 s.",
+        "performed steps: 1 to be told. See below. Next attempt in 40 s.",
+        "",
+        "! archive: PACS refuses.",
+    ]

@@ -127,3 +127,10 @@ def test_ok__the_room_is_said_in_what_a_person_thinks_in(page: Page) -> None:
         }"""
     )
     assert re.fullmatch(r"Room for about \d+ minutes of clip \(.+\), or \d+ films \(.+\); [\d.]+ GB are free\.", said)
+
+
+def test_ok__what_has_expired_is_not_shown_as_saved(page: Page) -> None:
+    gone = _object("1", archive="expired") | {"expired_at": "2026-12-22T09:29:00+01:00"}
+    queue = {"objects": [gone], "steps": [], "exams": {}, "open": None}
+    drawn = _draw(page, queue, [_destination("archive", committed=1)])
+    assert drawn["rows"] == {"1": ["expired", "✓ stored", "✓ committed"]}

@@ -20,6 +20,7 @@ from appliance.dimse.listener import (
     MOST_CONNECTIONS,
     CannotListen,
     CommitmentListener,
+    TurnedAway,
 )
 from tests.dimse.hand_made_client import (
     COMMITMENT,
@@ -306,3 +307,15 @@ def test_fail__a_port_that_is_taken_and_a_host_that_is_not_ours() -> None:
         CommitmentListener(Listener(host="192.0.2.1", port=pick_free_port()), Caller("BRIDGE"), box.hear)
     with pytest.raises(CannotListen, match="needs the box's certificate"):
         CommitmentListener(Listener(port=None, tls_port=pick_free_port()), Caller("BRIDGE"), box.hear)
+
+
+def test_ok__who_is_turned_away_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    turned_away = TurnedAway()
+    for second in range(150):
+        for _ in range(10):
+            turned_away.add(f"10.0.0.{second}")
+            turned_away.tell(float(second))
+    assert caplog.messages == [
+        f"{said} turned away, the last from 10.0.0.{last}: all associations are taken"
+        for said, last in (("A connection was", 0), ("600 connections were", 60), ("600 connections were", 120))
+    ]

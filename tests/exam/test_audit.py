@@ -16,7 +16,7 @@ from appliance.base.findings import FindingBoard
 from appliance.base.flash import reason_of
 from appliance.exam import audit, audit_gate
 from appliance.exam.audit import MOST_OBJECTS, Act, Effect, Party
-from appliance.exam.audit_gate import UNWRITTEN_CODE, AuditGate
+from appliance.exam.audit_gate import UNREAD_CODE, UNWRITTEN_CODE, AuditGate
 from appliance.exam.audit_reading import list_trails
 from appliance.exam.audit_record import Record, list_segments, read_segment
 from tests.base.power import cuts, powered
@@ -289,3 +289,20 @@ def test_ok__nothing_is_touched_before_the_first_record(tmp_path: Path) -> None:
     audit.AuditTrail(tmp_path / "audit", "console", FixedClock())
     assert list(tmp_path.iterdir()) == []
     assert list_trails(tmp_path / "audit") == []
+
+
+def test_fail__earlier_records_that_flash_does_not_give_back_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_trail(tmp_path).record(Act.LOGIN, actor="admin")
+    findings = FindingBoard()
+    gate = AuditGate(make_trail(tmp_path), findings)
+    with monkeypatch.context() as broken:
+        broken.setattr(audit, "read_segment", _fail(errno.EIO))
+        gate.record(Act.LOGIN, actor="admin")
+    (told,) = findings.listing()
+    assert (told.code, told.subject) == (UNREAD_CODE, "console")
+    assert "cannot be read: 00000001.log (the flash gives back errors)" in told.sentence
+    assert len(records(tmp_path)) == 2
+    AuditGate(make_trail(tmp_path), findings).record(Act.LOGIN, actor="admin")
+    assert findings.listing() == [], "the next start reads it"

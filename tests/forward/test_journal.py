@@ -9,7 +9,7 @@ import pytest
 
 from appliance.config.schema import Destination
 from appliance.dimse.commitment import CommitmentReport
-from appliance.forward.journal import MIGRATIONS, Journal
+from appliance.forward.journal import MIGRATIONS, MOST_ASIDE, Journal
 from appliance.forward.ledger import Ledger
 from appliance.forward.listing import Listing
 from appliance.forward.states import DeliveryState
@@ -119,3 +119,16 @@ def test_ok__what_is_left_of_a_deleted_journal_does_no_harm(tmp_path: Path) -> N
     journal = Journal(path)
     assert journal.is_new
     assert Ledger(journal, HandClock(), "boot 2").state_of("1.2.1", "one") is None
+
+
+def test_ok__only_the_newest_damaged_journals_are_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "journal" / "journal.sqlite"
+    path.parent.mkdir()
+    (path.parent / "damaged-other").mkdir()
+    for number in range(1, 13):
+        path.write_bytes(b"%d is no journal" % number * 100)
+        Journal(path).close()
+        kept = {one.name for one in path.parent.iterdir() if one.is_dir()} - {"damaged-other"}
+        assert kept == {f"damaged-{one}" for one in range(max(1, number + 1 - MOST_ASIDE), number + 1)}
+    assert (path.parent / "damaged-12" / path.name).read_bytes().startswith(b"12 is")
+    assert "damaged-9 is removed: the newest 3 damaged journals are kept" in caplog.text

@@ -71,6 +71,15 @@ def test_ok__what_waits_alone_and_what_has_no_room(bench: Bench, monkeypatch: py
     assert bench.listing.queue("another") == {"objects": [], "steps": [], "left_out": 0}
 
 
+def test_ok__what_is_damaged_waits_until_a_person_lets_go_of_it(bench: Bench) -> None:
+    uid, other = bench.add(1, "one"), bench.add(2, "one")
+    for each in (uid, other):
+        bench.ledger.place_object(each, Place.QUARANTINE)
+    bench.ledger.withdraw(uid, "released", "")
+    assert [one["sop_instance_uid"] for one in bench.listing.queue(is_waiting_only=True)["objects"]] == [other]
+    assert len(bench.listing.queue()["objects"]) == 2
+
+
 def test_ok__since_when(bench: Bench) -> None:
     """An attempt that fails, and a round of commitment that brings nothing, are no news."""
     uid = bench.add(1, "one")

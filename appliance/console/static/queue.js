@@ -156,7 +156,7 @@ function objectRow(object, titles, destinations) {
     "div",
     { class: "queue-object", testid: "queue-object", data: { uid: object.sop_instance_uid } },
     make("span", { class: "what", text: details.join(", ") }),
-    yes("saved", true, object.saved_at),
+    object.expired_at ? expired(object.expired_at) : yes("saved", true, object.saved_at),
     ...(destinations.length
       ? destinations.flatMap((name) => destinationCells(name, object.destinations[name], destinations.length > 1))
       : [yes("stored", false), yes("committed", false)]),
@@ -205,6 +205,16 @@ function neverCommitted(words, at, destination, state) {
     "span",
     { class: "yes stored is-so", testid: "never-committed", data: { destination, state } },
     make("span", { text: `✓ ${words}` }),
+    make("span", { class: "small", text: clockText(at) }),
+  );
+}
+
+/** In the place of the first yes: it was saved, and is here no longer. */
+function expired(at) {
+  return make(
+    "span",
+    { class: "yes saved not-yet", testid: "saved", data: { yes: "false", destination: "" } },
+    make("span", { text: "expired" }),
     make("span", { class: "small", text: clockText(at) }),
   );
 }
