@@ -30,6 +30,11 @@ class Finding:
     subject: str = ""
 
 
+def ended_sentence(words: str) -> str:
+    """`words`, a peer's perhaps, with a full stop, so that another sentence can follow."""
+    return words if words.endswith((".", "!", "?")) else f"{words}."
+
+
 def finding_from(error: ApplianceError, code: str, subject: str = "") -> Finding:
     """The finding that shows `error` on the panel."""
     return Finding(code, error.sentence, error.suggestion, subject)

@@ -32,6 +32,9 @@ STEP_STATES: Final[Mapping[str, str]] = {
     "in progress": "in progress",
     "completed": "completed",
     "discontinued": "discontinued",
+    "refused": "refused: ended by somebody else",
+    "retried": "to be told once more",
+    "ended elsewhere": "ended by somebody else",
 }
 _PLACES: Final[Mapping[str, str]] = {
     "awaited": "its file has not arrived in the outbox",

@@ -142,6 +142,8 @@ class Delivery:
         if self._clock.monotonic() >= self._prune_at:
             self._prune_at = self._clock.monotonic() + _PRUNE_SECONDS
             self._transactions.prune(self.destination)
+        if self.trouble and not self._in_hand and self._ledger.seconds_to_next(self.destination) is None:
+            self._clear_trouble()  # nothing is to be done there any more: what waited was released
         tell_standing(self._findings, self.destination, read_standing(self._ledger.journal, self.destination))
 
     def _due_looks(self) -> list[DueLook]:

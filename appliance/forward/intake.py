@@ -204,8 +204,8 @@ class Intake:
                     self._findings.clear("object-missing", uid)
             if self._steps is not None:
                 self._end_steps(exam, closed, self._steps)
-                for uid, state in record.steps.items():
-                    self._steps.restore_final(uid, state)
+                for uid, step in record.steps.items():
+                    self._steps.restore_final(uid, step.state, step.said)
         if damaged is not None:
             raise damaged
 
@@ -214,7 +214,7 @@ class Intake:
         for instance in closed.instances:
             uid = instance.sop_instance_uid
             for name, ended in record.objects.get(uid, {}).items():
-                self._ledger.restore_final(uid, name, ended.state, ended.stored_at, ended.committed_at)
+                self._ledger.restore_final(uid, name, ended)
             if uid in record.objects and uid in awaited:
                 # What lies elsewhere is looked for. What is nowhere was done with, and its time was over. But for what
                 # a person withdrew nobody waited: the console may not have handed it over yet.

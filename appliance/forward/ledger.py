@@ -18,6 +18,7 @@ from appliance.config.schema import Destination
 from appliance.exam.exam import Instance
 from appliance.forward.changes import QUIET_EVENTS, ROUND_EVENTS, changes_from
 from appliance.forward.journal import Journal
+from appliance.forward.settled_record import Ended
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryEvent, DeliveryState, next_delivery
 
 CLOCK_SLACK_SECONDS = 5.0
@@ -182,15 +183,14 @@ class Ledger:
             self._record_everywhere(sop_instance_uid, DeliveryEvent.WITHDRAWN, said)
         return True
 
-    def restore_final(
-        self, sop_instance_uid: str, destination: str, state: DeliveryState, stored_at: str, committed_at: str
-    ) -> None:
+    def restore_final(self, sop_instance_uid: str, destination: str, ended: Ended) -> None:
         """Take over from `settled/` what a lost journal knew. What is final here already stands."""
+        words = "said" if ended.state is DeliveryState.RELEASED else "warning"
         with self.journal.transaction() as db:
             db.execute(
-                "UPDATE deliveries SET state = ?, stored_at = ?, committed_at = ?"
+                f"UPDATE deliveries SET state = ?, stored_at = ?, committed_at = ?, {words} = ?"
                 f" WHERE sop_instance_uid = ? AND destination = ? AND state NOT IN ({_marks(_FINAL)})",
-                (state, stored_at, committed_at, sop_instance_uid, destination, *_FINAL),
+                (ended.state, ended.stored_at, ended.committed_at, ended.said, sop_instance_uid, destination, *_FINAL),
             )
 
     def expire(self, sop_instance_uid: str) -> None:

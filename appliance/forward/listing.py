@@ -109,15 +109,14 @@ class Listing:
                 {
                     "sop_instance_uid": one["sop_instance_uid"],
                     "destinations": {
-                        name: {key: told[key] for key in ("state", "stored_at", "committed_at")}
+                        name: {key: told[key] for key in ("state", "stored_at", "committed_at", "said")}
                         for name, told in one["destinations"].items()
                     },
                 }
                 for one in queue["objects"]
             ],
             "steps": [
-                {"sop_instance_uid": one["sop_instance_uid"], "modality": one["modality"], "state": one["state"]}
-                for one in queue["steps"]
+                {key: one[key] for key in ("sop_instance_uid", "modality", "state", "said")} for one in queue["steps"]
             ],
         }
 
@@ -149,7 +148,8 @@ def _trouble_of(row: sqlite3.Row, troubles: Mapping[str, str] | None) -> str:
 
 def _step_json(row: sqlite3.Row, trouble: str) -> dict[str, Any]:
     told = {key: row[key] for key in ("sop_instance_uid", "exam_id", "modality", "state", "said")}
-    is_to_be_told = row["state"] == StepState.DUE or (row["state"] == StepState.IN_PROGRESS and row["outcome"])
+    is_ended = row["state"] == StepState.IN_PROGRESS and row["outcome"]
+    is_to_be_told = row["state"] in (StepState.DUE, StepState.RETRIED) or is_ended
     return {**told, "trouble": trouble if is_to_be_told else "", "next_attempt_at": _iso(row["next_attempt_at"])}
 
 

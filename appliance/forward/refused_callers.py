@@ -1,4 +1,6 @@
-"""Who called the listener and was refused: an archive whose reports will not arrive, or a stranger."""
+"""Who called the listener and was refused, or whose report was not believed: an archive to be configured, or a
+stranger.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from appliance.base.findings import FindingBoard
 from appliance.forward.worker import Worker
 
 _CODE = "listener-refused"
+STRANGER_REPORT = "stranger-report"
 _LOOK_SECONDS = 60.0
 _SHOWN_SECONDS = 3600.0
 MOST_SHOWN = 8
@@ -25,21 +28,22 @@ class RefusedCallers:
     def __init__(self, findings: FindingBoard, clock: Clock) -> None:
         self._findings = findings
         self._clock = clock
-        self._last_at: dict[str, float] = {}
+        self._last_at: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
         self.worker = Worker("refused callers", self.forget, clock)
 
-    def note(self, address: str, error: ApplianceError) -> None:
-        """Somebody at `address` was refused because of `error`."""
+    def note(self, subject: str, error: ApplianceError, code: str = _CODE) -> None:
+        """Somebody was refused because of `error`; `subject` is his address, with STRANGER_REPORT whom it concerns."""
         with self._lock:
-            is_shown = address in self._last_at or len(self._last_at.keys() - {_OTHERS}) < MOST_SHOWN
-            self._last_at[address if is_shown else _OTHERS] = self._clock.monotonic()
+            shown = {one for of, one in self._last_at if of == code and one != _OTHERS}
+            is_shown = subject in shown or len(shown) < MOST_SHOWN
+            self._last_at[code, subject if is_shown else _OTHERS] = self._clock.monotonic()
             if is_shown:
-                self._findings.report(finding_from(error, _CODE, address))
+                self._findings.report(finding_from(error, code, subject))
             else:
                 self._findings.report(
                     Finding(
-                        _CODE,
+                        code,
                         f"More than {MOST_SHOWN} callers were refused at the listener within an hour; "
                         f"{MOST_SHOWN} are shown.",
                         "Find out who looks through the network. An archive may be among those that are not shown.",
@@ -51,7 +55,7 @@ class RefusedCallers:
         """Show nobody longer who has not called for an hour; when to look again."""
         with self._lock:
             now = self._clock.monotonic()
-            for address in [one for one, at in self._last_at.items() if now - at > _SHOWN_SECONDS]:
-                del self._last_at[address]
-                self._findings.clear(_CODE, address)
+            for code, subject in [one for one, at in self._last_at.items() if now - at > _SHOWN_SECONDS]:
+                del self._last_at[code, subject]
+                self._findings.clear(code, subject)
         return _LOOK_SECONDS

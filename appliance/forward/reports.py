@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from appliance.base.errors import Finding
+from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_finding_from
 from appliance.config.schema import Destination
@@ -13,6 +13,7 @@ from appliance.dimse.certificate import plain_pin
 from appliance.dimse.commitment import CommitmentReport
 from appliance.dimse.tls import name_of
 from appliance.dimse.tls_reason import PINNED_TOO
+from appliance.forward.refused_callers import STRANGER_REPORT, RefusedCallers
 from appliance.forward.states import backoff_seconds
 from appliance.forward.transactions import Transactions
 
@@ -28,12 +29,17 @@ class ReportDesk:
         destinations: Sequence[Destination],
         findings: FindingBoard,
         on_settled: Callable[[str], None],
+        refused: RefusedCallers,
     ) -> None:
-        """`on_settled` is called with a destination's name when one of its reports was made durable."""
+        """`on_settled` is called with a destination's name when one of its reports was made durable.
+
+        `refused` shows whose reports were not believed.
+        """
         self._transactions = transactions
         self._destinations = {destination.name: destination for destination in destinations}
         self._findings = findings
         self._on_settled = on_settled
+        self._refused = refused
 
     def hear(self, report: CommitmentReport) -> bool:
         """True when the report is durable, or is of no concern to us; false makes the sender hear 0110H.
@@ -52,22 +58,17 @@ class ReportDesk:
     def _hear(self, report: CommitmentReport) -> bool:
         name = self._transactions.destination_of(report.transaction_uid)
         if name is None:
+            if all(strangeness_of(report, one) for one in self._destinations.values()):
+                what = "a transaction that is unknown here"
+                self._tell_of_stranger(report, report.calling_ae, what, "no destination reports like that")
+                return False
             # After a lost journal this is an old transaction of ours: what it says will be asked again.
             _log.warning("%s reports on transaction %s, unknown here", report.calling_ae, report.transaction_uid)
             return True
         destination = self._destinations.get(name)
         strange = strangeness_of(report, destination) if destination else "is configured no longer"
         if destination is None or strange:
-            self._findings.report(
-                Finding(
-                    "stranger-report",
-                    f"A report on what {name} was asked to commit came from {report.calling_ae} and was not believed:"
-                    f" {strange}.",
-                    "Find out who that is. If it is the archive, configure its report_ae_titles and report_tls_pins. "
-                    f"{PINNED_TOO}",
-                    name,
-                )
-            )
+            self._tell_of_stranger(report, name, f"what {name} was asked to commit", strange)
             return False
         first, longest = destination.retry_first_seconds, destination.retry_longest_seconds
         committed = self._transactions.apply_report(report, lambda rounds: backoff_seconds(rounds, first, longest))
@@ -83,6 +84,14 @@ class ReportDesk:
         self._findings.clear("report-unwritten")
         self._on_settled(name)
         return True
+
+    def _tell_of_stranger(self, report: CommitmentReport, subject: str, what: str, why: str) -> None:
+        told = ApplianceError(
+            f"A report on {what} came from {report.calling_ae} and was not believed: {why}.",
+            "Find out who that is. If it is the archive, configure its report_ae_titles and report_tls_pins. "
+            f"{PINNED_TOO}",
+        )
+        self._refused.note(subject, told, STRANGER_REPORT)
 
 
 def strangeness_of(report: CommitmentReport, destination: Destination) -> str:

@@ -13,11 +13,23 @@ from appliance.forward.states import FINAL_DELIVERIES, FINAL_STEPS, DeliveryStat
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How an object's delivery to one destination ended; the times are ISO 8601, empty where there is none."""
+    """How an object's delivery to one destination ended; the times are ISO 8601, empty where there is none.
+
+    `said` are the words that stay: the archive's warning, or what a person decided.
+    """
 
     state: DeliveryState
     stored_at: str
     committed_at: str
+    said: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedStep:
+    """How a performed step ended, and what its manager said then; empty where it said nothing of note."""
+
+    state: StepState
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +37,7 @@ class SettledRecord:
     """By SOP Instance UID: the deliveries of objects, each by its destination, and the performed steps."""
 
     objects: Mapping[str, Mapping[str, Ended]] = field(default_factory=dict)
-    steps: Mapping[str, StepState] = field(default_factory=dict)
+    steps: Mapping[str, EndedStep] = field(default_factory=dict)
 
     @property
     def destinations(self) -> set[str]:
@@ -36,20 +48,20 @@ class SettledRecord:
 def read_record(path: Path) -> SettledRecord:
     """The record; an empty one when there is none. DamagedFactError when it cannot be read, OSError as flash says.
 
-    Only what is final counts: the rest is done again.
+    Only what is final counts: the rest is done again. Words are missing in the records of older releases.
     """
     try:
         told = json.loads(path.read_bytes())
         objects = {
             one["sop_instance_uid"]: {
-                name: Ended(DeliveryState(one["state"]), one["stored_at"], one["committed_at"])
+                name: Ended(DeliveryState(one["state"]), one["stored_at"], one["committed_at"], one.get("said", ""))
                 for name, one in one["destinations"].items()
                 if DeliveryState(one["state"]) in FINAL_DELIVERIES
             }
             for one in told["objects"]
         }
         steps = {
-            one["sop_instance_uid"]: StepState(one["state"])
+            one["sop_instance_uid"]: EndedStep(StepState(one["state"]), one.get("said", ""))
             for one in told["steps"]
             if StepState(one["state"]) in FINAL_STEPS
         }

@@ -111,6 +111,9 @@ class StepState(StrEnum):
     IN_PROGRESS = "in progress"
     COMPLETED = "completed"
     DISCONTINUED = "discontinued"
+    REFUSED = "refused"  # somebody else ended it: what we have to tell of its end is not taken, and waits for a person
+    RETRIED = "retried"  # a person looked after it, and wants it told once more
+    ENDED_ELSEWHERE = "ended elsewhere"  # not taken then either: it stays as the manager has it
 
 
 class StepEvent(StrEnum):
@@ -120,6 +123,8 @@ class StepEvent(StrEnum):
     SET_COMPLETED = "set completed"
     SET_DISCONTINUED = "set discontinued"
     NOT_KNOWN = "not known"  # 0112 to an N-SET: the manager has lost it, or never had it
+    NOT_OURS = "not ours"  # A710 to an N-SET, and none of ours can have arrived before
+    RETRY_ASKED = "retry asked"  # a person did something about it at the manager
 
 
 STEPS: Final[dict[tuple[StepState, StepEvent], StepState]] = {
@@ -127,9 +132,15 @@ STEPS: Final[dict[tuple[StepState, StepEvent], StepState]] = {
     (StepState.IN_PROGRESS, StepEvent.SET_COMPLETED): StepState.COMPLETED,
     (StepState.IN_PROGRESS, StepEvent.SET_DISCONTINUED): StepState.DISCONTINUED,
     (StepState.IN_PROGRESS, StepEvent.NOT_KNOWN): StepState.DUE,
+    (StepState.IN_PROGRESS, StepEvent.NOT_OURS): StepState.REFUSED,
+    (StepState.REFUSED, StepEvent.RETRY_ASKED): StepState.RETRIED,
+    (StepState.RETRIED, StepEvent.SET_COMPLETED): StepState.COMPLETED,
+    (StepState.RETRIED, StepEvent.SET_DISCONTINUED): StepState.DISCONTINUED,
+    (StepState.RETRIED, StepEvent.NOT_KNOWN): StepState.DUE,
+    (StepState.RETRIED, StepEvent.NOT_OURS): StepState.ENDED_ELSEWHERE,
 }
 
-FINAL_STEPS: Final = frozenset({StepState.COMPLETED, StepState.DISCONTINUED})
+FINAL_STEPS: Final = frozenset({StepState.COMPLETED, StepState.DISCONTINUED, StepState.ENDED_ELSEWHERE})
 
 
 def next_step(state: StepState, event: StepEvent) -> StepState | None:
@@ -141,7 +152,8 @@ def event_of_creation(verdict: StepVerdict) -> StepEvent | None:
     """What an N-CREATE's answer means; None says that it must be repeated.
 
     0111H means created: the SOP Instance UID is ours alone, so the manager has it from an earlier N-CREATE of ours, of
-    which perhaps only the answer was lost. With a warning (0107H, 0116H) the step exists too.
+    which perhaps only the answer was lost: also of one that was answered with a failure. With a warning (0107H, 0116H)
+    the step exists too.
     """
     done = {StepVerdict.DONE, StepVerdict.DONE_WITH_WARNING, StepVerdict.DUPLICATE}
     return StepEvent.CREATED if verdict in done else None
@@ -150,15 +162,16 @@ def event_of_creation(verdict: StepVerdict) -> StepEvent | None:
 def event_of_final(verdict: StepVerdict, *, is_discontinued: bool, may_have_been_sent: bool) -> StepEvent | None:
     """What an N-SET's answer means; None says that it must be repeated.
 
-    0110H with Error ID A710H (the step may no longer be updated) to an N-SET that may have been sent before means that
-    the earlier one arrived. A first N-SET has no such excuse: somebody else ended the step. 0110H alone says only that
-    the manager failed, and the step may still be in progress there.
+    0110H with Error ID A710H (the step may no longer be updated) means that an earlier N-SET arrived, if one
+    `may_have_been_sent` that was never answered. Without one, or with one that was answered with a failure, there is no
+    such excuse: somebody else ended the step. 0110H alone says only that the manager failed, and the step may still be
+    in progress there.
     """
     final = StepEvent.SET_DISCONTINUED if is_discontinued else StepEvent.SET_COMPLETED
     if verdict in {StepVerdict.DONE, StepVerdict.DONE_WITH_WARNING}:
         return final
     if verdict is StepVerdict.MAY_BE_FINAL:
-        return final if may_have_been_sent else None
+        return final if may_have_been_sent else StepEvent.NOT_OURS
     return StepEvent.NOT_KNOWN if verdict is StepVerdict.UNKNOWN_STEP else None
 
 

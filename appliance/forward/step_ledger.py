@@ -14,12 +14,15 @@ from appliance.forward.states import FINAL_STEPS, StepEvent, StepState, next_ste
 _CLOCK_SLACK_SECONDS = 5.0
 _FINAL = tuple(str(state) for state in sorted(FINAL_STEPS))
 # Something is to be told: the beginning, or the end once the exam has one.
-_HAS_NEWS = "(state = 'due' OR (state = 'in progress' AND outcome <> ''))"
+_HAS_NEWS = "(state IN ('due', 'retried') OR (state = 'in progress' AND outcome <> ''))"
 
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """One step. `managers_uid` is what the manager calls it; `*_sent` say that a message may have left."""
+    """One step. `managers_uid` is what the manager calls it.
+
+    `is_creation_sent`: an N-CREATE may have left. `is_final_sent`: an N-SET may have, and was never answered.
+    """
 
     sop_instance_uid: str
     exam_id: str
@@ -96,9 +99,17 @@ class StepLedger:
             row = db.execute(f"SELECT min(next_attempt_at) FROM steps WHERE {_HAS_NEWS}").fetchone()
         return None if row[0] is None else max(0.0, float(row[0]) - self._clock.now().timestamp())
 
+    def refused(self) -> list[StepRow]:
+        """Steps that somebody else ended and that wait for a person, the oldest exam first."""
+        with self._journal.reading() as db:
+            rows = db.execute("SELECT * FROM steps WHERE state = ? ORDER BY exam_id, modality", (StepState.REFUSED,))
+            return [_step_row(row) for row in rows]
+
     def hasten(self) -> None:
-        """Whatever waits for its next attempt is due now."""
+        """A person wants it: whatever waits for its next attempt is due now, and what was refused is told once more."""
         with self._journal.transaction() as db:
+            for step in self.refused():
+                self.record(step.sop_instance_uid, StepEvent.RETRY_ASKED, "")
             db.execute(f"UPDATE steps SET next_attempt_at = 0 WHERE {_HAS_NEWS}")
 
     def mark_creation_sent(self, sop_instance_uid: str) -> bool:
@@ -111,16 +122,16 @@ class StepLedger:
                 == 1
             )
 
-    def mark_final_sent(self, sop_instance_uid: str) -> None:
-        """From now on an N-SET may have left."""
+    def mark_final_sent(self, sop_instance_uid: str, *, is_sent: bool = True) -> None:
+        """From now on an N-SET may have left; not so (any more) when all that left were answered with a failure."""
         with self._journal.transaction() as db:
-            db.execute("UPDATE steps SET final_sent = 1 WHERE sop_instance_uid = ?", (sop_instance_uid,))
+            db.execute("UPDATE steps SET final_sent = ? WHERE sop_instance_uid = ?", (is_sent, sop_instance_uid))
 
     def record(self, sop_instance_uid: str, event: StepEvent, said: str, managers_uid: str = "") -> StepState | None:
         """Let `event` happen; the new state, or None when it changes nothing.
 
-        Failures are counted on while an N-SET was sent without success: a manager that takes the N-CREATE and then does
-        not know the step could be asked for ever without a pause.
+        Failures are counted on once there is an end to tell: a manager that takes the N-CREATE and then does not know
+        the step could be asked for ever without a pause.
         """
         with self._journal.transaction() as db:
             step = self.read(sop_instance_uid)
@@ -129,7 +140,7 @@ class StepLedger:
                 return None
             db.execute(
                 "UPDATE steps SET state = ?, said = ?, next_attempt_at = 0,"
-                " failures = CASE WHEN final_sent AND ? THEN failures ELSE 0 END,"
+                " failures = CASE WHEN outcome <> '' AND ? THEN failures ELSE 0 END,"
                 " managers_uid = CASE WHEN ? <> '' THEN ? ELSE managers_uid END WHERE sop_instance_uid = ?",
                 (state, said, state not in FINAL_STEPS, managers_uid, managers_uid, sop_instance_uid),
             )
@@ -146,10 +157,12 @@ class StepLedger:
                     (failures, self._clock.now().timestamp() + wait(failures), said, sop_instance_uid),
                 )
 
-    def restore_final(self, sop_instance_uid: str, state: StepState) -> None:
+    def restore_final(self, sop_instance_uid: str, state: StepState, said: str = "") -> None:
         """Take over from `settled/` what a lost journal knew."""
         with self._journal.transaction() as db:
-            db.execute("UPDATE steps SET state = ? WHERE sop_instance_uid = ?", (state, sop_instance_uid))
+            db.execute(
+                "UPDATE steps SET state = ?, said = ? WHERE sop_instance_uid = ?", (state, said, sop_instance_uid)
+            )
 
     def count_unfinished(self, exam_id: str | None = None) -> int:
         """Steps of the exam, or of all, that are not final."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pydicom import Dataset
 
 from appliance.base.clock import Clock
-from appliance.base.errors import ApplianceError, Finding, finding_from
+from appliance.base.errors import ApplianceError, Finding, ended_sentence, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import reason_of
 from appliance.config.schema import Box, PerformedStepManager
@@ -32,6 +32,7 @@ FinalFrom = Callable[[Exam, PlannedStep, Closed], Dataset]
 RETRY_FIRST_SECONDS = 2.0
 RETRY_LONGEST_SECONDS = 60.0
 _PEER = "performed step"
+_MOST_NAMED = 3
 
 
 class StepMessages:
@@ -74,19 +75,25 @@ class StepMessages:
         return self._troubles.seconds_left(_PEER, RETRY_LONGEST_SECONDS)
 
     def retry(self) -> None:
-        """A person did something about it: what waits for its next attempt, or for the manager's, is told now."""
+        """A person did something about it: what waits for its next attempt, or for the manager's, is told now.
+
+        What somebody else ended is told once more too. If it is not taken then either, it stays as the manager has it.
+        """
         self._ledger.hasten()
         self._troubles.hasten(_PEER)
         self.worker.wake()
 
     def work(self) -> float:
         """Tell what is due; the seconds until something will be."""
+        self._tell_people_of_refused()
         left = self.seconds_left
         if left > 0:
             return left
         due = self._ledger.due(RETRY_LONGEST_SECONDS)
         if not due:
             seconds = self._ledger.seconds_to_next()
+            if seconds is None:
+                self._clear_trouble()  # nothing is to be told any more
             return LONGEST_SLEEP_SECONDS if seconds is None else max(seconds, 0.05)
         try:
             with open_association(self._manager, self._caller, [STEP_CONTEXT]) as association:
@@ -126,7 +133,8 @@ class StepMessages:
         if row.state is StepState.DUE and not self._create(association, row, exam, step):
             return
         known = self._ledger.read(row.sop_instance_uid)
-        if known and known.state is StepState.IN_PROGRESS and known.outcome is not None and closed is not None:
+        is_open = known is not None and known.state in {StepState.IN_PROGRESS, StepState.RETRIED}
+        if known and is_open and known.outcome is not None and closed is not None:
             self._finish(association, known, self._final_from(exam, step, replace(closed, outcome=known.outcome)))
 
     def _create(self, association: Association, row: StepRow, exam: Exam, step: PlannedStep) -> bool:
@@ -150,8 +158,12 @@ class StepMessages:
         event = event_of_final(
             answer.verdict,
             is_discontinued=row.outcome is Outcome.DISCONTINUED,
-            may_have_been_sent=row.is_final_sent,
+            # What a person lets be told again was ended by somebody else, whatever was lost since.
+            may_have_been_sent=row.is_final_sent and row.state is StepState.IN_PROGRESS,
         )
+        if event not in {StepEvent.SET_COMPLETED, StepEvent.SET_DISCONTINUED}:
+            # This one was answered: it is no excuse for the next. An earlier one may have been lost all the same.
+            self._ledger.mark_final_sent(row.sop_instance_uid, is_sent=row.is_final_sent)
         if event is None:
             self._postpone(row, answer.said)
             return
@@ -162,12 +174,31 @@ class StepMessages:
             self._ledger.postpone(row.sop_instance_uid, answer.said, lambda failures: _backoff(failures - 1))
         _log.info("exam %s: step of %s is %s (%s)", row.exam_id, row.modality, state, answer.said)
 
+    def _tell_people_of_refused(self) -> None:
+        """Read from the journal each time: a restart forgets none, and what is over disappears."""
+        refused = self._ledger.refused()
+        if not refused:
+            self._findings.clear("step-ended-elsewhere")
+            return
+        named = [f"{step.modality} of exam {step.exam_id}" for step in refused[:_MOST_NAMED]]
+        named += [f"{len(refused) - _MOST_NAMED} more"] if len(refused) > _MOST_NAMED else []
+        steps = "step was" if len(refused) == 1 else "steps were"
+        self._findings.report(
+            Finding(
+                "step-ended-elsewhere",
+                f"The manager says that the performed {steps} ended by somebody else: {', '.join(named)}. "
+                "Their outcome and list of images were not taken; the images are sent all the same.",
+                "Let the manager's administrator look at these exams, then press Try again: they are told once more, "
+                "and what is not taken then either stays as the manager has it.",
+            )
+        )
+
     def _postpone(self, row: StepRow, said: str) -> None:
         self._ledger.postpone(row.sop_instance_uid, said, _backoff)
         self._findings.report(
             Finding(
                 "step-refused",
-                f"The performed step of {row.modality} could not be told: {said}",
+                f"The performed step of {row.modality} could not be told: {ended_sentence(said)}",
                 "It is tried again. If it stays so, ask the administrator of the performed-step manager.",
                 row.exam_id,
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.base.clock import Clock
-from appliance.base.errors import ApplianceError, Finding, finding_from
+from appliance.base.errors import ApplianceError, Finding, ended_sentence, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_finding_from, reason_of
 from appliance.base.uids import new_uid
@@ -16,7 +16,7 @@ from appliance.config.schema import Destination
 from appliance.dimse.association import Association, AssociationAborted, NoAcceptedContext
 from appliance.dimse.commitment import Reference, request_commitment
 from appliance.dimse.find import FindRefused, find_instances
-from appliance.dimse.status import ActionVerdict, StoreVerdict
+from appliance.dimse.status import ActionVerdict, StoreVerdict, store_verdict
 from appliance.dimse.store import UnreadableObject, UnsendableObject, store_object
 from appliance.forward.ledger import DueLook, DueObject, Ledger, Place
 from appliance.forward.patience import Patience
@@ -117,13 +117,15 @@ class Visit:
                 records.record(uid, DeliveryEvent.STORE_FAILED, status.said, wait=records.patience.after_failures)
                 # Not one object after the other: what is out of resources for one has none for the next.
                 raise DestinationBusy(
-                    f"{self._destination.name} did not take an object: {status.said}.", "It is tried again later."
+                    f"{self._destination.name} did not take an object: {ended_sentence(status.said)}",
+                    "It is tried again later.",
                 )
             case StoreVerdict.REFUSED:
                 records.record(uid, DeliveryEvent.STORE_REFUSED, status.said)
             case StoreVerdict.STORED | StoreVerdict.STORED_WITH_WARNING:
-                warning = status.said if status.verdict is StoreVerdict.STORED_WITH_WARNING else ""
-                self._record_stored(uid, warning)
+                is_warned = status.verdict is StoreVerdict.STORED_WITH_WARNING
+                words = store_verdict(status.code)[1]
+                self._record_stored(uid, status.said if is_warned else "", words if is_warned else "")
 
     def _leave_to_rescan(self, uid: str) -> None:
         """Damaged, moved or taken out: the rescan sets it aside, finds it, or tells."""
@@ -139,14 +141,16 @@ class Visit:
         lain = self._records.clock.now().timestamp() - path.stat().st_ctime
         return abs(lain) < _FRESH_SECONDS or is_intact(path)
 
-    def _record_stored(self, uid: str, warning: str) -> None:
+    def _record_stored(self, uid: str, warning: str, warned: str) -> None:
+        """`warning` are the archive's words, and `warned` the standard's on its status; empty without a warning."""
         records = self._records
         is_looked_for = self._destination.verify_by_find and not self._destination.commitment
         # An archive needs a moment before C-FIND finds what it was just given.
         wait = records.patience.after_failures if is_looked_for else None
         records.record(uid, DeliveryEvent.STORE_ACCEPTED, warning, wait=wait)
         records.findings.clear("object-unreadable", uid)
-        _log.info("object %s is stored at %s", uid, self._destination.name)
+        # Without the archive's own comment, which may quote what it changed: a patient's name.
+        _log.info("object %s is stored at %s%s", uid, self._destination.name, f" ({warned})" if warned else "")
         if not self._destination.commitment and not is_looked_for:
             records.record(uid, DeliveryEvent.NEEDS_NO_COMMITMENT)
 
@@ -231,7 +235,7 @@ class Visit:
         self._records.findings.report(
             Finding(
                 "commitment-not-taken",
-                f"{self._destination.name} stores, but does not take requests for commitment: {said}",
+                f"{self._destination.name} stores, but does not take requests for commitment: {ended_sentence(said)}",
                 "Let its administrator allow storage commitment for this box.",
                 self._destination.name,
             )

@@ -110,7 +110,7 @@ def _run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
                 delivery.wake()
         rescanner.wake()
 
-    desk = ReportDesk(transactions, configuration.destinations, findings, wake_after_report)
+    desk = ReportDesk(transactions, configuration.destinations, findings, wake_after_report, refused)
     for destination in configuration.destinations:
         deliveries.append(
             Delivery(

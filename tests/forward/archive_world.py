@@ -34,6 +34,7 @@ from appliance.forward.intake import Intake
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger
 from appliance.forward.listing import Listing
+from appliance.forward.refused_callers import RefusedCallers
 from appliance.forward.reports import ReportDesk
 from appliance.forward.settle import Settlement
 from appliance.forward.states import DeliveryState
@@ -163,7 +164,8 @@ class World:
         self.transactions = Transactions(self.ledger)
         self.troubles = Troubles(self.journal, self.clock)
         destinations = self.configuration.destinations
-        self.desk = ReportDesk(self.transactions, destinations, self.findings, lambda _name: None)
+        self.refused = RefusedCallers(self.findings, self.clock)
+        self.desk = ReportDesk(self.transactions, destinations, self.findings, lambda _name: None, self.refused)
         self.deliveries = {
             one.name: Delivery(
                 one,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -18,11 +19,13 @@ from appliance.base.errors import ApplianceError
 from appliance.config.schema import Destination
 from appliance.dimse.association import AssociationRefused, Context, PeerUnreachable, open_association
 from appliance.dimse.commitment import CommitmentReport
+from appliance.dimse.status import StoreVerdict
 from appliance.dimse.store import StoreStatus
 from appliance.exam.exam import Instance
 from appliance.forward import delivery as module
 from appliance.forward.api import retry_json
 from appliance.forward.ledger import Place
+from appliance.forward.listing import Listing
 from appliance.forward.states import DeliveryEvent, DeliveryState
 from appliance.forward.worker import LONGEST_SLEEP_SECONDS
 from tests.forward.archive_world import FakeAssociation, World
@@ -424,3 +427,43 @@ def test_ok__an_object_in_hand_is_no_other_workers(make: Make) -> None:
     # A worker that let go without a word, its flash failed in the middle: another one takes them, in time.
     with delivery._batch() as again:
         assert {one.sop_instance_uid for one in first} <= {one.sop_instance_uid for one in again}
+
+
+def test_ok__a_destination_at_which_nothing_is_due_any_more_is_in_no_trouble(make: Make) -> None:
+    world = make(destination("one"), destination("two"), objects=2)
+    world.archives["one"].store = "A700"
+    world.deliveries["one"].work()
+    (sentence,) = codes(world).values()
+    assert sentence == "one did not take an object: the archive is out of resources (status A700H)."
+    for number, uid in enumerate(world.jobs[0].uids):
+        assert world.deliveries["one"].trouble, f"{2 - number} still wait"
+        world.ledger.withdraw(uid, "released", "a person decided: released")
+        world.deliveries["one"].work()
+    assert world.deliveries["one"].trouble == ""
+    assert codes(world) == {}
+
+
+def test_ok__a_warning_is_logged_without_the_archives_own_comment(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The comment may quote what was changed, and that be a name; it is shown and kept, and never logged."""
+    world = make(destination(commitment=False))
+    said = "the archive changed some elements (status B000H): Patient's Name was SOKOLOVA^ANNA"
+
+    def store(association: FakeAssociation, path: Path) -> StoreStatus:
+        return StoreStatus(0xB000, "Patient's Name was SOKOLOVA^ANNA", StoreVerdict.STORED_WITH_WARNING, said)
+
+    monkeypatch.setattr("appliance.forward.visit.store_object", store)
+    caplog.set_level(logging.INFO)
+    world.deliveries["one"].work()
+    (uid,) = world.jobs[0].uids
+    assert f"object {uid} is stored at one (the archive changed some elements (status B000H))" in caplog.messages
+    assert "SOKOLOVA" not in caplog.text
+    for is_journal_lost in (False, True):
+        world.settlement.settle()
+        if is_journal_lost:
+            world.restart(is_journal_lost=True)
+            world.intake.rescan()
+        assert state(world) is S.STORED_ONLY
+        (one,) = Listing(world.journal, world.spool).queue()["objects"]
+        assert one["destinations"]["one"]["said"] == said

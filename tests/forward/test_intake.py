@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sqlite3
 from contextlib import closing
@@ -370,6 +371,45 @@ def test_ok__settled_exams_are_taken_over_by_a_new_journal(bench: Bench) -> None
     queue = bench.listing.queue(job.exam_id)
     assert queue["steps"][0]["state"] == "completed"
     assert made.saved_at is not None and queue["objects"][0]["saved_at"] == made.saved_at.isoformat()
+
+
+@pytest.mark.parametrize("is_record_old", [False, True])
+def test_ok__what_archive_and_manager_said_outlives_the_journal(bench: Bench, is_record_old: bool) -> None:
+    job = bench.job()
+    uids = [job.capture().sop_instance_uid for _ in range(2)]
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    bench.ledger.withdraw(uids[1], "released", "a person decided: released")
+    for event, said in (
+        (DeliveryEvent.CLAIMED, ""),
+        (DeliveryEvent.STORE_ACCEPTED, "the archive changed some elements (status B000H)"),
+        (DeliveryEvent.COMMITTED, ""),
+    ):
+        bench.ledger.record(uids[0], "archive", event, said)
+    bench.steps.restore_final(job.exam.step_of("US").sop_instance_uid, StepState.ENDED_ELSEWHERE, "closed by the RIS")
+    bench.rescan()
+    if is_record_old:
+        told = json.loads(job.settled.read_bytes())
+        for one in (*told["steps"], *(one["destinations"]["archive"] for one in told["objects"])):
+            del one["said"]
+        job.settled.write_text(json.dumps(told))
+    bench.journal.close()
+    for path in (bench.directory / "journal").iterdir():
+        path.unlink()
+    bench.restart()
+    bench.rescan()
+    queue = bench.listing.queue(job.exam_id)
+    words = [
+        (one["destinations"]["archive"]["state"], one["destinations"]["archive"]["said"]) for one in queue["objects"]
+    ]
+    words += [(one["state"], one["said"]) for one in queue["steps"]]
+    assert [state for state, _ in words] == ["committed", "released", "ended elsewhere"]
+    assert [said for _, said in words] == (
+        [""] * 3
+        if is_record_old
+        else ["the archive changed some elements (status B000H)", "a person decided: released", "closed by the RIS"]
+    )
 
 
 def test_ok__a_settled_exams_step_is_never_due_while_a_new_journal_takes_it_over(

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
-from appliance.forward.refused_callers import MOST_SHOWN, RefusedCallers
+from appliance.forward.refused_callers import MOST_SHOWN, STRANGER_REPORT, RefusedCallers
 from tests.forward.hand_clock import HandClock
 
 
@@ -62,3 +62,14 @@ def test_fail__a_thousand_addresses(caplog: pytest.LogCaptureFixture) -> None:
     assert world.subjects() == set()
     world.refuse(addresses[-1])
     assert world.subjects() == {addresses[-1]}
+
+
+def test_fail__strangers_that_report_as_many_keep_no_refused_caller_from_being_shown() -> None:
+    world = World()
+    for number in range(1000):
+        world.refused.note(f"EVIL{number}", ApplianceError("Not believed."), STRANGER_REPORT)
+    world.refuse("10.0.0.1")
+    assert len(world.findings.listing()) == MOST_SHOWN + 2
+    assert "10.0.0.1" in world.subjects()
+    world.clock.advance(3700.0)
+    assert world.subjects() == set()

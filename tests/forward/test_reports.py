@@ -15,6 +15,7 @@ from appliance.dimse.certificate import PeerCertificate
 from appliance.dimse.commitment import CommitmentReport
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger, Place
+from appliance.forward.refused_callers import RefusedCallers
 from appliance.forward.reports import ReportDesk, strangeness_of
 from appliance.forward.states import DeliveryEvent, DeliveryState
 from appliance.forward.transactions import Transactions
@@ -29,7 +30,9 @@ def test_ok__a_strangers_report_changes_nothing_and_is_told(tmp_path: Path, capl
         Destination(name="other", ae_title="OTHER", host="h", port=104),
     ]
     findings = FindingBoard()
-    ledger = Ledger(Journal(tmp_path / "journal.sqlite"), HandClock(), "run")
+    clock = HandClock()
+    refused = RefusedCallers(findings, clock)
+    ledger = Ledger(Journal(tmp_path / "journal.sqlite"), clock, "run")
     ledger.add_object(EXAM, instance(1), ["archive"])
     ledger.place_object("1.2.1", Place.OUTBOX)
     ledger.record("1.2.1", "archive", DeliveryEvent.CLAIMED)
@@ -37,7 +40,7 @@ def test_ok__a_strangers_report_changes_nothing_and_is_told(tmp_path: Path, capl
     transactions = Transactions(ledger)
     transactions.open("9.1", destinations[0], 5)
     settled: list[str] = []
-    desk = ReportDesk(transactions, destinations, findings, settled.append)
+    desk = ReportDesk(transactions, destinations, findings, settled.append, refused)
     for stranger in ("OTHER", "EVIL"):
         assert not desk.hear(CommitmentReport(stranger, "9.1", frozenset({"1.2.1"}), {}))
         assert ledger.state_of("1.2.1", "archive") is DeliveryState.COMMIT_REQUESTED
@@ -46,12 +49,22 @@ def test_ok__a_strangers_report_changes_nothing_and_is_told(tmp_path: Path, capl
         assert stranger in finding.sentence
         assert "tls.authorities" in finding.suggestion, "where a pinned one must lie as well"
     assert desk.hear(CommitmentReport("ARCHIVE", "7.7", frozenset({"1.2.1"}), {})), "unknown: nothing to us"
+    assert len(findings.listing()) == 1
+    assert not desk.hear(CommitmentReport("EVIL", "7.7", frozenset({"1.2.1"}), {})), "a stranger's is told all the same"
+    assert [one.subject for one in findings.listing()] == ["archive", "EVIL"]
+    assert "unknown here came from EVIL and was not believed" in findings.listing()[1].sentence
     assert not settled
     for _ in range(2):
         assert desk.hear(CommitmentReport("ARCHIVE", "9.1", frozenset({"1.2.1"}), {}))
         assert ledger.state_of("1.2.1", "archive") is DeliveryState.COMMITTED
     assert settled == ["archive", "archive"]
     assert caplog.messages.count("object 1.2.1 is committed at archive") == 1, "a repeated report commits nothing"
+    clock.advance(3500)
+    refused.forget()
+    assert len(findings.listing()) == 2
+    clock.advance(200)
+    refused.forget()
+    assert findings.listing() == [], "an hour after the last one"
 
 
 OWN, OTHER, REPORTER = ("ab" * 32, "cd" * 32, "EF" * 32)

@@ -25,6 +25,7 @@ from appliance.dimse.listener import CommitmentListener
 from appliance.dimse.status import ActionVerdict
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger, Place
+from appliance.forward.refused_callers import RefusedCallers
 from appliance.forward.reports import ReportDesk
 from appliance.forward.states import DeliveryEvent, DeliveryState
 from appliance.forward.transactions import Transactions
@@ -63,7 +64,8 @@ class Box:
             self.ledger.record(f"1.2.{number}", "archive", DeliveryEvent.CLAIMED)
             self.ledger.record(f"1.2.{number}", "archive", DeliveryEvent.STORE_ACCEPTED)
         assert len(self.transactions.open("9.1", self.destination, 5)) == 2
-        self.desk = ReportDesk(self.transactions, [self.destination], self.findings, lambda name: None)
+        self.refused = RefusedCallers(self.findings, HandClock())
+        self.desk = ReportDesk(self.transactions, [self.destination], self.findings, lambda name: None, self.refused)
         self.listening_port = pick_free_port()
         self.listener = CommitmentListener(Listener(port=self.listening_port), Caller("BRIDGE"), self.desk.hear)
 
@@ -241,10 +243,15 @@ def test_fail__a_stranger(tmp_path: Path) -> None:
     with box_for(tmp_path) as box:
         said = report(1, BOTH)
         box.destination = box.destination.model_copy(update={"ae_title": "OTHER"})
-        box.desk = ReportDesk(box.transactions, [box.destination], box.findings, lambda name: None)
+        box.desk = ReportDesk(box.transactions, [box.destination], box.findings, lambda name: None, box.refused)
         box.listener.stop()
         box.listener = CommitmentListener(Listener(port=box.listening_port), Caller("BRIDGE"), box.desk.hear)
         wait_until(lambda: box.hear(said) == [0x0110], "it is heard")
         assert box.states() == (REQUESTED, REQUESTED)
         (finding,) = box.findings.listing()
         assert finding.code == "stranger-report" and "came from ARCHIVE and was not believed" in finding.sentence
+        assert box.hear(report(1, information("7.7", [FIRST]))) == [0x0110]
+        assert [(one.code, one.subject) for one in box.findings.listing()] == [
+            ("stranger-report", "archive"),
+            ("stranger-report", "ARCHIVE"),
+        ]

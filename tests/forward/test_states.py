@@ -111,7 +111,8 @@ def test_ok__a_final_step_is_never_changed_and_none_ends_before_it_began(events:
     for event in events:
         then = next_step(state, event)
         assert state not in FINAL_STEPS or then is None
-        assert then not in FINAL_STEPS or state is StepState.IN_PROGRESS
+        assert then not in FINAL_STEPS or state in {StepState.IN_PROGRESS, StepState.RETRIED}
+        assert then is not StepState.ENDED_ELSEWHERE or state is StepState.RETRIED, "a person has looked after it"
         state = state if then is None else then
 
 
@@ -127,7 +128,7 @@ def test_ok__creation(verdict: StepVerdict) -> None:
         (StepVerdict.DONE, False, StepEvent.SET_COMPLETED),
         (StepVerdict.DONE_WITH_WARNING, False, StepEvent.SET_COMPLETED),
         (StepVerdict.MAY_BE_FINAL, True, StepEvent.SET_COMPLETED),
-        (StepVerdict.MAY_BE_FINAL, False, None),
+        (StepVerdict.MAY_BE_FINAL, False, StepEvent.NOT_OURS),
         (StepVerdict.UNKNOWN_STEP, True, StepEvent.NOT_KNOWN),
         (StepVerdict.RETRY, True, None),
     ],

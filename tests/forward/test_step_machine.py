@@ -53,6 +53,8 @@ class Mishap(StrEnum):
     FAILED = "failed"  # 0110H without an Error ID
     WARNED = "warned"
     RENAMED = "renamed"
+    ENDED_BY_OTHERS = "ended by others"  # somebody else ends the step before our message arrives
+    DISOWNED = "disowned"  # A710H, though the manager never heard of an end
 
 
 class Trouble(StrEnum):
@@ -75,6 +77,9 @@ class Manager:
     ends: dict[str, str] = field(default_factory=dict)  # by our own UID: how a step first ended, whatever was forgotten
     own_name: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    ended_by_others: set[str] = field(default_factory=set)
+    disowned: set[str] = field(default_factory=set)
+    unanswered: set[str] = field(default_factory=set)  # steps of which an N-SET of ours may have arrived
 
     @contextmanager
     def associate(self, *_: Any, **__: Any) -> Iterator[None]:
@@ -100,11 +105,20 @@ class Manager:
         return StepAnswer(code, create_verdict(code)[0], "said", known)
 
     def set(self, _association: object, uid: str, dataset: Dataset) -> StepAnswer:
-        self.asked.append(("N-SET", self.own_name.get(uid, uid.removesuffix(".1"))))
+        own = self.own_name.get(uid, uid.removesuffix(".1"))
+        self.asked.append(("N-SET", own))
+        if self.mishaps[:1] in ([Mishap.REQUEST_LOST], [Mishap.ANSWER_LOST]):
+            self.unanswered.add(own)
         mishap = self._begin(refused=0x0106)
         if isinstance(mishap, StepAnswer):
             return mishap
         state = self.states.get(uid)
+        if mishap is Mishap.DISOWNED:
+            self.disowned.add(own)
+            return StepAnswer(0x0110, StepVerdict.MAY_BE_FINAL, "may no longer be updated", uid)
+        if mishap is Mishap.ENDED_BY_OTHERS and state == "IN PROGRESS":
+            self.states[uid] = state = "DISCONTINUED"
+            self.ended_by_others.add(own)
         if state == "IN PROGRESS":
             self.states[uid] = str(dataset.PerformedProcedureStepStatus)
             self.ends.setdefault(self.own_name[uid], self.states[uid])
@@ -209,7 +223,9 @@ class StepMachine(RuleBasedStateMachine):
     @rule(data=st.data(), outcome=st.sampled_from(Outcome), remains=st.booleans())
     def end_an_exam(self, data: st.DataObject, outcome: Outcome, remains: bool) -> None:
         """`remains`: whether anything of the modalities that began is left at the end."""
-        exam_id = data.draw(st.sampled_from(self.running()))
+        self.end(data.draw(st.sampled_from(self.running())), outcome, remains=remains)
+
+    def end(self, exam_id: str, outcome: Outcome, *, remains: bool = True) -> None:
         self.facts.ends[exam_id] = Closed(datetime(2026, 11, 22, 10, tzinfo=UTC), outcome, (), ())
         for (one, modality), uid in list(self.begun.items()):
             if one == exam_id:
@@ -245,10 +261,27 @@ class StepMachine(RuleBasedStateMachine):
             assert self.messages.work() >= 0
 
     @rule(mishaps=st.lists(st.sampled_from(Mishap), min_size=1, max_size=3), jump=st.sampled_from(JUMPS))
+    def wait_long(self, mishaps: list[Mishap], jump: float) -> None:
+        self.wait_and_tell(mishaps, jump)
+
     def wait_and_tell(self, mishaps: list[Mishap], jump: float) -> None:
         self.clock.set_wall(jump)
         self.clock.advance(RETRY_LONGEST_SECONDS + 1)
         self.tell(mishaps)
+
+    @precondition(lambda self: self.running())
+    @rule(data=st.data(), attempts=st.lists(st.sampled_from(Mishap), max_size=2))
+    def be_overtaken(self, data: st.DataObject, attempts: list[Mishap]) -> None:
+        """Somebody else ends the steps of an exam, after some attempts of ours to do so."""
+        self.wait_and_tell([], 0.0)
+        self.end(data.draw(st.sampled_from(self.running())), Outcome.COMPLETED)
+        for mishap in (*attempts, Mishap.ENDED_BY_OTHERS):
+            self.wait_and_tell([mishap] * 6, 0.0)
+
+    @rule()
+    def try_again(self) -> None:
+        """A person did something about it."""
+        self.messages.retry()
 
     @rule(data=st.data(), trouble=st.sampled_from(Trouble))
     def have_trouble(self, data: st.DataObject, trouble: Trouble) -> None:
@@ -269,6 +302,7 @@ class StepMachine(RuleBasedStateMachine):
         for path in self.directory.glob("journal.sqlite*"):
             path.unlink()
         self.open_journal()
+        self.manager.unanswered |= set(self.begun.values())
         for (exam_id, modality), uid in self.begun.items():
             if uid in self.dropped:
                 continue
@@ -303,8 +337,17 @@ class StepMachine(RuleBasedStateMachine):
     def what_counts_as_ended_has_ended_there_and_so(self) -> None:
         for uid in self.begun.values():
             row = self.ledger.read(uid)
-            if row is not None and row.state in FINAL_STEPS:
-                assert self.manager.ends[uid].lower() == row.state == self.outcomes[uid].lower()
+            if row is None or row.state not in FINAL_STEPS:
+                continue
+            if row.state is StepState.ENDED_ELSEWHERE:
+                assert self.was_refused(uid)
+            elif self.manager.ends.get(uid, "").lower() == row.state:
+                assert row.state == self.outcomes[uid].lower()
+            else:
+                assert self.was_refused(uid) and uid in self.manager.unanswered
+
+    def was_refused(self, uid: str) -> bool:
+        return uid in self.manager.ended_by_others | self.manager.disowned
 
     @invariant()
     def nothing_is_told_after_an_end(self) -> None:
@@ -321,19 +364,20 @@ class StepMachine(RuleBasedStateMachine):
         """All is well again: every step of an exam that is over ends, and none stays in progress at the manager."""
         self.manager.is_down = False
         for exam_id in self.running():
-            self.facts.ends[exam_id] = Closed(datetime(2026, 11, 22, 10, tzinfo=UTC), Outcome.COMPLETED, (), ())
-            for (one, modality), uid in self.begun.items():
-                if one == exam_id:
-                    self.outcomes[uid] = Outcome.COMPLETED
-                    self.ledger.end(exam_id, modality, Outcome.COMPLETED)
+            self.end(exam_id, Outcome.COMPLETED)
+        for _ in range(20):
+            self.clock.advance(RETRY_LONGEST_SECONDS + 1)
+            self.work()
+        self.try_again()
         for _ in range(20):
             self.clock.advance(RETRY_LONGEST_SECONDS + 1)
             self.work()
         for uid in set(self.begun.values()) - self.dropped:
             row = self.ledger.read(uid)
             assert row is not None
-            assert row.state is StepState(self.outcomes[uid].lower())
-        assert "IN PROGRESS" not in self.manager.states.values()
+            assert row.state in {StepState(self.outcomes[uid].lower()), StepState.ENDED_ELSEWHERE}
+        left = {self.manager.own_name[uid] for uid, state in self.manager.states.items() if state == "IN PROGRESS"}
+        assert left <= self.manager.disowned
         self.no_end_overtakes_a_beginning()
         self.what_counts_as_ended_has_ended_there_and_so()
 

@@ -149,13 +149,21 @@ def test_ok__after_a_lost_journal_everything_may_have_been_told(bench: Bench) ->
 
 
 def test_fail__somebody_else_ended_the_step(bench: Bench) -> None:
-    """We never sent an N-SET: that the manager takes none is told, and tried again."""
+    """We never sent an N-SET: that the manager takes none is told until a person lets it be tried again."""
     bench.begin()
     bench.end()
     bench.tell_behind_its_back(is_final=True)
+    for _ in range(2):
+        bench.messages.work()
+        assert bench.state() is StepState.REFUSED
+    (finding,) = bench.findings.listing()
+    assert finding.code == "step-ended-elsewhere"
+    assert f"US of exam {bench.job.exam_id}" in finding.sentence
+    bench.messages.retry()
     bench.messages.work()
-    assert bench.state() is StepState.IN_PROGRESS
-    assert {one.code for one in bench.findings.listing()} == {"step-refused"}
+    assert bench.state() is StepState.ENDED_ELSEWHERE
+    assert bench.messages.work() == 60.0
+    assert bench.findings.listing() == []
 
 
 def test_ok__a_manager_that_lost_the_step_hears_of_it_again(bench: Bench, hospital: Peer) -> None:
