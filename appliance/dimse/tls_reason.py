@@ -82,7 +82,7 @@ def reason_of(error: OSError) -> tuple[str, str]:
         return _VERDICTS.get(error.verify_code, (unlisted, ""))
     if isinstance(error, TimeoutError):
         return "it did not complete the TLS handshake in time", "It may speak no TLS on this port."
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):  # which may come without a reason
         reason = str(error.reason or "")
         for end, words in _ALERTS.items():
             if reason.endswith(end):
