@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appliance.base.paths import Paths
 from appliance.config.load import ConfigurationError, Problem, load_configuration, load_tls
-from appliance.config.schema import Tls
+from appliance.config.schema import Configuration, Tls
 
 
 def check_file(file: Path) -> int:
@@ -18,9 +18,11 @@ def check_file(file: Path) -> int:
     """
     problems: list[Problem] = []
     pins: Iterable[str] = ()
+    notes: list[str] = []
     try:
         configuration = load_configuration(file)
         tls = configuration.tls
+        notes = _notes_on(configuration)
         if tls is not None:
             from appliance.dimse.tls import pins_of
 
@@ -44,8 +46,18 @@ def check_file(file: Path) -> int:
         if unseen == len(problems):
             print(f"{file}: all that could be looked at is good", file=sys.stderr)
         return 1
-    print("\n".join([f"{file}: good", *(f"  {line}" for line in seen)]))
+    print("\n".join([f"{file}: good", *(f"  {line}" for line in [*seen, *notes])]))
     return 0
+
+
+def _notes_on(configuration: Configuration) -> list[str]:
+    """What is right, and yet not what everybody expects."""
+    return [
+        f"destinations[{number}] ({one.name}): without commitment and verify_by_find, what only went there is never "
+        "deleted by itself, but after `appliance release`"
+        for number, one in enumerate(configuration.destinations)
+        if not one.commitment and not one.verify_by_find
+    ]
 
 
 def _look_at(tls: Tls, pins: Iterable[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from appliance.exam.exam import Closed, Closing, Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts, day_of
 from appliance.exam.item import REQUESTED_PROCEDURE_ID, SCHEDULED_STEPS, STEP_ID, WorklistItem, text_at
 from appliance.exam.reasons import reason_from
+from appliance.spool.known_states import End, end_of, read_states
 from appliance.spool.tree import Spool, list_captured
 
 
@@ -81,8 +83,15 @@ def summary_of(spool: Spool, files: ExamFiles) -> dict[str, Any]:
         "is_scheduled": exam.is_scheduled if exam else None,
         "objects": count,
         "is_settled": files.is_settled,
+        "ends": _count_ends(spool, files.exam_id) if files.is_settled else {},
         "trouble": files.trouble,
     }
+
+
+def _count_ends(spool: Spool, exam_id: str) -> dict[str, int]:
+    """How many objects of a settled exam ended how; empty where its record does not tell."""
+    ends = Counter(end_of(states.values()) for states in read_states(spool, exam_id).values())
+    return {end: ends[end] for end in End if ends[end]}
 
 
 def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: str) -> dict[str, Any]:

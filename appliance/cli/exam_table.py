@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from appliance.base.errors import ApplianceError
@@ -15,10 +15,19 @@ from appliance.cli.exam_record import read_exam, read_exams, read_settled, recor
 from appliance.cli.queue_table import STATES, STEP_STATES, words_of
 from appliance.cli.table import printable_text, table_lines
 from appliance.exam.facts import ExamFacts
+from appliance.spool.known_states import End
 from appliance.spool.tree import Spool
 
 _LIST_HEAD = ("exam", "opened", "patient", "ID", "procedure", "accession", "objects", "how it stands")
 _OBJECT_HEAD = ("object", "device", "mod", "kB", "saved", "destination", "state", "stored", "committed", "said")
+
+_ENDS: Final[Mapping[str, str]] = {
+    End.COMMITTED: "committed",
+    End.VERIFIED: "stored and found there, not committed",
+    End.STORED_ONLY: "stored, not committed",
+    End.PARTLY_RELEASED: "stored at some archives, released from the others",
+    End.NOWHERE: "released, in no archive",
+}
 
 
 def list_exams(day: date | None, days: int, *, as_json: bool) -> int:
@@ -108,8 +117,16 @@ def _row_of(summary: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _standing_of(summary: Mapping[str, Any]) -> str:
     reason = f" ({summary['reason']['meaning']})" if summary["reason"] else ""
-    settled = ", nothing more is to be sent" if summary["is_settled"] else ""
+    settled = f", {_ends_text(summary['ends'])}" if summary["is_settled"] else ""
     return f"{summary['state']}{reason}{settled}"
+
+
+def _ends_text(ends: Mapping[str, int]) -> str:
+    if not ends:
+        return "nothing more is to be sent"
+    if len(ends) == 1:
+        return f"all {_ENDS[next(iter(ends))]}"
+    return "; ".join(f"{count} {_ENDS[end]}" for end, count in ends.items())
 
 
 def _known(entry: Mapping[str, Any]) -> list[str]:

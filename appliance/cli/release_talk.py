@@ -15,33 +15,40 @@ from appliance.base.paths import Paths
 from appliance.cli.caller import actor_from
 from appliance.cli.queue_table import STATES
 from appliance.cli.report import print_table
+from appliance.spool.known_states import DONE_STATES, SAFE_STATES
 
 _PATH = "/api/release"
 _SECONDS = 30.0
+_COMMITTED = frozenset({"committed", "expired"})
 
 
-def release(what: str, reason: str, *, is_sure: bool, as_json: bool) -> int:
+def release(what: str, reason: str, *, destination: str, is_everywhere: bool, is_sure: bool, as_json: bool) -> int:
     """Show what would be let go of, ask, and release it; 0 then, 1 when the person says no.
 
-    ApplianceError when nothing of `what` can be released, when the console does not answer, or when nobody is there to
-    be asked.
+    Everywhere where `destination` is empty. `is_everywhere` says for scripts that this is meant though a configured
+    destination waits; a person types it. ApplianceError when nothing of `what` can be released, when the console does
+    not answer, or when nobody is there to be asked.
     """
     asker = Asker(Paths.from_environment().console_socket, "The console")
     try:
-        letting = asker.ask("GET", f"{_PATH}?what={quote(what)}", seconds=_SECONDS)
+        question = f"{_PATH}?what={quote(what)}&destination={quote(destination)}"
+        letting = asker.ask("GET", question, seconds=_SECONDS)
         if not is_sure:
             _show(letting)
             if not _is_confirmed(letting):
                 print("Nothing was released.")
                 return 1
-        body = {"what": what, "actor": actor_from(os.environ), "reason": reason}
+            is_everywhere = not destination
+        body: dict[str, str | bool] = {"what": what, "actor": actor_from(os.environ), "reason": reason}
+        body |= {"destination": destination, "everywhere": is_everywhere}
         released = asker.ask("POST", _PATH, body, seconds=_SECONDS)
     finally:
         asker.close()
     if as_json:
         print(json.dumps(released, indent=1, ensure_ascii=False))
     else:
-        print(f"{_count(released['objects'])} of the exam {released['exam_id']} released; this is on record.")
+        where = f" from {destination}" if destination else ""
+        print(f"{_count(released['objects'])} of the exam {released['exam_id']} released{where}; this is on record.")
     return 0
 
 
@@ -53,16 +60,40 @@ def _show(letting: Mapping[str, Any]) -> None:
             one["modality"],
             f"{one['bytes'] / 1e6:.1f}",
             one["place"] or "not here any more",
-            state_of(one["states"]),
+            *map(state_of, _parted(one["states"], letting["destination"])),
         )
         for one in letting["objects"]
     ]
-    print_table([("object", "device", "mod", "MB", "lies in", "archives"), *rows])
+    print_table([("object", "device", "mod", "MB", "lies in", "stays as it is", "is let go of"), *rows])
+    print("\n".join(_warnings_of(letting)))
+
+
+def _parted(states: Mapping[str, str], destination: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What stays as it is, and what is let go of: at `destination`, or wherever no archive is responsible."""
+    going = {name: state for name, state in states.items() if destination in ("", name) and state not in SAFE_STATES}
+    return {name: state for name, state in states.items() if name not in going}, going
+
+
+def _warnings_of(letting: Mapping[str, Any]) -> list[str]:
+    objects, destination = letting["objects"], letting["destination"]
+    lines = []
     if letting["forward"]:
-        print(f"How far they are at the archives is not known: {letting['forward']}")
-    print(f"No archive has committed to {_count(letting['objects'])} of the exam {letting['exam_id']}.")
-    print("Released, they are not sent any more, and the box may delete them. This cannot be taken back.")
-    print(f"To keep them, export them first: appliance export DIRECTORY --exam {letting['exam_id']}")
+        lines.append(f"How far they are at the archives is not known: {letting['forward']}")
+    else:
+        nowhere = [one for one in objects if not _COMMITTED & set(one["states"].values())]
+        are = "is" if len(nowhere) == 1 else "are"
+        said = f"Of {_count(objects)} of the exam {letting['exam_id']} {len(nowhere)} {are} committed by no archive."
+        lines.append(said)
+    for name in letting["waiting"]:
+        waiting = [one for one in objects if one["states"].get(name, "released") not in DONE_STATES]
+        lines.append(f"{name} is configured and still waits for {_count(waiting)}: it would not get them either.")
+    if destination:
+        lines.append(f"Released, they are not sent to {destination} any more; nothing changes at the others.")
+    else:
+        lines.append("Released, they are sent nowhere any more, and the box may delete them.")
+    lines.append("This cannot be taken back.")
+    lines.append(f"To keep them, export them first: appliance export DIRECTORY --exam {letting['exam_id']}")
+    return lines
 
 
 def state_of(states: Mapping[str, str]) -> str:
@@ -74,6 +105,10 @@ def _is_confirmed(letting: Mapping[str, Any]) -> bool:
     if not sys.stdin.isatty():
         raise ApplianceError("Nobody is there to be asked.", "In a script, say --yes.")
     word = f"release {len(letting['objects'])}"
+    if letting["destination"]:
+        word += f" from {letting['destination']}"
+    elif letting["waiting"]:
+        word += " everywhere"
     try:
         return input(f"Type '{word}' to let go of them: ").strip() == word
     except EOFError:

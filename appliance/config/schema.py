@@ -88,8 +88,9 @@ class Box(_Section):
 class Retention(_Section):
     """How long the box keeps what nobody waits for any more: objects as a cache, and the records of exams.
 
-    Days are counted while the box is at work, not by the wall clock. Where flash runs short, objects go before their
-    time, the oldest first, but only what is committed, found at the archive, or released by a person.
+    `unproven_days` are for what C-FIND verified where no archive commits, and for what a person released. What was only
+    stored there is never deleted before a person releases it. Days are counted while the box is at work, not by the
+    wall clock. Where flash runs short, what may go does so before its time, the oldest first.
     """
 
     committed_days: float = Field(default=14.0, ge=0, le=3650)

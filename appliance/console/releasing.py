@@ -1,15 +1,18 @@
 """Letting go: a person decides that the box need not wait for an archive that never takes responsibility for an object.
 
-The decision is a fact of the exam, `released-UID.json`, with who, when and why; forward obeys it, and so does any later
-rebuild of its journal. Only over the unix socket, since the panel does not know who stands before it.
+The decision is a fact of the exam, `released-UID.json` for all destinations or `released-UID@DESTINATION.json` for one,
+with who, when and why; forward obeys it, and so does any later rebuild of its journal. Nothing is taken away from a
+destination that is configured and waits for it, but by the word *everywhere*. Only over the unix socket, since the
+panel does not know who stands before it.
 """
 
 from __future__ import annotations
 
 import logging
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
@@ -27,13 +30,14 @@ from appliance.exam.audit_gate import AuditGate
 from appliance.exam.decisions import Decision, DecisionKind
 from appliance.exam.exam import Closed, Instance
 from appliance.exam.facts import DamagedFactError, ExamFacts
-from appliance.spool.known_states import States, is_safe, read_states
+from appliance.spool.known_states import DONE_STATES, States, is_safe, read_states
 from appliance.spool.tree import Spool, list_objects
 
 _log = logging.getLogger(__name__)
 
 PATH = "/api/release"
 _LONGEST_REASON, _LONGEST_ACTOR = 500, 120
+_UNKNOWN: Final = "unknown"
 # After these nothing waits for an archive; what is rejected waits like everything else until it is released.
 _LET_GO: Final = frozenset({DecisionKind.RELEASED, DecisionKind.DISCARDED, DecisionKind.REASSIGNED})
 
@@ -56,13 +60,17 @@ class Releasable:
 class Letting:
     """What a release of `what` would let go of; of the exam's other objects so many are committed or decided about.
 
-    `forward` is why the forward process says nothing, in a sentence; empty when it did.
+    `destination` is the only one that is let go of, empty for all; `waiting` are those that are configured and would
+    not get what they wait for, which only a release of all may do. `forward` is why the forward process says nothing,
+    in a sentence; empty when it did.
     """
 
     exam_id: str
     objects: tuple[Releasable, ...]
     committed: int
     decided: int
+    destination: str
+    waiting: tuple[str, ...]
     forward: str
 
 
@@ -75,47 +83,83 @@ class Releases:
         clock: Clock,
         audit: AuditGate,
         *,
+        destinations: Collection[str],
         ask_states: Callable[[str], States],
         hint: Callable[[], None],
     ) -> None:
-        """`ask_states(exam_id)` asks forward and may raise ApplianceError, and so may `hint()`."""
+        """`destinations` are those that are configured.
+
+        `ask_states(exam_id)` asks forward and may raise ApplianceError, and so may `hint()`.
+        """
         self._spool = spool
         self._facts = ExamFacts(spool.exams)
         self._clock = clock
         self._audit = audit
+        self._destinations = frozenset(destinations)
         self._ask_states = ask_states
         self._hint = hint
 
-    def look(self, what: str) -> Letting:
-        """What of `what`, an exam or a SOP Instance UID, can be let go of. ApplianceError when nothing can."""
+    def look(self, what: str, destination: str = "") -> Letting:
+        """What of `what`, an exam or a SOP Instance UID, can be let go of, everywhere or at one destination.
+
+        ApplianceError when nothing can.
+        """
         exam_id, closed = self._closed_of(what)
         states, silence = self._states_of(exam_id)
         decisions = self._facts.decisions(exam_id)
-        decided = {one.sop_instance_uid: one.kind for one in decisions if one.kind in _LET_GO}
-        wanted = [one for one in closed.instances if what in (exam_id, one.sop_instance_uid)]
-        safe = {uid for uid, told in states.items() if is_safe(told.values())}
-        uids = {one.sop_instance_uid for one in wanted}
-        objects = tuple(
-            self._releasable(one, states.get(one.sop_instance_uid, {}))
-            for one in wanted
-            if one.sop_instance_uid not in safe and one.sop_instance_uid not in decided
-        )
+        whole = {one.sop_instance_uid: one.kind for one in decisions if one.kind in _LET_GO and not one.destination}
+        single = {(one.sop_instance_uid, one.destination) for one in decisions if one.destination}
+        expected = dict.fromkeys(closed.destinations or sorted(self._destinations), _UNKNOWN)
+        objects: list[Releasable] = []
+        decided: list[DecisionKind] = []
+        waiting: set[str] = set()
+        safe = elsewhere = 0
+        for one in closed.instances:
+            uid = one.sop_instance_uid
+            if what not in (exam_id, uid):
+                continue
+            told = states.get(uid) or expected
+            asked = {name: state for name, state in told.items() if destination in ("", name)}
+            left = {name: state for name, state in asked.items() if (uid, name) not in single}
+            if uid in whole or (asked and not left):
+                decided.append(whole.get(uid, DecisionKind.RELEASED))
+            elif destination and not asked:
+                elsewhere += 1
+            elif is_safe(left.values()):
+                safe += 1
+            else:
+                objects.append(self._releasable(one, told))
+                waiting |= {name for name, state in left.items() if state not in DONE_STATES}
         if not objects:
-            raise _nothing_to_release(len(uids), len(uids & safe), sorted(decided[uid] for uid in uids & set(decided)))
-        return Letting(exam_id, objects, len(uids & safe), len(uids & set(decided)), silence)
+            raise _nothing_to_release(elsewhere, safe, decided)
+        kept_from = () if destination else tuple(sorted(waiting & self._destinations))
+        return Letting(exam_id, tuple(objects), safe, len(decided), destination, kept_from, silence)
 
-    def release(self, what: str, actor: str, reason: str) -> Letting:
-        """Release what `look` tells; durable when this returns. ApplianceError as there, and when flash refuses."""
+    def release(
+        self, what: str, actor: str, reason: str, destination: str = "", *, is_everywhere: bool = False
+    ) -> Letting:
+        """Release what `look` tells; durable when this returns. ApplianceError as there, and when flash refuses.
+
+        Also when a configured destination waits for some of it, unless `is_everywhere` says that it is not to get it.
+        """
         actor, reason = _checked("actor", actor, _LONGEST_ACTOR), _checked("reason", reason, _LONGEST_REASON)
-        letting = self.look(what)
+        letting = self.look(what, destination)
+        if letting.waiting and not is_everywhere:
+            wait = "waits" if len(letting.waiting) == 1 else "wait"
+            raise ApplianceError(
+                f"{' and '.join(letting.waiting)} still {wait} for it, and would not get it either.",
+                "Say --destination NAME to let go of it at one destination alone, or --everywhere.",
+            )
         exam = self._facts.exam(letting.exam_id)
+        detail = f"at {destination} alone: {reason}" if destination else reason
         uids = [one.sop_instance_uid for one in letting.objects]
         # Before the fact: a power cut leaves a record of what nobody was told of, never an act without one.
-        self._audit.record(Act.OBJECT_RELEASED, actor=actor, exam=exam, objects=uids, detail=reason)
+        self._audit.record(Act.OBJECT_RELEASED, actor=actor, exam=exam, objects=uids, detail=detail)
         now = self._clock.now()
         for number, uid in enumerate(uids):
             try:
-                self._facts.decide(letting.exam_id, Decision(DecisionKind.RELEASED, uid, now, actor, reason))
+                decision = Decision(DecisionKind.RELEASED, uid, now, actor, reason, destination=destination)
+                self._facts.decide(letting.exam_id, decision)
             except OSError as error:
                 said = f"Not written: {reason_of(error)}."
                 left = uids[number:]
@@ -195,14 +239,17 @@ class Releases:
                 yield directory.name
 
 
-def _nothing_to_release(objects: int, committed: int, decided: list[DecisionKind]) -> ApplianceError:
-    if not objects:
+def _nothing_to_release(elsewhere: int, committed: int, decided: list[DecisionKind]) -> ApplianceError:
+    if not elsewhere + committed + len(decided):
         return ApplianceError("This exam has no objects.", "There is nothing to release.")
+    if not committed and not decided:
+        return ApplianceError("Nothing of it goes to this destination.", "See `appliance exam show EXAM`.")
     if not decided:
         return ApplianceError("It is committed already: the archive took responsibility.", "Nothing is to be released.")
     if committed:
         return ApplianceError("What of it is not committed was decided about before.", "Nothing is to be released.")
-    return ApplianceError(f"It was {' and '.join(dict.fromkeys(decided))} before.", "Nothing is to be released.")
+    kinds = " and ".join(dict.fromkeys(sorted(decided)))
+    return ApplianceError(f"It was {kinds} before.", "Nothing is to be released.")
 
 
 def _checked(what: str, text: str, longest: int) -> str:
@@ -218,16 +265,21 @@ def _checked(what: str, text: str, longest: int) -> str:
 
 
 def release_routes(releases: Releases) -> list[Route]:
-    """GET tells what would be let go of (`?what=`), POST does it: an object with `what`, `actor` and `reason`."""
+    """GET tells what would be let go of (`?what=` and `&destination=`), POST does it.
+
+    Its body is an object with `what`, `actor` and `reason`, perhaps a `destination`, or `everywhere`, which is true.
+    """
 
     async def answer(request: Request) -> Response:
         if not is_unix_socket(request.scope):
             return error_response(ApplianceError("The panel cannot do this.", "Support can: `appliance release`."), 403)
         if request.method == "POST":
             given = await read_json(request)
-            words = [str(given.get(key, "")) for key in ("what", "actor", "reason")]
-            return JSONResponse(_json_from(await run_in_threadpool(releases.release, *words)))
-        return JSONResponse(_json_from(await run_in_threadpool(releases.look, request.query_params.get("what", ""))))
+            words = [str(given.get(key, "")) for key in ("what", "actor", "reason", "destination")]
+            release = partial(releases.release, *words, is_everywhere=given.get("everywhere") is True)
+            return JSONResponse(_json_from(await run_in_threadpool(release)))
+        words = [request.query_params.get(key, "") for key in ("what", "destination")]
+        return JSONResponse(_json_from(await run_in_threadpool(releases.look, *words)))
 
     return [Route(PATH, answer, methods=["GET", "POST"])]
 

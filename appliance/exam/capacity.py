@@ -120,7 +120,7 @@ def capacity_from(configuration: Configuration, free: int, reclaimable: int, rec
 def read_reclaimable(spool: Spool, configuration: Configuration) -> int:
     """Bytes of the copies that are kept though every archive has them, and that go where room is needed.
 
-    None of them where an archive neither commits nor answers C-FIND: those copies stay for their time.
+    None of them where an archive neither commits nor answers C-FIND: those copies stay until a person releases them.
     """
     if not all(one.commitment or one.verify_by_find for one in configuration.destinations):
         return 0

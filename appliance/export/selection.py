@@ -2,7 +2,8 @@
 
 What a person wants when the archive is away is what no archive is responsible for. So that is the default: everything
 but what `settled/` knows as committed (or verified, where an archive does not commit) everywhere, and what a person
-released. What people discarded, rejected or moved to another exam is never exported.
+released (from all its destinations; released from one it counts by the others). What people discarded, rejected or
+moved to another exam is never exported.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from pathlib import Path
 
 from appliance.base.errors import ApplianceError, Finding
 from appliance.base.flash import flash_finding_from
-from appliance.exam.decisions import DecisionKind, decided_from
+from appliance.exam.decisions import UNDECIDED, Decided, DecisionKind, all_decided_from
 from appliance.exam.exam import Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
-from appliance.spool.known_states import is_safe, read_states
+from appliance.spool.known_states import States, is_safe, read_states
 from appliance.spool.names import object_name_from
 from appliance.spool.tree import UNASSIGNED, Spool
 
@@ -97,8 +98,8 @@ class _Looking:
         self._facts = facts
         self._wanted = wanted
         self._findings: list[Finding] = []
-        self._decisions: dict[str, dict[str, set[DecisionKind]]] = {}
-        self._safe: dict[str, set[str]] = {}
+        self._decisions: dict[str, dict[str, Decided]] = {}
+        self._states: dict[str, States] = {}
 
     def select(self) -> Selection:
         here = self._list_here()
@@ -112,10 +113,12 @@ class _Looking:
                 continue
             name = object_name_from(path.name)
             assert name is not None
-            kinds = self._decisions_of(exam_id).get(name.sop_instance_uid, set())
-            if kinds & _NEVER or (kinds and not is_whole):
+            told = self._decisions_of(exam_id).get(name.sop_instance_uid, UNDECIDED)
+            states = self._states_of(exam_id).get(name.sop_instance_uid, {})
+            left = [state for destination, state in states.items() if destination not in told.released_at]
+            if told.kinds & _NEVER or ((told.kinds or (states and not left)) and not is_whole):
                 decided += 1
-            elif name.sop_instance_uid in self._safe_of(exam_id) and not is_whole:
+            elif is_safe(left) and not is_whole:
                 committed += 1
             else:
                 chosen.append(Chosen(path, name.sop_instance_uid, name.offset, name.digest, 0, exam_id))
@@ -168,19 +171,16 @@ class _Looking:
                     found[instance.file_name] = exam_id
         return found
 
-    def _decisions_of(self, exam_id: str) -> dict[str, set[DecisionKind]]:
+    def _decisions_of(self, exam_id: str) -> dict[str, Decided]:
         if exam_id not in self._decisions:
-            found = self._decisions[exam_id] = {}
-            for path in self._list(self._facts.directory / exam_id) if exam_id else ():
-                if told := decided_from(path.name):
-                    found.setdefault(told[0], set()).add(told[1])
+            paths = self._list(self._facts.directory / exam_id) if exam_id else ()
+            self._decisions[exam_id] = all_decided_from(path.name for path in paths)
         return self._decisions[exam_id]
 
-    def _safe_of(self, exam_id: str) -> set[str]:
-        if exam_id not in self._safe:
-            states = read_states(self._spool, exam_id)
-            self._safe[exam_id] = {uid for uid, told in states.items() if is_safe(told.values())}
-        return self._safe[exam_id]
+    def _states_of(self, exam_id: str) -> States:
+        if exam_id not in self._states:
+            self._states[exam_id] = read_states(self._spool, exam_id)
+        return self._states[exam_id]
 
     def _list_aside(self) -> Iterator[Chosen]:
         for path in self._list(self._spool.quarantine):

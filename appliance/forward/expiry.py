@@ -32,7 +32,7 @@ from appliance.base.flash import telling_of_flash
 from appliance.config.schema import Retention
 from appliance.exam.audit import Act
 from appliance.exam.audit_gate import AuditGate
-from appliance.exam.decisions import DecisionKind, decided_from
+from appliance.exam.decisions import UNDECIDED, Decided, all_decided_from
 from appliance.exam.exam import Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.forward.intake import Intake
@@ -136,21 +136,17 @@ class Expiry:
         kept = self._kept.kept_objects(now, least_seconds)
         decisions = {exam_id: self._decisions_of(exam_id) for exam_id in {one.exam_id for one in kept}}
         known = [
-            replace(one, decisions=one.decisions | told.get(one.sop_instance_uid, frozenset()))
+            replace(one, decided=_joined(one.decided, told.get(one.sop_instance_uid, UNDECIDED)))
             for one in kept
             if (told := decisions[one.exam_id]) is not None
         ]
         return choose_expiring(known, self._retention, room)
 
-    def _decisions_of(self, exam_id: str) -> dict[str, frozenset[DecisionKind]] | None:
+    def _decisions_of(self, exam_id: str) -> dict[str, Decided] | None:
         """What people decided by now, also since the exam was settled; None when flash does not tell."""
         with self._telling("decisions-unreadable", f"Decisions about the exam {exam_id} cannot be read", exam_id):
             directory = self._spool.exams / exam_id
-            names = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
-            found: dict[str, frozenset[DecisionKind]] = {}
-            for uid, kind in filter(None, map(decided_from, names)):
-                found[uid] = found.get(uid, frozenset()) | {kind}
-            return found
+            return all_decided_from(path.name for path in directory.iterdir()) if directory.exists() else {}
         return None
 
     def _try_to_expire(self, exam_id: str, objects: Sequence[KeptObject]) -> bool:
@@ -209,3 +205,7 @@ class Expiry:
         write_once(expired_path(self._spool, exam_id), json.dumps(record).encode())
         self._kept.forget_exam(exam_id)
         _log.info("exam %s has expired", exam_id)
+
+
+def _joined(one: Decided, other: Decided) -> Decided:
+    return Decided(one.kinds | other.kinds, one.released_at | other.released_at)

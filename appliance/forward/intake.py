@@ -3,9 +3,10 @@
 Facts of exams become rows; a file that arrived is read whole once, against the digest in its name, and only then due.
 One damaged or unreadable file or fact is set aside or told about, and the others go on.
 
-What a person decided about an object, before or after it became a row, withdraws it. The performed step that is told to
-the hospital lists it all the same: the list says what the step produced and is fixed by the exam's end, a step that was
-told as ended can be changed no more (PS3.4 F.7.2.2), and that an image is not to be used is not said by MPPS.
+What a person decided about an object, before or after it became a row, withdraws it, from one destination or all. The
+performed step that is told to the hospital lists it all the same: the list says what the step produced and is fixed by
+the exam's end, a step that was told as ended can be changed no more (PS3.4 F.7.2.2), and that an image is not to be
+used is not said by MPPS.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.forward.ledger import Arrival, DueObject, Ledger, Place
 from appliance.forward.removed import read_removed, tell_removed
 from appliance.forward.settled_record import SettledRecord, read_record
+from appliance.forward.states import DeliveryState
 from appliance.forward.step_ledger import StepLedger
 from appliance.spool.names import is_intact
 from appliance.spool.settled import early_path, expired_path, settled_path
@@ -197,9 +199,9 @@ class Intake:
                 told = record.objects.get(instance.sop_instance_uid)
                 self._ledger.add_object(exam.exam_id, instance, destinations if told is None else told)
             decisions = list(filter(None, map(decided_from, sorted(names))))
-            self._restore_objects(closed, record, {uid for uid, _kind in decisions})
-            for uid, kind in decisions:
-                if self._ledger.withdraw(uid, kind, f"a person decided: {kind}"):
+            self._restore_objects(closed, record, {uid for uid, _kind, destination in decisions if not destination})
+            for uid, kind, destination in decisions:
+                if self._ledger.withdraw(uid, kind, f"a person decided: {kind}", destination):
                     self._findings.clear("object-damaged", uid)
                     self._findings.clear("object-missing", uid)
             if self._steps is not None:
@@ -219,9 +221,12 @@ class Intake:
                 # What lies elsewhere is looked for. What is nowhere was done with, and its time was over. But for what
                 # a person withdrew nobody waited: the console may not have handed it over yet.
                 found = self._find_file(instance.file_name)
+                is_withdrawn = uid in decided or all(
+                    one.state is DeliveryState.RELEASED for one in record.objects[uid].values()
+                )
                 if found is not None and found[0] is Place.KEPT:
                     self._ledger.place_object(uid, Place.KEPT)
-                elif found is None and uid not in decided:
+                elif found is None and not is_withdrawn:
                     self._ledger.expire(uid)
 
     def _end_steps(self, exam: Exam, closed: Closed, steps: StepLedger) -> None:

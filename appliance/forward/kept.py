@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.exam.decisions import DecisionKind
+from appliance.exam.decisions import Decided, DecisionKind
 from appliance.forward.journal import Journal
 from appliance.forward.retention import KeptObject
 from appliance.forward.states import DeliveryState
@@ -39,7 +39,7 @@ class KeptLedger:
                 "SELECT o.sop_instance_uid, o.sop_class_uid, o.exam_id, o.file_name, o.bytes, o.decision,"
                 " o.kept_seconds,"
                 " EXISTS (SELECT 1 FROM settled_exams s WHERE s.exam_id = o.exam_id) AS is_settled,"
-                " (SELECT group_concat(DISTINCT state) FROM deliveries d"
+                " (SELECT group_concat(destination || '=' || state) FROM deliveries d"
                 "  WHERE d.sop_instance_uid = o.sop_instance_uid) AS states"
                 " FROM objects o WHERE place = 'kept' AND expired_at = '' AND kept_seconds <= ? ORDER BY o.rowid",
                 (now - least_seconds,),
@@ -53,8 +53,8 @@ class KeptLedger:
                 row["bytes"],
                 now - row["kept_seconds"],
                 bool(row["is_settled"]),
-                frozenset(map(DeliveryState, row["states"].split(","))) if row["states"] else frozenset(),
-                frozenset({DecisionKind(row["decision"])} if row["decision"] else ()),
+                _states_from(row["states"] or ""),
+                Decided(frozenset({DecisionKind(row["decision"])} if row["decision"] else ())),
             )
             for row in rows
         ]
@@ -91,3 +91,9 @@ class KeptLedger:
             db.execute(f"DELETE FROM deliveries WHERE {of_exam}", (exam_id,))
             for table in ("objects", "steps", "settled_exams"):
                 db.execute(f"DELETE FROM {table} WHERE exam_id = ?", (exam_id,))
+
+
+def _states_from(told: str) -> dict[str, DeliveryState]:
+    """By destination, of `DESTINATION=STATE,...`; a destination's name has neither sign."""
+    pairs = (one.partition("=") for one in told.split(",") if one)
+    return {name: DeliveryState(state) for name, _sign, state in pairs}

@@ -170,17 +170,24 @@ class Ledger:
                     ),
                 )
 
-    def withdraw(self, sop_instance_uid: str, decision: str, said: str) -> bool:
+    def withdraw(self, sop_instance_uid: str, decision: str, said: str, destination: str = "") -> bool:
         """A person decided that the object is not to be delivered (any more): its open deliveries are released.
 
-        A store that is under way may still arrive; it is not repeated. False when this was known.
+        Only the one to `destination`, where there is one; with the last of them the whole object is withdrawn. A store
+        that is under way may still arrive; it is not repeated. True when the whole object is withdrawn by this.
         """
         with self.journal.transaction() as db:
             known = db.execute("SELECT decision FROM objects WHERE sop_instance_uid = ?", (sop_instance_uid,))
             if (row := known.fetchone()) is None or row["decision"]:
                 return False
+            if destination:
+                self.record(sop_instance_uid, destination, DeliveryEvent.WITHDRAWN, said)
+                states = db.execute("SELECT state FROM deliveries WHERE sop_instance_uid = ?", (sop_instance_uid,))
+                if {row["state"] for row in states} != {DeliveryState.RELEASED}:
+                    return False
+            else:
+                self._record_everywhere(sop_instance_uid, DeliveryEvent.WITHDRAWN, said)
             db.execute("UPDATE objects SET decision = ? WHERE sop_instance_uid = ?", (decision, sop_instance_uid))
-            self._record_everywhere(sop_instance_uid, DeliveryEvent.WITHDRAWN, said)
         return True
 
     def restore_final(self, sop_instance_uid: str, destination: str, ended: Ended) -> None:

@@ -15,7 +15,8 @@ from appliance.forward.journal import Journal
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryState
 
 NOT_CONFIGURED: Final = (
-    "This destination is not configured any more: configure it again, or release what waits (appliance release)."
+    "This destination is not configured any more: configure it again, or let go of what waits for it alone"
+    " (appliance release EXAM --destination NAME)."
 )
 CODE: Final = "no-destination"
 UNFINISHED: Final = ", ".join(f"'{state}'" for state in DeliveryState if state not in FINAL_DELIVERIES)
@@ -62,7 +63,10 @@ def tell_removed(findings: FindingBoard, removed: Collection[Removed]) -> None:
     for one in removed:
         objects, exams = _number(one.objects, "object"), _number(one.exams, "exam")
         sentence = f"{objects} of {exams} must go to {one.name}, which is not configured any more."
-        suggestion = "They stay saved. Configure it again, or let go of them (appliance release)."
+        suggestion = (
+            f"They stay saved. Configure it again, or let go of them there (appliance release EXAM --destination "
+            f"{one.name}): the other archives still get them. `appliance queue` names the exams."
+        )
         findings.report(Finding(CODE, sentence, suggestion, one.name))
 
 

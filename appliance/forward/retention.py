@@ -1,20 +1,20 @@
 """Which of the kept objects may go, and in which order: a decision without files, journal or clock.
 
-What an archive has committed is kept as a cache, and longer what went only to destinations without commitment. Where
-flash runs short objects go before their time, the oldest first, until a clip or a film of the largest size that is
-configured fits above what a capture needs to begin; but only what is committed, or else what DESIGN.md excepts: what a
-person released or discarded, and what C-FIND found at a destination without commitment. Nothing goes that is not final
-at every destination, nothing that is damaged, and nothing whose decision needs its file.
+What an archive has committed is kept as a cache, and longer what else may go: what a person released or discarded, and
+what C-FIND found at a destination without commitment. What an archive stored, and no more is known of it, never goes by
+itself: it waits for a person. Where flash runs short objects go before their time, the oldest first, until a clip or a
+film of the largest size that is configured fits above what a capture needs to begin. Nothing goes that is not final at
+every destination, nothing that is damaged, and nothing whose decision needs its file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from appliance.config.schema import Configuration, GrabberDevice, Retention
-from appliance.exam.decisions import DecisionKind
+from appliance.exam.decisions import UNDECIDED, Decided, DecisionKind
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryState
 from appliance.spool.room import floor_bytes_from
 
@@ -27,16 +27,15 @@ class Proof(StrEnum):
     COMMITTED = "committed"
     """An archive took responsibility."""
     RELEASED = "released"
-    """A person let go of it."""
+    """A person let go of it, at once or at each of its destinations."""
     VERIFIED = "verified"
-    """C-FIND found it wherever no commitment is to be had."""
-    STORED_ONLY = "stored only"
-    """An archive answered that it has it, and that is all that can be known."""
+    """C-FIND found it at a destination where no commitment is to be had."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptObject:
-    """An object whose file lies in `kept/`. `kept_seconds` is for how long; `states` are those of its deliveries."""
+    """An object whose file lies in `kept/`. `kept_seconds` is for how long; `states` are those of its deliveries, by
+    destination."""
 
     sop_instance_uid: str
     sop_class_uid: str
@@ -45,8 +44,8 @@ class KeptObject:
     bytes: int
     kept_seconds: float
     is_settled: bool
-    states: frozenset[DeliveryState]
-    decisions: frozenset[DecisionKind] = frozenset()
+    states: Mapping[str, DeliveryState]
+    decided: Decided = UNDECIDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +66,15 @@ def proof_of(one: KeptObject) -> Proof | None:
     A reassigned object is made anew from its file, however long that takes, and the console takes it away then. That
     one is rejected says only that nobody is to use it: uncommitted, it stays until a person releases it.
     """
-    if not one.states <= FINAL_DELIVERIES or DecisionKind.REASSIGNED in one.decisions:
+    states = set(one.states.values())
+    if not states <= FINAL_DELIVERIES or DecisionKind.REASSIGNED in one.decided.kinds:
         return None
-    if one.states & {DeliveryState.COMMITTED, DeliveryState.EXPIRED}:
+    if states & {DeliveryState.COMMITTED, DeliveryState.EXPIRED}:
         return Proof.COMMITTED
-    if one.decisions & {DecisionKind.RELEASED, DecisionKind.DISCARDED}:
+    is_released_everywhere = bool(states) and one.states.keys() <= one.decided.released_at
+    if is_released_everywhere or one.decided.kinds & {DecisionKind.RELEASED, DecisionKind.DISCARDED}:
         return Proof.RELEASED
-    if not one.states or DeliveryState.RELEASED in one.states:
-        return None
-    return Proof.VERIFIED if one.states == {DeliveryState.VERIFIED} else Proof.STORED_ONLY
+    return Proof.VERIFIED if DeliveryState.VERIFIED in states else None
 
 
 def choose_expiring(kept: Sequence[KeptObject], retention: Retention, room: Room) -> list[KeptObject]:

@@ -92,7 +92,8 @@ def run_console(paths: Paths) -> int:
         }
 
     room = Room(spool, configuration, clock, lambda: forward.ask("GET", "/status", seconds=_HINT_SECONDS))
-    releases = Releases(spool, clock, audit, ask_states=ask_states, hint=hint)
+    names = [one.name for one in configuration.destinations]
+    releases = Releases(spool, clock, audit, destinations=names, ask_states=ask_states, hint=hint)
     app = build_app(
         Parts(configuration, spool, keeper, worklist, acquires, forward, findings, clock, watch, releases, room)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Final
 
 from appliance.spool.tree import Spool
@@ -13,6 +14,8 @@ States = Mapping[str, Mapping[str, str]]
 
 # In these a destination has taken responsibility, or C-FIND found the object where no commitment is to be had.
 SAFE_STATES: Final = frozenset({"committed", "verified", "expired"})
+# In these nothing more is sent to a destination: it does not wait for the object.
+DONE_STATES: Final = SAFE_STATES | {"stored_only", "released"}
 
 
 def read_states(spool: Spool, exam_id: str) -> States:
@@ -31,3 +34,27 @@ def is_safe(states: Iterable[str]) -> bool:
     """True when every destination, and at least one, has the object for good."""
     found = list(states)
     return bool(found) and all(state in SAFE_STATES for state in found)
+
+
+class End(StrEnum):
+    """How an object ended where nothing more is sent of it: the weakest of its archives' answers."""
+
+    COMMITTED = "committed"
+    VERIFIED = "verified"
+    STORED_ONLY = "stored_only"
+    PARTLY_RELEASED = "partly_released"
+    """A person let go of it at some of its destinations, and others have it."""
+    NOWHERE = "nowhere"
+    """A person let go of it wherever it was to go."""
+
+
+def end_of(states: Iterable[str]) -> End:
+    """The end that the states of an object's deliveries make, all of which are DONE_STATES."""
+    found = set(states)
+    if found <= {"released"}:
+        return End.NOWHERE
+    if "released" in found:
+        return End.PARTLY_RELEASED
+    if "stored_only" in found:
+        return End.STORED_ONLY
+    return End.VERIFIED if "verified" in found else End.COMMITTED

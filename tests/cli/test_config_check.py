@@ -67,6 +67,17 @@ def test_ok__good_files_and_where_they_lie(
     assert authorities == f"  tls.authorities: {own.authorities}; authorities: 1, pinned certificates: 1"
 
 
+def test_ok__a_destination_that_proves_nothing_is_noted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    destination = '[[destinations]]\nname = "{}"\nae_title = "PACS"\nhost = "h"\nport = 104\n{}\n'
+    settings = ("", "commitment = false", "commitment = false\nverify_by_find = true")
+    file = tmp_path / "site.toml"
+    file.write_text("".join(destination.format(f"pacs-{number}", given) for number, given in enumerate(settings)))
+    assert main(["config", "check", str(file)]) == 0
+    good, note = capsys.readouterr().out.splitlines()
+    assert good == f"{file}: good"
+    assert note.startswith("  destinations[1] (pacs-1): ") and "never deleted by itself" in note
+
+
 def test_ok__a_relative_path_is_below_the_run_directory(
     run: Path, box: Credentials, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

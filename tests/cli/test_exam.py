@@ -128,7 +128,7 @@ def test_ok__a_damaged_exam_hides_no_other(box: Box, capsys: pytest.CaptureFixtu
         ),
         (
             ({"archive": "committed", "other": "released"}, {"archive": "released"}),
-            "completed, 1 released from some archives, at the others; 1 released, in no archive",
+            "completed, 1 stored at some archives, released from the others; 1 released, in no archive",
         ),
         (({},), "completed, all released, in no archive"),
         ((), "completed, nothing more is to be sent"),

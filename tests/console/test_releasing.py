@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pty
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -44,7 +45,13 @@ class World(Box):
         self.objects = [uid_of(self.still(self.exam)) for _ in range(3)]
         self.end(self.exam)
         gate = AuditGate(AuditTrail(self.paths.audit, "console", self.clock), FindingBoard())
-        self.releases = Releases(self.spool, self.clock, gate, ask_states=self.ask, hint=self.hint)
+        self.audit = gate
+        return self.configure()
+
+    def configure(self, *destinations: str) -> World:
+        ask, hint = self.ask, self.hint
+        made = Releases(self.spool, self.clock, self.audit, destinations=destinations, ask_states=ask, hint=hint)
+        self.releases = made
         return self
 
     def ask(self, exam_id: str) -> Mapping[str, Mapping[str, str]]:
@@ -99,6 +106,65 @@ def test_ok__one_object_and_then_the_rest(world: World) -> None:
     rest = world.releases.release(world.exam.exam_id, WHO, REASON)
     assert (len(rest.objects), rest.decided) == (2, 1)
     assert len(world.records()) == 2
+
+
+def test_ok__from_a_destination_that_was_removed_and_the_others_still_get_it(world: World) -> None:
+    one, two, three = world.objects
+    world.states = {
+        one: {"archive": "pending", "gone": "pending"},
+        two: {"archive": "committed", "gone": "stored"},
+        three: {"archive": "committed", "gone": "committed"},
+    }
+    world.configure("archive")
+    with pytest.raises(ApplianceError, match="archive still waits for it") as raised:
+        world.releases.release(world.exam.exam_id, WHO, REASON)
+    assert "--destination NAME" in raised.value.suggestion and "--everywhere" in raised.value.suggestion
+    assert world.released() == set() and world.records() == []
+    letting = world.releases.release(world.exam.exam_id, WHO, REASON, "gone")
+    assert {one.sop_instance_uid for one in letting.objects} == {one, two}
+    assert (letting.destination, letting.waiting, letting.committed) == ("gone", (), 1)
+    names = {path.name for path in (world.facts.directory / world.exam.exam_id).glob("released-*")}
+    assert names == {f"released-{one}@gone.json", f"released-{two}@gone.json"}
+    assert [record.detail for record in world.records()] == [f"at gone alone: {REASON}"]
+    with pytest.raises(ApplianceError, match="It was released before"):
+        world.releases.release(one, WHO, REASON, "gone")
+    # What is left of it: an archive has one, and the other waits for one that is configured.
+    world.states[one]["gone"] = world.states[two]["gone"] = "released"
+    letting = world.releases.look(world.exam.exam_id)
+    assert [found.sop_instance_uid for found in letting.objects] == [one]
+    assert (letting.waiting, letting.committed) == (("archive",), 2)
+    world.releases.release(one, WHO, REASON, is_everywhere=True)
+    assert f"released-{one}.json" in {path.name for path in (world.facts.directory / world.exam.exam_id).iterdir()}
+
+
+def test_ok__what_is_let_go_of_at_each_destination_is_let_go_of(world: World) -> None:
+    uid = world.objects[0]
+    world.states = {uid: {"a": "refused", "b": "pending"}}
+    world.configure("a", "b")
+    for name in ("a", "b"):
+        world.releases.release(uid, WHO, REASON, name)
+    with pytest.raises(ApplianceError, match="It was released before"):
+        world.releases.look(uid)
+
+
+def test_ok__what_is_only_stored_of_a_settled_exam(world: World) -> None:
+    world.is_silent = True
+    world.settle(world.exam, dict.fromkeys(world.objects, "stored_only"))
+    world.configure("archive")
+    looked = world.releases.look(world.exam.exam_id)
+    assert (len(looked.objects), looked.waiting) == (3, ())
+    world.releases.release(world.exam.exam_id, WHO, REASON)
+    assert world.released() == set(world.objects)
+
+
+def test_fail__while_forward_is_silent_a_configured_destination_may_wait(world: World) -> None:
+    world.is_silent = True
+    world.configure("archive", "other")  # the exam goes to the former alone
+    with pytest.raises(ApplianceError, match=r"^archive still waits"):
+        world.releases.release(world.exam.exam_id, WHO, REASON)
+    with pytest.raises(ApplianceError, match="Nothing of it goes to this destination"):
+        world.releases.release(world.exam.exam_id, WHO, REASON, "other")
+    assert len(world.releases.release(world.exam.exam_id, WHO, REASON, "archive").objects) == 3
 
 
 def test_ok__what_lies_in_quarantine_too(world: World) -> None:
@@ -219,7 +285,10 @@ def asked(quiet_bench: Bench, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def test_ok__the_command_for_scripts(asked: World, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["release", asked.objects[0], "--reason", REASON, "--yes", "--json"]) == 0
+    assert main(["release", asked.objects[0], "--reason", REASON, "--yes"]) == 1
+    assert "archive still waits for it" in capsys.readouterr().err
+    assert asked.released() == set()
+    assert main(["release", asked.objects[0], "--reason", REASON, "--yes", "--everywhere", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert [one["sop_instance_uid"] for one in answer["objects"]] == [asked.objects[0]]
     (decision,) = asked.facts.decisions(asked.exam.exam_id)
@@ -229,7 +298,16 @@ def test_ok__the_command_for_scripts(asked: World, capsys: pytest.CaptureFixture
     assert "appliance: It was released before." in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("typed", "status"), [("release 2\n", 0), ("yes\n", 1), ("\x04", 1)])
+def test_ok__the_command_for_one_destination(asked: World, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["release", asked.exam.exam_id, "--destination", "archive", "--reason", REASON, "--yes"]
+    assert main(arguments) == 0
+    assert "2 objects of the exam" in (out := capsys.readouterr().out) and "released from archive" in out
+    assert {one.destination for one in asked.facts.decisions(asked.exam.exam_id)} == {"archive"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "status"), [("release 2 everywhere\n", 0), ("release 2\n", 1), ("yes\n", 1), ("\x04", 1)]
+)
 def test_ok__the_command_shows_asks_and_proposes_the_export(
     asked: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, typed: str, status: int
 ) -> None:
@@ -242,7 +320,8 @@ def test_ok__the_command_shows_asks_and_proposes_the_export(
     out = capsys.readouterr().out
     assert all(uid in out for uid in asked.objects)
     assert "archive: saved, to be stored" in out
-    assert f"No archive has committed to 2 objects of the exam {asked.exam.exam_id}." in out
+    assert f"Of 2 objects of the exam {asked.exam.exam_id} 2 are committed by no archive." in out
+    assert "archive is configured and still waits for 2 objects: it would not get them either." in out
     assert f"appliance export DIRECTORY --exam {asked.exam.exam_id}" in out
     assert (asked.released() == set(asked.objects)) == (status == 0)
     assert ("Nothing was released." in out) == (status == 1)
@@ -264,6 +343,32 @@ def test_fail__the_panel_releases_nothing(asked: World, quiet_bench: Bench) -> N
     assert answer.status_code == 403 and "The panel cannot do this." in answer.text
     assert httpx.get(quiet_bench.url + PATH).status_code == 403
     assert asked.released() == set()
+
+
+def test_ok__who_has_committed_and_who_will_not_get_it(
+    asked: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the record, which tells more than one destination."""
+    states = [{"archive": "committed", "gone": "stored_only"}, {"archive": "committed", "gone": "committed"}]
+    told = [
+        {"sop_instance_uid": uid, "destinations": {name: {"state": state} for name, state in one.items()}}
+        for uid, one in zip(asked.objects, states, strict=True)
+    ]
+    path = asked.spool.settled / f"{asked.exam.exam_id}.json"
+    path.write_text(json.dumps({"objects": told, "steps": []}))
+    master, slave = pty.openpty()
+    with os.fdopen(slave, "r") as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        os.write(master, b"no\n")
+        assert main(["release", asked.exam.exam_id, "--destination", "gone", "--reason", REASON]) == 1
+    os.close(master)
+    out = capsys.readouterr().out
+    (row,) = [line for line in out.splitlines() if asked.objects[0] in line]
+    assert re.search(r"archive: committed +gone: stored; this archive does not commit$", row.rstrip())
+    assert f"Of 1 object of the exam {asked.exam.exam_id} 0 are committed by no archive." in out
+    assert "they are not sent to gone any more; nothing changes at the others." in out
+    assert "Type 'release 1 from gone'" in out and asked.objects[1] not in out
+    path.unlink()
 
 
 def test_ok__states_are_said_in_words() -> None:

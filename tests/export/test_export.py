@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import shutil
 import tracemalloc
@@ -17,7 +18,7 @@ import pytest
 from appliance.base.errors import ApplianceError
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_record import Record, list_segments, read_segment
-from appliance.exam.decisions import DecisionKind
+from appliance.exam.decisions import Decision, DecisionKind
 from appliance.export import medium as medium_module
 from appliance.export.medium import Medium, MediumError
 from appliance.export.run import Export, Exported
@@ -63,6 +64,28 @@ def test_ok__by_default_what_no_archive_is_responsible_for(box: Box) -> None:
     assert {one.sop_instance_uid for one in exported.safe} == expected == set(box.on_stick())
     assert (exported.committed, exported.decided, exported.in_quarantine) == (2, 4, 1)
     assert tree_of(box.spool.state) == before
+
+
+def test_ok__what_was_released_from_one_destination_counts_by_the_others(box: Box) -> None:
+    exam = box.open(patient("Doe^Jane", "PAT-1"))
+    done, waiting, over = (uid_of(box.still(exam)) for _ in range(3))
+    box.end(exam, into="kept")
+    states = {
+        done: {"archive": "committed", "gone": "released"},
+        waiting: {"archive": "stored_only", "gone": "released"},
+        over: {"gone": "released"},
+    }
+    objects = [
+        {"sop_instance_uid": uid, "destinations": {name: {"state": state} for name, state in told.items()}}
+        for uid, told in states.items()
+    ]
+    (box.spool.settled / f"{exam.exam_id}.json").write_text(json.dumps({"objects": objects, "steps": []}))
+    for uid in states:
+        decision = Decision(DecisionKind.RELEASED, uid, exam.opened_at, "maria", "Because.", destination="gone")
+        box.facts.decide(exam.exam_id, decision)
+    exported = box.export()
+    assert {one.sop_instance_uid for one in exported.safe} == {waiting}
+    assert (exported.committed, exported.decided) == (1, 1)
 
 
 def test_ok__everything_and_single_exams_whole(box: Box) -> None:

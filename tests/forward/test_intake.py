@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -259,6 +260,40 @@ def test_ok__a_decision_about_an_exam_that_is_over_withdraws_the_object(
     _tell_steps(bench, job)
     bench.rescan()
     assert job.settled.exists()
+
+
+def test_ok__released_from_one_destination_it_still_goes_to_the_others(bench: Bench) -> None:
+    """Also after its journal is lost; and with the last destination it is released as a whole."""
+    job = Job(bench.spool, CONFIGURATION, ("archive", "gone"))
+    made, other = job.capture(), job.capture()
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    uid = made.sop_instance_uid
+    decision = Decision(DecisionKind.RELEASED, uid, datetime.now().astimezone(), "Mayr", "it is gone")
+
+    def states() -> dict[tuple[str, str], DeliveryState | None]:
+        uids = (uid, other.sop_instance_uid)
+        return {(one, name): bench.ledger.state_of(one, name) for one in uids for name in ("archive", "gone")}
+
+    job.facts.decide(job.exam_id, replace(decision, destination="gone"))
+    bench.rescan()
+    expected = dict.fromkeys(states(), DeliveryState.PENDING) | {(uid, "gone"): DeliveryState.RELEASED}
+    assert states() == expected
+    bench.journal.close()
+    for path in (bench.directory / "journal").iterdir():
+        path.unlink()
+    bench.restart()
+    bench.rescan()
+    assert states() == expected
+    assert job.kept() == set(), "archive has not got it"
+    assert uid in {one.sop_instance_uid for one in bench.ledger.due_objects(ARCHIVE, 5)}
+    job.facts.decide(job.exam_id, replace(decision, destination="archive"))
+    bench.rescan()
+    bench.rescan()
+    assert states() == expected | {(uid, "archive"): DeliveryState.RELEASED}
+    assert job.kept() == {uid}
+    assert {one.sop_instance_uid: one.is_withdrawn for one in bench.ledger.objects_in(Place.KEPT)} == {uid: True}
 
 
 def test_ok__a_store_that_is_under_way_is_finished_and_said_and_not_repeated(bench: Bench) -> None:
@@ -672,6 +707,7 @@ def test_ok__a_removed_destination_is_one_finding_however_many_exams_wait_for_it
             "2 objects of 2 exams must go to archive, which is not configured any more.",
         )
     ]
+    assert "appliance release EXAM --destination archive" in bench.findings.listing()[0].suggestion
     bench.commit_all()
     _tell_steps(bench, *jobs)
     bench.rescan()

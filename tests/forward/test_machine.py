@@ -51,6 +51,7 @@ class ForwardMachine(RuleBasedStateMachine):
         self.clock = HandClock()
         self.world = World(DESTINATIONS, self.clock)
         self.decided: dict[str, set[DecisionKind]] = {}
+        self.released: set[tuple[str, str]] = set()  # from single destinations
         self.held: set[str] = set()
         self.gone: set[str] = set()
         self.kept_since: dict[str, tuple[float, int]] = {}
@@ -124,7 +125,15 @@ class ForwardMachine(RuleBasedStateMachine):
 
     def forbid_withdrawn(self) -> None:
         """The rescan has seen every decision: what is withdrawn is not sent again."""
-        self.world.not_again |= {(uid, name) for uid in self.decided for name in NAMES}
+        self.world.not_again |= {(uid, name) for uid in self.decided for name in NAMES} | self.released
+
+    @rule(data=st.data(), name=st.sampled_from(NAMES))
+    def release_from(self, data: st.DataObject, name: str) -> None:
+        """A person lets go of an object at one destination, perhaps one to which it does not go."""
+        if here := [uid for uid, job in self.uids.items() if not self.is_taken_away(job)]:
+            uid = data.draw(st.sampled_from(here))
+            (self.world.spool.exams / self.uids[uid].exam_id / f"released-{uid}@{name}.json").write_text("{}")
+            self.released.add((uid, name))
 
     @rule(name=st.sampled_from(NAMES))
     def retry(self, name: str) -> None:
@@ -271,7 +280,7 @@ class ForwardMachine(RuleBasedStateMachine):
         self.world.restart(is_journal_lost=True)
         settled = {uid for job in self.world.jobs if self.is_settled(job) for uid in job.uids}
         known = settled | self.gone | set(self.decided)
-        self.world.not_again = {(uid, name) for uid, name in self.world.not_again if uid in known}
+        self.world.not_again = {pair for pair in self.world.not_again if pair[0] in known} | self.released
         self.rescan()
 
     # -- what holds
@@ -305,7 +314,8 @@ class ForwardMachine(RuleBasedStateMachine):
                     assert not self.is_taken_away(job), "the record went before the object"
                 if uid in kept and uid not in self.decided:
                     for name in job.destinations:
-                        self.is_done(uid, self.world.archives[name])
+                        if (uid, name) not in self.released:
+                            self.is_done(uid, self.world.archives[name])
 
     def may_be_gone(self, uid: str, job: Job) -> bool:
         """It has expired: the archives, or a person, allowed it, and its time was over or flash ran short."""
@@ -317,16 +327,17 @@ class ForwardMachine(RuleBasedStateMachine):
             assert counted >= self.world.configuration.retention.committed_days * DAY_SECONDS, "gone before its time"
         assert uid not in self.held, "a decision needs the file"
         asked = [self.world.archives[name] for name in job.destinations]
-        if self.decided.get(uid, set()) & {DecisionKind.RELEASED, DecisionKind.DISCARDED}:
+        if self.is_let_go(uid, job):
             return True
-        if any(one.destination.commitment and uid in one.responsible_for for one in asked):
-            return True
-        for one in asked:
-            self.is_done(uid, one)
-        return True
+        return any(uid in (one.responsible_for if one.destination.commitment else one.shown) for one in asked)
+
+    def is_let_go(self, uid: str, job: Job) -> bool:
+        """A person decided that it is needed nowhere."""
+        is_everywhere = all((uid, name) in self.released for name in job.destinations)
+        return is_everywhere or bool(self.decided.get(uid, set()) & {DecisionKind.RELEASED, DecisionKind.DISCARDED})
 
     def is_done(self, uid: str, archive: Archive) -> None:
-        """What lies in `kept` may be deleted one day: the archive must have earned it."""
+        """What lies in `kept` waits for nobody: the archive must have earned it."""
         if archive.destination.commitment:
             assert uid in archive.responsible_for, "let go without commitment"
         elif archive.destination.verify_by_find:
@@ -350,7 +361,7 @@ class ForwardMachine(RuleBasedStateMachine):
             if state is DeliveryState.STORED_ONLY:
                 assert name == "plain"
             if state is DeliveryState.RELEASED:
-                assert uid in self.decided
+                assert uid in self.decided or (uid, name) in self.released
 
     @invariant()
     def nothing_waits_for_nothing(self) -> None:
@@ -389,14 +400,24 @@ class ForwardMachine(RuleBasedStateMachine):
         self.in_the_end_everything_expires()
 
     def in_the_end_everything_expires(self) -> None:
-        """Nothing grows for ever: of an exam that is over no file, no record and no row stays, but of the newest."""
+        """Nothing grows for ever: of an exam that is over no file, no record and no row stays, but of the newest.
+
+        And of what is only stored somewhere, which waits for a person.
+        """
         world, newest = self.world, self.world.jobs[-1]
+        proofs = {DeliveryState.COMMITTED, DeliveryState.EXPIRED, DeliveryState.VERIFIED}
+        stored_only = {
+            uid
+            for uid, job in self.uids.items()
+            if uid not in self.gone and not self.is_let_go(uid, job)
+            if not proofs & {world.state(uid, name) for name in job.destinations}
+        }
         for _ in range(3):
             self.rescan()
             self.expire()
             self.clock.advance(91 * DAY_SECONDS)
         for job in world.jobs:
-            uncommitted = {uid for uid in job.uids if set(self.decided.get(uid, ())) & _KEEPING}
+            uncommitted = {uid for uid in job.uids if set(self.decided.get(uid, ())) & _KEEPING or uid in stored_only}
             if not uncommitted:
                 assert job.kept() & job.uids == set()
                 with world.journal.reading() as db:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.config.schema import Configuration, Retention
-from appliance.exam.decisions import DecisionKind
+from appliance.exam.decisions import Decided, DecisionKind
 from appliance.forward.retention import (
     DAY_SECONDS,
     KeptObject,
@@ -31,9 +31,12 @@ def _kept(
     size: int = 10,
     is_settled: bool = True,
     decisions: tuple[DecisionKind, ...] = (),
+    released_at: str = "",
 ) -> KeptObject:
-    seconds = days * DAY_SECONDS
-    return KeptObject(uid, "1.2", "E", f"{uid}.dcm", size, seconds, is_settled, frozenset(states), frozenset(decisions))
+    """Its destinations are a, b, in the order of `states`."""
+    decided = Decided(frozenset(decisions), frozenset(released_at))
+    there = dict(zip("abc", states, strict=False))
+    return KeptObject(uid, "1.2", "E", f"{uid}.dcm", size, days * DAY_SECONDS, is_settled, there, decided)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +47,8 @@ def _kept(
         ({S.COMMITTED, S.STORED_ONLY}, (), Proof.COMMITTED),
         ({S.COMMITTED, S.RELEASED}, (D.REJECTED,), Proof.COMMITTED),
         ({S.VERIFIED}, (), Proof.VERIFIED),
-        ({S.VERIFIED, S.STORED_ONLY}, (), Proof.STORED_ONLY),
-        ({S.STORED_ONLY}, (), Proof.STORED_ONLY),
+        ({S.VERIFIED, S.STORED_ONLY}, (), Proof.VERIFIED),
+        ({S.STORED_ONLY}, (), None),
         ({S.STORED_ONLY}, (D.RELEASED,), Proof.RELEASED),
         ({S.RELEASED}, (D.RELEASED,), Proof.RELEASED),
         ({S.RELEASED}, (D.DISCARDED,), Proof.RELEASED),
@@ -66,6 +69,29 @@ def test_ok__why_an_object_is_not_needed(
 
 
 @pytest.mark.parametrize(
+    ("states", "released_at", "decisions", "proof"),
+    [
+        ((S.RELEASED,), "a", (), Proof.RELEASED),
+        ((S.STORED_ONLY,), "a", (), Proof.RELEASED),
+        ((S.RELEASED, S.RELEASED), "ab", (), Proof.RELEASED),
+        ((S.RELEASED, S.RELEASED), "ab", (D.REJECTED,), Proof.RELEASED),
+        ((S.RELEASED, S.RELEASED), "a", (D.REJECTED,), None),
+        ((S.RELEASED, S.STORED_ONLY), "a", (), None),
+        ((S.RELEASED, S.STORED_ONLY), "ab", (), Proof.RELEASED),
+        ((S.RELEASED, S.VERIFIED), "a", (), Proof.VERIFIED),
+        ((S.RELEASED, S.COMMITTED), "a", (), Proof.COMMITTED),
+        ((S.RELEASED, S.PENDING), "ab", (), None),
+        ((S.RELEASED, S.RELEASED), "ab", (D.REASSIGNED,), None),
+        ((), "a", (), None),
+    ],
+)
+def test_ok__what_is_released_from_single_destinations_is_needed_until_it_is_from_all(
+    states: tuple[DeliveryState, ...], released_at: str, decisions: tuple[DecisionKind, ...], proof: Proof | None
+) -> None:
+    assert proof_of(_kept("1", *states, decisions=decisions, released_at=released_at)) is proof
+
+
+@pytest.mark.parametrize(
     ("one", "is_over"),
     [
         (_kept("1", S.COMMITTED, days=13.9), False),
@@ -73,7 +99,8 @@ def test_ok__why_an_object_is_not_needed(
         (_kept("1", S.COMMITTED, days=400, is_settled=False), False),
         (_kept("1", S.VERIFIED, days=89.9), False),
         (_kept("1", S.VERIFIED, days=90), True),
-        (_kept("1", S.STORED_ONLY, days=90), True),
+        (_kept("1", S.STORED_ONLY, days=4000), False),
+        (_kept("1", S.STORED_ONLY, days=90, decisions=(D.RELEASED,)), True),
         (_kept("1", S.RELEASED, days=14, decisions=(D.RELEASED,)), False),
         (_kept("1", S.RELEASED, days=90, decisions=(D.RELEASED,)), True),
         (_kept("1", S.RELEASED, days=4000, decisions=(D.REJECTED,)), False),
@@ -84,14 +111,14 @@ def test_ok__by_its_age(one: KeptObject, is_over: bool) -> None:
 
 
 def test_ok__no_days_at_all_are_until_the_exam_is_settled() -> None:
-    here = [_kept("1", S.COMMITTED), _kept("2", S.COMMITTED, is_settled=False), _kept("3", S.STORED_ONLY)]
+    here = [_kept("1", S.COMMITTED), _kept("2", S.COMMITTED, is_settled=False), _kept("3", S.VERIFIED)]
     at_once = Retention(committed_days=0, unproven_days=0)
     assert choose_expiring(here, at_once, ROOMY) == [here[0], here[2]]
 
 
 def test_ok__for_room_the_oldest_committed_first_and_only_as_many_as_it_takes() -> None:
     kept = [
-        _kept("1", S.STORED_ONLY, days=80),
+        _kept("1", S.STORED_ONLY, days=4000),
         _kept("2", S.VERIFIED, days=80),
         _kept("3", S.COMMITTED, days=2, is_settled=False),
         _kept("4", S.COMMITTED, S.PENDING, days=2),
@@ -118,8 +145,12 @@ _kept_objects = st.lists(
         bytes=st.integers(1, 500),
         kept_seconds=st.sampled_from([0.0, 13.9, 14.0, 89.0, 90.0]).map(lambda days: days * DAY_SECONDS),
         is_settled=st.booleans(),
-        states=st.sets(st.sampled_from(DeliveryState), max_size=2).map(frozenset),
-        decisions=st.sets(st.sampled_from(DecisionKind), max_size=1).map(frozenset),
+        states=st.dictionaries(st.sampled_from("ab"), st.sampled_from(DeliveryState)),
+        decided=st.builds(
+            Decided,
+            st.sets(st.sampled_from(DecisionKind), max_size=1).map(frozenset),
+            st.sets(st.sampled_from("ab")).map(frozenset),
+        ),
     ),
     max_size=8,
 )
@@ -132,20 +163,17 @@ def test_ok__nothing_goes_that_somebody_needs_and_nothing_early_without_need(kep
     assert len({one.sop_instance_uid for one in chosen}) == len(chosen)
     early = [one for one in chosen if not one.is_settled or one.kept_seconds < 14 * DAY_SECONDS]
     for one in chosen:
-        assert one.states <= FINAL_DELIVERIES
-        assert D.REASSIGNED not in one.decisions
-        assert one.states & {S.COMMITTED, S.EXPIRED, S.VERIFIED, S.STORED_ONLY} or one.decisions & {
-            D.RELEASED,
-            D.DISCARDED,
-        }
-        if proof_of(one) is Proof.STORED_ONLY:
-            assert one.kept_seconds >= 90 * DAY_SECONDS
+        states = set(one.states.values())
+        assert states <= FINAL_DELIVERIES
+        assert D.REASSIGNED not in one.decided.kinds
+        is_let_go = one.decided.kinds & {D.RELEASED, D.DISCARDED} or one.decided.released_at >= one.states.keys()
+        assert states & {S.COMMITTED, S.EXPIRED, S.VERIFIED} or is_let_go
     if early:
         # The last one that went for room was needed for it.
         assert free + sum(one.bytes for one in chosen[:-1]) < room.wanted
     if free + sum(one.bytes for one in chosen) < room.wanted:
         left = [one for one in kept if one not in chosen]
-        assert {proof_of(one) for one in left} <= {None, Proof.STORED_ONLY}
+        assert {proof_of(one) for one in left} <= {None}
 
 
 def test_ok__the_largest_clip_or_film_fits_above_the_reserve() -> None:
