@@ -101,6 +101,7 @@ def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: 
     """
     exam, closed = files.exam, files.closed
     assert exam is not None
+    decisions, unreadable = _read_decisions(spool, files.exam_id)
     deliveries = {one["sop_instance_uid"]: one for one in told.get("objects", ())}
     saved = [asdict(one) for one in closed.instances] if closed else _read_captured(spool, files.exam_id)
     steps = {one["sop_instance_uid"]: one for one in told.get("steps", ())}
@@ -110,7 +111,8 @@ def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: 
         "study_instance_uid": exam.study_instance_uid,
         "study_began_at": exam.study_began_at.isoformat(),
         "entries": [_entry_of(item) for item in exam.items],
-        "findings": list(closed.findings) if closed else [],
+        "findings": [*(closed.findings if closed else ()), *unreadable],
+        "decisions": decisions,
         "destinations": list(closed.destinations) if closed else [],
         "steps": [
             {
@@ -175,6 +177,15 @@ def _read_captured(spool: Spool, exam_id: str) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _read_decisions(spool: Spool, exam_id: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """What people decided about single objects, in the order of time; or why that cannot be read, in a sentence."""
+    try:
+        found = ExamFacts(spool.exams).decisions(exam_id)
+    except DamagedFactError as error:
+        return [], [error.sentence]
+    return [{**asdict(one), "decided_at": one.decided_at.isoformat()} for one in found], []
 
 
 def _is_here(spool: Spool, exam_id: str, one: Mapping[str, Any]) -> bool:

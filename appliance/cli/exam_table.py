@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
@@ -94,6 +94,7 @@ def lines_of(record: Mapping[str, Any]) -> list[str]:
             f"first object {_moment(step['started_at'])}"
         )
     lines += [printable_text(finding) for finding in record["findings"]]
+    lines += [printable_text(line) for line in _decision_lines(record["decisions"])]
     rows = [row for one in record["objects"] for row in _object_rows(one)]
     lines += ["", *table_lines([_OBJECT_HEAD, *rows])] if rows else ["No object is saved."]
     if record["forward"]:
@@ -145,6 +146,20 @@ def _entry_text(entry: Mapping[str, Any]) -> str:
     )
     numbers = ", ".join(f"{word} {number or '-'}" for word, number in named)
     return f"of {entry['source']}: {entry['modality']} {entry['procedure'] or 'no procedure'}, {numbers}"
+
+
+def _decision_lines(decisions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each thing that somebody decided, about however many objects."""
+    together: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for one in decisions:
+        key = tuple(str(one[word]) for word in ("kind", "destination", "actor", "reason", "new_exam_id"))
+        together.setdefault(key, []).append(one)
+    lines = []
+    for (kind, destination, actor, reason, new_exam_id), ones in together.items():
+        what = f"object {ones[0]['sop_instance_uid']}" if len(ones) == 1 else f"{len(ones)} objects"
+        place = f" from {destination}" if destination else f" to exam {new_exam_id}" if new_exam_id else ""
+        lines.append(f"{what} {kind}{place} by {actor}, {_moment(ones[0]['decided_at'])}: {reason}")
+    return lines
 
 
 def _object_rows(one: Mapping[str, Any]) -> list[tuple[str, ...]]:

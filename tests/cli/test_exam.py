@@ -15,6 +15,7 @@ import pytest
 from appliance.base.errors import ApplianceError
 from appliance.base.paths import Paths
 from appliance.cli.exam import add_parser
+from appliance.exam.decisions import Decision, DecisionKind
 from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome, Started, open_exam
 from appliance.exam.facts import ExamFacts
 from appliance.exam.unscheduled import unscheduled_item_from
@@ -220,3 +221,20 @@ def test_ok__what_is_not_here_any_more_is_not_shown_as_saved(
     (box.spool.outbox / made.file_name).unlink()
     assert run("show", box.group.exam_id) == 0
     assert re.search(rf"{made.sop_instance_uid}.* not here any more +archive", capsys.readouterr().out)
+
+
+def test_ok__who_decided_what_when_and_why(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    made = box.end(box.group, Outcome.COMPLETED)
+    for uid, destination in ((made.sop_instance_uid, "archive"), ("1.2.7", "other"), ("1.2.8", "other")):
+        decision = Decision(DecisionKind.RELEASED, uid, NOW, "ssh: maria", "It is gone.", destination=destination)
+        assert box.facts.decide(box.group.exam_id, decision)
+    first, *_ = run_json(capsys, "show", box.group.exam_id)["decisions"]
+    assert (first["kind"], first["actor"], first["decided_at"]) == ("released", "ssh: maria", NOW.isoformat())
+    assert run("show", box.group.exam_id) == 0
+    text = capsys.readouterr().out
+    when = f"{NOW:%Y-%m-%d %H:%M:%S}"
+    assert f"object {made.sop_instance_uid} released from archive by ssh: maria, {when}: It is gone." in text
+    assert f"2 objects released from other by ssh: maria, {when}: It is gone." in text
+    (box.facts.directory / box.group.exam_id / "released-1.2.9.json").write_text("{")
+    assert run("show", box.group.exam_id) == 0
+    assert "released-1.2.9.json" in capsys.readouterr().out
