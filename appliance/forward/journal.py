@@ -238,6 +238,9 @@ def _open(path: Path, begun: str = "begun") -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row
+        # Before the first table is there. A step changes a few rows of a few pages, and each goes to the flash whole:
+        # of the usual size twice as many bytes.
+        connection.execute("PRAGMA page_size = 1024")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
