@@ -117,7 +117,7 @@ class World:
         self.exams.clear()
         if "worklist-trouble" in self.findings():
             self.ask("/worklist/refresh", "POST")
-        # What a stranger said is told until somebody has looked at it, and that is at the process's end.
+        # What a stranger said is told for an hour.
         wait_until(lambda: set(self.findings()) <= {"stranger-report"}, "no finding is left")
         if self.quiet != (0, 0):
             wait_until(self._is_quiet, "descriptors and threads as before")
