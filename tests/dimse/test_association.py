@@ -163,13 +163,18 @@ def _body(path: Path) -> bytes:
 
 
 def test_ok__no_response_is_stolen_and_no_thread_stays(tmp_path: Path) -> None:
-    """The library's own reactor took one response in some thousand, and the send waited out its timeout."""
+    """The library's own reactor took one response in some thousand, and the send waited out its timeout.
+
+    Here no other thread lives that could: that is the proof, the thousand sends are its example.
+    """
     path = save_object(tmp_path / "out", small_object())
     before = threading.active_count()
     with running(start_storescp(tmp_path / "scp", "--ignore")) as scp:
         begun = time.monotonic()
         with open_association(_peer(scp.port, answer_seconds=30), CALLER, [STORE]) as association:
+            assert threading.active_count() == before
             for _ in range(1000):
                 assert store_object(association, path).code == 0
+            assert threading.active_count() == before
         assert time.monotonic() - begun < 30
     assert threading.active_count() <= before
