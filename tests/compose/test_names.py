@@ -30,8 +30,20 @@ def test_ok__a_name_is_in_the_object_as_it_was_on_the_worklist(
     elements, findings = elements_from(encoded, False, "ISO_IR 6")
     assert (WorklistItem("", elements).patient_name.groups(), findings) == (groups, ())
 
-    if _is_dcmtks([str(term or "") for term in elements.get("00080005", {}).get("Value", [])]):
+    sets = [str(term or "") for term in elements.get("00080005", {}).get("Value", [])]
+    if sets in (["GB18030"], ["GBK"]):
+        # DCMTK 3.6.9 takes a backslash or a caret that is a character's second byte for a delimiter, and fails.
+        assert _converted(encoded, sets[0]) == str(scheduled.PatientName).rstrip("= ")
+    elif _is_dcmtks(sets):
         assert _dumped(tmp_path, encoded) == str(scheduled.PatientName).rstrip("= ")
+
+
+def _converted(encoded: bytes, name_of_set: str) -> str:
+    """The name's bytes, as the C library's iconv(1) reads them."""
+    value = encoded.partition(b"\x10\0\x10\0PN")[2][2:]
+    command = ["/usr/bin/iconv", "--from-code", name_of_set, "--to-code", "UTF-8"]
+    done = subprocess.run(command, input=value, capture_output=True, check=True, timeout=60)
+    return done.stdout.decode().rstrip("= ")
 
 
 def _is_dcmtks(terms: list[str]) -> bool:

@@ -144,7 +144,7 @@ def test_ok__the_step_had_ended_before(manager: Manager, code: int, comment: str
     answer = tell(manager, set_step, step("COMPLETED"))
     assert "no longer" in answer.said
     assert _event(answer, Outcome.COMPLETED, may_have_been_sent=True) is StepEvent.SET_COMPLETED
-    assert _event(answer, Outcome.COMPLETED, may_have_been_sent=False) is None
+    assert _event(answer, Outcome.COMPLETED, may_have_been_sent=False) is StepEvent.NOT_OURS
 
 
 @pytest.mark.parametrize(("comment", "error_id"), [("", None), ("database locked", None), ("", 0x0001)])
