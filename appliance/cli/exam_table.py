@@ -23,6 +23,8 @@ _OBJECT_HEAD = ("object", "device", "mod", "kB", "saved", "destination", "state"
 
 _ENDS: Final[Mapping[str, str]] = {
     End.COMMITTED: "committed",
+    End.COMMITTED_AT_SOME: "committed at some archives, stored at the others",
+    End.COMMITTED_PARTLY_RELEASED: "committed at some archives, released from the others",
     End.VERIFIED: "stored and found there, not committed",
     End.STORED_ONLY: "stored, not committed",
     End.PARTLY_RELEASED: "stored at some archives, released from the others",

@@ -15,11 +15,10 @@ from appliance.base.paths import Paths
 from appliance.cli.caller import actor_from
 from appliance.cli.queue_table import STATES
 from appliance.cli.report import print_table
-from appliance.spool.known_states import DONE_STATES, SAFE_STATES
+from appliance.spool.known_states import COMMITTED_STATES, DONE_STATES, SAFE_STATES
 
 _PATH = "/api/release"
 _SECONDS = 30.0
-_COMMITTED = frozenset({"committed", "expired"})
 
 
 def release(what: str, reason: str, *, destination: str, is_everywhere: bool, is_sure: bool, as_json: bool) -> int:
@@ -80,10 +79,13 @@ def _warnings_of(letting: Mapping[str, Any]) -> list[str]:
     if letting["forward"]:
         lines.append(f"How far they are at the archives is not known: {letting['forward']}")
     else:
-        nowhere = [one for one in objects if not _COMMITTED & set(one["states"].values())]
-        are = "is" if len(nowhere) == 1 else "are"
-        said = f"Of {_count(objects)} of the exam {letting['exam_id']} {len(nowhere)} {are} committed by no archive."
-        lines.append(said)
+        nowhere = [one for one in objects if not COMMITTED_STATES & set(one["states"].values())]
+        of_all = f"Of {_count(objects)} of the exam {letting['exam_id']}"
+        if nowhere:
+            are = "is" if len(nowhere) == 1 else "are"
+            lines.append(f"{of_all} {len(nowhere)} {are} committed by no archive.")
+        else:
+            lines.append(f"{of_all} each is committed by an archive.")
     for name in letting["waiting"]:
         waiting = [one for one in objects if one["states"].get(name, "released") not in DONE_STATES]
         lines.append(f"{name} is configured and still waits for {_count(waiting)}: it would not get them either.")

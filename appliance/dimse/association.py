@@ -384,7 +384,7 @@ def _failure_of(association: Association) -> ApplianceError:
     if association.rejected_contexts and not association.accepted_contexts:
         return NoAcceptedContext(
             f"{name} takes the association, but nothing that was to be said on it.",
-            "Ask its administrator to allow this box what it is configured for; `appliance test` lists each service.",
+            "Ask its administrator to allow what the box is configured for; `appliance test NAME` lists each service.",
         )
     perhaps = "" if peer.tls else " If this lasts, ask whether that port wants TLS."
     return AssociationAborted(f"{name} did not complete the association.", f"It is tried again later.{perhaps}")

@@ -103,7 +103,7 @@ class StepMessages:
                     self._tell(association, step)
         except ApplianceError as error:
             delay = self._troubles.add(_PEER, error.sentence, RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS)
-            self._findings.report(finding_from(error, "step-manager-trouble"))
+            self._findings.report(finding_from(error, "step-manager-trouble", "performed-step"))
             return delay
         return 0.0
 
@@ -206,7 +206,7 @@ class StepMessages:
 
     def _clear_trouble(self) -> None:
         self._troubles.clear(_PEER)
-        self._findings.clear("step-manager-trouble")
+        self._findings.clear("step-manager-trouble", "performed-step")
 
 
 def _backoff(failures: int) -> float:

@@ -12,8 +12,10 @@ from appliance.spool.tree import Spool
 States = Mapping[str, Mapping[str, str]]
 """By SOP Instance UID and destination: the state of the delivery, in forward's words."""
 
-# In these a destination has taken responsibility, or C-FIND found the object where no commitment is to be had.
-SAFE_STATES: Final = frozenset({"committed", "verified", "expired"})
+# In these a destination has taken responsibility; the second says that the box's copy is gone since.
+COMMITTED_STATES: Final = frozenset({"committed", "expired"})
+# In these it has, or C-FIND found the object where no commitment is to be had.
+SAFE_STATES: Final = COMMITTED_STATES | {"verified"}
 # In these nothing more is sent to a destination: it does not wait for the object.
 DONE_STATES: Final = SAFE_STATES | {"stored_only", "released"}
 
@@ -37,13 +39,17 @@ def is_safe(states: Iterable[str]) -> bool:
 
 
 class End(StrEnum):
-    """How an object ended where nothing more is sent of it: the weakest of its archives' answers."""
+    """How an object ended where nothing more is sent of it, at all of its archives together."""
 
     COMMITTED = "committed"
+    COMMITTED_AT_SOME = "committed_at_some"
+    """The others have it without commitment."""
+    COMMITTED_PARTLY_RELEASED = "committed_partly_released"
+    """A person let go of it at the others."""
     VERIFIED = "verified"
     STORED_ONLY = "stored_only"
     PARTLY_RELEASED = "partly_released"
-    """A person let go of it at some of its destinations, and others have it."""
+    """A person let go of it at some of its destinations, and others have it without commitment."""
     NOWHERE = "nowhere"
     """A person let go of it wherever it was to go."""
 
@@ -53,8 +59,11 @@ def end_of(states: Iterable[str]) -> End:
     found = set(states)
     if found <= {"released"}:
         return End.NOWHERE
+    is_committed = bool(found & COMMITTED_STATES)
     if "released" in found:
-        return End.PARTLY_RELEASED
-    if "stored_only" in found:
-        return End.STORED_ONLY
-    return End.VERIFIED if "verified" in found else End.COMMITTED
+        return End.COMMITTED_PARTLY_RELEASED if is_committed else End.PARTLY_RELEASED
+    if found <= COMMITTED_STATES:
+        return End.COMMITTED
+    if is_committed:
+        return End.COMMITTED_AT_SOME
+    return End.STORED_ONLY if "stored_only" in found else End.VERIFIED

@@ -125,11 +125,12 @@ def test_ok__a_damaged_exam_hides_no_other(box: Box, capsys: pytest.CaptureFixtu
         (({"archive": "verified"},), "completed, all stored and found there, not committed"),
         (
             ({"archive": "committed"}, {"archive": "verified"}, {"archive": "committed", "other": "stored_only"}),
-            "completed, 1 committed; 1 stored and found there, not committed; 1 stored, not committed",
+            "completed, 1 committed; 1 committed at some archives, stored at the others; "
+            "1 stored and found there, not committed",
         ),
         (
             ({"archive": "committed", "other": "released"}, {"archive": "released"}),
-            "completed, 1 stored at some archives, released from the others; 1 released, in no archive",
+            "completed, 1 committed at some archives, released from the others; 1 released, in no archive",
         ),
         (({},), "completed, all released, in no archive"),
         ((), "completed, nothing more is to be sent"),

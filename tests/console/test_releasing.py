@@ -365,7 +365,7 @@ def test_ok__who_has_committed_and_who_will_not_get_it(
     out = capsys.readouterr().out
     (row,) = [line for line in out.splitlines() if asked.objects[0] in line]
     assert re.search(r"archive: committed +gone: stored; this archive does not commit$", row.rstrip())
-    assert f"Of 1 object of the exam {asked.exam.exam_id} 0 are committed by no archive." in out
+    assert f"Of 1 object of the exam {asked.exam.exam_id} each is committed by an archive." in out
     assert "they are not sent to gone any more; nothing changes at the others." in out
     assert "Type 'release 1 from gone'" in out and asked.objects[1] not in out
     path.unlink()
