@@ -82,7 +82,8 @@ def reason_of(error: OSError) -> tuple[str, str]:
         return _VERDICTS.get(error.verify_code, (unlisted, ""))
     if isinstance(error, TimeoutError):
         return "it did not complete the TLS handshake in time", "It may speak no TLS on this port."
-    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):  # which may come without a reason
+    # The end of the connection has no reason of OpenSSL's; Debian 12's Python calls it a zero return.
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         reason = str(error.reason or "")
         for end, words in _ALERTS.items():
             if reason.endswith(end):
