@@ -30,7 +30,7 @@ _LEAST_PEACE_SECONDS = 180.0
 _PEACE_SECONDS_AN_EXAM = 0.5
 _RESTART_EVERY_SECONDS = 3.0
 # Objects are taken away in the same month.
-_KEPT_DAYS = 15 / 86_400
+_KEPT_DAYS = 5 / 86_400
 
 
 @dataclass(frozen=True)
@@ -168,12 +168,17 @@ def _kill(demo: Demo, victim: str, outcome: Outcome) -> None:
 
 
 def _await_peace(demo: Demo, technologist: Technologist, plan: Plan, outcome: Outcome) -> None:
-    """Until every exam is settled; what the archive refused in its bad days is tried again once."""
+    """Until every exam is settled and has expired; what the archive refused in its bad days is tried again once."""
     technologist.retry_refused()
     end = time.monotonic() + _LEAST_PEACE_SECONDS + plan.exams * _PEACE_SECONDS_AN_EXAM
     while unsettled := _unsettled(demo):
         if time.monotonic() > end:
             outcome.faults.append(f"{len(unsettled)} exams did not settle: {unsettled[:3]} {_said(demo, unsettled[0])}")
+            return
+        time.sleep(0.5)
+    while kept := list(list_objects(demo.directory / "kept")):
+        if time.monotonic() > end:
+            outcome.faults.append(f"{len(kept)} objects did not expire")
             return
         time.sleep(0.5)
 
