@@ -13,7 +13,7 @@ from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.cli.report import print_table
 from appliance.exam.facts import ExamFacts
-from appliance.spool.tree import Spool, list_objects
+from appliance.spool.tree import Spool, list_captured
 
 STATES: Final[Mapping[str, str]] = {
     "pending": "saved, to be stored",
@@ -85,7 +85,7 @@ def line_of_open_exam(paths: Paths) -> str:
     exam_id = ExamFacts(spool.exams).open_exam_id()
     if exam_id is None:
         return ""
-    count = sum(1 for device in spool.captured_devices() for _ in list_objects(spool.captured(device, exam_id)))
+    count = len(list_captured(spool, exam_id))
     objects = "1 object" if count == 1 else f"{count} objects"
     return f"open exam {exam_id}: {objects} saved here, to be sent when it ends"
 

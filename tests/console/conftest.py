@@ -28,7 +28,7 @@ _LAUNCHER = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
 os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
-os.execv(sys.executable, [sys.executable, "-m", "appliance.services.console"])
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
 
@@ -64,6 +64,7 @@ class Bench:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "console.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self.program = ["-m", "appliance.services.console"]
         self.start()
 
     def start(self) -> None:
@@ -71,7 +72,7 @@ class Bench:
         descriptor = self._listener.fileno()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _LAUNCHER, str(descriptor)],
+                [sys.executable, "-c", _LAUNCHER, str(descriptor), *self.program],
                 env={**os.environ, **self.paths.environment(), "PYTHONPATH": str(_ROOT)},
                 pass_fds=[descriptor],
                 stderr=log,

@@ -358,10 +358,15 @@ def test_fail__a_trail_that_cannot_be_looked_at_holds_up_no_other(
     assert world.is_all_sent() and world.findings.listing() == []
 
 
+def _greet(listener: socket.socket) -> None:
+    with listener.accept()[0] as connection:
+        connection.sendall(b"220 hello\r\n")
+
+
 def test_fail__a_collector_that_speaks_no_tls(tmp_path: Path, box: Credentials) -> None:
     with socket.create_server(("127.0.0.1", 0)) as plain:
         world = World(tmp_path, box, plain.getsockname()[1])
-        thread = threading.Thread(target=lambda: plain.accept()[0].sendall(b"220 hello\r\n"), daemon=True)
+        thread = threading.Thread(target=_greet, args=(plain,), daemon=True)
         thread.start()
         world.record("console")
         world.sender.work()
