@@ -35,6 +35,11 @@ def ended_sentence(words: str) -> str:
     return words if words.endswith((".", "!", "?")) else f"{words}."
 
 
+def counted(count: int, what: str) -> str:
+    """`1 exam`, `2 exams`: for words that take an s."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def finding_from(error: ApplianceError, code: str, subject: str = "") -> Finding:
     """The finding that shows `error` on the panel."""
     return Finding(code, error.sentence, error.suggestion, subject)

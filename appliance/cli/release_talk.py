@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from appliance.base.errors import ApplianceError
+from appliance.base.errors import ApplianceError, counted
 from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.cli.caller import actor_from
@@ -47,7 +47,8 @@ def release(what: str, reason: str, *, destination: str, is_everywhere: bool, is
         print(json.dumps(released, indent=1, ensure_ascii=False))
     else:
         where = f" from {destination}" if destination else ""
-        print(f"{_count(released['objects'])} of the exam {released['exam_id']} released{where}; this is on record.")
+        objects = counted(len(released["objects"]), "object")
+        print(f"{objects} of the exam {released['exam_id']} released{where}; this is on record.")
     return 0
 
 
@@ -80,15 +81,16 @@ def _warnings_of(letting: Mapping[str, Any]) -> list[str]:
         lines.append(f"How far they are at the archives is not known: {letting['forward']}")
     else:
         nowhere = [one for one in objects if not COMMITTED_STATES & set(one["states"].values())]
-        of_all = f"Of {_count(objects)} of the exam {letting['exam_id']}"
+        of_all = f"Of {counted(len(objects), 'object')} of the exam {letting['exam_id']}"
         if nowhere:
             are = "is" if len(nowhere) == 1 else "are"
             lines.append(f"{of_all} {len(nowhere)} {are} committed by no archive.")
         else:
             lines.append(f"{of_all} each is committed by an archive.")
     for name in letting["waiting"]:
-        waiting = [one for one in objects if one["states"].get(name, "released") not in DONE_STATES]
-        lines.append(f"{name} is configured and still waits for {_count(waiting)}: it would not get them either.")
+        waiting = sum(one["states"].get(name, "released") not in DONE_STATES for one in objects)
+        told = counted(waiting, "object")
+        lines.append(f"{name} is configured and still waits for {told}: it would not get them either.")
     if destination:
         lines.append(f"Released, they are not sent to {destination} any more; nothing changes at the others.")
     else:
@@ -115,7 +117,3 @@ def _is_confirmed(letting: Mapping[str, Any]) -> bool:
         return input(f"Type '{word}' to let go of them: ").strip() == word
     except EOFError:
         return False
-
-
-def _count(objects: list[Any]) -> str:
-    return "1 object" if len(objects) == 1 else f"{len(objects)} objects"

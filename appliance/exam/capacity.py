@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from appliance.base.errors import counted
 from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDevice
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.spool.room import floor_bytes_from
@@ -46,9 +47,9 @@ class Capacity:
         free = f"{self.free_bytes / 1e9:.1f} GB are free."
         if self.is_full:
             return f"The flash is full: nothing can be captured. {free}"
-        kinds = [] if self.exams is None else [_number(self.exams, "exam")]
-        kinds += [f"{_number(count, 'minute')} of clip ({title})" for title, count in self.clip_minutes.items()]
-        kinds += [f"{_number(count, 'film')} ({title})" for title, count in self.films.items()]
+        kinds = [] if self.exams is None else [counted(self.exams, "exam")]
+        kinds += [f"{counted(count, 'minute')} of clip ({title})" for title, count in self.clip_minutes.items()]
+        kinds += [f"{counted(count, 'film')} ({title})" for title, count in self.films.items()]
         return f"Room for about {', or '.join(kinds)}; {free}" if kinds else free
 
 
@@ -159,7 +160,3 @@ def _clip_rate_of(device: GrabberDevice, recent: Recent) -> float:
 
 def _title_of(device: Device) -> str:
     return device.title or device.name
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

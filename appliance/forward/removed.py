@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from appliance.base.errors import Finding
+from appliance.base.errors import Finding, counted
 from appliance.base.findings import FindingBoard
 from appliance.forward.journal import Journal
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryState
@@ -61,14 +61,10 @@ def tell_removed(findings: FindingBoard, removed: Collection[Removed]) -> None:
         if finding.code == CODE and finding.subject and finding.subject not in names:
             findings.clear(CODE, finding.subject)
     for one in removed:
-        objects, exams = _number(one.objects, "object"), _number(one.exams, "exam")
+        objects, exams = counted(one.objects, "object"), counted(one.exams, "exam")
         sentence = f"{objects} of {exams} must go to {one.name}, which is not configured any more."
         suggestion = (
             f"They stay saved. Configure it again, or let go of them there (appliance release EXAM --destination "
             f"{one.name}): the other archives still get them. `appliance queue` names the exams."
         )
         findings.report(Finding(CODE, sentence, suggestion, one.name))
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
