@@ -24,6 +24,7 @@ from appliance.console.acquires import Acquires
 from appliance.console.api import Parts, build_app
 from appliance.console.audit import PanelAudit
 from appliance.console.clock import ClockWatch, newest_moment
+from appliance.console.configuration import record_configuration
 from appliance.console.exams import ExamKeeper
 from appliance.console.expired import ExpiredExams
 from appliance.console.releasing import Releases
@@ -68,6 +69,8 @@ def run_console(paths: Paths) -> int:
     findings = FindingBoard()
     audit = AuditGate(AuditTrail(paths.audit, "console", clock), findings)
     audit.record(Act.SERVICE_STARTED, actor="console")
+    known = paths.audit / "console" / "configuration.json"
+    record_configuration(configuration, paths.configuration, known, audit)
     trust = ClockTrust(paths.run)
     watch = ClockWatch(trust, clock, findings, newest_moment(ExamFacts(spool.exams)))
     watch.look()
