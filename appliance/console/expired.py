@@ -28,7 +28,7 @@ from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_finding_from
 from appliance.exam.exam import Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
-from appliance.spool.settled import early_path, expired_path, list_expired, settled_path
+from appliance.spool.settled import expired_path, list_early, list_expired, settled_path
 from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class ExpiredExams:
             self._empty(hidden)
             if exam is not None:
                 self._forget(exam)
-        for path in (settled_path(self._spool, exam_id), early_path(self._spool, exam_id)):
+        for path in (settled_path(self._spool, exam_id), *list_early(self._spool, exam_id)):
             path.unlink(missing_ok=True)
         sync_directory(self._spool.settled)
         remove_file(expired_path(self._spool, exam_id))

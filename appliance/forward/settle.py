@@ -14,7 +14,7 @@ from appliance.forward.intake import Intake
 from appliance.forward.ledger import Ledger, Place
 from appliance.forward.listing import Listing
 from appliance.forward.step_ledger import StepLedger
-from appliance.spool.settled import early_path, settled_path
+from appliance.spool.settled import early_path, refused_path, settled_path
 from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
@@ -80,9 +80,10 @@ class Settlement:
         record = {"exam_id": exam_id, "settled_at": self._clock.now().isoformat(), **self._listing.settlement(exam_id)}
         make_directory(self._spool.settled)
         write_once(settled_path(self._spool, exam_id), json.dumps(record, indent=1).encode())
-        early = early_path(self._spool, exam_id)
-        if early.exists():
-            remove_file(early)  # all that it says is said again; a cut before leaves it to the console
+        refused = [refused_path(self._spool, exam_id, step["modality"]) for step in record["steps"]]
+        for told in (early_path(self._spool, exam_id), *refused):
+            if told.exists():
+                remove_file(told)  # all that it says is said again; a cut before leaves it to the console
         self._intake.settled.add(exam_id)
         del self._intake.closed[exam_id]
         _log.info("exam %s is settled", exam_id)

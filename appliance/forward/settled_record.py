@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
+from appliance.base.durable import make_directory, remove_file, replace_file
 from appliance.exam.facts import DamagedFactError
 from appliance.forward.states import FINAL_DELIVERIES, FINAL_STEPS, DeliveryState, StepState
+from appliance.spool.settled import refused_path
+from appliance.spool.tree import Spool
+
+FOREIGN_STEPS: Final = frozenset({StepState.REFUSED, StepState.ENDED_ELSEWHERE})
+"""Somebody else ended the step: a rebuilt journal must not take the manager's next no for the end of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +33,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class EndedStep:
-    """How a performed step ended, and what its manager said then; empty where it said nothing of note."""
+    """How a performed step ended, and what its manager said then; empty where it said nothing of note.
+
+    `managers_uid` is what the manager calls a step that somebody else ended: it may have to hear of it once more.
+    """
 
     state: StepState
     said: str = ""
+    managers_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +81,37 @@ def read_record(path: Path) -> SettledRecord:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFactError(f"The file settled/{path.name} is damaged ({type(error).__name__}).") from error
     return SettledRecord(objects, steps)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedSteps:
+    """`settled/EXAM.refused-MODALITY.json` for each step that somebody else ended, until its exam is settled."""
+
+    spool: Spool
+
+    def write(self, exam_id: str, modality: str, ended: EndedStep) -> None:
+        """Make it durable that the step is in one of FOREIGN_STEPS, before the journal has it. OSError of the flash.
+
+        A cut after it leaves a journal that tells the step once more, and hears the same.
+        """
+        record = {"exam_id": exam_id, "modality": modality, **asdict(ended)}
+        make_directory(self.spool.settled)
+        replace_file(refused_path(self.spool, exam_id, modality), json.dumps(record, indent=1).encode())
+
+    def read(self, exam_id: str, modality: str) -> EndedStep | None:
+        """What is on record; None where nothing is. The name alone says refused: the content may be damaged."""
+        path = refused_path(self.spool, exam_id, modality)
+        try:
+            told = json.loads(path.read_bytes())
+            ended = EndedStep(StepState(told["state"]), str(told["said"]), str(told["managers_uid"]))
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            return EndedStep(StepState.REFUSED)
+        return ended if ended.state in FOREIGN_STEPS else replace(ended, state=StepState.REFUSED)
+
+    def remove(self, exam_id: str, modality: str) -> None:
+        """The step is ours again, or its exam's own record says how it ended. OSError of the flash."""
+        path = refused_path(self.spool, exam_id, modality)
+        if path.exists():
+            remove_file(path)

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from appliance.base.clock import Clock
 from appliance.exam.exam import Outcome, PlannedStep
 from appliance.forward.journal import Journal
+from appliance.forward.settled_record import FOREIGN_STEPS, EndedStep, RefusedSteps
 from appliance.forward.states import FINAL_STEPS, StepEvent, StepState, next_step
+from appliance.spool.tree import Spool
 
 _CLOCK_SLACK_SECONDS = 5.0
 _FINAL = tuple(str(state) for state in sorted(FINAL_STEPS))
@@ -35,26 +37,38 @@ class StepRow:
 
 
 class StepLedger:
-    """The questions and acts of the performed steps, each act one durable transaction."""
+    """The questions and acts of the performed steps, each act one durable transaction.
 
-    def __init__(self, journal: Journal, clock: Clock) -> None:
+    That somebody else ended a step is in a file too, before it is here: it waits for a person, however long.
+    """
+
+    def __init__(self, journal: Journal, clock: Clock, spool: Spool) -> None:
         self._journal = journal
         self._clock = clock
+        self._refused_steps = RefusedSteps(spool)
 
     def add(self, exam_id: str, step: PlannedStep, *, may_have_been_told: bool) -> None:
-        """A step has begun. `may_have_been_told`: the journal that would know what was sent is lost."""
+        """A step has begun. `may_have_been_told`: the journal that would know what was sent is lost.
+
+        OSError of the flash then, when it does not give what was on record.
+        """
+        known = self._refused_steps.read(exam_id, step.modality) if may_have_been_told else None
+        told = known or EndedStep(StepState.DUE)
         with self._journal.transaction() as db:
             db.execute(
                 "INSERT OR IGNORE INTO steps"
-                " (sop_instance_uid, exam_id, modality, managers_uid, creation_sent, final_sent)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                " (sop_instance_uid, exam_id, modality, managers_uid, creation_sent, final_sent, state, said)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     step.sop_instance_uid,
                     exam_id,
                     step.modality,
-                    step.sop_instance_uid,
+                    told.managers_uid or step.sop_instance_uid,
                     may_have_been_told,
-                    may_have_been_told,
+                    # What was refused had no earlier message that could have arrived.
+                    may_have_been_told and known is None,
+                    told.state,
+                    told.said,
                 ),
             )
 
@@ -128,7 +142,7 @@ class StepLedger:
             db.execute("UPDATE steps SET final_sent = ? WHERE sop_instance_uid = ?", (is_sent, sop_instance_uid))
 
     def record(self, sop_instance_uid: str, event: StepEvent, said: str, managers_uid: str = "") -> StepState | None:
-        """Let `event` happen; the new state, or None when it changes nothing.
+        """Let `event` happen; the new state, or None when it changes nothing. OSError of the flash: nothing happened.
 
         Failures are counted on once there is an end to tell: a manager that takes the N-CREATE and then does not know
         the step could be asked for ever without a pause.
@@ -136,8 +150,12 @@ class StepLedger:
         with self._journal.transaction() as db:
             step = self.read(sop_instance_uid)
             state = next_step(step.state, event) if step else None
-            if state is None:
+            if step is None or state is None:
                 return None
+            if state in FOREIGN_STEPS:
+                self._refused_steps.write(step.exam_id, step.modality, EndedStep(state, said, step.managers_uid))
+            elif step.state is StepState.RETRIED:
+                self._refused_steps.remove(step.exam_id, step.modality)
             db.execute(
                 "UPDATE steps SET state = ?, said = ?, next_attempt_at = 0,"
                 " failures = CASE WHEN outcome <> '' AND ? THEN failures ELSE 0 END,"

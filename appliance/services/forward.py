@@ -98,7 +98,7 @@ def _run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     journal = Journal(paths.journal)
     ledger = Ledger(journal, clock, claim=f"{_boot_id()} {os.getpid()}")
     transactions = Transactions(ledger)
-    step_ledger = StepLedger(journal, clock)
+    step_ledger = StepLedger(journal, clock, spool)
     troubles = Troubles(journal, clock)
     listing = Listing(journal, spool)
 

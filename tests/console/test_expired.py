@@ -19,7 +19,7 @@ from appliance.console.expired import LOOK_SECONDS, ExpiredExams
 from appliance.exam.decisions import Decision, DecisionKind
 from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome, Started, open_exam
 from appliance.exam.facts import ExamFacts
-from appliance.spool.settled import early_path, expired_path, list_expired, settled_path
+from appliance.spool.settled import early_path, expired_path, list_expired, refused_path, settled_path
 from appliance.spool.tree import Spool
 from tests.console.fakes import HandClock, make_configuration, make_item
 
@@ -52,7 +52,8 @@ class Box:
         for device in ("ultrasound", "endoscope"):
             self.spool.captured(device, exam_id).mkdir(parents=True)
         settled_path(self.spool, exam_id).write_text("{}")
-        early_path(self.spool, exam_id).write_text("{}")
+        for path in (early_path(self.spool, exam_id), refused_path(self.spool, exam_id, "US")):
+            path.write_text("{}")
         return exam
 
     def mark(self, exam_id: str) -> None:

@@ -44,7 +44,7 @@ def test_ok__a_removed_destination_is_told_and_counted_while_something_waits_the
     """Neither the panel nor the command may say that nothing waits."""
     bench = Bench(tmp_path)
     bench.add(1, "old")
-    steps = StepLedger(bench.journal, bench.clock)
+    steps = StepLedger(bench.journal, bench.clock, bench.spool)
     steps.add(EXAM, PlannedStep("US", "1.9", "1"), may_have_been_told=False)
     known = SimpleNamespace(destination=SimpleNamespace(name="archive", commitment=True), trouble="", seconds_left=0.0)
     parts = Parts(bench.listing, FindingBoard(), [cast(Delivery, known)], None, steps, [], lambda: None)

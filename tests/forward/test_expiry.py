@@ -68,7 +68,7 @@ class Bench:
         self.findings = FindingBoard()
         self.journal = Journal(path)
         self.ledger = Ledger(self.journal, self.clock, "run")
-        steps, listing = StepLedger(self.journal, self.clock), Listing(self.journal, self.spool)
+        steps, listing = StepLedger(self.journal, self.clock, self.spool), Listing(self.journal, self.spool)
         self.steps = steps
         self.intake = Intake(
             *(self.spool, self.ledger, steps, self.findings, self.clock),

@@ -57,7 +57,7 @@ class Bench:
         self.findings = FindingBoard()
         self.journal = Journal(self.directory / "journal" / "journal.sqlite")
         self.ledger = Ledger(self.journal, self.clock, "run")
-        self.steps = StepLedger(self.journal, self.clock)
+        self.steps = StepLedger(self.journal, self.clock, self.spool)
         self.listing = Listing(self.journal, self.spool)
         self.intake = Intake(
             self.spool,

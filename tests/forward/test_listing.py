@@ -25,7 +25,8 @@ class Bench:
         self.clock = HandClock()
         self.journal = Journal(directory / "journal.sqlite")
         self.ledger = Ledger(self.journal, self.clock, "run")
-        self.listing = Listing(self.journal, Spool(directory))
+        self.spool = Spool(directory)
+        self.listing = Listing(self.journal, self.spool)
 
     def add(self, number: int, *destinations: str) -> str:
         made = instance(number)
@@ -157,7 +158,7 @@ def test_ok__a_removed_destination_where_everything_is_done_is_history(bench: Be
 
 
 def test_ok__a_step_waits_for_its_manager_only_while_there_is_something_to_tell(bench: Bench) -> None:
-    steps = StepLedger(bench.journal, bench.clock)
+    steps = StepLedger(bench.journal, bench.clock, bench.spool)
     for number in range(4):
         steps.add(EXAM, PlannedStep(f"M{number}", f"1.{number}", str(number)), may_have_been_told=False)
     for number in (1, 2, 3):

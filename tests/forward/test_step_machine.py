@@ -32,9 +32,10 @@ from appliance.dimse.status import StepVerdict, create_verdict, set_verdict
 from appliance.exam.exam import Closed, Exam, Outcome, open_exam
 from appliance.forward.journal import Journal
 from appliance.forward.states import FINAL_STEPS, StepState
-from appliance.forward.step_ledger import StepLedger
+from appliance.forward.step_ledger import StepLedger, StepRow
 from appliance.forward.steps import RETRY_LONGEST_SECONDS, StepMessages
 from appliance.forward.troubles import Troubles
+from appliance.spool.tree import Spool
 from tests.forward.hand_clock import HandClock
 from tests.forward.hospital_job import scheduled_item
 
@@ -170,7 +171,7 @@ class StepMachine(RuleBasedStateMachine):
 
     def open_journal(self) -> None:
         self.journal = Journal(self.directory / "journal.sqlite")
-        self.ledger = StepLedger(self.journal, self.clock)
+        self.ledger = StepLedger(self.journal, self.clock, Spool(self.directory))
         self.messages = StepMessages(
             PerformedStepManager(ae_title="RIS", host="127.0.0.1", port=1),
             Box(),
@@ -270,13 +271,26 @@ class StepMachine(RuleBasedStateMachine):
         self.tell(mishaps)
 
     @precondition(lambda self: self.running())
-    @rule(data=st.data(), attempts=st.lists(st.sampled_from(Mishap), max_size=2))
-    def be_overtaken(self, data: st.DataObject, attempts: list[Mishap]) -> None:
-        """Somebody else ends the steps of an exam, after some attempts of ours to do so."""
-        self.wait_and_tell([], 0.0)
+    @rule(
+        data=st.data(),
+        attempts=st.lists(st.sampled_from(Mishap), max_size=2),
+        retried=st.lists(st.sampled_from(Mishap), max_size=2),
+        is_journal_lost=st.booleans(),
+    )
+    def be_overtaken(
+        self, data: st.DataObject, attempts: list[Mishap], retried: list[Mishap], is_journal_lost: bool
+    ) -> None:
+        """Somebody else ends the steps of an exam, after some attempts of ours; perhaps a person then tries again."""
+        begun = [Mishap.RENAMED] * 6 if data.draw(st.booleans()) else []
+        self.wait_and_tell(begun, 0.0)
         self.end(data.draw(st.sampled_from(self.running())), Outcome.COMPLETED)
         for mishap in (*attempts, Mishap.ENDED_BY_OTHERS):
             self.wait_and_tell([mishap] * 6, 0.0)
+        for mishap in retried:
+            self.messages.retry()
+            self.wait_and_tell([mishap] * 6, 0.0)
+        if is_journal_lost:
+            self.lose_the_journal()
 
     @rule()
     def try_again(self) -> None:
@@ -297,18 +311,27 @@ class StepMachine(RuleBasedStateMachine):
                 self.lose_the_journal()
 
     def lose_the_journal(self) -> None:
-        """As forward.intake rebuilds it: of what was sent nothing is known."""
+        """As forward.intake rebuilds it: of what was sent nothing is known, but for what somebody else ended."""
+        foreign = {
+            uid: StepState.REFUSED if row.state is StepState.RETRIED else row.state
+            for uid, row in self.rows().items()
+            if row.state in {StepState.REFUSED, StepState.RETRIED, StepState.ENDED_ELSEWHERE}
+        }
         self.journal.close()
         for path in self.directory.glob("journal.sqlite*"):
             path.unlink()
         self.open_journal()
-        self.manager.unanswered |= set(self.begun.values())
+        self.manager.unanswered |= set(self.begun.values()) - set(foreign)
         for (exam_id, modality), uid in self.begun.items():
             if uid in self.dropped:
                 continue
             self.add(exam_id, modality, may_have_been_told=True)
             if uid in self.outcomes:
                 self.ledger.end(exam_id, modality, self.outcomes[uid])
+        assert foreign == {uid: row.state for uid, row in self.rows().items() if row.state is not StepState.DUE}
+
+    def rows(self) -> dict[str, StepRow]:
+        return {uid: row for uid in self.begun.values() if (row := self.ledger.read(uid)) is not None}
 
     # -- what must hold
 

@@ -24,6 +24,7 @@ from appliance.forward.states import StepState
 from appliance.forward.step_ledger import StepLedger
 from appliance.forward.steps import StepMessages
 from appliance.forward.troubles import Troubles
+from appliance.spool.tree import Spool
 from tests.forward.hand_clock import HandClock
 from tests.forward.hospital_job import scheduled_item
 from tests.forward.test_step_machine import DEVICES, MODALITIES, Facts
@@ -40,7 +41,7 @@ class World:
     def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock, self.facts, self.findings = HandClock(), Facts(), FindingBoard()
         journal = Journal(directory / "journal.sqlite")
-        self.ledger = StepLedger(journal, self.clock)
+        self.ledger = StepLedger(journal, self.clock, Spool(directory))
         self.asked: list[tuple[str, str]] = []
         self.stumbles_at = ""
         self.knows = True

@@ -49,7 +49,7 @@ class Bench:
         self.step = self.job.exam.step_of("US")
         clock = SystemClock()
         journal = Journal(directory / "journal.sqlite")
-        self.ledger = StepLedger(journal, clock)
+        self.ledger = StepLedger(journal, clock, spool)
         self.findings = FindingBoard()
         self.messages = StepMessages(
             self.manager,
