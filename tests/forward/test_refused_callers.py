@@ -8,7 +8,7 @@ import pytest
 
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
-from appliance.forward.refused_callers import MOST_SHOWN, STRANGER_REPORT, RefusedCallers
+from appliance.forward.refused_callers import MOST_REASONS, MOST_SHOWN, STRANGER_REPORT, RefusedCallers
 from tests.forward.hand_clock import HandClock
 
 
@@ -73,3 +73,31 @@ def test_fail__strangers_that_report_as_many_keep_no_refused_caller_from_being_s
     assert "10.0.0.1" in world.subjects()
     world.clock.advance(3700.0)
     assert world.subjects() == set()
+
+
+def test_ok__each_reason_is_kept_and_said_once() -> None:
+    """A stranger with the archive's name is not hidden by the archive itself, refused for its certificate."""
+    world = World()
+    for said in ("It came from EVIL.", "It came without TLS.", "It came from EVIL."):
+        world.refused.note("archive", ApplianceError(said, "Find out who that is."), STRANGER_REPORT)
+    (finding,) = world.findings.listing()
+    assert finding.sentence == "It came from EVIL. It came without TLS."
+    assert finding.suggestion == "Find out who that is."
+    world.clock.advance(3700.0)
+    assert world.subjects() == set()
+    world.refused.note("archive", ApplianceError("It came from OTHER.", "Ask."), STRANGER_REPORT)
+    (finding,) = world.findings.listing()
+    assert (finding.sentence, finding.suggestion) == ("It came from OTHER.", "Ask.")
+
+
+def test_fail__a_thousand_reasons(caplog: pytest.LogCaptureFixture) -> None:
+    """Those that came first stay."""
+    world = World()
+    with caplog.at_level(logging.INFO):
+        for number in range(1000):
+            world.refused.note("10.0.0.1", ApplianceError(f"It calls itself X{number}."))
+    assert len(caplog.records) <= MOST_REASONS + 1
+    (finding,) = world.findings.listing()
+    assert finding.sentence == (
+        "It calls itself X0. It calls itself X1. It calls itself X2. There were other reasons too."
+    )
