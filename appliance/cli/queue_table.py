@@ -163,8 +163,10 @@ def line_of(destination: Mapping[str, Any], now: datetime) -> str:
             ("stored_only", "stored"),
             ("committed", "committed"),
             ("refused", "refused"),
+            ("released", "released by a person"),
         )
-        if destination[key] or (key == "committed" and destination["commits"])
+        # Whether a destination commits that was removed is not known any more: what it never did is not counted.
+        if destination[key] or (key == "committed" and destination["commits"] and destination["is_configured"])
     ]
     line = f"{destination['name']}: {', '.join(counts) or 'nothing yet'}"
     if not destination["commits"]:

@@ -95,6 +95,7 @@ class Listing:
             "verified": _sum(counts, (DeliveryState.VERIFIED,)),
             "committed": _sum(counts, (DeliveryState.COMMITTED, DeliveryState.EXPIRED)),
             "refused": _sum(counts, (DeliveryState.REFUSED,)),
+            "released": _sum(counts, (DeliveryState.RELEASED,)),
         }
 
     def removed(self, configured: Collection[str]) -> list[Removed]:

@@ -43,7 +43,7 @@ def _object(place: str = "outbox", **destinations: dict[str, Any]) -> dict[str, 
 
 
 def _destination(**given: Any) -> dict[str, Any]:
-    counts = dict.fromkeys(("pending", "stored", "stored_only", "verified", "committed", "refused"), 0)
+    counts = dict.fromkeys(("pending", "stored", "stored_only", "verified", "committed", "refused", "released"), 0)
     rest = {"name": "archive", "is_configured": True, "commits": True, "pending_since": ""}
     return {**counts, **rest, "trouble": "", "seconds_to_next_attempt": 0.0, **given}
 
@@ -127,8 +127,10 @@ def test_ok__a_line_for_each_destination() -> None:
         is_configured=False, pending=3, refused=1, pending_since=_at(hours=1), trouble=NOT_CONFIGURED
     )
     assert line_of(removed, NOW) == (
-        f"archive: 3 to be stored, 0 committed, 1 refused; the oldest waits since 08:30:00. {NOT_CONFIGURED}"
+        f"archive: 3 to be stored, 1 refused; the oldest waits since 08:30:00. {NOT_CONFIGURED}"
     )
+    removed |= {"pending": 0, "stored_only": 4, "released": 2}
+    assert line_of(removed, NOW) == f"archive: 4 stored, 1 refused, 2 released by a person. {NOT_CONFIGURED}"
     plain = _destination(commits=False, stored_only=2, verified=1)
     assert line_of(plain, NOW) == "archive: 1 stored and found there, 2 stored; this archive does not commit"
 

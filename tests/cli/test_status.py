@@ -66,7 +66,7 @@ def test_fail__no_box(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
 
 
 def test_ok__what_waits_and_what_is_wrong_has_a_line_each() -> None:
-    counts = {"pending": 52, "stored": 3, "verified": 0, "stored_only": 0, "committed": 7, "refused": 0}
+    counts = {"pending": 52, "stored": 3, "verified": 0, "stored_only": 0, "committed": 7, "refused": 0, "released": 0}
     since = datetime(2026, 11, 22, 9, 12).astimezone()
     destination = {"name": "archive", "is_configured": True, "commits": True, "pending_since": since.isoformat()}
     trouble = {"trouble": "The connection to archive was refused.", "seconds_to_next_attempt": 40.0}
@@ -120,7 +120,7 @@ def test_ok__each_finding_says_whom_it_is_about_and_is_said_once() -> None:
 
 def test_ok__a_trouble_that_a_finding_tells_is_not_told_twice() -> None:
     trouble = {"trouble": "PACS refuses.", "seconds_to_next_attempt": 40.0, "is_configured": True}
-    counts = dict.fromkeys(("pending", "stored", "verified", "stored_only", "committed", "refused"), 0)
+    counts = dict.fromkeys(("pending", "stored", "verified", "stored_only", "committed", "refused", "released"), 0)
     document = {
         "is_well": False,
         "services": [],

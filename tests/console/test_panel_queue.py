@@ -104,7 +104,15 @@ def test_ok__what_waits_says_why_and_until_when(page: Page) -> None:
         [
             _destination("archive", **waiting, trouble=down, seconds_to_next_attempt=41.2),
             _destination("second", **waiting, trouble=down, seconds_to_next_attempt=0.0),
-            _destination("old", refused=1, is_configured=False, trouble=removed, seconds_to_next_attempt=0.0),
+            _destination(
+                "old",
+                refused=1,
+                stored_only=4,
+                released=2,
+                is_configured=False,
+                trouble=removed,
+                seconds_to_next_attempt=0.0,
+            ),
         ],
     )
     assert [cells[-1] for cells in drawn["rows"].values()] == [down, f"coerced · {down}", f"Refused. C000H · {removed}"]
@@ -113,7 +121,7 @@ def test_ok__what_waits_says_why_and_until_when(page: Page) -> None:
     assert drawn["destinations"] == [
         f"archive {since} {down} It is tried again in 41 s.",
         f"second {since} {down} It is tried again now.",
-        f"old 0 waiting · 0 stored, not committed yet · 0 committed · 1 refused  {removed}",
+        f"old 0 waiting · 4 stored · 2 released · 1 refused  {removed}",
     ]
 
 

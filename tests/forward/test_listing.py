@@ -110,6 +110,7 @@ def test_ok__the_yeses_are_counted_apart(bench: Bench) -> None:
         "verified": (E.CLAIMED, E.STORE_ACCEPTED, E.VERIFIED),
         "committed": (E.CLAIMED, E.STORE_ACCEPTED, E.COMMITTED),
         "refused": (E.CLAIMED, E.STORE_REFUSED),
+        "released": (E.WITHDRAWN,),
     }
     for number, events in enumerate(ways.values()):
         bench.record(bench.add(number, "one"), "one", *events)

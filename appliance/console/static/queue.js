@@ -54,9 +54,22 @@ function troubleText(destination) {
   return `${destination.trouble} It is tried again ${seconds ? `in ${seconds} s` : "now"}.`;
 }
 
+/** Whether a destination commits that was removed is not known any more: what it never did is not counted. */
+const REMOVED_COUNTS = [
+  ["stored", "stored, not committed"],
+  ["stored_only", "stored"],
+  ["verified", "stored and found there"],
+  ["committed", "committed"],
+  ["released", "released"],
+];
+
 function destinationText(destination) {
   const since = destination.pending ? sinceText(destination.pending_since) : "";
   const waiting = `${destination.pending} waiting${since}`;
+  if (destination.is_configured === false) {
+    const counted = REMOVED_COUNTS.filter(([key]) => destination[key]);
+    return [waiting, ...counted.map(([key, words]) => `${destination[key]} ${words}`)].join(" · ");
+  }
   if (destination.commits !== false)
     return `${waiting} · ${destination.stored} stored, not committed yet · ${destination.committed} committed`;
   const stored = destination.stored + destination.stored_only + destination.verified;
