@@ -73,13 +73,12 @@ class Intake:
         self._taken_in: dict[str, set[str]] = {}
         self._awaited_since: dict[str, float] = {}
         self._strange_since: dict[str, float] = {}
+        self._damaged: set[str] = set()
         self.settled: set[str] = set()
         """Exams of which nothing more is expected."""
         self.closed: dict[str, Closed] = {}
         """Exams that are over and not settled."""
-        for damaged in ledger.objects_in(Place.QUARANTINE):
-            if not damaged.is_withdrawn:
-                self._tell_of_quarantine(damaged.file_name)
+        self._tell_of_damaged()
 
     def rescan(self) -> None:
         """One look at everything that is not settled. What cannot be read is told about and looked at again."""
@@ -89,6 +88,7 @@ class Intake:
             sentence = "An object is not sent, since it cannot be read"
             with self._telling("object-unreadable", sentence, awaited.sop_instance_uid):
                 self._look_for(awaited)
+        self._tell_of_damaged()
         with self._telling("outbox-unreadable", "The list of objects in the outbox cannot be read"):
             self._look_for_strangers()
 
@@ -202,7 +202,6 @@ class Intake:
             self._restore_objects(closed, record, {uid for uid, _kind, destination in decisions if not destination})
             for uid, kind, destination in decisions:
                 if self._ledger.withdraw(uid, kind, f"a person decided: {kind}", destination):
-                    self._findings.clear("object-damaged", uid)
                     self._findings.clear("object-missing", uid)
             if self._steps is not None:
                 self._end_steps(exam, closed, self._steps)
@@ -259,7 +258,7 @@ class Intake:
             self._awaited_since.pop(awaited.sop_instance_uid, None)
             self._findings.clear("object-missing", awaited.sop_instance_uid)
             if place is Place.QUARANTINE:
-                self._quarantine(awaited, path)
+                self._ledger.place_object(awaited.sop_instance_uid, Place.QUARANTINE)
             else:
                 self._take_file(awaited, place, path)
             return
@@ -286,7 +285,7 @@ class Intake:
             _log.error("%s", error)
             make_directory(self._spool.quarantine)
             move_file(path, self._spool.quarantine / path.name)
-            self._quarantine(awaited, path)
+            self._ledger.place_object(awaited.sop_instance_uid, Place.QUARANTINE)
             return
         except FileNotFoundError:
             return  # somebody took it between our two looks; the next rescan sees where it is
@@ -302,20 +301,20 @@ class Intake:
         self._ledger.place_object(awaited.sop_instance_uid, place, arrival)
         self._on_new()
 
-    def _quarantine(self, damaged: DueObject, path: Path) -> None:
-        self._ledger.place_object(damaged.sop_instance_uid, Place.QUARANTINE)
-        if not damaged.is_withdrawn:
-            self._tell_of_quarantine(path.name)
-
-    def _tell_of_quarantine(self, file_name: str) -> None:
-        self._findings.report(
-            Finding(
-                "object-damaged",
-                "An object was damaged on flash and is kept in quarantine; it is not sent.",
-                "Have the box's flash checked; what is damaged lies in quarantine.",
-                file_name.partition("~")[0],
+    def _tell_of_damaged(self) -> None:
+        """One finding for each damaged object that is wanted somewhere; what is over is cleared."""
+        before, self._damaged = self._damaged, {one.sop_instance_uid for one in self._ledger.unfinished_in_quarantine()}
+        for uid in before - self._damaged:
+            self._findings.clear("object-damaged", uid)
+        for uid in sorted(self._damaged - before):
+            self._findings.report(
+                Finding(
+                    "object-damaged",
+                    "An object was damaged on flash and is kept in quarantine; it is not sent.",
+                    "Have the box's flash checked; what is damaged lies in quarantine.",
+                    uid,
+                )
             )
-        )
 
     def _look_for_strangers(self) -> None:
         """Objects in the outbox that no closed exam lists: never sent to anyone, so a person must know."""

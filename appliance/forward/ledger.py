@@ -9,9 +9,10 @@ put back since: it counts as due.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from appliance.base.clock import Clock
 from appliance.config.schema import Destination
@@ -72,7 +73,17 @@ class Arrival:
     saved_at: str
 
 
-_FINAL = tuple(str(state) for state in sorted(FINAL_DELIVERIES))
+_FINAL = ", ".join(f"'{state}'" for state in sorted(FINAL_DELIVERIES))
+_UNFINISHED = (
+    "EXISTS (SELECT 1 FROM deliveries WHERE deliveries.sop_instance_uid = objects.sop_instance_uid"
+    f" AND deliveries.state NOT IN ({_FINAL}))"
+)
+# One without a destination never is, unless a person withdrew it.
+DONE: Final = (
+    "((decision <> '' OR EXISTS (SELECT 1 FROM deliveries"
+    f" WHERE deliveries.sop_instance_uid = objects.sop_instance_uid)) AND NOT {_UNFINISHED})"
+)
+"""SQL: nothing more is to be done anywhere for the row of `objects`."""
 _DUE = "(next_attempt_at <= :now OR next_attempt_at > :now + :longest)"
 
 
@@ -196,8 +207,8 @@ class Ledger:
         with self.journal.transaction() as db:
             db.execute(
                 f"UPDATE deliveries SET state = ?, stored_at = ?, committed_at = ?, {words} = ?"
-                f" WHERE sop_instance_uid = ? AND destination = ? AND state NOT IN ({_marks(_FINAL)})",
-                (ended.state, ended.stored_at, ended.committed_at, ended.said, sop_instance_uid, destination, *_FINAL),
+                f" WHERE sop_instance_uid = ? AND destination = ? AND state NOT IN ({_FINAL})",
+                (ended.state, ended.stored_at, ended.committed_at, ended.said, sop_instance_uid, destination),
             )
 
     def expire(self, sop_instance_uid: str) -> None:
@@ -217,34 +228,27 @@ class Ledger:
                 self.record(sop_instance_uid, row["destination"], event, said)
 
     def finished_in_outbox(self) -> list[DueObject]:
-        """Objects in the outbox for which nothing more is to be done anywhere.
-
-        One without a destination never is, unless a person withdrew it.
-        """
+        """Objects in the outbox for which nothing more is to be done anywhere."""
         with self.journal.reading() as db:
-            return _due_objects(
-                db.execute(
-                    "SELECT * FROM objects o WHERE place = 'outbox'"
-                    " AND (decision <> '' OR"
-                    " EXISTS (SELECT 1 FROM deliveries d WHERE d.sop_instance_uid = o.sop_instance_uid))"
-                    " AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.sop_instance_uid = o.sop_instance_uid"
-                    f" AND d.state NOT IN ({_marks(_FINAL)})) ORDER BY rowid",
-                    _FINAL,
-                )
-            )
+            return _due_objects(db.execute(f"SELECT * FROM objects WHERE place = 'outbox' AND {DONE} ORDER BY rowid"))
+
+    def unfinished_in_quarantine(self) -> list[DueObject]:
+        """Damaged objects that are wanted somewhere still: only a person can end that."""
+        with self.journal.reading() as db:
+            rows = db.execute(f"SELECT * FROM objects WHERE place = 'quarantine' AND NOT {DONE} ORDER BY rowid")
+            return _due_objects(rows)
 
     def count_unfinished(self, exam_id: str) -> int:
         """Objects of the exam that are not in `kept/` yet, or that a rebuilt journal delivers from there once more.
 
-        One that a person withdrew is not waited for: it may be damaged, in quarantine, or lost.
+        One that a person withdrew is not waited for: it may be lost. Nor is a damaged one that is wanted nowhere.
         """
         with self.journal.reading() as db:
             row = db.execute(
-                "SELECT count(*) FROM objects o WHERE exam_id = ?"
-                " AND (place = 'outbox' OR (place <> 'kept' AND decision = '')"
-                " OR EXISTS (SELECT 1 FROM deliveries d WHERE d.sop_instance_uid = o.sop_instance_uid"
-                f" AND d.state NOT IN ({_marks(_FINAL)})))",
-                (exam_id, *_FINAL),
+                "SELECT count(*) FROM objects WHERE exam_id = ?"
+                " AND (place = 'outbox' OR (place = 'awaited' AND decision = '')"
+                f" OR (place = 'quarantine' AND NOT {DONE}) OR {_UNFINISHED})",
+                (exam_id,),
             )
             return int(row.fetchone()[0])
 
@@ -392,7 +396,3 @@ def _due_objects(rows: Iterable[sqlite3.Row]) -> list[DueObject]:
         )
         for row in rows
     ]
-
-
-def _marks(values: Sequence[str]) -> str:
-    return ", ".join("?" for _ in values)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.forward.journal import Journal
+from appliance.forward.ledger import DONE
 from appliance.forward.removed import NOT_CONFIGURED, Removed, read_removed
 from appliance.forward.states import FINAL_DELIVERIES, FINAL_STEPS, DeliveryState, StepState
 from appliance.spool.tree import Spool
@@ -17,8 +18,8 @@ MOST_OBJECTS = 2000
 # In these an object waits for its destination to be tried; in the others for the archive, for a person, or for nothing.
 _TRIED = frozenset({DeliveryState.PENDING, DeliveryState.STORED})
 _FINAL_STEPS = ", ".join(f"'{state}'" for state in sorted(FINAL_STEPS))
-# A damaged object never leaves quarantine; once a person has decided about it, it waits for nothing.
-_IS_DONE = "place = 'kept' OR (place = 'quarantine' AND decision <> '')"
+# A damaged object never leaves quarantine; once it is wanted nowhere, it waits for nothing.
+_IS_DONE = f"place = 'kept' OR (place = 'quarantine' AND {DONE})"
 
 
 class Listing:
