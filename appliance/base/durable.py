@@ -135,14 +135,22 @@ def move_file(source: Path, target: Path) -> None:
     name is taken away: (1) sync of the destination and (2) unlink leave both, (3) sync of the source the new alone.
     Raises FileNotFoundError when someone took it before us.
     """
+    rename_file(source, target)
+    sync_directory(target.parent)
+    sync_directory(source.parent)
+
+
+def rename_file(source: Path, target: Path) -> None:
+    """The first step of `move_file`, for whoever moves several and then syncs both directories once, `target`'s first.
+
+    A crash before that leaves each under the old name, the new, or both; none is lost. FileNotFoundError as there.
+    """
     # rename(2) of two names of one file does nothing and keeps both.
     if target.exists() and source.samefile(target):
         sync_directory(target.parent)
         source.unlink()
     else:
         source.rename(target)
-        sync_directory(target.parent)
-    sync_directory(source.parent)
 
 
 def remove_file(path: Path) -> None:

@@ -20,6 +20,7 @@ ROUND_EVENTS = frozenset(
     }
 )
 _LOOKED_EVENTS = frozenset({DeliveryEvent.FOUND, DeliveryEvent.NOT_FOUND, DeliveryEvent.VERIFIED})
+_ATTEMPT_EVENTS = frozenset({DeliveryEvent.STORE_ACCEPTED, DeliveryEvent.STORE_REFUSED, DeliveryEvent.STORE_FAILED})
 # Events that say nothing new about the object: the words of the one before stay readable.
 QUIET_EVENTS = frozenset({DeliveryEvent.CLAIMED, DeliveryEvent.CLAIM_VOID, DeliveryEvent.COMMITMENT_ASKED})
 # What people take for one and the same: a claim comes and goes with each attempt, a request with each round.
@@ -33,8 +34,7 @@ def changes_from(
     """The delivery's columns after `event` has led to `state`."""
     changes: dict[str, Any] = {
         "state": state,
-        "claim": "",
-        "attempts": row["attempts"] + (event is DeliveryEvent.CLAIMED),
+        "attempts": row["attempts"] + (event in _ATTEMPT_EVENTS),
         "failures": row["failures"] + (event is DeliveryEvent.STORE_FAILED),
         "rounds": row["rounds"] + (event in ROUND_EVENTS),
         "next_attempt_at": 0.0,

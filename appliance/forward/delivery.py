@@ -24,7 +24,7 @@ from appliance.exam.facts import ExamFacts
 from appliance.forward.ledger import DueLook, DueObject, Ledger
 from appliance.forward.reports import ReportDesk
 from appliance.forward.standing import read_standing, tell_standing
-from appliance.forward.states import DeliveryEvent
+from appliance.forward.states import DeliveryEvent, DeliveryState
 from appliance.forward.transactions import Transactions
 from appliance.forward.transfer_audit import TransferAudit
 from appliance.forward.troubles import Troubles
@@ -186,12 +186,14 @@ class Delivery:
 
     def _talk(self, visit: Visit, batch: Sequence[DueObject], looks: Sequence[DueLook]) -> None:
         with self._audit.transferring(batch) as transfer:
-            for one in batch:
-                if visit.is_stopping:
-                    return
-                visit.store(one)
-                transfer.note(one, self._ledger.state_of(one.sop_instance_uid, self.destination.name))
+
+            def note(one: DueObject, state: DeliveryState | None) -> None:
+                transfer.note(one, state)
                 self._clear_trouble()
+
+            visit.store(batch, note)
+        if visit.is_stopping:
+            return
         visit.look(looks)
         if self.destination.commitment:
             visit.ask()

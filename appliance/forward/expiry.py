@@ -102,8 +102,7 @@ class Expiry:
         """
         is_all = True
         now = self._work_time.advance(is_clock_trusted=self._is_clock_trusted())
-        self._kept.note_kept(now)
-        self._note_settled(now)
+        self._note(now)
         with self._telling("retention-stuck", "What is kept cannot be looked through"):
             chosen: dict[str, list[KeptObject]] = {}
             found = self._choose(now)
@@ -119,13 +118,16 @@ class Expiry:
     def _telling(self, code: str, sentence: str, subject: str = "") -> AbstractContextManager[None]:
         return telling_of_flash(self._findings, code, sentence, "It is tried again by itself.", subject)
 
-    def _note_settled(self, now: float) -> None:
-        self._noted &= self._intake.settled
-        for exam_id in self._intake.settled - self._noted:
-            # An exam that is over and waits for the console has no rows any more, and needs none.
-            if not expired_path(self._spool, exam_id).exists():
+    def _note(self, now: float) -> None:
+        """Since when objects are kept and exams settled."""
+        fresh = self._intake.settled - self._noted
+        # An exam that is over and waits for the console has no rows any more, and needs none.
+        lasting = [exam_id for exam_id in sorted(fresh) if not expired_path(self._spool, exam_id).exists()]
+        with self._ledger.journal.transaction():
+            self._kept.note_kept(now)
+            for exam_id in lasting:
                 self._kept.note_settled(exam_id, now)
-            self._noted.add(exam_id)
+        self._noted = (self._noted | fresh) & self._intake.settled
 
     # -- objects
 

@@ -12,12 +12,12 @@ used is not said by MPPS.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 
-from appliance.base.clock import Clock
+from appliance.base.clock import Clock, Deadline
 from appliance.base.durable import TEMPORARY_PREFIX, make_directory, move_file
 from appliance.base.errors import Finding, finding_from
 from appliance.base.findings import FindingBoard
@@ -25,7 +25,7 @@ from appliance.base.flash import telling_of_flash
 from appliance.exam.decisions import decided_from
 from appliance.exam.exam import Closed, Exam, Outcome
 from appliance.exam.facts import DamagedFactError, ExamFacts
-from appliance.forward.ledger import Arrival, DueObject, Ledger, Place
+from appliance.forward.ledger import LARGE_BYTES, Arrival, DueObject, Ledger, Place
 from appliance.forward.removed import read_removed, tell_removed
 from appliance.forward.settled_record import SettledRecord, read_record
 from appliance.forward.states import DeliveryState
@@ -38,6 +38,8 @@ from appliance.spool.tree import Spool, list_objects
 _log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 30.0
+# What has arrived is recorded together, which spares the flash; so long it may wait for what is read behind it.
+_UNRECORDED_SECONDS = 1.0
 
 
 class Intake:
@@ -84,10 +86,7 @@ class Intake:
         """One look at everything that is not settled. What cannot be read is told about and looked at again."""
         with self._telling("exams-unreadable", "The list of exams cannot be read"):
             self._look_at_exams()
-        for awaited in self._ledger.objects_in(Place.AWAITED):
-            sentence = "An object is not sent, since it cannot be read"
-            with self._telling("object-unreadable", sentence, awaited.sop_instance_uid):
-                self._look_for(awaited)
+        self._look_for_awaited()
         self._tell_of_damaged()
         with self._telling("outbox-unreadable", "The list of objects in the outbox cannot be read"):
             self._look_for_strangers()
@@ -251,7 +250,29 @@ class Intake:
                 return place, path
         return None
 
-    def _look_for(self, awaited: DueObject) -> None:
+    def _look_for_awaited(self) -> None:
+        arrived: list[tuple[str, Place, Arrival]] = []
+        record_by = Deadline.after(self._clock, _UNRECORDED_SECONDS)
+        for awaited in self._ledger.objects_in(Place.AWAITED):
+            if record_by.is_over() or awaited.bytes > LARGE_BYTES:
+                self._record_arrivals(arrived)
+                arrived, record_by = [], Deadline.after(self._clock, _UNRECORDED_SECONDS)
+            sentence = "An object is not sent, since it cannot be read"
+            with self._telling("object-unreadable", sentence, awaited.sop_instance_uid):
+                if (found := self._look_for(awaited)) is not None:
+                    arrived.append((awaited.sop_instance_uid, *found))
+        self._record_arrivals(arrived)
+
+    def _record_arrivals(self, arrived: Sequence[tuple[str, Place, Arrival]]) -> None:
+        with self._telling("arrivals-unwritten", "Objects that arrived are not sent yet, since it cannot be noted"):
+            with self._ledger.journal.transaction():
+                for uid, place, arrival in arrived:
+                    self._ledger.place_object(uid, place, arrival)
+            if arrived:
+                self._on_new()
+
+    def _look_for(self, awaited: DueObject) -> tuple[Place, Arrival] | None:
+        """Where the object lies and what its file tells; None while it is not there, or when it is damaged."""
         found = self._find_file(awaited.file_name)
         if found is not None:
             place, path = found
@@ -259,11 +280,11 @@ class Intake:
             self._findings.clear("object-missing", awaited.sop_instance_uid)
             if place is Place.QUARANTINE:
                 self._ledger.place_object(awaited.sop_instance_uid, Place.QUARANTINE)
-            else:
-                self._take_file(awaited, place, path)
-            return
+                return None
+            arrival = self._read_file(awaited, path)
+            return None if arrival is None else (place, arrival)
         if awaited.is_withdrawn:
-            return  # whoever withdrew it knows
+            return None  # whoever withdrew it knows
         now = self._clock.monotonic()
         if now - self._awaited_since.setdefault(awaited.sop_instance_uid, now) > PATIENCE_SECONDS:
             self._findings.report(
@@ -274,8 +295,9 @@ class Intake:
                     awaited.sop_instance_uid,
                 )
             )
+        return None
 
-    def _take_file(self, awaited: DueObject, place: Place, path: Path) -> None:
+    def _read_file(self, awaited: DueObject, path: Path) -> Arrival | None:
         try:
             if not is_intact(path, self._on_progress):
                 raise DamagedObjectError(f"The file {path.name} does not match its digest.")
@@ -286,10 +308,10 @@ class Intake:
             make_directory(self._spool.quarantine)
             move_file(path, self._spool.quarantine / path.name)
             self._ledger.place_object(awaited.sop_instance_uid, Place.QUARANTINE)
-            return
+            return None
         except FileNotFoundError:
-            return  # somebody took it between our two looks; the next rescan sees where it is
-        arrival = Arrival(
+            return None  # somebody took it between our two looks; the next rescan sees where it is
+        return Arrival(
             summary.study_instance_uid,
             summary.patient_id,
             summary.accession_number,
@@ -298,8 +320,6 @@ class Intake:
             _iso_from_dicom(summary.captured_at),
             datetime.fromtimestamp(modified).astimezone().isoformat(),
         )
-        self._ledger.place_object(awaited.sop_instance_uid, place, arrival)
-        self._on_new()
 
     def _tell_of_damaged(self) -> None:
         """One finding for each damaged object that is wanted somewhere; what is over is cleared."""

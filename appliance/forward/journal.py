@@ -1,7 +1,8 @@
 """The journal: one SQLite file that indexes what the files say. Losing it costs work, never an object.
 
-WAL with synchronous FULL: a transaction that was answered survives a pulled plug. The schema only adds: a migration is
-never changed once it was released, and a newer release's journal is used as far as it is known here.
+WAL with synchronous FULL: a transaction that was answered survives a pulled plug. Each costs a sync and about 4 KiB
+beside its pages, so what belongs together is written together. The schema only adds: a migration is never changed once
+it was released, and a newer release's journal is used as far as it is known here.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Final
 
 from appliance.base.durable import make_directory, move_file, sync_directory
 from appliance.base.flash import reason_of
+from appliance.forward.claims import CLAIMS
 from appliance.forward.states import DeliveryState, StepState
 from appliance.forward.worker import EXIT_FAULT
 
@@ -256,6 +258,8 @@ def _open(path: Path, begun: str = "begun") -> sqlite3.Connection:
             mark = "" if version else f"INSERT INTO marks VALUES ('{begun}');"
             statements = "\n".join((*MIGRATIONS[version:], mark, f"PRAGMA user_version = {len(MIGRATIONS)};"))
             connection.executescript(f"BEGIN;\n{statements}\nCOMMIT;")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(CLAIMS)
     except BaseException:
         connection.close()
         raise

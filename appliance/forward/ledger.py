@@ -1,9 +1,9 @@
 """Each object at each destination: the questions and acts of the journal. The commitment transactions are beside it.
 
-Every act is one durable transaction. A state changes only as the table of states.py lets it; an event that does not
-fit (a late report, a repeated answer) changes nothing. Times are seconds since the epoch where they are compared and
-ISO 8601 where people read them. A next attempt farther away than the longest wait was set by a clock that has been
-put back since: it counts as due.
+Every act is one durable transaction, but for a claim (`storing`): it is the running process's alone (claims.py). A
+state changes only as the table of states.py lets it; an event that does not fit (a late report, a repeated answer)
+changes nothing. Times are seconds since the epoch where they are compared and ISO 8601 where people read them. A next
+attempt farther away than the longest wait was set by a clock that has been put back since: it counts as due.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from appliance.base.clock import Clock
 from appliance.config.schema import Destination
 from appliance.exam.exam import Instance
 from appliance.forward.changes import QUIET_EVENTS, ROUND_EVENTS, changes_from
+from appliance.forward.claims import IS_CLAIMED, read_delivery, state_from
 from appliance.forward.journal import Journal
 from appliance.forward.settled_record import Ended
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryEvent, DeliveryState, next_delivery
 
 CLOCK_SLACK_SECONDS = 5.0
+LARGE_BYTES = 16 << 20
+"""What is larger takes so long to be read and sent that nothing waits behind it to be recorded."""
 
 
 class Place(StrEnum):
@@ -44,6 +47,7 @@ class DueObject:
     file_name: str
     place: Place
     is_withdrawn: bool = False
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +94,19 @@ _DUE = "(next_attempt_at <= :now OR next_attempt_at > :now + :longest)"
 class Ledger:
     """Objects and deliveries."""
 
-    def __init__(self, journal: Journal, clock: Clock, claim: str) -> None:
-        """`claim` names this run of this process (boot and pid). What was claimed before it is void from now on: the
-        process's lock says that no other one lives, even if one that was killed had the same number.
-        """
+    def __init__(self, journal: Journal, clock: Clock) -> None:
+        """What was claimed before is void from now on: the process's lock says that no other one lives."""
         self.journal = journal
         self.clock = clock
-        self._claim = claim
         self._void_claims()
 
     def _now(self) -> float:
         return self.clock.now().timestamp()
 
     def _void_claims(self) -> None:
+        """Also those that earlier releases wrote into the rows."""
         with self.journal.transaction() as db:
+            db.execute("DELETE FROM claims")
             for row in db.execute(
                 "SELECT sop_instance_uid, destination FROM deliveries WHERE state = ?", (DeliveryState.STORING,)
             ).fetchall():
@@ -112,13 +115,10 @@ class Ledger:
     def void_claims(self, destination: Destination, in_hand: Set[str]) -> None:
         """Claims at `destination` on what nobody has `in_hand` are void."""
         with self.journal.reading() as db:
-            rows = db.execute(
-                "SELECT sop_instance_uid FROM deliveries WHERE destination = ? AND state = ?",
-                (destination.name, DeliveryState.STORING),
-            ).fetchall()
-        for row in rows:
-            if row[0] not in in_hand:
-                self.record(row[0], destination.name, DeliveryEvent.CLAIM_VOID)
+            rows = db.execute("SELECT sop_instance_uid FROM claims WHERE destination = ?", (destination.name,))
+            uids = [row[0] for row in rows if row[0] not in in_hand]
+        for uid in uids:
+            self.record(uid, destination.name, DeliveryEvent.CLAIM_VOID)
 
     # -- objects
 
@@ -258,19 +258,19 @@ class Ledger:
         """The delivery's state; None when there is none."""
         with self.journal.reading() as db:
             row = read_delivery(db, sop_instance_uid, destination)
-            return DeliveryState(row["state"]) if row else None
+            return state_from(row) if row else None
 
     def due_objects(self, destination: Destination, limit: int) -> list[DueObject]:
         """Pending objects whose files are here and whose wait is over, those that never failed first."""
-        return self._due(destination, DeliveryState.PENDING, limit)
+        return self._due(destination, DeliveryState.PENDING, f"NOT {IS_CLAIMED}", limit)
 
     def due_commitments(self, destination: Destination, limit: int) -> list[DueObject]:
         """Stored objects for which commitment is to be asked now."""
-        return self._due(destination, DeliveryState.STORED, limit)
+        return self._due(destination, DeliveryState.STORED, "1", limit)
 
-    def _due(self, destination: Destination, state: DeliveryState, limit: int) -> list[DueObject]:
+    def _due(self, destination: Destination, state: DeliveryState, condition: str, limit: int) -> list[DueObject]:
         with self.journal.reading() as db:
-            return _due_objects(self._select_due(db, destination, state, "o.*", "1", limit))
+            return _due_objects(self._select_due(db, destination, state, "o.*", condition, limit))
 
     def due_looks(self, destination: Destination, limit: int) -> list[DueLook]:
         """Stored objects that C-FIND is to look for now: where commitment was asked for in vain often enough, and at
@@ -333,7 +333,7 @@ class Ledger:
             row = db.execute(
                 "SELECT min(at) FROM (SELECT min(next_attempt_at) AS at FROM deliveries d JOIN objects o"
                 " USING (sop_instance_uid) WHERE destination = :name AND state IN ('pending', 'stored')"
-                " AND o.place IN ('outbox', 'kept')"
+                f" AND o.place IN ('outbox', 'kept') AND NOT {IS_CLAIMED}"
                 " UNION ALL SELECT min(deadline_at) FROM transactions WHERE destination = :name AND is_open)",
                 {"name": destination.name},
             ).fetchone()
@@ -355,33 +355,30 @@ class Ledger:
         `wait` gives the seconds until the next try from the number of failures in a row (of storing) or of rounds (of
         commitment); without it the next try is due at once. `reason` is a commitment's Failure Reason (0008,1197).
         """
+        key = (sop_instance_uid, destination)
         with self.journal.transaction() as db:
-            row = read_delivery(db, sop_instance_uid, destination)
-            state = next_delivery(DeliveryState(row["state"]), event) if row else None
+            row = read_delivery(db, *key)
+            state = next_delivery(state_from(row), event) if row else None
             if row is None or state is None:
                 return None
+            if state is DeliveryState.STORING:
+                db.execute("INSERT INTO claims VALUES (?, ?)", key)
+                return state
+            db.execute("DELETE FROM claims WHERE sop_instance_uid = ? AND destination = ?", key)
+            if state == row["state"] and event is DeliveryEvent.CLAIM_VOID:
+                return state
             changes = changes_from(row, state, event, self.clock.now(), said)
             if event not in QUIET_EVENTS:
                 changes["reason"] = reason
-            if state is DeliveryState.STORING:
-                changes["claim"] = self._claim
             if wait:
                 delay = wait(changes["rounds"] if event in ROUND_EVENTS else changes["failures"])
                 changes["next_attempt_at"] = self._now() + delay
             db.execute(
                 f"UPDATE deliveries SET {', '.join(f'{column} = ?' for column in changes)}"
                 " WHERE sop_instance_uid = ? AND destination = ?",
-                (*changes.values(), sop_instance_uid, destination),
+                (*changes.values(), *key),
             )
             return state
-
-
-def read_delivery(db: sqlite3.Connection, sop_instance_uid: str, destination: str) -> sqlite3.Row | None:
-    """The delivery's row; None when there is none."""
-    row: sqlite3.Row | None = db.execute(
-        "SELECT * FROM deliveries WHERE sop_instance_uid = ? AND destination = ?", (sop_instance_uid, destination)
-    ).fetchone()
-    return row
 
 
 def _due_objects(rows: Iterable[sqlite3.Row]) -> list[DueObject]:
@@ -393,6 +390,7 @@ def _due_objects(rows: Iterable[sqlite3.Row]) -> list[DueObject]:
             row["file_name"],
             Place(row["place"]),
             row["decision"] != "",
+            row["bytes"],
         )
         for row in rows
     ]

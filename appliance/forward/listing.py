@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from appliance.forward.claims import IS_CLAIMED, state_from
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import DONE
 from appliance.forward.removed import NOT_CONFIGURED, Removed, read_removed
@@ -53,7 +54,7 @@ class Listing:
             count = db.execute(f"SELECT count(*) {objects}", (exam_id,)).fetchone()[0]
             deliveries: dict[str, dict[str, Any]] = {row["sop_instance_uid"]: {} for row in rows}
             for row in db.execute(
-                "SELECT * FROM deliveries WHERE sop_instance_uid IN"
+                f"SELECT d.*, {IS_CLAIMED} AS is_claimed FROM deliveries d WHERE sop_instance_uid IN"
                 f" (SELECT sop_instance_uid {objects} ORDER BY rowid DESC LIMIT ?2) ORDER BY destination",
                 (exam_id, limit),
             ):
@@ -125,7 +126,7 @@ class Listing:
 
 def _delivery_json(row: sqlite3.Row, troubles: Mapping[str, str] | None) -> dict[str, Any]:
     return {
-        "state": row["state"],
+        "state": state_from(row),
         "since": row["since"],
         "stored_at": row["stored_at"],
         "committed_at": row["committed_at"],
@@ -140,7 +141,7 @@ def _delivery_json(row: sqlite3.Row, troubles: Mapping[str, str] | None) -> dict
 
 def _trouble_of(row: sqlite3.Row, troubles: Mapping[str, str] | None) -> str:
     """What keeps the whole destination from being tried, where the object waits for that."""
-    state = DeliveryState(row["state"])
+    state = state_from(row)
     if troubles is None or state in FINAL_DELIVERIES:
         return ""
     if row["destination"] not in troubles:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from appliance.base.clock import Clock
-from appliance.base.durable import make_directory, move_file, remove_file, sync_directory, write_once
+from appliance.base.durable import make_directory, remove_file, rename_file, sync_directory, write_once
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import telling_of_flash
 from appliance.forward.intake import Intake
-from appliance.forward.ledger import Ledger, Place
+from appliance.forward.ledger import DueObject, Ledger, Place
 from appliance.forward.listing import Listing
 from appliance.forward.step_ledger import StepLedger
 from appliance.spool.settled import early_path, refused_path, settled_path
 from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
+
+_TOGETHER = 100
 
 
 class Settlement:
@@ -47,10 +50,9 @@ class Settlement:
 
     def settle(self) -> None:
         """Move what is finished, and settle the exams of which nothing more is to come."""
-        for finished in self._ledger.finished_in_outbox():
-            sentence = "An object that arrived everywhere cannot be moved from outbox to kept"
-            with self._telling("object-unmoved", sentence, finished.sop_instance_uid):
-                self._keep(finished.sop_instance_uid, finished.file_name)
+        finished = self._ledger.finished_in_outbox()
+        for start in range(0, len(finished), _TOGETHER):
+            self._keep(finished[start : start + _TOGETHER])
         for exam_id in list(self._intake.closed):
             if self._ledger.count_unfinished(exam_id) or (self._steps and self._steps.count_unfinished(exam_id)):
                 continue
@@ -61,20 +63,34 @@ class Settlement:
         suggestion = "Nothing is lost. It is tried again by itself."
         return telling_of_flash(self._findings, code, sentence, suggestion, subject)
 
-    def _keep(self, sop_instance_uid: str, file_name: str) -> None:
-        target = self._spool.kept / file_name
-        make_directory(target.parent)
+    def _keep(self, finished: Sequence[DueObject]) -> None:
+        """Rename each, sync both directories once, record where they are: what a cut leaves behind is found and done.
+
+        Each sync makes the filesystem write its own journal, which for a still is as much as the still itself.
+        """
+        make_directory(self._spool.kept)
+        places = {}
+        for one in finished:
+            sentence = "An object that arrived everywhere cannot be moved from outbox to kept"
+            with self._telling("object-unmoved", sentence, one.sop_instance_uid):
+                places[one.sop_instance_uid] = self._rename(one)
+        with self._telling("moves-undurable", "What was moved from outbox to kept is not durable there yet", ""):
+            sync_directory(self._spool.kept)
+            sync_directory(self._spool.outbox)
+            with self._ledger.journal.transaction():
+                for uid, place in places.items():
+                    self._ledger.place_object(uid, place)
+
+    def _rename(self, one: DueObject) -> Place:
+        """Where the object's file is then; it may have been moved before, and the cut have come between."""
+        target = self._spool.kept / one.file_name
         try:
-            move_file(self._spool.outbox / file_name, target)
+            rename_file(self._spool.outbox / one.file_name, target)
         except FileNotFoundError:
             if not target.exists():
-                _log.error("the file of object %s is neither in outbox nor in kept", sop_instance_uid)
-                self._ledger.place_object(sop_instance_uid, Place.AWAITED)
-                return
-            # Moved before a crash or an error that came between the rename and its sync.
-            sync_directory(target.parent)
-            sync_directory(self._spool.outbox)
-        self._ledger.place_object(sop_instance_uid, Place.KEPT)
+                _log.error("the file of object %s is neither in outbox nor in kept", one.sop_instance_uid)
+                return Place.AWAITED
+        return Place.KEPT
 
     def _settle_exam(self, exam_id: str) -> None:
         record = {"exam_id": exam_id, "settled_at": self._clock.now().isoformat(), **self._listing.settlement(exam_id)}

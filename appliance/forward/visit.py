@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from appliance.base.clock import Clock
+from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding, ended_sentence, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_finding_from, reason_of
@@ -17,8 +17,8 @@ from appliance.dimse.association import Association, AssociationAborted, NoAccep
 from appliance.dimse.commitment import Reference, request_commitment
 from appliance.dimse.find import FindRefused, find_instances
 from appliance.dimse.status import ActionVerdict, StoreVerdict, store_verdict
-from appliance.dimse.store import UnreadableObject, UnsendableObject, store_object
-from appliance.forward.ledger import DueLook, DueObject, Ledger, Place
+from appliance.dimse.store import StoreStatus, UnreadableObject, UnsendableObject, store_object
+from appliance.forward.ledger import LARGE_BYTES, DueLook, DueObject, Ledger, Place
 from appliance.forward.patience import Patience
 from appliance.forward.states import DeliveryEvent, DeliveryState
 from appliance.forward.transactions import Transactions
@@ -33,6 +33,10 @@ _MOST_REFERENCES = 500
 _HOLD_SECONDS = 3.0
 _FRESH_SECONDS = 600.0
 _HOLD_LOOK_SECONDS = 0.2
+# So long what the archive accepted may wait to be recorded, with what it accepts meanwhile; behind a large one never.
+_UNRECORDED_SECONDS = 2.0
+
+Noted = Callable[[DueObject, DeliveryState | None], None]
 
 
 class DestinationBusy(ApplianceError):
@@ -74,6 +78,8 @@ class Visit:
         self._destination = records.destination
         self._association = association
         self._worker = worker
+        self._accepted: list[tuple[DueObject, StoreStatus]] = []
+        self._record_by = Deadline.after(records.clock, 0.0)
 
     @property
     def is_stopping(self) -> bool:
@@ -82,8 +88,24 @@ class Visit:
 
     # -- storing
 
-    def store(self, one: DueObject) -> None:
-        """Send an object and record what the archive said. DestinationBusy when it has no room now."""
+    def store(self, batch: Sequence[DueObject], noted: Noted) -> None:
+        """Send objects and record what the archive said of each. DestinationBusy when it has no room now.
+
+        Each that is over is given to `noted` with its state. What is accepted is recorded together, which spares the
+        flash; a power cut before that lets the archive have once more what it took in the last seconds: the same bytes
+        under the same identifier.
+        """
+        try:
+            for one in batch:
+                if self.is_stopping:
+                    return
+                if self._record_by.is_over() or one.bytes > LARGE_BYTES:
+                    self._record_accepted(noted)
+                self._store(one, noted)
+        finally:
+            self._record_accepted(noted)
+
+    def _store(self, one: DueObject, noted: Noted) -> None:
         records = self._records
         uid = one.sop_instance_uid
         directory = records.spool.kept if one.place is Place.KEPT else records.spool.outbox
@@ -99,7 +121,7 @@ class Visit:
             self._leave_to_rescan(uid)
             return
         except (NoAcceptedContext, UnreadableObject, UnsendableObject) as error:
-            records.record(uid, DeliveryEvent.STORE_REFUSED, error.sentence)
+            noted(one, records.record(uid, DeliveryEvent.STORE_REFUSED, error.sentence))
             return
         except OSError as error:
             said = f"its file cannot be read: {reason_of(error)}"
@@ -121,11 +143,11 @@ class Visit:
                     "It is tried again later.",
                 )
             case StoreVerdict.REFUSED:
-                records.record(uid, DeliveryEvent.STORE_REFUSED, status.said)
+                noted(one, records.record(uid, DeliveryEvent.STORE_REFUSED, status.said))
             case StoreVerdict.STORED | StoreVerdict.STORED_WITH_WARNING:
-                is_warned = status.verdict is StoreVerdict.STORED_WITH_WARNING
-                words = store_verdict(status.code)[1]
-                self._record_stored(uid, status.said if is_warned else "", words if is_warned else "")
+                if not self._accepted:
+                    self._record_by = Deadline.after(records.clock, _UNRECORDED_SECONDS)
+                self._accepted.append((one, status))
 
     def _leave_to_rescan(self, uid: str) -> None:
         """Damaged, moved or taken out: the rescan sets it aside, finds it, or tells."""
@@ -141,18 +163,30 @@ class Visit:
         lain = self._records.clock.now().timestamp() - path.stat().st_ctime
         return abs(lain) < _FRESH_SECONDS or is_intact(path)
 
-    def _record_stored(self, uid: str, warning: str, warned: str) -> None:
-        """`warning` are the archive's words, and `warned` the standard's on its status; empty without a warning."""
+    def _record_accepted(self, noted: Noted) -> None:
+        """In one act. Where the flash fails, none of it is recorded: it is stored once more."""
+        records = self._records
+        accepted, self._accepted = self._accepted, []
+        if not accepted:
+            return
+        with records.ledger.journal.transaction():
+            states = [self._record_stored(one.sop_instance_uid, status) for one, status in accepted]
+        for (one, status), state in zip(accepted, states, strict=True):
+            records.findings.clear("object-unreadable", one.sop_instance_uid)
+            # Not the archive's own comment, which may quote what it changed: a patient's name.
+            warned = f" ({store_verdict(status.code)[1]})" if _is_warned(status) else ""
+            _log.info("object %s is stored at %s%s", one.sop_instance_uid, self._destination.name, warned)
+            noted(one, state)
+
+    def _record_stored(self, uid: str, status: StoreStatus) -> DeliveryState | None:
         records = self._records
         is_looked_for = self._destination.verify_by_find and not self._destination.commitment
         # An archive needs a moment before C-FIND finds what it was just given.
         wait = records.patience.after_failures if is_looked_for else None
-        records.record(uid, DeliveryEvent.STORE_ACCEPTED, warning, wait=wait)
-        records.findings.clear("object-unreadable", uid)
-        # Without the archive's own comment, which may quote what it changed: a patient's name.
-        _log.info("object %s is stored at %s%s", uid, self._destination.name, f" ({warned})" if warned else "")
+        state = records.record(uid, DeliveryEvent.STORE_ACCEPTED, status.said if _is_warned(status) else "", wait=wait)
         if not self._destination.commitment and not is_looked_for:
-            records.record(uid, DeliveryEvent.NEEDS_NO_COMMITMENT)
+            state = records.record(uid, DeliveryEvent.NEEDS_NO_COMMITMENT) or state
+        return state
 
     # -- looking
 
@@ -219,9 +253,11 @@ class Visit:
             records.transactions.end(transaction_uid, DeliveryEvent.COMMITMENT_NOT_TAKEN, error.sentence, wait)
             raise
         if answer.verdict is ActionVerdict.ACCEPTED:
-            records.transactions.mark_taken(transaction_uid)
             records.findings.clear("commitment-not-taken", self._destination.name)
             self._hold(transaction_uid)
+            # Mostly the report has come meanwhile. A cut in between makes the next run ask again a little sooner.
+            if records.transactions.is_open(transaction_uid):
+                records.transactions.mark_taken(transaction_uid)
         else:
             self._record_not_taken(
                 transaction_uid, answer.said, is_at_once=answer.verdict is ActionVerdict.NEW_TRANSACTION
@@ -252,3 +288,7 @@ class Visit:
             and self._records.ledger.seconds_to_next(self._destination) != 0.0
         ):
             pass
+
+
+def _is_warned(status: StoreStatus) -> bool:
+    return status.verdict is StoreVerdict.STORED_WITH_WARNING

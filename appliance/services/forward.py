@@ -58,7 +58,6 @@ _log = logging.getLogger(__name__)
 
 RESCAN_SECONDS = 1.0
 _STOP_SECONDS = 4.0
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def main() -> int:
@@ -96,7 +95,7 @@ def _run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     refused = RefusedCallers(findings, clock)
     encryption = EncryptionWatch(identity, findings, clock, pins) if identity else None
     journal = Journal(paths.journal)
-    ledger = Ledger(journal, clock, claim=f"{_boot_id()} {os.getpid()}")
+    ledger = Ledger(journal, clock)
     transactions = Transactions(ledger)
     step_ledger = StepLedger(journal, clock, spool)
     troubles = Troubles(journal, clock)
@@ -261,10 +260,6 @@ def _stop(workers: list[Worker]) -> None:
         worker.stop()
     if not all(worker.join(max(0.0, end - time.monotonic())) for worker in workers):
         _log.info("a peer is still being waited for; the next run goes on there")
-
-
-def _boot_id() -> str:
-    return _BOOT_ID.read_text(encoding="ascii").strip()
 
 
 if __name__ == "__main__":

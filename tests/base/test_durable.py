@@ -101,7 +101,7 @@ def test_ok__a_file_that_a_crash_left_under_both_names_keeps_the_new_one(
         move_file(source, target)
     assert (_content(source), _content(target)) == (None, b"x")
     # The old name goes only when the new one is surely there.
-    assert power.order() == ["fsync there", "unlink file", "fsync here"]
+    assert power.order() == ["fsync there", "unlink file", "fsync there", "fsync here"]
 
 
 def test_ok__removing_syncs_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

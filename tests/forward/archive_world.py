@@ -18,7 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 from appliance.base.clock import Clock
-from appliance.base.durable import move_file, remove_file, replace_file, sync_directory, write_once
+from appliance.base.durable import remove_file, rename_file, replace_file, sync_directory, write_once
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Configuration, Destination
 from appliance.dimse.association import AssociationAborted, Caller, NoAcceptedContext, PeerUnreachable
@@ -56,12 +56,14 @@ class Power:
 
     def __init__(self) -> None:
         self.left = 0
+        self.is_off = False
 
     def pass_point(self) -> None:
         if self.left:
             self.left -= 1
-            if not self.left:
-                raise PowerCut
+            self.is_off = not self.left
+        if self.is_off:
+            raise PowerCut
 
 
 class CutJournal(Journal):
@@ -73,6 +75,8 @@ class CutJournal(Journal):
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
+        if self._power.is_off:
+            raise PowerCut
         is_outermost = not self._connection.in_transaction
         with super().transaction() as db:
             yield db
@@ -146,7 +150,8 @@ class World:
             ("appliance.forward.visit.store_object", self._store),
             ("appliance.forward.visit.request_commitment", self._request),
             ("appliance.forward.visit.find_instances", self._find),
-            ("appliance.forward.settle.move_file", self._around(move_file)),
+            ("appliance.forward.settle.rename_file", self._around(rename_file)),
+            ("appliance.forward.settle.sync_directory", self._around(sync_directory)),
             ("appliance.forward.settle.write_once", self._around(write_once)),
             ("appliance.forward.settle.remove_file", self._around(remove_file)),
             ("appliance.forward.expiry.replace_file", self._around(replace_file)),
@@ -160,7 +165,7 @@ class World:
         self.runs += 1
         self.journal = CutJournal(self.journal_path, self.power)
         self.findings = FindingBoard()
-        self.ledger = Ledger(self.journal, self.clock, f"run {self.runs}")
+        self.ledger = Ledger(self.journal, self.clock)
         self.transactions = Transactions(self.ledger)
         self.troubles = Troubles(self.journal, self.clock)
         destinations = self.configuration.destinations
@@ -219,7 +224,7 @@ class World:
         return self.directory / "journal" / "journal.sqlite"
 
     def restart(self, *, is_journal_lost: bool = False) -> None:
-        self.power.left = 0
+        self.power.left, self.power.is_off = 0, False
         self.journal.close()
         if is_journal_lost:
             shutil.rmtree(self.journal_path.parent)

@@ -67,7 +67,7 @@ class Bench:
         names = [one.name for one in self.configuration.destinations]
         self.findings = FindingBoard()
         self.journal = Journal(path)
-        self.ledger = Ledger(self.journal, self.clock, "run")
+        self.ledger = Ledger(self.journal, self.clock)
         steps, listing = StepLedger(self.journal, self.clock, self.spool), Listing(self.journal, self.spool)
         self.steps = steps
         self.intake = Intake(

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from appliance.base.durable import move_file, write_once
+from appliance.base.durable import rename_file, write_once
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import Configuration
 from appliance.exam.decisions import Decision, DecisionKind
@@ -56,7 +56,7 @@ class Bench:
     def restart(self, destinations: frozenset[str] = frozenset({"archive"})) -> None:
         self.findings = FindingBoard()
         self.journal = Journal(self.directory / "journal" / "journal.sqlite")
-        self.ledger = Ledger(self.journal, self.clock, "run")
+        self.ledger = Ledger(self.journal, self.clock)
         self.steps = StepLedger(self.journal, self.clock, self.spool)
         self.listing = Listing(self.journal, self.spool)
         self.intake = Intake(
@@ -571,8 +571,8 @@ def test_ok__an_object_that_cannot_be_moved_stops_no_other(bench: Bench, monkeyp
     bench.commit_all()
     _tell_steps(bench, stuck, whole)
     with monkeypatch.context() as patch:
-        failing = _fail_for(stuck.instances[0].file_name, move_file, errno.EROFS)
-        patch.setattr("appliance.forward.settle.move_file", failing)
+        failing = _fail_for(stuck.instances[0].file_name, rename_file, errno.EROFS)
+        patch.setattr("appliance.forward.settle.rename_file", failing)
         bench.rescan()
         assert whole.settled.exists()
         assert not stuck.settled.exists()

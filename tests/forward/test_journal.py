@@ -62,7 +62,7 @@ def test_ok__migrations_only_add() -> None:
 def test_ok__a_journal_of_the_first_release_goes_on_where_it_was(path: Path, tmp_path: Path) -> None:
     journal = Journal(path)
     assert not journal.is_new, "it knew everything that lay there"
-    ledger = Ledger(journal, HandClock(), "boot 2")
+    ledger = Ledger(journal, HandClock())
     transactions = Transactions(ledger)
     states = {number: ledger.state_of(f"1.2.{number}", "one") for number in range(1, 8)}
     assert states == {
@@ -110,7 +110,7 @@ def test_ok__what_is_left_of_a_deleted_journal_does_no_harm(tmp_path: Path) -> N
     """Somebody deleted the database and not its log."""
     path = tmp_path / "journal.sqlite"
     journal = Journal(path)
-    Ledger(journal, HandClock(), "boot 1").add_object(EXAM, instance(1), ["one"])
+    Ledger(journal, HandClock()).add_object(EXAM, instance(1), ["one"])
     log = path.with_name("journal.sqlite-wal").read_bytes()
     assert log
     journal.close()
@@ -118,7 +118,7 @@ def test_ok__what_is_left_of_a_deleted_journal_does_no_harm(tmp_path: Path) -> N
     path.with_name("journal.sqlite-wal").write_bytes(log)
     journal = Journal(path)
     assert journal.is_new
-    assert Ledger(journal, HandClock(), "boot 2").state_of("1.2.1", "one") is None
+    assert Ledger(journal, HandClock()).state_of("1.2.1", "one") is None
 
 
 def test_ok__only_the_newest_damaged_journals_are_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

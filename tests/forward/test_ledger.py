@@ -17,8 +17,10 @@ from appliance.dimse.commitment import CommitmentReport
 from appliance.exam.exam import Instance
 from appliance.forward.journal import MIGRATIONS, Journal
 from appliance.forward.ledger import Ledger, Place
+from appliance.forward.listing import Listing
 from appliance.forward.states import DeliveryEvent, DeliveryState, backoff_seconds
 from appliance.forward.transactions import Transactions
+from appliance.spool.tree import Spool
 from tests.forward.hand_clock import HandClock
 
 EXAM = "20261122-093000-0001"
@@ -55,7 +57,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def reopen(self) -> None:
         self.runs += 1
         self.journal = Journal(self.directory / "journal" / "journal.sqlite")
-        self.ledger = Ledger(self.journal, self.clock, f"boot {self.runs}")
+        self.ledger = Ledger(self.journal, self.clock)
         self.asked = Transactions(self.ledger)
 
     def teardown(self) -> None:
@@ -202,7 +204,7 @@ def clock() -> HandClock:
 
 @pytest.fixture
 def ledger(tmp_path: Path, clock: HandClock) -> Ledger:
-    ledger = Ledger(Journal(tmp_path / "journal.sqlite"), clock, "boot 1")
+    ledger = Ledger(Journal(tmp_path / "journal.sqlite"), clock)
     ledger.add_object(EXAM, instance(1), ["one"])
     ledger.place_object("1.2.1", Place.OUTBOX)
     return ledger
@@ -241,22 +243,45 @@ def test_ok__what_is_awaited_or_quarantined_is_not_due(ledger: Ledger) -> None:
         assert ledger.seconds_to_next(DESTINATIONS[0]) is None
 
 
-@pytest.mark.parametrize("claim", ["boot-1 77", "boot-1 78", "boot-2 77"])
-def test_ok__what_a_dead_process_claimed_is_void_at_the_start(tmp_path: Path, clock: HandClock, claim: str) -> None:
-    """Of this boot or another; also where the process that comes after it was given the same number."""
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_ok__what_was_claimed_before_is_void_at_the_start(tmp_path: Path, clock: HandClock, has_ended: bool) -> None:
+    """Of a process that is dead, and of an earlier part of this one."""
     journal = Journal(tmp_path / "journal.sqlite")
-    killed = Ledger(journal, clock, "boot-1 77")
-    killed.add_object(EXAM, instance(1), ["one"])
-    killed.record("1.2.1", "one", DeliveryEvent.CLAIMED)
-    assert killed.state_of("1.2.1", "one") is DeliveryState.STORING
-    assert Ledger(journal, clock, claim).state_of("1.2.1", "one") is DeliveryState.PENDING
+    before = Ledger(journal, clock)
+    before.add_object(EXAM, instance(1), ["one"])
+    before.place_object("1.2.1", Place.OUTBOX)
+    before.record("1.2.1", "one", DeliveryEvent.CLAIMED)
+    assert before.state_of("1.2.1", "one") is DeliveryState.STORING
+    if has_ended:
+        journal.close()
+        journal = Journal(tmp_path / "journal.sqlite")
+    after = Ledger(journal, clock)
+    assert after.state_of("1.2.1", "one") is DeliveryState.PENDING
+    assert len(after.due_objects(DESTINATIONS[0], 5)) == 1
     journal.close()
+
+
+def test_ok__a_claim_is_seen_is_nobody_elses_and_costs_the_flash_nothing(ledger: Ledger, tmp_path: Path) -> None:
+    log = tmp_path / "journal.sqlite-wal"
+    before = log.read_bytes()
+    assert ledger.record("1.2.1", "one", DeliveryEvent.CLAIMED) is DeliveryState.STORING
+    (told,) = Listing(ledger.journal, Spool(tmp_path)).queue()["objects"]
+    assert told["destinations"]["one"]["state"] == "storing"
+    assert ledger.record("1.2.1", "one", DeliveryEvent.CLAIMED) is None
+    assert not ledger.due_objects(DESTINATIONS[0], 5)
+    assert ledger.seconds_to_next(DESTINATIONS[0]) is None
+    assert ledger.record("1.2.1", "one", DeliveryEvent.CLAIM_VOID) is DeliveryState.PENDING
+    assert log.read_bytes() == before
+    ledger.record("1.2.1", "one", DeliveryEvent.CLAIMED)
+    ledger.record("1.2.1", "one", DeliveryEvent.STORE_ACCEPTED)
+    (told,) = Listing(ledger.journal, Spool(tmp_path)).queue()["objects"]
+    assert (told["destinations"]["one"]["state"], told["destinations"]["one"]["attempts"]) == ("stored", 1)
 
 
 def test_ok__after_a_restart_a_report_that_was_missed_is_asked_for_soon(tmp_path: Path, clock: HandClock) -> None:
     path = tmp_path / "journal.sqlite"
     journal = Journal(path)
-    ledger = Ledger(journal, clock, "boot 1")
+    ledger = Ledger(journal, clock)
     asked = Transactions(ledger)
     for number, taken in ((1, True), (2, False)):
         ledger.add_object(EXAM, instance(number), ["one"])
@@ -267,7 +292,7 @@ def test_ok__after_a_restart_a_report_that_was_missed_is_asked_for_soon(tmp_path
         if taken:
             asked.mark_taken(f"9.{number}")
     journal.close()
-    ledger = Ledger(Journal(path), clock, "boot 2")
+    ledger = Ledger(Journal(path), clock)
     asked = Transactions(ledger)
     assert ledger.state_of("1.2.2", "one") is DeliveryState.STORED
     assert ledger.state_of("1.2.1", "one") is DeliveryState.COMMIT_REQUESTED
@@ -304,7 +329,7 @@ def test_ok__a_yes_from_before_the_object_was_missed_is_not_believed(ledger: Led
 def test_ok__a_damaged_journal_is_set_aside(tmp_path: Path, damage: str, clock: HandClock) -> None:
     path = tmp_path / "journal" / "journal.sqlite"
     journal = Journal(path)
-    ledger = Ledger(journal, clock, "boot 1")
+    ledger = Ledger(journal, clock)
     for number in range(200):
         ledger.add_object(EXAM, instance(number), ["one"])
     journal.close()
@@ -319,7 +344,7 @@ def test_ok__a_damaged_journal_is_set_aside(tmp_path: Path, damage: str, clock: 
     )
     journal = Journal(path)
     assert journal.is_new
-    assert Ledger(journal, clock, "boot 2").objects_in(Place.AWAITED) == []
+    assert Ledger(journal, clock).objects_in(Place.AWAITED) == []
     assert [one.name for one in path.parent.iterdir() if one.is_dir()] == ["damaged-1"]
     assert (path.parent / "damaged-1" / path.name).exists()
 

@@ -24,7 +24,7 @@ class Bench:
     def __init__(self, directory: Path) -> None:
         self.clock = HandClock()
         self.journal = Journal(directory / "journal.sqlite")
-        self.ledger = Ledger(self.journal, self.clock, "run")
+        self.ledger = Ledger(self.journal, self.clock)
         self.spool = Spool(directory)
         self.listing = Listing(self.journal, self.spool)
 

@@ -32,7 +32,7 @@ def test_ok__a_strangers_report_changes_nothing_and_is_told(tmp_path: Path, capl
     findings = FindingBoard()
     clock = HandClock()
     refused = RefusedCallers(findings, clock)
-    ledger = Ledger(Journal(tmp_path / "journal.sqlite"), clock, "run")
+    ledger = Ledger(Journal(tmp_path / "journal.sqlite"), clock)
     ledger.add_object(EXAM, instance(1), ["archive"])
     ledger.place_object("1.2.1", Place.OUTBOX)
     ledger.record("1.2.1", "archive", DeliveryEvent.CLAIMED)

@@ -56,7 +56,7 @@ class Box:
     def __post_init__(self) -> None:
         self.destination = Destination(name="archive", ae_title="ARCHIVE", host="127.0.0.1", port=self.port or 104)
         self.findings = FindingBoard()
-        self.ledger = Ledger(Journal(self.directory / "journal.sqlite"), HandClock(), "run")
+        self.ledger = Ledger(Journal(self.directory / "journal.sqlite"), HandClock())
         self.transactions = Transactions(self.ledger)
         for number in (1, 2):
             self.ledger.add_object(EXAM, instance(number), ["archive"])

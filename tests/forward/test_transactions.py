@@ -25,7 +25,7 @@ class Bench:
     def __init__(self, path: Path) -> None:
         self.clock = HandClock()
         self.journal = Journal(path)
-        self.ledger = Ledger(self.journal, self.clock, "run")
+        self.ledger = Ledger(self.journal, self.clock)
         self.transactions = Transactions(self.ledger)
 
     def store(self, number: int, *destinations: Destination) -> str:

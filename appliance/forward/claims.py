@@ -1,0 +1,34 @@
+"""What this process is sending: a table in memory beside the journal's, over rows that are still `pending`.
+
+No other process could go on with it, so nothing of it reaches the flash: it goes with the process.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from appliance.forward.states import DeliveryState
+
+CLAIMS: Final = (
+    "CREATE TEMP TABLE claims (sop_instance_uid TEXT NOT NULL, destination TEXT NOT NULL,"
+    " PRIMARY KEY (sop_instance_uid, destination)) STRICT, WITHOUT ROWID"
+)
+IS_CLAIMED: Final = (
+    "EXISTS (SELECT 1 FROM claims c WHERE c.sop_instance_uid = d.sop_instance_uid AND c.destination = d.destination)"
+)
+"""A condition on `deliveries d`, and a column that `state_from` wants."""
+
+
+def read_delivery(db: sqlite3.Connection, sop_instance_uid: str, destination: str) -> sqlite3.Row | None:
+    """The delivery's row with `is_claimed`; None when there is none."""
+    row: sqlite3.Row | None = db.execute(
+        f"SELECT d.*, {IS_CLAIMED} AS is_claimed FROM deliveries d WHERE sop_instance_uid = ? AND destination = ?",
+        (sop_instance_uid, destination),
+    ).fetchone()
+    return row
+
+
+def state_from(row: sqlite3.Row) -> DeliveryState:
+    """The delivery's state, of a row with `is_claimed`."""
+    return DeliveryState.STORING if row["is_claimed"] else DeliveryState(row["state"])
