@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from appliance.cli.exam_standing import Wait, count_standings
 from appliance.exam.exam import Closed, Closing, Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts, day_of
 from appliance.exam.item import REQUESTED_PROCEDURE_ID, SCHEDULED_STEPS, STEP_ID, WorklistItem, text_at
 from appliance.exam.reasons import reason_from
-from appliance.spool.known_states import End, end_of, read_states
+from appliance.forward.settled_record import RefusedSteps
+from appliance.spool.known_states import End, read_states
+from appliance.spool.settled import early_path, settled_path
 from appliance.spool.tree import Spool, list_captured
 
 
@@ -56,7 +59,7 @@ def read_exams(spool: Spool, first_day: str, last_day: str) -> Iterator[ExamFile
 def read_exam(spool: Spool, exam_id: str) -> ExamFiles:
     """The exam's facts. OSError when flash does not give them."""
     facts = ExamFacts(spool.exams)
-    is_settled = (spool.settled / f"{exam_id}.json").exists()
+    is_settled = settled_path(spool, exam_id).exists()
     try:
         exam, closing, closed = facts.exam(exam_id), facts.closing(exam_id), facts.closed(exam_id)
     except DamagedFactError as error:
@@ -65,9 +68,12 @@ def read_exam(spool: Spool, exam_id: str) -> ExamFiles:
     return ExamFiles(exam_id, exam, closing, closed, is_settled, trouble)
 
 
-def summary_of(spool: Spool, files: ExamFiles) -> dict[str, Any]:
-    """What `exam list` says of an exam."""
+def summary_of(
+    spool: Spool, files: ExamFiles, objects: Sequence[Mapping[str, Any]], steps: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What `exam list` says of an exam. `objects` and `steps` are those of `Listing.exams`; none where nobody says."""
     exam, closed = files.exam, files.closed
+    standings = count_standings(objects)
     count = len(closed.instances) if closed else len(list_captured(spool, files.exam_id))
     return {
         "exam_id": files.exam_id,
@@ -83,19 +89,69 @@ def summary_of(spool: Spool, files: ExamFiles) -> dict[str, Any]:
         "is_scheduled": exam.is_scheduled if exam else None,
         "objects": count,
         "is_settled": files.is_settled,
-        "ends": _count_ends(spool, files.exam_id) if files.is_settled else {},
+        "waits": {one: standings[one] for one in Wait if one in standings},
+        "ends": {one: standings[one] for one in End if one in standings},
+        "step_states": {str(one["modality"]): str(one["state"]) for one in steps},
         "trouble": files.trouble,
     }
 
 
-def _count_ends(spool: Spool, exam_id: str) -> dict[str, int]:
-    """How many objects of a settled exam ended how; empty where its record does not tell."""
-    ends = Counter(end_of(states.values()) for states in read_states(spool, exam_id).values())
-    return {end: ends[end] for end in End if ends[end]}
+def summary_from(spool: Spool, files: ExamFiles, told: Mapping[str, Any] | None) -> dict[str, Any]:
+    """`summary_of`, with what forward says of an exam that is not settled, or with what its records say."""
+    if told is not None and not files.is_settled:
+        return summary_of(spool, files, told["objects"], told["steps"])
+    known = read_told(spool, files)
+    return summary_of(spool, files, _alike_settled(spool, files.exam_id), known.get("steps", ()))
+
+
+def _alike_from(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The objects of forward's queue in the form of `Listing.exams`."""
+    return [
+        {
+            "place": one.get("place", ""),
+            "is_decided": bool(one.get("decision")),
+            "states": [delivery["state"] for delivery in one["destinations"].values()],
+            "count": 1,
+        }
+        for one in told.get("objects", ())
+    ]
+
+
+def _alike_settled(spool: Spool, exam_id: str) -> list[dict[str, Any]]:
+    """The objects of an exam that is settled, in the form of `Listing.exams`; none where its record does not tell."""
+    return [
+        {"place": "", "is_decided": True, "states": list(states.values()), "count": 1}
+        for states in read_states(spool, exam_id).values()
+    ]
+
+
+def read_told(spool: Spool, files: ExamFiles) -> dict[str, Any]:
+    """What the records in `settled/` say of objects and steps, in the form of forward's queue.
+
+    All of an exam that is settled; of another what had to go before, and what somebody else ended.
+    """
+    if files.is_settled:
+        return _read_json(settled_path(spool, files.exam_id))
+    early = _read_json(early_path(spool, files.exam_id))
+    objects = [{**one, "has_expired": True} for one in early.get("objects", ())]
+    steps = []
+    for step in files.exam.steps if files.exam else ():
+        if ended := RefusedSteps(spool).read(files.exam_id, step.modality):
+            steps.append({"modality": step.modality, "sop_instance_uid": step.sop_instance_uid, **asdict(ended)})
+    return {"objects": objects, "steps": steps}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The record; nothing when there is none or it cannot be read."""
+    try:
+        record = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: str) -> dict[str, Any]:
-    """What `exam show` says: `told` are the `objects` and `steps` of forward's queue or of `settled/`.
+    """What `exam show` says: `told` are the `objects` and `steps` of forward's queue, or of `read_told`.
 
     `forward` is why the forward process says nothing, in a sentence; empty when it did.
     """
@@ -106,8 +162,9 @@ def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: 
     saved = [asdict(one) for one in closed.instances] if closed else _read_captured(spool, files.exam_id)
     steps = {one["sop_instance_uid"]: one for one in told.get("steps", ())}
     started = ExamFacts(spool.exams).started(files.exam_id)
+    alike = _alike_settled(spool, files.exam_id) if files.is_settled or forward else _alike_from(told)
     return {
-        **summary_of(spool, files),
+        **summary_of(spool, files, alike, told.get("steps", ())),
         "study_instance_uid": exam.study_instance_uid,
         "study_began_at": exam.study_began_at.isoformat(),
         "entries": [_entry_of(item) for item in exam.items],
@@ -128,28 +185,11 @@ def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: 
             if step.modality in started
         ],
         "objects": [
-            {
-                **one,
-                "saved_at": one["saved_at"].isoformat()
-                if one["saved_at"]
-                else deliveries.get(one["sop_instance_uid"], {}).get("saved_at", ""),
-                "is_here": _is_here(spool, files.exam_id, one),
-                "expired_at": deliveries.get(one["sop_instance_uid"], {}).get("expired_at", ""),
-                "destinations": deliveries.get(one["sop_instance_uid"], {}).get("destinations", {}),
-            }
+            _object_of(one, deliveries.get(one["sop_instance_uid"], {}), _place_of(spool, files.exam_id, one))
             for one in saved
         ],
         "forward": forward,
     }
-
-
-def read_settled(spool: Spool, exam_id: str) -> dict[str, Any]:
-    """What `settled/EXAM.json` keeps; nothing when the exam is not settled or the record cannot be read."""
-    try:
-        record = json.loads((spool.settled / f"{exam_id}.json").read_bytes())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _read_captured(spool: Spool, exam_id: str) -> list[dict[str, Any]]:
@@ -188,11 +228,27 @@ def _read_decisions(spool: Spool, exam_id: str) -> tuple[list[dict[str, Any]], l
     return [{**asdict(one), "decided_at": one.decided_at.isoformat()} for one in found], []
 
 
-def _is_here(spool: Spool, exam_id: str, one: Mapping[str, Any]) -> bool:
-    """Whether the object's file lies anywhere. Looked for in the order in which it moves: none is missed on its way."""
+def _object_of(one: Mapping[str, Any], told: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """`one` as the exam's end or its file has it, with what is told of it. `has_expired`: the box deleted its copy."""
+    return {
+        **one,
+        "saved_at": one["saved_at"].isoformat() if one["saved_at"] else told.get("saved_at", ""),
+        "place": place,
+        "is_here": place != "",
+        "expired_at": told.get("expired_at", ""),
+        "has_expired": not place and bool(told.get("expired_at") or told.get("has_expired")),
+        "destinations": told.get("destinations", {}),
+    }
+
+
+def _place_of(spool: Spool, exam_id: str, one: Mapping[str, Any]) -> str:
+    """Where the object's file lies; empty when it lies nowhere.
+
+    Looked for in the order in which it moves: none is missed on its way.
+    """
     captured = spool.captured(one["device"], exam_id)
-    places = (captured, spool.outbox, spool.kept, spool.quarantine)
-    return any((place / one["file_name"]).exists() for place in places)
+    places = {"captured": captured, "outbox": spool.outbox, "kept": spool.kept, "quarantine": spool.quarantine}
+    return next((name for name, place in places.items() if (place / one["file_name"]).exists()), "")
 
 
 def _entry_of(item: WorklistItem) -> dict[str, Any]:

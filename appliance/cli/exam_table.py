@@ -11,39 +11,47 @@ from urllib.parse import quote
 from appliance.base.errors import ApplianceError
 from appliance.base.http import Asker
 from appliance.base.paths import Paths
-from appliance.cli.exam_record import read_exam, read_exams, read_settled, record_of, summary_of
+from appliance.cli.exam_record import read_exam, read_exams, read_told, record_of, summary_from
+from appliance.cli.exam_standing import text_of
 from appliance.cli.queue_table import STATES, STEP_STATES, words_of
 from appliance.cli.table import printable_text, table_lines
 from appliance.exam.facts import ExamFacts
-from appliance.spool.known_states import End
 from appliance.spool.tree import Spool
 
 _LIST_HEAD = ("exam", "opened", "patient", "ID", "procedure", "accession", "objects", "how it stands")
 _OBJECT_HEAD = ("object", "device", "mod", "kB", "saved", "destination", "state", "stored", "committed", "said")
 
-_ENDS: Final[Mapping[str, str]] = {
-    End.COMMITTED: "committed",
-    End.COMMITTED_AT_SOME: "committed at some archives, stored at the others",
-    End.COMMITTED_PARTLY_RELEASED: "committed at some archives, released from the others",
-    End.VERIFIED: "stored and found there, not committed",
-    End.STORED_ONLY: "stored, not committed",
-    End.PARTLY_RELEASED: "stored at some archives, released from the others",
-    End.NOWHERE: "released, in no archive",
+# What an object's file says of it, where nobody says more.
+_PLACES: Final[Mapping[str, str]] = {
+    "captured": "saved",
+    "outbox": "saved, and not done",
+    "kept": "saved, and done where it was to go",
+    "quarantine": "damaged, and not sent",
 }
 
 
 def list_exams(day: date | None, days: int, *, as_json: bool) -> int:
     """Print the exams of `day`, or of the last `days`; 0."""
-    spool = Spool(Paths.from_environment().state)
+    paths = Paths.from_environment()
+    spool = Spool(paths.state)
     last = day or datetime.now().astimezone().date()
     first = day or last - timedelta(days=days - 1)
-    summaries = [summary_of(spool, files) for files in read_exams(spool, f"{first:%Y%m%d}", f"{last:%Y%m%d}")]
+    found = list(read_exams(spool, f"{first:%Y%m%d}", f"{last:%Y%m%d}"))
+    waiting = [files.exam_id for files in found if files.closed is not None and not files.is_settled]
+    told, silence = _ask_forward(paths, f"/exams?first={waiting[0]}&last={waiting[-1]}") if waiting else ({}, "")
+    nothing: dict[str, Any] = {"objects": [], "steps": []}
+    summaries = [
+        summary_from(spool, files, None if silence else told.get("exams", {}).get(files.exam_id, nothing))
+        for files in found
+    ]
     if as_json:
-        print(json.dumps({"exams": summaries}, indent=1, ensure_ascii=False))
+        print(json.dumps({"exams": summaries, "forward": silence}, indent=1, ensure_ascii=False))
     elif summaries:
         print("\n".join(table_lines([_LIST_HEAD, *map(_row_of, summaries)])))
     else:
         print("No exam was opened in this time.")
+    if silence and not as_json:
+        print(f"{silence} How far the exams are that are not settled cannot be known meanwhile.")
     return 0
 
 
@@ -56,17 +64,17 @@ def show_exam(exam_id: str, *, as_json: bool) -> int:
     files = read_exam(spool, exam_id)
     if files.exam is None:
         raise ApplianceError(files.trouble, "Support must look at the files.")
-    told, silence = _ask_forward(paths, exam_id)
-    record = record_of(spool, files, told or read_settled(spool, exam_id), silence)
+    told, silence = _ask_forward(paths, f"/queue?exam_id={quote(exam_id)}")
+    record = record_of(spool, files, read_told(spool, files) if silence else told, silence)
     print(json.dumps(record, indent=1, ensure_ascii=False) if as_json else "\n".join(lines_of(record)))
     return 0
 
 
-def _ask_forward(paths: Paths, exam_id: str) -> tuple[dict[str, Any], str]:
-    """What forward's queue says of the exam; or nothing, and why."""
+def _ask_forward(paths: Paths, path: str) -> tuple[dict[str, Any], str]:
+    """What the forward process says; or nothing, and why."""
     asker = Asker(paths.forward_socket, "The forward process")
     try:
-        return asker.ask("GET", f"/queue?exam_id={quote(exam_id)}", seconds=10.0), ""
+        return asker.ask("GET", path, seconds=10.0), ""
     except ApplianceError as error:
         return {}, error.sentence
     finally:
@@ -100,7 +108,17 @@ def lines_of(record: Mapping[str, Any]) -> list[str]:
     rows = [row for one in record["objects"] for row in _object_rows(one)]
     lines += ["", *table_lines([_OBJECT_HEAD, *rows])] if rows else ["No object is saved."]
     if record["forward"]:
-        lines.append(f"{record['forward']} What is stored and committed is known as far as the exam is settled.")
+        lines += [record["forward"], *_limits_of(record)]
+    return lines
+
+
+def _limits_of(record: Mapping[str, Any]) -> list[str]:
+    """What cannot be known while the forward process says nothing."""
+    lines = []
+    if not record["is_settled"] and record["closed_at"]:
+        lines.append("Where the files lie is known meanwhile; how far they are at the archives is not.")
+    if any(not one["is_here"] and not one["has_expired"] for one in record["objects"]):
+        lines.append("Whether the box has deleted what is not here, since its time was over, is not known meanwhile.")
     return lines
 
 
@@ -120,16 +138,11 @@ def _row_of(summary: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _standing_of(summary: Mapping[str, Any]) -> str:
     reason = f" ({summary['reason']['meaning']})" if summary["reason"] else ""
-    settled = f", {_ends_text(summary['ends'])}" if summary["is_settled"] else ""
-    return f"{summary['state']}{reason}{settled}"
-
-
-def _ends_text(ends: Mapping[str, int]) -> str:
-    if not ends:
-        return "nothing more is to be sent"
-    if len(ends) == 1:
-        return f"all {_ENDS[next(iter(ends))]}"
-    return "; ".join(f"{count} {_ENDS[end]}" for end, count in ends.items())
+    became = ""
+    if summary["closed_at"]:
+        standings = summary["waits"] | summary["ends"]
+        became = ", " + text_of(standings, summary["step_states"], is_settled=summary["is_settled"])
+    return f"{summary['state']}{reason}{became}"
 
 
 def _known(entry: Mapping[str, Any]) -> list[str]:
@@ -166,7 +179,7 @@ def _decision_lines(decisions: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _object_rows(one: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """One row for each destination."""
-    gone = "" if one["is_here"] else "expired" if one["expired_at"] else "not here any more"
+    gone = "" if one["is_here"] else "expired" if one["has_expired"] else "not here"
     saved = gone or (_clock(one["saved_at"]) if one["saved_at"] else "yes")
     head = (one["sop_instance_uid"], one["device"], one.get("modality", ""), str(one["bytes"] // 1000), saved)
     rows: list[tuple[str, ...]] = [
@@ -180,7 +193,7 @@ def _object_rows(one: Mapping[str, Any]) -> list[tuple[str, ...]]:
         )
         for name, told in one["destinations"].items()
     ]
-    return rows or [(*head, "-", gone or "saved", "-", "-", "")]
+    return rows or [(*head, "-", gone or _PLACES[one["place"]], "-", "-", "")]
 
 
 def _moment(text: str) -> str:

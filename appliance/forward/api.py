@@ -58,6 +58,10 @@ def make_app(parts: Parts) -> Starlette:
         exam_id, only = request.query_params.get("exam_id"), request.query_params.get("only")
         return JSONResponse(queue_json(parts, exam_id, is_waiting_only=only == "waiting"))
 
+    def exams(request: Request) -> JSONResponse:
+        first, last = (request.query_params.get(key, "") for key in ("first", "last"))
+        return JSONResponse(parts.listing.exams(first, last))
+
     def refresh(_request: Request) -> JSONResponse:
         with ThreadPoolExecutor(max_workers=max(1, len(parts.pollers))) as together:
             answers = list(together.map(_refresh_one, parts.pollers))
@@ -98,6 +102,7 @@ def make_app(parts: Parts) -> Starlette:
         routes=[
             Route("/status", status, methods=["GET"]),
             Route("/queue", queue, methods=["GET"]),
+            Route("/exams", exams, methods=["GET"]),
             Route("/worklist/refresh", refresh, methods=["POST"]),
             Route("/hint", hint, methods=["POST"]),
             Route("/retry", retry, methods=["POST"]),

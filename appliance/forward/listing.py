@@ -74,6 +74,32 @@ class Listing:
         directory = {"kept": self._spool.kept, "quarantine": self._spool.quarantine}.get(row["place"])
         return (directory or self._spool.outbox) / str(row["file_name"])
 
+    def exams(self, first: str, last: str) -> dict[str, Any]:
+        """The exams from `first` to `last` that are not settled: how many objects stand alike, and each performed step.
+
+        `states` are those of an object's deliveries, each once and in the order of the alphabet.
+        """
+        where = "exam_id BETWEEN ? AND ? AND exam_id NOT IN (SELECT exam_id FROM settled_exams)"
+        with self._journal.reading() as db:
+            objects = db.execute(
+                "SELECT exam_id, place, decision <> '' AS is_decided, (SELECT coalesce(group_concat(state), '') FROM"
+                " (SELECT DISTINCT state FROM deliveries WHERE deliveries.sop_instance_uid = objects.sop_instance_uid"
+                f" ORDER BY state)) AS states, count(*) AS count FROM objects WHERE {where}"
+                " GROUP BY exam_id, place, is_decided, states",
+                (first, last),
+            ).fetchall()
+            steps = db.execute(
+                f"SELECT exam_id, modality, state FROM steps WHERE {where} ORDER BY exam_id, modality", (first, last)
+            ).fetchall()
+        told: dict[str, Any] = {row["exam_id"]: {"objects": [], "steps": []} for row in (*objects, *steps)}
+        for row in objects:
+            states = row["states"].split(",") if row["states"] else []
+            one = {"place": row["place"], "is_decided": bool(row["is_decided"]), "count": row["count"]}
+            told[row["exam_id"]]["objects"].append({**one, "states": states})
+        for row in steps:
+            told[row["exam_id"]]["steps"].append({"modality": row["modality"], "state": row["state"]})
+        return {"exams": told}
+
     def destination(self, name: str) -> dict[str, Any]:
         """How many objects are in which state at a destination; `pending` counts those that are being stored too.
 

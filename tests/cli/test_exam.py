@@ -19,6 +19,9 @@ from appliance.exam.decisions import Decision, DecisionKind
 from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome, Started, open_exam
 from appliance.exam.facts import ExamFacts
 from appliance.exam.unscheduled import unscheduled_item_from
+from appliance.forward.settled_record import EndedStep, RefusedSteps
+from appliance.forward.states import StepState
+from appliance.spool.settled import early_path, settled_path
 from appliance.spool.tree import Spool
 from tests.console.fakes import FakeForward, HandClock, make_configuration, make_item, write_object
 
@@ -88,7 +91,9 @@ def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
 def test_ok__the_list_says_who_was_examined_and_how_it_ended(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     box.end(box.group, Outcome.DISCONTINUED, "110514")
     assert run("list", "--day", "2026-11-22") == 0
-    head, group, typed = capsys.readouterr().out.splitlines()
+    head, group, typed, silence = capsys.readouterr().out.splitlines()
+    assert group.endswith("Incorrect worklist entry selected), not settled yet")
+    assert silence.endswith("How far the exams are that are not settled cannot be known meanwhile.")
     assert head.split()[:3] == ["exam", "opened", "patient"]
     for text in ("Doe Jane", "PID-1", "Gastroscopy + Colonoscopy", "A-1, A-2", " 1 ", "Incorrect worklist entry"):
         assert text in group
@@ -103,8 +108,11 @@ def test_ok__the_list_says_who_was_examined_and_how_it_ended(box: Box, capsys: p
 def test_ok__the_list_for_programs(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
     box.end(box.group, Outcome.COMPLETED)
     write_object(box.spool, box.typed, "film")
-    first, second = run_json(capsys, "list", "--day", "2026-11-22")["exams"]
+    told = run_json(capsys, "list", "--day", "2026-11-22")
+    assert told["forward"].startswith("The forward process")
+    first, second = told["exams"]
     assert (first["state"], first["reason"], first["objects"], first["is_settled"]) == ("completed", None, 1, False)
+    assert (first["waits"], first["ends"], first["step_states"]) == ({}, {}, {})
     assert (second["state"], second["objects"], second["is_scheduled"]) == ("open", 1, False)
 
 
@@ -151,6 +159,86 @@ def test_ok__the_list_tells_how_a_settled_exam_ended(
     path.write_text("{")
     assert run("list", "--day", "2026-11-22") == 0
     assert capsys.readouterr().out.splitlines()[1].endswith("nothing more is to be sent")
+
+
+@pytest.mark.parametrize(
+    ("state", "step_state", "said"),
+    [
+        ("pending", "", "completed, all to be stored"),
+        ("storing", "due", "completed, all to be stored; performed step ES to be told"),
+        ("stored", "in progress", "completed, all stored, still to be confirmed; end of performed step ES to be told"),
+        ("refused", "", "completed, all refused"),
+        (
+            "committed",
+            "refused",
+            "completed, all committed; performed step ES ended by somebody else, waits for a person",
+        ),
+        ("committed", "ended elsewhere", "completed, all committed; performed step ES ended by somebody else"),
+        ("committed", "discontinued", "completed, all committed"),
+    ],
+)
+def test_ok__the_list_tells_what_an_exam_waits_for(
+    box: Box, forward: FakeForward, capsys: pytest.CaptureFixture[str], state: str, step_state: str, said: str
+) -> None:
+    box.end(box.group, Outcome.COMPLETED)
+    forward.set_all(state)
+    forward.step_state = step_state
+    assert run("list", "--day", "2026-11-22") == 0
+    _head, group, typed = capsys.readouterr().out.splitlines()
+    assert group.endswith(said)
+    assert typed.endswith("open")
+    assert run("show", box.group.exam_id) == 0
+    assert f"{box.group.exam_id}: {said}\n" in capsys.readouterr().out
+
+
+def test_ok__the_list_says_that_somebody_else_ended_a_step(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a settled exam, and while the forward process is silent of any."""
+    made = box.end(box.group, Outcome.COMPLETED)
+    step = box.group.step_of("ES")
+    RefusedSteps(box.spool).write(box.group.exam_id, "ES", EndedStep(StepState.REFUSED, "Closed by RIS."))
+    assert run("list", "--day", "2026-11-22") == 0
+    waits = "completed, performed step ES ended by somebody else, waits for a person"
+    assert capsys.readouterr().out.splitlines()[1].endswith(waits)
+    assert run("show", box.group.exam_id) == 0
+    assert "refused: ended by somebody else (Closed by RIS.)" in capsys.readouterr().out
+    told = {"sop_instance_uid": step.sop_instance_uid, "modality": "ES", "state": "ended elsewhere", "said": ""}
+    objects = [{"sop_instance_uid": made.sop_instance_uid, "destinations": {"archive": {"state": "committed"}}}]
+    settled = {"objects": objects, "steps": [told]}
+    settled_path(box.spool, box.group.exam_id).write_text(json.dumps(settled))
+    assert run("list", "--day", "2026-11-22") == 0
+    _head, group, _typed = capsys.readouterr().out.splitlines()
+    assert group.endswith("completed, all committed; performed step ES ended by somebody else")
+
+
+def test_ok__while_forward_is_silent_the_files_say_what_they_can(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    made = box.end(box.group, Outcome.COMPLETED)
+    path = box.spool.outbox / made.file_name
+    limits = "Where the files lie is known meanwhile; how far they are at the archives is not."
+    gone = "Whether the box has deleted what is not here, since its time was over, is not known meanwhile."
+    for directory, words in (
+        (box.spool.outbox, "saved, and not done"),
+        (box.spool.kept, "saved, and done where it was to go"),
+        (box.spool.quarantine, "damaged, and not sent"),
+    ):
+        path = path.rename(directory / path.name)
+        assert run("show", box.group.exam_id) == 0
+        text = capsys.readouterr().out
+        assert re.search(rf"{made.sop_instance_uid} .* - +{words} ", text)
+        assert limits in text and gone not in text
+    path.unlink()
+    assert run("show", box.group.exam_id) == 0
+    text = capsys.readouterr().out
+    assert re.search(rf"{made.sop_instance_uid} .* not here +- +not here ", text)
+    assert limits in text and gone in text
+    told = {"state": "committed", "stored_at": NOW.isoformat(), "committed_at": NOW.isoformat(), "said": ""}
+    early = {"objects": [{"sop_instance_uid": made.sop_instance_uid, "destinations": {"archive": told}}], "steps": []}
+    early_path(box.spool, box.group.exam_id).write_text(json.dumps(early))
+    (shown,) = run_json(capsys, "show", box.group.exam_id)["objects"]
+    assert (shown["place"], shown["is_here"], shown["has_expired"]) == ("", False, True)
+    assert run("show", box.group.exam_id) == 0
+    text = capsys.readouterr().out
+    assert re.search(rf"{made.sop_instance_uid} .* expired +archive +committed ", text)
+    assert gone not in text
 
 
 def test_ok__one_exam_as_forward_knows_it(box: Box, forward: FakeForward, capsys: pytest.CaptureFixture[str]) -> None:
@@ -221,7 +309,7 @@ def test_ok__what_is_not_here_any_more_is_not_shown_as_saved(
     assert (shown["is_here"], shown["expired_at"]) == (True, "")
     (box.spool.outbox / made.file_name).unlink()
     assert run("show", box.group.exam_id) == 0
-    assert re.search(rf"{made.sop_instance_uid}.* not here any more +archive", capsys.readouterr().out)
+    assert re.search(rf"{made.sop_instance_uid}.* not here +archive", capsys.readouterr().out)
 
 
 def test_ok__who_decided_what_when_and_why(box: Box, capsys: pytest.CaptureFixture[str]) -> None:

@@ -427,6 +427,7 @@ class FakeForward:
         routes = [
             Route("/status", self._status),
             Route("/queue", self._queue),
+            Route("/exams", self._exams),
             Route("/hint", self._hint, methods=["POST"]),
             Route("/worklist/refresh", self._refresh, methods=["POST"]),
             Route("/worklist/query", self._query_patient, methods=["POST"]),
@@ -524,6 +525,19 @@ class FakeForward:
     def _queue(self, request: Request) -> Response:
         objects, steps = self._objects(request.query_params.get("exam_id"))
         return JSONResponse({"objects": objects, "steps": steps})
+
+    def _exams(self, request: Request) -> Response:
+        first, last = request.query_params["first"], request.query_params["last"]
+        told = {}
+        for exam_id in (one for one in self.facts.exam_ids() if first <= one <= last):
+            objects, steps = self._objects(exam_id)
+            states = [entry["destinations"]["archive"]["state"] for entry in objects]
+            alike = [
+                {"place": "outbox", "is_decided": False, "states": [state], "count": states.count(state)}
+                for state in dict.fromkeys(states)
+            ]
+            told[exam_id] = {"objects": alike, "steps": steps}
+        return JSONResponse({"exams": told})
 
     def _hint(self, _request: Request) -> Response:
         self.hints += 1

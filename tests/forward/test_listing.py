@@ -123,6 +123,30 @@ def test_ok__the_yeses_are_counted_apart(bench: Bench) -> None:
     }
 
 
+def test_ok__the_exams_that_are_not_settled_are_counted_together(bench: Bench) -> None:
+    steps = StepLedger(bench.journal, bench.clock, bench.spool)
+    steps.add(EXAM, PlannedStep("US", "1.9", "1"), may_have_been_told=False)
+    for number in range(3):
+        bench.record(bench.add(number, "one", "two"), "two", E.CLAIMED, E.STORE_REFUSED)
+    bench.record(bench.add(3, "one", "two"), "two", E.WITHDRAWN)
+    bench.ledger.place_object(bench.add(4), Place.QUARANTINE)
+    bench.ledger.withdraw(bench.add(5, "one"), "released", "")
+    told = bench.listing.exams(EXAM, EXAM)["exams"]
+    assert list(told) == [EXAM]
+    assert told[EXAM]["steps"] == [{"modality": "US", "state": "due"}]
+    alike = {(one["place"], one["is_decided"], *one["states"]): one["count"] for one in told[EXAM]["objects"]}
+    assert alike == {
+        ("outbox", False, "pending", "refused"): 3,
+        ("outbox", False, "pending", "released"): 1,
+        ("quarantine", False): 1,
+        ("outbox", True, "released"): 1,
+    }
+    assert bench.listing.exams("", EXAM[:-1]) == {"exams": {}}
+    with bench.journal.transaction() as db:
+        db.execute("INSERT INTO settled_exams VALUES (?, 0)", (EXAM,))
+    assert bench.listing.exams(EXAM, EXAM) == {"exams": {}}
+
+
 def test_ok__what_keeps_a_destination_from_being_tried_stands_beside_what_was_said_of_the_object(bench: Bench) -> None:
     ways: dict[str, tuple[E, ...]] = {
         "pending": (),

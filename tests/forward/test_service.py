@@ -206,6 +206,9 @@ def test_ok__a_destination_that_is_down_or_without_commitment_touches_no_other(
         status = box.ask("/status")
         assert "gone" in status["sentence"]
         assert [one["committed"] for one in status["destinations"]] == [1, 0, 0]
+        exams = box.ask(f"/exams?first={job.exam_id}&last={job.exam_id}")["exams"]
+        (alike,) = exams[job.exam_id]["objects"]
+        assert {"committed", "stored_only"} < set(alike["states"]) and alike["count"] == 1
 
 
 def test_ok__an_archive_that_aborts_and_then_recovers(box: Box, hospital: Peer) -> None:
