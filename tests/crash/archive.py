@@ -1,12 +1,13 @@
 """The hospital as forward sees it, at the dimse boundary: what it holds, and what it answers. No network.
 
-It goes on from what the recorded hospital had on its own disk at the moment of the box's power cut.
+It goes on from what the recorded hospital had on its own disk at the moment of the box's power cut. Where it is
+recorded itself, it writes what it holds below a `directory`, as that hospital did.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from appliance.dimse.commitment import ActionAnswer, CommitmentReport
 from appliance.dimse.performed_step import StepAnswer
 from appliance.dimse.status import ActionVerdict, StepVerdict, StoreVerdict
 from appliance.dimse.store import StoreStatus
+from tests.crash.record import Promise
 
 REPORT_SECONDS = 0.4
 _META_START = 144  # behind the preamble, DICM and (0002,0000) (PS3.10 7.1)
@@ -49,12 +51,15 @@ class Archive:
     steps: dict[str, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     hear: Callable[[CommitmentReport], bool] | None = None
+    directory: Path | None = None
+    voice: Callable[..., None] = lambda *_, **__: None
+    """Told of what the box promises to the archive (`recorder.voiced`)."""
     _owed: list[tuple[float, str, frozenset[str]]] = field(default_factory=list)
 
     @classmethod
-    def from_tree(cls, tree: dict[str, bytes | None], clock: Turned) -> Archive:
+    def from_tree(cls, tree: dict[str, bytes | None], clock: Turned, directory: Path | None = None) -> Archive:
         """As the recorded hospital's files say."""
-        archive = cls(clock)
+        archive = cls(clock, directory=directory)
         for path, content in tree.items():
             top, _, name = path.partition("/")
             if content is None or name.startswith("."):
@@ -71,6 +76,24 @@ class Archive:
                     archive._owe(told["transaction_uid"], [one["sop_instance_uid"] for one in told["references"]])
         return archive
 
+    def _write(self, path: str, content: bytes) -> None:
+        """The hospital's disk has it from now on."""
+        if self.directory is not None:
+            file = self.directory / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = file.with_name(f".{file.name}")
+            temporary.write_bytes(content)
+            temporary.rename(file)
+
+    def _write_commitment(self, transaction_uid: str, uids: Iterable[str], state: str) -> None:
+        references = [{"sop_instance_uid": uid} for uid in sorted(uids)]
+        told = {"transaction_uid": transaction_uid, "state": state, "references": references}
+        self._write(f"commitments/{transaction_uid}.json", json.dumps(told).encode())
+
+    def _write_step(self, sop_instance_uid: str) -> None:
+        told = {_STATUS: {"vr": "CS", "Value": [self.steps[sop_instance_uid]]}}
+        self._write(f"steps/{sop_instance_uid}.json", json.dumps(told).encode())
+
     def _owe(self, transaction_uid: str, uids: Sequence[str]) -> None:
         self._owed.append((self.clock.monotonic() + REPORT_SECONDS, transaction_uid, frozenset(uids)))
 
@@ -86,6 +109,10 @@ class Archive:
             report = CommitmentReport(self.ae_title, transaction_uid, held, dict.fromkeys(uids - held, 0x0112))
             if not self.hear(report):
                 self.wrong.append(f"the report on transaction {transaction_uid} was not believed")
+                continue
+            for uid in sorted(held):
+                self.voice(Promise.COMMITTED, uid)
+            self._write_commitment(transaction_uid, uids, "reported")
 
     # -- what stands for appliance.dimse
 
@@ -99,22 +126,30 @@ class Archive:
         return True
 
     def store_object(self, _association: Any, path: Path, *_: Any, **__: Any) -> StoreStatus:
-        uid, data = path.name.partition("~")[0], dataset_in(path.read_bytes())
+        uid, file = path.name.partition("~")[0], path.read_bytes()
+        data = dataset_in(file)
         known = self.objects.setdefault(uid, data)
-        if known is not data:
+        if known is data:
+            self._write(f"objects/{uid}.dcm", file)
+        else:
             self.stored_again.append(uid)
             if known != data:
                 self.conflicts.append(uid)
+                self._write(f"conflicts/{uid}", file)
         return StoreStatus(0, "", StoreVerdict.STORED, "stored")
 
     def request_commitment(self, _association: Any, transaction_uid: str, references: Sequence[Any]) -> ActionAnswer:
-        self._owe(transaction_uid, [one.sop_instance_uid for one in references])
+        self.voice(Promise.ASKED, transaction_uid)
+        uids = [one.sop_instance_uid for one in references]
+        self._owe(transaction_uid, uids)
+        self._write_commitment(transaction_uid, uids, "pending")
         return ActionAnswer(0, ActionVerdict.ACCEPTED, "taken")
 
     def create_step(self, _association: Any, sop_instance_uid: str, _dataset: Any) -> StepAnswer:
         if sop_instance_uid in self.steps:
             return StepAnswer(0x0111, StepVerdict.DUPLICATE, "duplicate", sop_instance_uid)
         self.steps[sop_instance_uid] = "IN PROGRESS"
+        self._write_step(sop_instance_uid)
         return StepAnswer(0, StepVerdict.DONE, "created", sop_instance_uid)
 
     def set_step(self, _association: Any, sop_instance_uid: str, dataset: Any) -> StepAnswer:
@@ -124,6 +159,7 @@ class Archive:
         if known != "IN PROGRESS":
             return StepAnswer(0x0110, StepVerdict.MAY_BE_FINAL, "final already", sop_instance_uid)
         self.steps[sop_instance_uid] = str(dataset.PerformedProcedureStepStatus)
+        self._write_step(sop_instance_uid)
         return StepAnswer(0, StepVerdict.DONE, "set", sop_instance_uid)
 
     def query_worklist(self, *_: Any, **__: Any) -> Any:

@@ -46,12 +46,14 @@ class ServiceFailed(AssertionError):
 class SteppedClock:
     """Time stands still but for waits and rounds; both let the hospital report what is due."""
 
-    def __init__(self) -> None:
+    def __init__(self, boots: int = 0) -> None:
+        """Each of `boots` before this one took an hour."""
+        self._start = START + timedelta(hours=boots)
         self._seconds = 50_000.0
         self.on_turn: Callable[[], None] = lambda: None
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self._seconds - 50_000.0)
+        return self._start + timedelta(seconds=self._seconds - 50_000.0)
 
     def monotonic(self) -> float:
         return self._seconds

@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -58,7 +58,8 @@ class Verdict:
     def text(self) -> str:
         """For people: the moment, what the cut did, what broke."""
         case = self.case
-        lines = [f"seed {case.seed}: a power cut before event {case.position}; {case.cut}."]
+        what = "the recovery" if case.after else "the job"
+        lines = [f"seed {case.name}: a power cut before event {case.position} of {what}; {case.cut}."]
         lines += [f"  lost: {words}" for words in case.lost]
         lines += [f"  promised: {note.promise} {note.subject}" for note in case.notes[-5:]]
         return "\n".join([*lines, *(f"  WRONG: {one}" for one in self.wrong)])
@@ -70,25 +71,42 @@ def check_case(case: Case, directory: Path, items: Sequence[WorklistItem]) -> Ve
     `items` are the patients of the day.
     """
     verdict = Verdict(case)
-    paths = Paths(directory / "state", directory / "run")
+    state = directory / "state"
     try:
-        write_tree(case, paths.state)
-        paths.run.mkdir()
-        verdict.wrong += wrong_on_the_medium(case, paths.state)
+        write_tree(case.tree, case.same, state)
+        verdict.wrong += wrong_on_the_medium(case, state)
         if verdict.is_good:
-            clock = SteppedClock()
-            archive = Archive.from_tree(case.hospital, clock)
-            job = _Job(case, paths, items)
-            try:
-                box = start_box(paths, archive, clock, job.finish)
-            except Exception as error:  # noqa: BLE001 -- whatever ends a service is what we look for
-                verdict.wrong.append(f"a service ended: {type(error).__name__}: {error} {_place_of(error)}")
-            else:
-                verdict.wrong += [*job.wrong, *_wrong_findings(box)]
-                verdict.wrong += [] if job.wrong else wrong_at_the_end(case, paths.state, archive)
+            archive = Archive.from_tree(case.hospital, SteppedClock(len(case.after)))
+            verdict.wrong += recover(case, directory, archive, items, is_thorough=case.seed % _THOROUGH == 0)
+            verdict.wrong += [] if verdict.wrong else wrong_at_the_end(case, state, archive)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     return verdict
+
+
+Voice = Callable[..., None]
+"""Called with the arguments of `recorder.voiced` when something is promised."""
+
+
+def recover(
+    case: Case,
+    directory: Path,
+    archive: Archive,
+    items: Sequence[WorklistItem],
+    *,
+    is_thorough: bool,
+    voice: Voice = lambda *_, **__: None,
+) -> list[str]:
+    """Start the box on what lies in `directory`/state and let the job finish; what went wrong meanwhile."""
+    paths = Paths(directory / "state", directory / "run")
+    paths.run.mkdir()
+    archive.voice = voice
+    job = _Job(case, paths, items, voice, is_thorough=is_thorough)
+    try:
+        box = start_box(paths, archive, archive.clock, job.finish)
+    except Exception as error:  # noqa: BLE001 -- whatever ends a service is what we look for
+        return [f"a service ended: {type(error).__name__}: {error} {_place_of(error)}"]
+    return [*job.wrong, *_wrong_findings(box)]
 
 
 def patients_of_the_day() -> list[WorklistItem]:
@@ -144,15 +162,18 @@ def wrong_on_the_medium(case: Case, state: Path) -> Iterator[str]:
 class _Job:
     """What was left to do when the power was cut, and one more patient behind it."""
 
-    def __init__(self, case: Case, paths: Paths, items: Sequence[WorklistItem]) -> None:
-        self._case, self._paths, self._items = case, paths, items
-        self._is_thorough = case.seed % _THOROUGH == 0
-        self._number = 0
+    def __init__(
+        self, case: Case, paths: Paths, items: Sequence[WorklistItem], voice: Voice, *, is_thorough: bool
+    ) -> None:
+        self._case, self._paths, self._items, self._voice = case, paths, items, voice
+        self._is_thorough = is_thorough
+        self._number = 10 * len(case.after)  # no picture is taken twice
         self.wrong: list[str] = []
 
     def finish(self, box: Box) -> None:
         self.wrong += self._wrong_in_journal()
-        box.round()
+        self._promise_captured()
+        self._round(box)
         current = box.exams.current()
         if current is not None and not current.is_closing:
             self._send_again(box)
@@ -165,6 +186,7 @@ class _Job:
         known = {exam.item.key for exam in self._exams()}
         item = next(item for item in self._items if item.key not in known)
         exam = box.exams.open(item)
+        self._voice(Promise.OPENED, exam.exam_id, exam.exam_id)
         self._capture(box, exam.exam_id)
         box.exams.begin_closing(exam.exam_id, Outcome.COMPLETED)
         self._settle(box)
@@ -182,17 +204,33 @@ class _Job:
         runner._end_ticket()
         if failed is not None:
             self.wrong.append(f"the image that is sent once more is refused: {failed.sentence}")
+        self._promise_captured()
 
     def _capture(self, box: Box, exam_id: str) -> None:
         runner = box.runners["endoscope"]
         self._number += 1
         frame = make_frame(picture(self._number, (40, 24)))
         with runner.gate.admitting(exam_id) as ticket:
-            runner.keeper.keep_still(ticket, frame, Kind.STILL)
+            saved = runner.keeper.keep_still(ticket, frame, Kind.STILL)
+        self._voice(Promise.SAVED, saved.sop_instance_uid, exam_id)
+
+    def _promise_captured(self) -> None:
+        """The panel calls saved what lies there when the services are up."""
+        for path in self._paths.state.glob("captured/*/E*/*.dcm"):
+            self._voice(Promise.SAVED, path.name.partition("~")[0], path.parent.name)
+
+    def _round(self, box: Box) -> None:
+        """Each loop comes round, and the panel shows which exams have ended by then."""
+        box.round()
+        facts, current = ExamFacts(self._paths.state / "exams"), box.exams.current()
+        for exam in self._exams():
+            closed = facts.closed(exam.exam_id)
+            if closed is not None and (current is None or current.exam.exam_id != exam.exam_id):
+                self._voice(Promise.CLOSED, exam.exam_id, exam.exam_id, len(closed.instances))
 
     def _settle(self, box: Box) -> None:
         for _ in range(_MOST_ROUNDS):
-            box.round()
+            self._round(box)
             if all((self._paths.state / "settled" / f"{exam.exam_id}.json").exists() for exam in self._exams()):
                 return
         self.wrong.append("the job does not finish: an exam is never settled")
@@ -227,6 +265,7 @@ def wrong_at_the_end(case: Case, state: Path, archive: Archive) -> Iterator[str]
         if note.subject in archive.stored_again:
             yield f"object {note.subject} was committed and is stored once more"
     facts = ExamFacts(state / "exams")
+    under_way = {note.subject for note in _promised(case, Promise.CUT_SHORT)}
     listed: dict[str, str] = {}
     for exam_id in facts.exam_ids():
         exam, closed = facts.exam(exam_id), facts.closed(exam_id)
@@ -238,6 +277,8 @@ def wrong_at_the_end(case: Case, state: Path, archive: Archive) -> Iterator[str]
         patient = exam.item.patient_id
         for instance in closed.instances:
             uid = instance.sop_instance_uid
+            if uid in under_way and not instance.is_cut_short:
+                yield f"the clip {uid} was cut short and exam {exam_id} does not say so"
             if uid in listed:
                 yield f"object {uid} is in two exams, {listed[uid]} and {exam_id}"
             listed[uid] = exam_id

@@ -20,6 +20,7 @@ from appliance.console import exams
 from appliance.forward import ledger
 from appliance.services import acquire as acquire_service
 from appliance.services import recover
+from tests.crash.again import First
 from tests.crash.model import Link, Rename, Sync
 from tests.crash.record import Event, Note, Promise, Record, Side, Step
 
@@ -51,6 +52,17 @@ def without_sync(pattern: str) -> Mutation:
             else:
                 events.append(event)
         return Broken(replace(record, events=events), places)
+
+    return mutate
+
+
+def without_first_sync(pattern: str) -> Mutation:
+    """Of what bears this path the first fsync is left out, but none that follows: it shows until the next."""
+
+    def mutate(record: Record) -> Broken:
+        first, following, *_ = (index for index, event in enumerate(record.events) if _is_sync(event, pattern))
+        events = record.events[:first] + record.events[first + 1 :]
+        return Broken(replace(record, events=events), [following - 2])
 
     return mutate
 
@@ -181,6 +193,32 @@ RECOVERY: dict[str, Fault] = {
     ),
     "a file under two names is moved like any other": Fault(
         ((Path, "samefile", lambda *_: False),), rf"({_CAPTURED}|outbox)/.* -> (outbox|kept)/.*"
+    ),
+}
+
+
+# Of the recovery from a state of the job, which a second power cut then hits.
+RECORDED_AGAIN: dict[str, tuple[First, Mutation]] = {
+    "a mended clip is not synced": (First.CLIP, without_sync(_CLIP)),
+    "the mark of a clip cut short is not synced before its end is written": (First.CLIP, without_first_sync(_CLIP)),
+    "a salvaged clip's name is not synced": (First.CLIP, without_sync(_CAPTURED)),
+    "the still of a clip of one frame is renamed before it is synced": (First.ONE_FRAME, named_before_synced(_STILL)),
+    "the still of a clip of one frame has a name that is not synced": (First.ONE_FRAME, without_sync(_CAPTURED)),
+    "an exam's list, written at last, is linked before it is synced": (
+        First.CLIP,
+        named_before_synced(r"exams/[^/]+/\.part-[0-9]+-closed\.json"),
+    ),
+    "a repeated hand-over to the outbox is not synced": (First.HAND_OVER, without_sync(rf"outbox|kept|{_CAPTURED}")),
+    "a repeated hand-over to kept is not synced": (First.OWED, without_sync(r"kept|outbox")),
+    "the journal, opened again, is not synced": (First.OWED, without_sync(r"journal/.*")),
+    "a repeated report is answered before it is durable": (First.OWED, answered_early(Promise.COMMITTED, 1)),
+}
+
+# What only a recovery meets that another one before it had begun.
+RECOVERY_AGAIN: dict[str, tuple[First, Fault]] = {
+    "the still that a salvage made of a clip is not known to the next": (
+        First.ONE_FRAME,
+        Fault(((salvage, "_is_saved", lambda *_: False),), rf"{_STILL} -> .*"),
     ),
 }
 

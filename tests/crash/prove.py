@@ -1,4 +1,4 @@
-"""Many states, on every core: each is laid out in memory, recovered, and looked at."""
+"""Many states, on every core: each is laid out in memory, recovered, and looked at; of some the recovery is cut too."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import contextlib
 import multiprocessing
 import os
 import pickle
+import random
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from appliance.exam.item import WorklistItem
+from tests.crash.again import Recoveries, RecoveryFailed, seeds_among
 from tests.crash.box import sealed
 from tests.crash.check import Verdict, check_case, patients_of_the_day
 from tests.crash.record import Record, words_of
@@ -20,6 +24,7 @@ from tests.crash.recording import record_job
 from tests.crash.states import Player, distinct_cases, place_of
 
 _POSITIONS_AT_ONCE = 16
+CUTS_OF_A_RECOVERY = 4
 
 
 def make_workplace() -> Path:
@@ -69,12 +74,30 @@ def check_many(
     by_place: dict[int, list[int]] = {}
     for seed in seeds:
         by_place.setdefault(place_of(seed, record)[0] // _POSITIONS_AT_ONCE, []).append(seed)
-    items = patients_of_the_day()
+    return _on_every_core(_check_part, by_place.values(), record, workplace, on_progress)
+
+
+def check_recoveries(
+    record: Record, seeds: Iterable[int], workplace: Path, on_progress: Callable[[Outcome], None]
+) -> Outcome:
+    """Cut the recovery from each state of `seeds` a few times, and check what that leaves."""
+    return _on_every_core(_check_recovery, seeds, record, workplace, on_progress)
+
+
+def _on_every_core(
+    check: Callable[[Any], Outcome],
+    parts: Iterable[Any],
+    record: Record,
+    workplace: Path,
+    on_progress: Callable[[Outcome], None],
+) -> Outcome:
     total = Outcome()
     with ProcessPoolExecutor(
-        mp_context=multiprocessing.get_context("fork"), initializer=_begin, initargs=(record, items, workplace)
+        mp_context=multiprocessing.get_context("fork"),
+        initializer=_begin,
+        initargs=(record, patients_of_the_day(), workplace),
     ) as pool:
-        for part in pool.map(_check_part, by_place.values()):
+        for part in pool.map(check, parts):
             total.take(part)
             on_progress(total)
     return total
@@ -92,6 +115,22 @@ def _begin(record: Record, items: Sequence[WorklistItem], workplace: Path) -> No
 def _check_part(seeds: list[int]) -> Outcome:
     record, items, workplace = _worker[0]
     return check_seeds(record, seeds, items, workplace)
+
+
+@cache
+def _recoveries(workplace: Path) -> Recoveries:
+    """This worker's, for as long as it lives."""
+    return Recoveries(workplace)
+
+
+def _check_recovery(seed: int) -> Outcome:
+    record, items, workplace = _worker[0]
+    try:
+        recovery = _recoveries(workplace).record(Player(record).case(seed))
+    except RecoveryFailed as error:
+        return Outcome({error.verdict.case.key()}, [error.verdict])
+    cuts = seeds_among(recovery, CUTS_OF_A_RECOVERY, random.Random(seed))
+    return check_seeds(recovery, cuts, items, workplace)
 
 
 def first_bad(

@@ -7,18 +7,14 @@ answer *began* to leave; a sync counts where it *ended*, for what was written be
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from tests.crash.model import (
-    ROOT,
-    FileSystem,
-    Make,
-    Operation,
-    Resize,
-    Sync,
-    Write,
-)
+from tests.crash.model import ROOT, FileSystem, Link, Make, Operation, Resize, Sync, Write
+
+Tree = dict[str, bytes | None]
+"""Path → content, None for a directory."""
 
 
 class Side(StrEnum):
@@ -37,6 +33,7 @@ class Promise(StrEnum):
     CLOSED = "closed"  # the panel was told that the exam has ended
     ASKED = "asked"  # N-ACTION left: a report on this transaction may come
     COMMITTED = "committed"  # a commitment report that names the object was answered 0000
+    CUT_SHORT = "cut short"  # the clip was under way at a power cut: nobody may take it for one that came to its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,33 +66,48 @@ Event = Step | Note
 
 @dataclass(slots=True)
 class Record:
-    """The whole job. `texts` are files that were there before it."""
+    """A whole job, or a whole recovery, and what was there before it: the trees of both sides, and the promises.
+
+    `same` names the box's files of two names, as `model.State` does; `after` are the seeds of the power cuts before.
+    """
 
     events: list[Event]
-    texts: dict[str, bytes]
+    box: Tree
+    hospital: Tree = field(default_factory=dict)
+    same: dict[str, str] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
+    after: tuple[int, ...] = ()
     findings: list[str] = field(default_factory=list)
 
     def positions(self) -> int:
         """A power cut may come before each event, and after the last."""
         return len(self.events) + 1
 
+    def systems(self) -> dict[Side, FileSystem]:
+        """The file systems before the first event."""
+        return {Side.BOX: start_state(self.box, self.same), Side.HOSPITAL: start_state(self.hospital, {})}
 
-def start_state(texts: dict[str, bytes]) -> FileSystem:
-    """A file system with `texts` (path → content), all of it durable."""
+
+def start_state(tree: Tree, same: Mapping[str, str]) -> FileSystem:
+    """A file system with `tree`, all of it durable. A directory need not be named before what is in it."""
     system = FileSystem()
     inodes = {"": ROOT}
-    for number, (path, content) in enumerate(texts.items(), start=1):
-        parent = ""
-        for part in path.split("/")[:-1]:
-            inner = f"{parent}/{part}".lstrip("/")
-            if inner not in inodes:
-                inodes[inner] = -len(inodes)
-                system.apply(Make(inodes[inner], inodes[parent], part, is_directory=True))
-            parent = inner
-        inode = -1000 - number
-        system.apply(Make(inode, inodes[parent], path.rpartition("/")[2], is_directory=False))
-        system.apply(Write(inode, 0, content))
-        system.apply(Sync(inode, system.count))
+
+    def make(path: str, *, is_directory: bool) -> int:
+        directory, _, name = path.rpartition("/")
+        parent = inodes[directory] if directory in inodes else make(directory, is_directory=True)
+        inodes[path] = -len(inodes)
+        system.apply(Make(inodes[path], parent, name, is_directory))
+        return inodes[path]
+
+    for path, content in tree.items():
+        if path in same:
+            directory, _, name = path.rpartition("/")
+            system.apply(Link(inodes[same[path]], inodes[directory], name))
+        elif content is not None:
+            system.apply(Write(make(path, is_directory=False), 0, content))
+        elif path not in inodes:
+            make(path, is_directory=True)
     for inode in inodes.values():
         system.apply(Sync(inode, system.count))
     return system

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.crash.model import FileSystem, Link, Make, Operation, Rename, Resize, Sync, Unlink, Write
-from tests.crash.record import Note, Promise, Record, Side, Step, start_state
+from tests.crash.model import Link, Make, Operation, Rename, Resize, Sync, Unlink, Write
+from tests.crash.record import Note, Promise, Record, Side, Step
 from tests.crash.trace import Birth, Call, calls_from
 
 
@@ -27,7 +27,7 @@ class _Handle:
 
 
 _PUBLISHED = re.compile(r"(?P<uid>[0-9.]{1,64})~(?P<offset>[0-9]+)~[0-9a-f]{64}(?:~[0-9]+)?\.dcm\Z")
-_CLIP = re.compile(r"\.part-(?P<uid>[0-9.]{1,64})~(?P<offset>[1-9][0-9]*)\Z")
+CLIP = re.compile(r"\.part-(?P<uid>[0-9.]{1,64})~(?P<offset>[1-9][0-9]*)\Z")
 _SAVED = re.compile(rb'"sop_instance_uid":"([0-9.]+)","kind":"\w+","exam_id":(null|"[^"]*"),"file_name":"([^"]+)"')
 _LOGGED_TRANSFER = re.compile(rb"saved transfer ([0-9.]+) for exam (\S+),")
 _LOGGED_COMMITTED = re.compile(rb"object ([0-9.]+) is committed at")
@@ -38,16 +38,23 @@ _REPORT_ANSWER = b"\x00\x00\x00\x01\x02\x00\x00\x00\x00\x81"
 _SUCCESS = b"\x00\x00\x00\x09\x02\x00\x00\x00\x00\x00"
 _ACK = b"\x06"
 _ITEM = 8
+_VOICE = b"PROMISE "
+
+
+def voiced(promise: Promise, subject: str, exam_id: str = "", count: int = 0) -> bytes:
+    """What a process of the role `recovery` writes anywhere at the moment in which it promises something."""
+    return _VOICE + json.dumps([promise, subject, exam_id, count]).encode()
 
 
 class Recorder:
     """Follows the calls of one strace, and makes events of them."""
 
-    def __init__(self, roots: dict[Side, Path], texts: dict[str, bytes], roles: dict[int, str]) -> None:
-        """`roles` says what each process is: `acquire endoscope`, `console`, `forward`, ..."""
+    def __init__(self, roots: dict[Side, Path], record: Record, roles: dict[int, str]) -> None:
+        """`record` has no events yet. `roles` says what each process is: `acquire endoscope`, `console`, ..., and
+        `recovery` for one that is all of them and says its promises as `voiced` does."""
         self._roots = {side: os.fsencode(root) for side, root in roots.items()}
-        self.systems = {Side.BOX: start_state(texts), Side.HOSPITAL: FileSystem()}
-        self.record = Record([], texts)
+        self.systems = record.systems()
+        self.record = record
         self._tables: dict[int, dict[int, _Handle]] = {}
         self._roles = dict(roles)
         self._counts = {side: [(-1, system.count)] for side, system in self.systems.items()}
@@ -212,10 +219,10 @@ class Recorder:
         since = self._count_at(handle.side, call.began)
         path = self._path_of(handle)
         self._step(handle.side, Sync(handle.inode, since), path, call)
-        clip = _CLIP.match(path.rpartition("/")[2])
+        clip = CLIP.match(path.rpartition("/")[2])
         if clip is not None and handle.side is Side.BOX and call.name == "fdatasync":
             content = self.systems[Side.BOX].content(handle.inode)
-            whole = _end_of_fragments(content, int(clip["offset"]))
+            whole = end_of_fragments(content, int(clip["offset"]))
             exam_id = path.split("/")[-2]
             self._note(Note(Promise.SYNCED, clip["uid"], exam_id, content[:whole], int(clip["offset"])), call.ended)
 
@@ -281,6 +288,8 @@ class Recorder:
                 self._transfers[call.process] = (uid.decode(), "" if exam == b"none" else exam.decode())
             if data == _ACK and call.process in self._transfers:
                 self._promise_saved(call.began, *self._transfers.pop(call.process))
+        elif role == "recovery" and data.startswith(_VOICE):
+            self._promise_voiced(call.began, *json.loads(data.removeprefix(_VOICE)))
         elif role == "console":
             for exam in _EXAM.findall(data):
                 self._promise_opened(call.began, exam.decode())
@@ -294,6 +303,15 @@ class Recorder:
             if _REPORT_ANSWER in data and _SUCCESS in data:
                 for uid in sorted(self._committed):
                     self._note(Note(Promise.COMMITTED, uid), call.began)
+
+    def _promise_voiced(self, line: int, promise: str, subject: str, exam_id: str, count: int) -> None:
+        match Promise(promise):
+            case Promise.OPENED:
+                self._promise_opened(line, exam_id)
+            case Promise.SAVED:
+                self._promise_saved(line, subject, exam_id)
+            case other:
+                self._note(Note(other, subject, exam_id, count=count), line)
 
     def _promise_opened(self, line: int, exam_id: str) -> None:
         inode = self.systems[Side.BOX].find(f"exams/{exam_id}/exam.json")
@@ -316,7 +334,7 @@ class Recorder:
         self._note(Note(Promise.SAVED, uid, exam_id, system.content(inode)), line)
 
 
-def _end_of_fragments(content: bytes, offset: int) -> int:
+def end_of_fragments(content: bytes, offset: int) -> int:
     """Where the last whole fragment of an encapsulated stream ends (PS3.5 A.4)."""
     at = offset
     while at + _ITEM <= len(content) and content[at : at + 4] == b"\xfe\xff\x00\xe0":

@@ -26,18 +26,22 @@ def record_job(directory: Path) -> Record:
     place = Place.below(directory)
     place.make()
     trace = directory / "trace"
-    texts = {"config/active.toml": place.paths.configuration.read_bytes()}
-    strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-ttt", "-xx", "-s", str(LONGEST_STRING)]
-    prefix = [*strace, "-e", f"trace={SYSTEM_CALLS}", "-e", "signal=none", "-o", str(trace), "--"]
-    with running(place, prefix) as processes, Machines(place.paths.run) as machines:
+    start = Record([], {"config/active.toml": place.paths.configuration.read_bytes()})
+    with running(place, strace_into(trace)) as processes, Machines(place.paths.run) as machines:
         _do_job(place, processes, machines)
-    recorder = Recorder({Side.BOX: place.paths.state, Side.HOSPITAL: place.hospital}, texts, processes.roles)
+    recorder = Recorder({Side.BOX: place.paths.state, Side.HOSPITAL: place.hospital}, start, processes.roles)
     with trace.open(encoding="ascii", errors="replace") as lines:
         record = recorder.follow(lines)
     trace.unlink()
     for side, root in ((Side.BOX, place.paths.state), (Side.HOSPITAL, place.hospital)):
         check_faithful(recorder.systems[side].live_tree(), root)
     return record
+
+
+def strace_into(trace: Path) -> list[str]:
+    """The command that runs another one and appends to `trace` what `trace.calls_from` reads."""
+    strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-ttt", "-xx", "-s", str(LONGEST_STRING)]
+    return [*strace, "-e", f"trace={SYSTEM_CALLS}", "-e", "signal=none", "-A", "-o", str(trace), "--"]
 
 
 def _do_job(place: Place, processes: Processes, machines: Machines) -> None:

@@ -20,14 +20,8 @@ def try_case(case: Case, directory: Path) -> Verdict:
     """Lay the case out below `directory`, boot, finish what was begun, and look."""
     verdict = Verdict(case)
     place = Place.below(directory)
-    write_tree(case, place.paths.state)
-    for path, content in case.hospital.items():
-        file = place.hospital / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if content is None:
-            file.mkdir(exist_ok=True)
-        else:
-            file.write_bytes(content)
+    write_tree(case.tree, case.same, place.paths.state)
+    write_tree(case.hospital, {}, place.hospital)
     place.make()  # the same configuration, on ports that are free now
     verdict.wrong += wrong_on_the_medium(case, place.paths.state)
     with running(place) as processes, Machines(place.paths.run, (56, 40)):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.crash.model import Cut, FileSystem, Link, Rename
-from tests.crash.record import Note, Record, Side, Step, start_state
+from appliance.compose.pixels import SEQUENCE_DELIMITER
+from tests.crash.model import Cut, Link, Rename
+from tests.crash.record import Note, Promise, Record, Side, Step, Tree
+from tests.crash.recorder import CLIP, end_of_fragments
 
 # The first rounds over all moments treat everything alike; those that follow tear each thing by itself.
 _ROUNDS = (Cut.LOSE_ALL, Cut.KEEP_ALL, Cut.LOSE_NAMES, Cut.LOSE_DATA)
@@ -17,16 +19,25 @@ _ROUNDS = (Cut.LOSE_ALL, Cut.KEEP_ALL, Cut.LOSE_NAMES, Cut.LOSE_DATA)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a power cut left, and what had been promised before it. `hospital` is what that has on its own disk."""
+    """What a power cut left, and what had been promised before it. `hospital` is what that has on its own disk.
+
+    `after` are the seeds of the power cuts before: this one came in the middle of the recovery from the last of them.
+    """
 
     seed: int
     position: int
     cut: Cut
-    tree: dict[str, bytes | None]
+    tree: Tree
     same: dict[str, str]
     lost: tuple[str, ...]
     notes: tuple[Note, ...]
-    hospital: dict[str, bytes | None]
+    hospital: Tree
+    after: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What `make crash` takes as its seed."""
+        return "/".join(str(seed) for seed in (*self.after, self.seed))
 
     def key(self) -> bytes:
         """The same for two cases that nobody can tell apart."""
@@ -57,9 +68,9 @@ class Player:
 
     def _rewind(self) -> None:
         self._position = 0
-        self._systems = {Side.BOX: start_state(self._record.texts), Side.HOSPITAL: FileSystem()}
-        self._notes: list[Note] = []
-        self._hospital: dict[str, bytes | None] | None = None
+        self._systems = self._record.systems()
+        self._notes = list(self._record.notes)
+        self._hospital: Tree | None = None
 
     def _go(self, position: int) -> None:
         if position < self._position:
@@ -80,12 +91,24 @@ class Player:
         if self._hospital is None:
             self._hospital = self._systems[Side.HOSPITAL].live_tree()
         state = self._systems[Side.BOX].cut(cut, random.Random(seed))
-        return Case(seed, position, cut, state.tree, state.same, state.lost, tuple(self._notes), self._hospital)
+        notes = tuple(dict.fromkeys([*self._notes, *_clips_under_way(state.tree)]))
+        after = self._record.after
+        return Case(seed, position, cut, state.tree, state.same, state.lost, notes, self._hospital, after)
 
     def pending(self, position: int) -> int:
         """How much a power cut at `position` could lose."""
         self._go(position)
         return self._systems[Side.BOX].pending()
+
+
+def _clips_under_way(tree: Tree) -> Iterator[Note]:
+    """A note on each clip whose end was not written."""
+    for path, content in tree.items():
+        match = CLIP.fullmatch(path.rpartition("/")[2])
+        if match is not None and content is not None:
+            end = end_of_fragments(content, int(match["offset"]))
+            if content[end : end + len(SEQUENCE_DELIMITER)] != SEQUENCE_DELIMITER:
+                yield Note(Promise.CUT_SHORT, match["uid"])
 
 
 def distinct_cases(record: Record, seeds: Iterable[int]) -> Iterator[Case]:
@@ -107,7 +130,7 @@ def seeds_in(record: Record, turns: range) -> Iterator[int]:
 
 def seed_of(position: int, cut: Cut, record: Record, choose: random.Random) -> int:
     """A seed that names this moment and this way."""
-    turn = _ROUNDS.index(cut) if cut in _ROUNDS else choose.randrange(len(_ROUNDS), 100)
+    turn = _ROUNDS.index(cut) if cut in _ROUNDS else choose.randrange(len(_ROUNDS), 1000)
     return turn * record.positions() + position
 
 
@@ -156,12 +179,21 @@ def seeds_near(record: Record, places: list[int], count: int, choose: random.Ran
     return list(chosen)[:count]
 
 
-def write_tree(case: Case, directory: Path) -> None:
-    """Put the files of `case` below `directory`, which is made."""
+_TORN_AT_ONE_PLACE = 300
+
+
+def torn_seeds_at(record: Record, position: int, choose: random.Random) -> Iterator[int]:
+    """Seeds of different torn states at one moment; where little is pending, of all."""
+    seeds = [seed_of(position, Cut.TEAR, record, choose) for _ in range(_TORN_AT_ONE_PLACE)]
+    yield from (case.seed for case in distinct_cases(record, dict.fromkeys(seeds)))
+
+
+def write_tree(tree: Tree, same: Mapping[str, str], directory: Path) -> None:
+    """Put `tree` below `directory`, which is made; `same` as in `Case`."""
     directory.mkdir(parents=True, exist_ok=True)
-    for path, content in case.tree.items():
-        if path in case.same:
-            (directory / path).hardlink_to(directory / case.same[path])
+    for path, content in tree.items():
+        if path in same:
+            (directory / path).hardlink_to(directory / same[path])
         elif content is None:
             (directory / path).mkdir(exist_ok=True)
         else:

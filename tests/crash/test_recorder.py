@@ -29,7 +29,7 @@ def lines_of(*calls: str) -> list[str]:
 
 
 def followed(*calls: str, role: str = "console") -> Record:
-    return Recorder(ROOTS, {"a/x": b"old"}, {1: role}).follow(lines_of(*calls))
+    return Recorder(ROOTS, Record([], {"a/x": b"old"}), {1: role}).follow(lines_of(*calls))
 
 
 def operations_of(record: Record) -> list[object]:
@@ -108,7 +108,7 @@ def test_ok__a_sync_covers_what_had_ended_when_it_began() -> None:
         "2 <... fsync resumed>) = 0",
     )
     (sync,) = [one for one in operations_of(record) if isinstance(one, Sync)]
-    before = Recorder(ROOTS, {"a/x": b"old"}, {}).systems[Side.BOX].count
+    before = Record([], {"a/x": b"old"}).systems()[Side.BOX].count
     assert sync.since == before + 1
 
 
