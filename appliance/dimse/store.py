@@ -23,12 +23,16 @@ from appliance.dimse.decoding import (
 from appliance.dimse.elements import FileMeta, NotAnObject, read_file_meta
 from appliance.dimse.status import StoreVerdict, store_verdict
 from appliance.dimse.transmit import C_STORE_RSP, FileSource, Source, store_command
+from appliance.dimse.verified import DamagedContent, VerifiedSource
+from appliance.spool.names import is_intact, object_name_from
 
 __all__ = [
+    "DamagedContent",
     "StoreStatus",
     "UnreadableObject",
     "UnsendableObject",
     "contexts_for",
+    "source_from",
     "storable_as",
     "store_object",
 ]
@@ -76,14 +80,14 @@ def store_object(association: Association, path: Path) -> StoreStatus:
 
     It goes as it lies if the archive accepted its transfer syntax, else in one that it did accept. One association
     carries any number of objects. Raises NoAcceptedContext and UnreadableObject (the association stays usable),
-    UnsendableObject and OSError (it stays so unless that happened in the middle), and AssociationAborted, after which
-    it is not known whether the archive has the object.
+    DamagedContent, UnsendableObject and OSError (it stays so unless that happened in the middle), and
+    AssociationAborted, after which it is not known whether the archive has the object.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         meta = read_file_meta(descriptor)
         context = _context_for(association, meta)
-        source = _source_for(descriptor, meta, str(context.transfer_syntax[0]))
+        source = source_from(descriptor, path, meta, str(context.transfer_syntax[0]))
         message_id = association.next_message_id()
         command = store_command(message_id, meta.sop_class_uid, meta.sop_instance_uid)
         association.say(context, message_id, command, source)
@@ -108,7 +112,17 @@ def _context_for(association: Association, meta: FileMeta) -> PresentationContex
     return association.context_for(meta.sop_class_uid, own if own in accepted else next(others, own))
 
 
-def _source_for(descriptor: int, meta: FileMeta, transfer_syntax: str) -> Source:
+def source_from(descriptor: int, path: Path, meta: FileMeta, transfer_syntax: str) -> Source:
+    """The data set of the open file at `path` in `transfer_syntax`, of bytes that are what the file's name promises.
+
+    As it lies it is looked at while it is read, to be recoded it is read before. A name that promises nothing, as of an
+    object that nobody was told of, is believed. DamagedContent, NotAnObject, UnsendableObject, OSError.
+    """
+    name = object_name_from(path.name)
     if transfer_syntax == meta.transfer_syntax_uid:
+        if name is not None:
+            return VerifiedSource(descriptor, meta.data_set_at, name)
         return FileSource(descriptor, meta.data_set_at, os.fstat(descriptor).st_size - meta.data_set_at)
+    if name is not None and not is_intact(path):
+        raise DamagedContent(f"The file of object {name.sop_instance_uid} is not what was saved.")
     return open_recoded(descriptor, meta, transfer_syntax)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from appliance.base.clock import Clock, Deadline
@@ -17,13 +16,12 @@ from appliance.dimse.association import Association, AssociationAborted, NoAccep
 from appliance.dimse.commitment import Reference, request_commitment
 from appliance.dimse.find import FindRefused, find_instances
 from appliance.dimse.status import ActionVerdict, StoreVerdict, store_verdict
-from appliance.dimse.store import StoreStatus, UnreadableObject, UnsendableObject, store_object
+from appliance.dimse.store import DamagedContent, StoreStatus, UnreadableObject, UnsendableObject, store_object
 from appliance.forward.ledger import LARGE_BYTES, DueLook, DueObject, Ledger, Place
 from appliance.forward.patience import Patience
 from appliance.forward.states import DeliveryEvent, DeliveryState
 from appliance.forward.transactions import Transactions
 from appliance.forward.worker import Worker
-from appliance.spool.names import is_intact
 from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
@@ -31,7 +29,6 @@ _log = logging.getLogger(__name__)
 _MOST_REFERENCES = 500
 # Some archives report only on the association that asked; the others find theirs free again soon.
 _HOLD_SECONDS = 3.0
-_FRESH_SECONDS = 600.0
 _HOLD_LOOK_SECONDS = 0.2
 # So long what the archive accepted may wait to be recorded, with what it accepts meanwhile; behind a large one never.
 _UNRECORDED_SECONDS = 2.0
@@ -112,12 +109,8 @@ class Visit:
         if records.record(uid, DeliveryEvent.CLAIMED) is None:
             return
         try:
-            path = directory / one.file_name
-            if not self._may_be_sent(path):
-                self._leave_to_rescan(uid)
-                return
-            status = store_object(self._association, path)
-        except FileNotFoundError:
+            status = store_object(self._association, directory / one.file_name)
+        except (FileNotFoundError, DamagedContent):
             self._leave_to_rescan(uid)
             return
         except (NoAcceptedContext, UnreadableObject, UnsendableObject) as error:
@@ -154,14 +147,6 @@ class Visit:
         # Not so if a person withdrew it a moment ago.
         if self._records.record(uid, DeliveryEvent.CLAIM_VOID) is not None:
             self._records.ledger.place_object(uid, Place.AWAITED)
-
-    def _may_be_sent(self, path: Path) -> bool:
-        """What has lain for long is read whole once more: flash ages, and the archive takes what it is given.
-
-        Not at the first attempt, behind the rescan that has just looked: a rename into the outbox is the file's change.
-        """
-        lain = self._records.clock.now().timestamp() - path.stat().st_ctime
-        return abs(lain) < _FRESH_SECONDS or is_intact(path)
 
     def _record_accepted(self, noted: Noted) -> None:
         """In one act. Where the flash fails, none of it is recorded: it is stored once more."""

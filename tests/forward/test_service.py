@@ -349,16 +349,38 @@ def test_ok__a_damaged_object_is_set_aside_and_the_others_go_on(box: Box, hospit
     good = job.capture()
     job.close()
     job.hand_over()
-    path = box.spool.outbox / bad.file_name
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
+    flip_last_bit(box.spool.outbox / bad.file_name)
     box.start()
     wait_until(lambda: box.states("archive")[good.sop_instance_uid] == "committed", "the good one is committed")
     assert box.states("archive")[bad.sop_instance_uid] == "pending"
     assert (box.spool.quarantine / bad.file_name).exists()
     assert "object-damaged" in box.findings()
     assert not job.settled.exists()
+
+
+def test_ok__what_is_damaged_while_it_waits_never_arrives(box: Box, hospital: Peer) -> None:
+    """Behind the look at what came into the outbox: the sender itself holds it back."""
+    assert hospital.directory is not None
+    (hospital.directory / "faults").write_text("out-of-resources")
+    box.add_destination("archive", hospital.port, "HOSPITAL")
+    job = box.job("archive")
+    bad, good = job.capture(size=700), job.capture(size=700)
+    job.close()
+    job.hand_over()
+    box.start()
+    wait_until(lambda: "destination-trouble" in box.findings(), "the archive takes nothing")
+    flip_last_bit(box.spool.outbox / bad.file_name)
+    (hospital.directory / "faults").write_text("")
+    wait_until(lambda: box.states("archive")[good.sop_instance_uid] == "committed", "the good one is committed")
+    wait_until(lambda: "object-damaged" in box.findings(), "the other one is set aside")
+    assert (box.spool.quarantine / bad.file_name).exists()
+    assert hospital_objects(hospital) == {good.sop_instance_uid}
+
+
+def flip_last_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
 
 
 def test_ok__idle_it_costs_little(box: Box, hospital: Peer) -> None:
