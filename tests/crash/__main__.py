@@ -57,8 +57,8 @@ def main() -> int:
         if given.seed is not None:
             return _show_one(record, given.seed, bool(given.real), workplace)
         again = given.states // _ONE_CUT_AGAIN
-        bad = _check_states(record, given.states - again, workplace)
-        bad += _check_recoveries(record, again, workplace)
+        bad = _check_recoveries(record, again, workplace)
+        bad += _check_states(record, given.states - again, workplace)
         bad += _try_real(record, 20 if given.real is None else given.real, workplace)
     finally:
         shutil.rmtree(workplace, ignore_errors=True)
