@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -39,7 +40,7 @@ from appliance.forward.intake import Intake
 from appliance.forward.kept import KeptLedger
 from appliance.forward.ledger import Ledger
 from appliance.forward.listing import Listing
-from appliance.forward.retention import DAY_SECONDS, KeptObject, Room, choose_expiring
+from appliance.forward.retention import DAY_SECONDS, KeptObject, Proof, Room, choose_expiring, is_over, proof_of
 from appliance.forward.work_time import WorkTime
 from appliance.spool.settled import early_path, expired_path, settled_path
 from appliance.spool.tree import Spool, free_bytes
@@ -95,13 +96,17 @@ class Expiry:
             is_all = self.expire()
             self._next_look = Deadline.after(self._clock, LOOK_SECONDS if is_all else 0.0)
 
+    def seconds_of_work(self) -> float:
+        """The time by which retention is measured (work_time.py)."""
+        return self._work_time.advance(is_clock_trusted=self._is_clock_trusted())
+
     def expire(self) -> bool:
         """One look: take away what may go, then whole exams. What flash does not let it is told, and tried again.
 
         False when more than MOST_AT_ONCE may go, and all went well so far.
         """
         is_all = True
-        now = self._work_time.advance(is_clock_trusted=self._is_clock_trusted())
+        now = self.seconds_of_work()
         self._note(now)
         with self._telling("retention-stuck", "What is kept cannot be looked through"):
             chosen: dict[str, list[KeptObject]] = {}
@@ -135,14 +140,27 @@ class Expiry:
         room = Room(self._free_bytes(self._spool.kept), self._wanted_bytes)
         # Whoever lacks no room need not look at what is too young.
         least_seconds = self._retention.committed_days * DAY_SECONDS if room.free >= room.wanted else 0.0
-        kept = self._kept.kept_objects(now, least_seconds)
+        candidates: list[KeptObject] = []
+        counts: Counter[tuple[Proof, bool]] = Counter()
+        for kept in self._kept.kept_objects(now, least_seconds):
+            self._on_progress()
+            for one in self._with_decisions(kept):
+                if (proof := proof_of(one)) is None:
+                    continue
+                kind = proof, is_over(one, proof, self._retention)
+                counts[kind] += 1
+                # The first of each kind are all that can be among the first of the chosen.
+                if counts[kind] <= MOST_AT_ONCE + 1:
+                    candidates.append(one)
+        return choose_expiring(candidates, self._retention, room)
+
+    def _with_decisions(self, kept: Sequence[KeptObject]) -> list[KeptObject]:
         decisions = {exam_id: self._decisions_of(exam_id) for exam_id in {one.exam_id for one in kept}}
-        known = [
+        return [
             replace(one, decided=_joined(one.decided, told.get(one.sop_instance_uid, UNDECIDED)))
             for one in kept
             if (told := decisions[one.exam_id]) is not None
         ]
-        return choose_expiring(known, self._retention, room)
 
     def _decisions_of(self, exam_id: str) -> dict[str, Decided] | None:
         """What people decided by now, also since the exam was settled; None when flash does not tell."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import sqlite3
+from collections.abc import Iterator
+
 from appliance.exam.decisions import Decided, DecisionKind
 from appliance.forward.journal import Journal
 from appliance.forward.retention import KeptObject
 from appliance.forward.states import DeliveryState
+
+MOST_ROWS = 500
 
 
 class KeptLedger:
@@ -32,32 +38,25 @@ class KeptLedger:
         with self._journal.transaction() as db:
             db.execute("INSERT OR IGNORE INTO settled_exams VALUES (?, ?)", (exam_id, now))
 
-    def kept_objects(self, now: float, least_seconds: float) -> list[KeptObject]:
-        """What lies in `kept/` for at least so long, in the order in which it was taken in."""
+    def kept_objects(self, now: float, least_seconds: float) -> Iterator[list[KeptObject]]:
+        """What lies in `kept/` for at least so long, what lies there longest first, MOST_ROWS at a time."""
+        before: tuple[float, int] = (-math.inf, 0)
+        while rows := self._read_kept(now - least_seconds, before):
+            yield [_kept_object(row, now) for row in rows]
+            before = rows[-1]["kept_seconds"], rows[-1]["rowid"]
+
+    def _read_kept(self, latest: float, before: tuple[float, int]) -> list[sqlite3.Row]:
         with self._journal.reading() as db:
-            rows = db.execute(
+            return db.execute(
                 "SELECT o.sop_instance_uid, o.sop_class_uid, o.exam_id, o.file_name, o.bytes, o.decision,"
-                " o.kept_seconds,"
+                " o.kept_seconds, o.rowid,"
                 " EXISTS (SELECT 1 FROM settled_exams s WHERE s.exam_id = o.exam_id) AS is_settled,"
                 " (SELECT group_concat(destination || '=' || state) FROM deliveries d"
                 "  WHERE d.sop_instance_uid = o.sop_instance_uid) AS states"
-                " FROM objects o WHERE place = 'kept' AND expired_at = '' AND kept_seconds <= ? ORDER BY o.rowid",
-                (now - least_seconds,),
+                " FROM objects o WHERE place = 'kept' AND expired_at = '' AND kept_seconds <= ?"
+                " AND (kept_seconds, o.rowid) > (?, ?) ORDER BY kept_seconds, o.rowid LIMIT ?",
+                (latest, *before, MOST_ROWS),
             ).fetchall()
-        return [
-            KeptObject(
-                row["sop_instance_uid"],
-                row["sop_class_uid"],
-                row["exam_id"],
-                row["file_name"],
-                row["bytes"],
-                now - row["kept_seconds"],
-                bool(row["is_settled"]),
-                _states_from(row["states"] or ""),
-                Decided(frozenset({DecisionKind(row["decision"])} if row["decision"] else ())),
-            )
-            for row in rows
-        ]
 
     def expired_early(self, exam_id: str) -> set[str]:
         """The exam's objects that are not on this box any more."""
@@ -91,6 +90,20 @@ class KeptLedger:
             db.execute(f"DELETE FROM deliveries WHERE {of_exam}", (exam_id,))
             for table in ("objects", "steps", "settled_exams"):
                 db.execute(f"DELETE FROM {table} WHERE exam_id = ?", (exam_id,))
+
+
+def _kept_object(row: sqlite3.Row, now: float) -> KeptObject:
+    return KeptObject(
+        row["sop_instance_uid"],
+        row["sop_class_uid"],
+        row["exam_id"],
+        row["file_name"],
+        row["bytes"],
+        now - row["kept_seconds"],
+        bool(row["is_settled"]),
+        _states_from(row["states"] or ""),
+        Decided(frozenset({DecisionKind(row["decision"])} if row["decision"] else ())),
+    )
 
 
 def _states_from(told: str) -> dict[str, DeliveryState]:

@@ -78,12 +78,12 @@ def proof_of(one: KeptObject) -> Proof | None:
 
 
 def choose_expiring(kept: Sequence[KeptObject], retention: Retention, room: Room) -> list[KeptObject]:
-    """What is to go now, of `kept` in the order in which it was taken in: whose time is over, and what room needs.
+    """What is to go now, of `kept` with what lies there longest first: whose time is over, and what room needs.
 
     By its age nothing goes whose exam is not settled, since somebody is still at work on it; for room it may.
     """
     proofs = {one.sop_instance_uid: proof_of(one) for one in kept}
-    chosen = [one for one in kept if one.is_settled and _is_over(one, proofs[one.sop_instance_uid], retention)]
+    chosen = [one for one in kept if is_over(one, proofs[one.sop_instance_uid], retention)]
     free = room.free + sum(one.bytes for one in chosen)
     known = {one.sop_instance_uid for one in chosen}
     for tier in _FOR_ROOM:
@@ -96,8 +96,9 @@ def choose_expiring(kept: Sequence[KeptObject], retention: Retention, room: Room
     return chosen
 
 
-def _is_over(one: KeptObject, proof: Proof | None, retention: Retention) -> bool:
-    if proof is None:
+def is_over(one: KeptObject, proof: Proof | None, retention: Retention) -> bool:
+    """Whether its time is over, for whatever room there is."""
+    if proof is None or not one.is_settled:
         return False
     days = retention.committed_days if proof is Proof.COMMITTED else retention.unproven_days
     return one.kept_seconds >= days * DAY_SECONDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from appliance.base.clock import Clock
@@ -12,6 +12,7 @@ from appliance.base.durable import make_directory, remove_file, rename_file, syn
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import telling_of_flash
 from appliance.forward.intake import Intake
+from appliance.forward.kept import KeptLedger
 from appliance.forward.ledger import DueObject, Ledger, Place
 from appliance.forward.listing import Listing
 from appliance.forward.step_ledger import StepLedger
@@ -39,7 +40,11 @@ class Settlement:
         intake: Intake,
         findings: FindingBoard,
         clock: Clock,
+        seconds_of_work: Callable[[], float],
     ) -> None:
+        """`seconds_of_work` is the time by which retention is measured."""
+        self._kept = KeptLedger(ledger.journal)
+        self._seconds_of_work = seconds_of_work
         self._spool = spool
         self._ledger = ledger
         self._steps = steps
@@ -80,6 +85,7 @@ class Settlement:
             with self._ledger.journal.transaction():
                 for uid, place in places.items():
                     self._ledger.place_object(uid, place)
+                self._kept.note_kept(self._seconds_of_work())
 
     def _rename(self, one: DueObject) -> Place:
         """Where the object's file is then; it may have been moved before, and the cut have come between."""

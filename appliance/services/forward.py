@@ -160,16 +160,6 @@ def _run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         on_new=wake_senders,
         on_progress=notify_watchdog,
     )
-    settlement = Settlement(
-        spool,
-        ledger,
-        step_ledger if steps else None,
-        listing=listing,
-        intake=intake,
-        findings=findings,
-        clock=clock,
-    )
-
     expiry = Expiry(
         spool,
         ledger,
@@ -182,6 +172,16 @@ def _run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         audit=audit,
         is_clock_trusted=ClockTrust(paths.run).is_trusted,
         on_progress=notify_watchdog,
+    )
+    settlement = Settlement(
+        spool,
+        ledger,
+        step_ledger if steps else None,
+        listing=listing,
+        intake=intake,
+        findings=findings,
+        clock=clock,
+        seconds_of_work=expiry.seconds_of_work,
     )
     rebuilt = RebuiltJournal(journal, findings, clock)
 

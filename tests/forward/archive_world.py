@@ -196,15 +196,6 @@ class World:
             on_new=lambda: None,
         )
         listing = Listing(self.journal, self.spool)
-        self.settlement = Settlement(
-            self.spool,
-            self.ledger,
-            None,
-            listing=listing,
-            intake=self.intake,
-            findings=self.findings,
-            clock=self.clock,
-        )
         self.expiry = Expiry(
             self.spool,
             self.ledger,
@@ -217,6 +208,16 @@ class World:
             audit=AuditGate(AuditTrail(self.spool.state / "audit", "forward", self.clock), self.findings),
             is_clock_trusted=lambda: self.is_clock_trusted,
             free_bytes=lambda _directory: 0 if self.is_room_short else 1000,
+        )
+        self.settlement = Settlement(
+            self.spool,
+            self.ledger,
+            None,
+            listing=listing,
+            intake=self.intake,
+            findings=self.findings,
+            clock=self.clock,
+            seconds_of_work=self.expiry.seconds_of_work,
         )
 
     @property

@@ -76,7 +76,6 @@ class Bench:
             on_new=lambda: None,
         )
         given: dict[str, Any] = {"listing": listing, "intake": self.intake, "findings": self.findings}
-        self.settlement = Settlement(self.spool, self.ledger, steps, clock=self.clock, **given)
         self.expiry = Expiry(
             *(self.spool, self.ledger, self.configuration.retention, WANTED),
             clock=self.clock,
@@ -85,6 +84,8 @@ class Bench:
             free_bytes=lambda _directory: self.free,
             **given,
         )
+        given["seconds_of_work"] = self.expiry.seconds_of_work
+        self.settlement = Settlement(self.spool, self.ledger, steps, clock=self.clock, **given)
 
     def rescan(self) -> None:
         self.intake.rescan()

@@ -76,6 +76,7 @@ class Bench:
             intake=self.intake,
             findings=self.findings,
             clock=self.clock,
+            seconds_of_work=lambda: 0.0,
         )
 
     def job(self, **given: str) -> Job:
