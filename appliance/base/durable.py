@@ -31,7 +31,10 @@ def sync_directory(directory: Path) -> None:
 
 
 def forget_cached(path: Path) -> None:
-    """Let the next reading of `path` come from the medium again, as far as the kernel likes to."""
+    """Let the next reading of `path` come from the medium again, as far as the kernel likes to.
+
+    Nothing is changed: a crash leaves what it would have left without it.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -110,10 +113,11 @@ def write_once(path: Path, data: bytes, mode: int = 0o640) -> bool:
 
     link(2) refuses an existing name, so of two writers one wins. (1) Temporary file, written and synced: no fact, and
     perhaps a temporary file of any content; (2) link and (3) unlink of the temporary name: the fact or none, and the
-    temporary name or none, which may be a second name of the fact; (4) sync of the directory: the fact alone.
+    temporary name or none, which may be a second name of the fact; (4) sync of the directory: the fact alone. Where the
+    fact is there, (1) sync of the directory: until then a crash may leave none, since its writer may have been cut off.
     """
     if path.exists():
-        sync_directory(path.parent)  # the earlier writer may have been cut off before its own sync
+        sync_directory(path.parent)
         return False
     temporary = _write_temporary(path, data, mode)
     try:

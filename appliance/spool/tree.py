@@ -54,7 +54,10 @@ class Spool:
         return sorted(entry.name for entry in top.iterdir() if entry.is_dir()) if top.is_dir() else []
 
     def make(self) -> None:
-        """Create what is missing. On the box systemd-tmpfiles did, with the owners that the walls need."""
+        """Create what is missing. On the box systemd-tmpfiles did, with the owners that the walls need.
+
+        A crash leaves the first of them, and the next start makes the others.
+        """
         for directory in (self.exams, self.state / "captured", self.outbox, self.kept, self.quarantine, self.settled):
             make_directory(directory)
 
@@ -82,7 +85,8 @@ def next_number(directory: Path) -> int:
     of the same exam, or of none, and one more.
 
     Each device counts on from what it sees of the others (a logical clock, as Lamport's): what was saved before has the
-    smaller number, also after a restart. Two devices that save at the same moment may give the same number.
+    smaller number, also after a restart. Two devices that save at the same moment may give the same number, and what a
+    crash took away before it was *saved* leaves its number to the next.
     """
     places = [device / place for device in directory.parent.parent.iterdir() for place in {directory.name, UNASSIGNED}]
     return 1 + max((name.number for place in places for _, name in list_objects(place)), default=0)

@@ -110,9 +110,10 @@ class ObjectWriter:
     def publish(self) -> Path:
         """Give the object its final name, durably, and answer its path: from now on it is *saved*.
 
-        (1) fsync: a crash leaves the temporary file, whole; (2) rename: that, or the whole object; (3) sync of the
-        directory: the object. OSError when (1) or (2) fails: nothing is published. UnconfirmedError when (3) does: the
-        object stands, so that it is neither lost nor, where it comes once more, made a second time.
+        (1) fsync: a crash leaves the temporary file, whole, or, if it is not patched, so that nobody synced its name,
+        none; (2) rename: that, or the whole object; (3) sync of the directory: the object. OSError when (1) or (2)
+        fails: nothing is published. UnconfirmedError when (3) does: the object stands, so that it is neither lost nor,
+        where it comes once more, made a second time.
         """
         self._digest.update(self._header)
         number = next_number(self._directory)
@@ -154,8 +155,9 @@ def publish_salvaged(temporary: Path, name: TemporaryName, target_directory: Pat
     """Publish a salvaged temporary file, whose content was repaired in place, into `target_directory`.
 
     (1) fsync of the file, (2) the directory is made: a crash leaves the temporary file for the next salvage; (3)
-    rename: that, or the object; (4) sync of the target, then of the directory that it came from: the object, after the
-    first perhaps beside the temporary name, which the next salvage takes away. OSError after (3) leaves the object.
+    rename: that, the object, or, in another directory, both; (4) sync of the target, then of the directory that it came
+    from: the object, after the first perhaps beside the temporary name, which the next salvage takes away. OSError
+    after (3) leaves the object.
     """
     descriptor = os.open(temporary, os.O_RDWR)
     try:
