@@ -145,11 +145,23 @@ def rows_of_steps(
 
 
 def words_of(told: Mapping[str, Any]) -> str:
-    """What was said of an object or a step, and what keeps its peer from being tried; once, if it is the same."""
+    """What is tried now for an object or a step, what was said of it, and what keeps its peer from being tried.
+
+    Once, if these two are the same.
+    """
     said, trouble = str(told.get("said") or ""), str(told.get("trouble") or "").removesuffix(".")
     if said.removesuffix(".") in trouble:
-        return trouble
-    return f"{said.removesuffix('.')}; {trouble}" if trouble else said
+        words = trouble
+    else:
+        words = f"{said.removesuffix('.')}; {trouble}" if trouble else said
+    return "; ".join(filter(None, (_attempt_words(told), words)))
+
+
+def _attempt_words(told: Mapping[str, Any]) -> str:
+    for key, what in (("sent_since", "being sent"), ("told_since", "being told"), ("called_since", "calling")):
+        if since := told.get(key):
+            return f"{what} since {datetime.fromisoformat(since).astimezone():%H:%M:%S}"
+    return ""
 
 
 def line_of(destination: Mapping[str, Any], now: datetime) -> str:
@@ -173,6 +185,8 @@ def line_of(destination: Mapping[str, Any], now: datetime) -> str:
         line += "; this archive does not commit"
     if destination["pending"]:
         line += f"; the oldest waits since {_clock(destination['pending_since'], now)}"
+    if since := destination.get("called_since"):
+        line += f"; calling since {_clock(since, now)}"
     if destination["trouble"]:
         line += f". {destination['trouble']}{_attempt_of(destination)}"
     return line

@@ -144,13 +144,23 @@ def _refresh_one(pair: tuple[WorklistSource, WorklistPoller]) -> Any:
 
 
 def queue_json(parts: Parts, exam_id: str | None, *, is_waiting_only: bool) -> dict[str, Any]:
-    """Objects and steps, each with what was said of it and with what keeps its peer from being tried."""
-    return parts.listing.queue(
+    """Objects and steps, each with what was said of it, what keeps its peer from being tried, and what is tried now."""
+    queue = parts.listing.queue(
         exam_id,
         is_waiting_only=is_waiting_only,
         troubles={one.destination.name: one.trouble for one in parts.deliveries},
         step_trouble=_trouble_of_steps(parts),
     )
+    calls = {one.destination.name: one.calls.since_by_uid() for one in parts.deliveries}
+    for one in queue["objects"]:
+        for name, told in one["destinations"].items():
+            told["called_since"] = calls.get(name, {}).get(one["sop_instance_uid"], "")
+    called = parts.steps.calls.since_by_uid() if parts.steps else {}
+    sent = parts.steps.messages.since_by_uid() if parts.steps else {}
+    for step in queue["steps"]:
+        uid = step["sop_instance_uid"]
+        step |= {"called_since": called.get(uid, ""), "told_since": sent.get(uid, "")}
+    return queue
 
 
 def status_json(parts: Parts) -> dict[str, Any]:
@@ -166,6 +176,7 @@ def status_json(parts: Parts) -> dict[str, Any]:
         "is_configured": parts.steps is not None,
         "trouble": _trouble_of_steps(parts),
         "seconds_to_next_attempt": round(parts.steps.seconds_left, 1) if parts.steps else 0.0,
+        "called_since": parts.steps.calls.since if parts.steps else "",
     }
     return {
         "sentence": sentence_from(destinations, steps),
@@ -192,12 +203,19 @@ def _destination_json(listing: Listing, delivery: Delivery) -> dict[str, Any]:
         "commits": delivery.destination.commitment,
         "trouble": delivery.trouble,
         "seconds_to_next_attempt": round(delivery.seconds_left, 1),
+        "called_since": delivery.calls.since,
     }
 
 
 def _removed_json(listing: Listing, name: str) -> dict[str, Any]:
     # Whether it commits is not known any more: what is stored there is not committed, and no more can be said.
-    told = {"is_configured": False, "commits": True, "trouble": NOT_CONFIGURED, "seconds_to_next_attempt": 0.0}
+    told = {
+        "is_configured": False,
+        "commits": True,
+        "trouble": NOT_CONFIGURED,
+        "seconds_to_next_attempt": 0.0,
+        "called_since": "",
+    }
     return {**listing.destination(name), **told}
 
 

@@ -11,12 +11,13 @@ from typing import Final
 from appliance.forward.states import DeliveryState
 
 CLAIMS: Final = (
-    "CREATE TEMP TABLE claims (sop_instance_uid TEXT NOT NULL, destination TEXT NOT NULL,"
+    "CREATE TEMP TABLE claims (sop_instance_uid TEXT NOT NULL, destination TEXT NOT NULL, at TEXT NOT NULL,"
     " PRIMARY KEY (sop_instance_uid, destination)) STRICT, WITHOUT ROWID"
 )
-IS_CLAIMED: Final = (
-    "EXISTS (SELECT 1 FROM claims c WHERE c.sop_instance_uid = d.sop_instance_uid AND c.destination = d.destination)"
-)
+_OF_DELIVERY = "FROM claims c WHERE c.sop_instance_uid = d.sop_instance_uid AND c.destination = d.destination"
+CLAIMED_AT: Final = f"(SELECT c.at {_OF_DELIVERY})"
+"""Since when a row of `deliveries d` is being sent (ISO 8601); NULL when it is not."""
+IS_CLAIMED: Final = f"EXISTS (SELECT 1 {_OF_DELIVERY})"
 """A condition on `deliveries d`, and a column that `state_from` wants."""
 
 

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -28,6 +28,7 @@ from appliance.forward.states import DeliveryEvent, DeliveryState
 from appliance.forward.transactions import Transactions
 from appliance.forward.transfer_audit import TransferAudit
 from appliance.forward.troubles import Troubles
+from appliance.forward.under_way import UnderWay
 from appliance.forward.visit import DestinationBusy, Records, Visit
 from appliance.forward.worker import LONGEST_SLEEP_SECONDS, Worker
 from appliance.spool.tree import Spool
@@ -71,6 +72,8 @@ class Delivery:
         )
         self._audit = TransferAudit(audit, destination, ExamFacts(spool.exams), ledger.journal)
         self._peer = f"destination {destination.name}"
+        self.calls = UnderWay(clock)
+        """Associations that are being opened, each with what is to be sent on it."""
         self._in_hand: set[str] = set()
         self._associated: set[int] = set()
         self._alone_failures = [0] * destination.concurrency
@@ -176,7 +179,10 @@ class Delivery:
         if looks:
             contexts.append(FIND_CONTEXT)
         handlers: list[Any] = report_handlers(self._desk.hear)
-        with open_association(self.destination, self._caller, contexts, handlers) as association:
+        with ExitStack() as stack:
+            with self.calls.trying(one.sop_instance_uid for one in batch):
+                opening = open_association(self.destination, self._caller, contexts, handlers)
+                association = stack.enter_context(opening)
             self._associated.add(number)
             self._alone_failures[number] = 0
             try:

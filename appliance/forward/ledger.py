@@ -362,7 +362,7 @@ class Ledger:
             if row is None or state is None:
                 return None
             if state is DeliveryState.STORING:
-                db.execute("INSERT INTO claims VALUES (?, ?)", key)
+                db.execute("INSERT INTO claims VALUES (?, ?, ?)", (*key, self.clock.now().isoformat()))
                 return state
             db.execute("DELETE FROM claims WHERE sop_instance_uid = ? AND destination = ?", key)
             if state == row["state"] and event is DeliveryEvent.CLAIM_VOID:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 
 from pydicom import Dataset
@@ -20,6 +21,7 @@ from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.forward.states import StepEvent, StepState, backoff_seconds, event_of_creation, event_of_final
 from appliance.forward.step_ledger import StepLedger, StepRow
 from appliance.forward.troubles import Troubles
+from appliance.forward.under_way import UnderWay
 from appliance.forward.worker import LONGEST_SLEEP_SECONDS, Worker
 
 _log = logging.getLogger(__name__)
@@ -61,6 +63,10 @@ class StepMessages:
         self._findings = findings
         self._creation_from = creation_from
         self._final_from = final_from
+        self.calls = UnderWay(clock)
+        """The association that is being opened, with the steps that are due."""
+        self.messages = UnderWay(clock)
+        """The step that is being told."""
         self.worker = Worker(_PEER, self.work, clock, findings=findings)
 
     @property
@@ -96,11 +102,15 @@ class StepMessages:
                 self._clear_trouble()  # nothing is to be told any more
             return LONGEST_SLEEP_SECONDS if seconds is None else max(seconds, 0.05)
         try:
-            with open_association(self._manager, self._caller, [STEP_CONTEXT]) as association:
+            with ExitStack() as stack:
+                with self.calls.trying(step.sop_instance_uid for step in due):
+                    opening = open_association(self._manager, self._caller, [STEP_CONTEXT])
+                    association = stack.enter_context(opening)
                 for step in due:
                     if self.worker.is_stopping:
                         break
-                    self._tell(association, step)
+                    with self.messages.trying([step.sop_instance_uid]):
+                        self._tell(association, step)
         except ApplianceError as error:
             delay = self._troubles.add(_PEER, error.sentence, RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS)
             self._findings.report(finding_from(error, "step-manager-trouble", "performed-step"))

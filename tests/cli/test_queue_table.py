@@ -84,6 +84,21 @@ def test_ok__every_state_has_words_and_only_committed_says_so() -> None:
         ({"state": "stored", "stored_at": _at(days=1)}, 0, ("stored, not committed", "2026-11-21 09:30:00", "", "")),
         ({"state": "committed", "committed_at": _at(minutes=2)}, 90, ("committed", "09:28:00", "", "")),
         ({"state": "refused", "said": "C000H"}, 90, ("refused", "09:10:00", "", "C000H")),
+        (
+            {"state": "storing", "sent_since": _at(seconds=30)},
+            0,
+            ("saved, being stored", "09:10:00", "", "being sent since 09:29:30"),
+        ),
+        (
+            {"state": "storing", "sent_since": _at(seconds=30), "said": "A700H"},
+            0,
+            ("saved, being stored", "09:10:00", "", "being sent since 09:29:30; A700H"),
+        ),
+        (
+            {"state": "pending", "called_since": _at(seconds=20)},
+            0,
+            ("saved, to be stored", "09:10:00", "", "calling since 09:29:40"),
+        ),
     ],
 )
 def test_ok__a_row(told: dict[str, Any], seconds_left: float, row: tuple[str, ...]) -> None:
@@ -113,6 +128,8 @@ def test_ok__a_step() -> None:
     assert rows_of_steps([step], manager, NOW) == [("e", "US", "to be told", "", "refused")]
     waiting = step | {"said": "", "trouble": "RIS refuses connections."}
     assert rows_of_steps([waiting], manager, NOW)[0][-2:] == ("09:31:30", "RIS refuses connections")
+    told = step | {"said": "", "told_since": _at(seconds=5)}
+    assert rows_of_steps([told], manager, NOW)[0][-1] == "being told since 09:29:55"
     manager["is_configured"] = False
     assert rows_of_steps([waiting], manager, NOW)[0][-2:] == ("none", "RIS refuses connections")
 
@@ -131,6 +148,10 @@ def test_ok__a_line_for_each_destination() -> None:
     )
     removed |= {"pending": 0, "stored_only": 4, "released": 2}
     assert line_of(removed, NOW) == f"archive: 4 stored, 1 refused, 2 released by a person. {NOT_CONFIGURED}"
+    hanging = _destination(pending=1, pending_since=_at(minutes=1), called_since=_at(seconds=20))
+    assert line_of(hanging, NOW) == (
+        "archive: 1 to be stored, 0 committed; the oldest waits since 09:29:00; calling since 09:29:40"
+    )
     plain = _destination(commits=False, stored_only=2, verified=1)
     assert line_of(plain, NOW) == "archive: 1 stored and found there, 2 stored; this archive does not commit"
 

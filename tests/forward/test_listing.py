@@ -123,6 +123,23 @@ def test_ok__the_yeses_are_counted_apart(bench: Bench) -> None:
     }
 
 
+def test_ok__what_is_being_sent_says_since_when(bench: Bench) -> None:
+    uid = bench.add(1, "one", "two")
+    bench.record(uid, "one", E.CLAIMED)
+    at = bench.clock.now().isoformat()
+    bench.clock.advance(20)
+
+    def told() -> list[tuple[str, str]]:
+        (one,) = bench.listing.queue()["objects"]
+        return [
+            (one["destinations"][name]["state"], one["destinations"][name]["sent_since"]) for name in ("one", "two")
+        ]
+
+    assert told() == [("storing", at), ("pending", "")]
+    bench.record(uid, "one", E.STORE_ACCEPTED)
+    assert told() == [("stored", ""), ("pending", "")]
+
+
 def test_ok__the_exams_that_are_not_settled_are_counted_together(bench: Bench) -> None:
     steps = StepLedger(bench.journal, bench.clock, bench.spool)
     steps.add(EXAM, PlannedStep("US", "1.9", "1"), may_have_been_told=False)

@@ -188,11 +188,12 @@ def test_ok__orthanc_stores_and_commits(box: Box, tmp_path: Path) -> None:
 def test_ok__a_destination_that_is_down_or_without_commitment_touches_no_other(
     box: Box, hospital: Peer, tmp_path: Path
 ) -> None:
-    with running(start_storescp(tmp_path / "plain")) as plain:
+    with running(start_storescp(tmp_path / "plain")) as plain, socket.create_server(("127.0.0.1", 0)) as deaf:
         box.add_destination("archive", hospital.port, "HOSPITAL")
         box.add_destination("plain", plain.port, "PLAIN", "commitment = false")
         box.add_destination("gone", pick_free_port(), "GONE")
-        job = box.job("archive", "plain", "gone")
+        box.add_destination("hangs", deaf.getsockname()[1], "HANGS")
+        job = box.job("archive", "plain", "gone", "hangs")
         job.capture()
         job.close()
         job.hand_over()
@@ -205,7 +206,10 @@ def test_ok__a_destination_that_is_down_or_without_commitment_touches_no_other(
         assert len(list(box.spool.outbox.glob("*.dcm"))) == 1
         status = box.ask("/status")
         assert "gone" in status["sentence"]
-        assert [one["committed"] for one in status["destinations"]] == [1, 0, 0]
+        assert [one["committed"] for one in status["destinations"]] == [1, 0, 0, 0]
+        wait_until(
+            lambda: box.ask("/queue")["objects"][0]["destinations"]["hangs"]["called_since"], "who hangs is called"
+        )
         exams = box.ask(f"/exams?first={job.exam_id}&last={job.exam_id}")["exams"]
         (alike,) = exams[job.exam_id]["objects"]
         assert {"committed", "stored_only"} < set(alike["states"]) and alike["count"] == 1
