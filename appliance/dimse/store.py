@@ -11,7 +11,7 @@ from pynetdicom.presentation import PresentationContext
 
 from appliance.base.errors import ApplianceError
 from appliance.config.schema import TransferSyntax
-from appliance.dimse.association import Association, Context
+from appliance.dimse.association import Association, Context, NoAcceptedContext
 from appliance.dimse.decoding import (
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
@@ -31,6 +31,7 @@ __all__ = [
     "StoreStatus",
     "UnreadableObject",
     "UnsendableObject",
+    "check_read",
     "contexts_for",
     "source_from",
     "storable_as",
@@ -84,6 +85,7 @@ def store_object(association: Association, path: Path) -> StoreStatus:
     AssociationAborted, after which it is not known whether the archive has the object.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    meta = None
     try:
         meta = read_file_meta(descriptor)
         context = _context_for(association, meta)
@@ -91,14 +93,33 @@ def store_object(association: Association, path: Path) -> StoreStatus:
         message_id = association.next_message_id()
         command = store_command(message_id, meta.sop_class_uid, meta.sop_instance_uid)
         association.say(context, message_id, command, source)
-    except NotAnObject as error:
-        raise UnreadableObject(f"The file {path.name} cannot be sent: {error}.") from error
+    except (NotAnObject, NoAcceptedContext, UnsendableObject) as error:
+        check_read(path, meta)
+        if isinstance(error, NotAnObject):
+            raise UnreadableObject(f"The file {path.name} cannot be sent: {error}.") from error
+        raise
     finally:
         os.close(descriptor)
     reply = association.hear(C_STORE_RSP)
     verdict, words = store_verdict(reply.status)
     said = f"{words}: {reply.comment}" if reply.comment and reply.status else words
     return StoreStatus(reply.status, reply.comment, verdict, said)
+
+
+def check_read(path: Path, meta: FileMeta | None) -> None:
+    """DamagedContent when flash gave the file wrongly: a refusal, which waits for a person, must be of the object."""
+    name = object_name_from(path.name)
+    if name is None:
+        return
+    is_same = is_intact(path)
+    if is_same:
+        with path.open("rb") as file:
+            try:
+                is_same = read_file_meta(file.fileno()) == meta
+            except NotAnObject:
+                is_same = meta is None
+    if not is_same:
+        raise DamagedContent(f"The file of object {name.sop_instance_uid} is not what was saved.")
 
 
 def _context_for(association: Association, meta: FileMeta) -> PresentationContext:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import socket
 import threading
 import time
@@ -24,7 +25,7 @@ from appliance.dimse.association import (
 from appliance.dimse.commitment import COMMITMENT_CONTEXT
 from appliance.dimse.echo import echo
 from appliance.dimse.status import StoreVerdict
-from appliance.dimse.store import UnreadableObject, store_object
+from appliance.dimse.store import DamagedContent, UnreadableObject, store_object
 from tests.peers import SECONDARY_CAPTURE, running, save_object, small_object, start_storescp, start_wlmscpfs
 from tests.ports import pick_free_port
 
@@ -138,13 +139,31 @@ def test_fail__a_transfer_syntax_that_was_not_accepted_leaves_the_association_us
             assert association.is_established
 
 
+NONSENSE = b"this is not DICOM" * 20
+
+
 def test_fail__a_file_that_is_no_object(tmp_path: Path) -> None:
-    path = tmp_path / f"{new_uid()}~0~{'0' * 64}.dcm"
-    path.write_bytes(b"this is not DICOM" * 20)
+    path = tmp_path / f"{new_uid()}~0~{hashlib.sha256(NONSENSE).hexdigest()}.dcm"
+    path.write_bytes(NONSENSE)
     with running(start_storescp(tmp_path / "scp")) as scp:
         with open_association(_peer(scp.port), CALLER, [STORE]) as association:
             with pytest.raises(UnreadableObject):
                 store_object(association, path)
+            assert association.is_established
+
+
+@pytest.mark.parametrize("place", [130, 200, -1], ids=["no object any more", "its meta information", "its pixels"])
+def test_fail__a_file_that_is_not_what_was_saved(tmp_path: Path, place: int) -> None:
+    """Nobody is asked about an object that only flash is to blame for, and the archive gets no part of it to keep."""
+    path = save_object(tmp_path / "out", small_object(size=1000))
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with running(start_storescp(tmp_path / "scp")) as scp:
+        with pytest.raises(DamagedContent):
+            with open_association(_peer(scp.port), CALLER, [STORE]) as association:
+                store_object(association, path)
+    assert list((tmp_path / "scp").iterdir()) == []
 
 
 def test_fail__an_archive_that_aborts_in_the_middle(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from appliance.dimse.association import (
 from appliance.dimse.store import store_object
 from appliance.dimse.tls import identity_from
 from appliance.dimse.transmit import C_FIND_RSP, C_STORE_RSP, bytes_source, find_command
+from appliance.spool.names import digest_of, object_name_from
 from tests.certificates import make_authority
 from tests.dimse.hand_made_peer import (
     ABORT,
@@ -77,7 +79,9 @@ def _sparse_object(directory: Path, size: int) -> Path:
         file.seek(end - 1000 - 4)
         file.write(size.to_bytes(4, "little"))
         file.truncate(end - 1000 + size)
-    return path
+    name = object_name_from(path.name)
+    assert name is not None
+    return path.rename(path.with_name(str(replace(name, digest=digest_of(path, 0)))))
 
 
 # -- deadlines count progress

@@ -27,7 +27,10 @@ def reading(path: Path, begin: int, name: ObjectName, sizes: list[int]) -> Itera
         left = source.length
         while left:
             for size in sizes:
-                spaces = [memoryview(bytearray(min(size, left) // 2)), memoryview(bytearray((min(size, left) + 1) // 2))]
+                spaces = [
+                    memoryview(bytearray(min(size, left) // 2)),
+                    memoryview(bytearray((min(size, left) + 1) // 2)),
+                ]
                 read = source.read_into(spaces)
                 left -= read
                 yield b"".join(spaces)[:read]

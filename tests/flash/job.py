@@ -29,13 +29,16 @@ from appliance.base.errors import ApplianceError
 from appliance.base.paths import Paths
 from appliance.devices.film.scan import FilmHeader, FilmScan
 from appliance.devices.frame import Frame
+from appliance.dimse.elements import NotAnObject, read_file_meta
+from appliance.dimse.store import UnreadableObject, check_read, source_from
+from appliance.dimse.transmit import SourceTooShort
 from appliance.dimse.worklist import WorklistFound
 from appliance.exam.answers import entry_from
 from appliance.exam.item import WorklistItem
 from appliance.forward.journal import Journal
 from appliance.spool.names import is_intact
 from tests.acquire.world import make_frame, picture
-from tests.crash.archive import Archive
+from tests.crash.archive import Archive, dataset_in
 from tests.crash.box import Box, InProcessAsker, ServiceFailed, SteppedClock, start_box
 from tests.crash.world import CONFIGURATION, transferred_image
 from tests.flash.layer import Flash
@@ -43,6 +46,7 @@ from tests.flash.layer import Flash
 _STARTS = 3
 _ROUNDS_ILL, _ROUNDS_WELL = 12, 120
 _CLIP_FRAMES = 6
+_SENT_BYTES = 64 * 1024
 _CLIP_STEP = 0.45
 _FILM = FilmHeader(40, 50, 16, 50)
 
@@ -77,13 +81,16 @@ class Told:
 
 
 class Hospital(Archive):
-    """The archive of tests/crash, and a worklist. Its own reading is no operation of ours."""
+    """The archive of tests/crash, and a worklist. What leaves is read as the sender reads it, on this flash."""
 
     items: Sequence[WorklistItem] = ()
     flash: Flash
 
     def store_object(self, association: Any, path: Path, *given: Any, **named: Any) -> Any:
+        sent = _read_as_sent(path)
         with self.flash.quiet():
+            if sent != dataset_in(path.read_bytes()):
+                self.wrong.append(f"{path.name} left otherwise than it lies")
             return super().store_object(association, path, *given, **named)
 
     def query_worklist(self, *given: Any, **_: Any) -> WorklistFound:
@@ -91,6 +98,28 @@ class Hospital(Archive):
         entries = [entry_from(item) for item in self.items]
         digests = {entry.digest for entry in entries}
         return WorklistFound([entry for entry in entries if entry.digest not in known], digests)
+
+
+def _read_as_sent(path: Path) -> bytes:
+    """The data set by the real sender's source, in blocks; refused as `store_object` refuses it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    meta = None
+    try:
+        meta = read_file_meta(descriptor)
+        source = source_from(descriptor, path, meta, meta.transfer_syntax_uid)
+        data = memoryview(bytearray(source.length))
+        at = 0
+        while at < len(data):
+            read = source.read_into([data[at : at + _SENT_BYTES]])
+            if not read:
+                raise SourceTooShort("it was cut off")
+            at += read
+        return bytes(data)
+    except NotAnObject as error:
+        check_read(path, meta)
+        raise UnreadableObject(f"The file {path.name} cannot be sent: {error}.") from error
+    finally:
+        os.close(descriptor)
 
 
 class Job:
