@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.base.clock import Clock, Deadline
-from appliance.base.durable import make_directory, move_file
+from appliance.base.durable import make_directory, move_file, rename_file, sync_directory
 from appliance.base.errors import ApplianceError, Finding
 from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome
 from appliance.spool.names import ObjectName
@@ -146,15 +146,19 @@ def list_leftovers(spool: Spool, exam_id: str) -> list[Path]:
 
 
 def hand_over(spool: Spool, exam_id: str, closed: Closed) -> int:
-    """Rename the closed exam's listed objects into the outbox; answers how many were still here."""
+    """Rename the closed exam's listed objects into the outbox; answers how many were still here.
+
+    Each directory is synced once, the outbox first: the filesystem writes for a sync as much as for a still.
+    """
     listed = {instance.file_name for instance in closed.instances}
     make_directory(spool.outbox)
-    moved = 0
-    for _device, path, _name in list_captured(spool, exam_id):
-        if path.name in listed:
-            move_file(path, spool.outbox / path.name)
-            moved += 1
-    return moved
+    moved = [path for _device, path, _name in list_captured(spool, exam_id) if path.name in listed]
+    for path in moved:
+        rename_file(path, spool.outbox / path.name)
+    if moved:
+        for directory in (spool.outbox, *sorted({path.parent for path in moved})):
+            sync_directory(directory)
+    return len(moved)
 
 
 def set_aside_late(spool: Spool, exam_id: str, closed: Closed) -> list[Finding]:

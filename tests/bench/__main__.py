@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from tests.bench.network import measure_network
 from tests.bench.processes import bytes_written
 from tests.bench.stills import measure_stills
 from tests.bench.tables import MIB, BenchError, Table
-from tests.bench.writes import measure_writes
+from tests.bench.writes import ExamWear, measure_exams, measure_writes
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure a running demo.")
     parser.add_argument("--directory", type=Path, default=Path(), help="on whose filesystem to measure (default: here)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE too")
+    parser.add_argument("--wear", action="store_true", help="only what exams of one kind write, some two minutes")
     given = parser.parse_args()
     began = time.monotonic()
     given.directory.mkdir(parents=True, exist_ok=True)
@@ -43,12 +45,7 @@ def main() -> int:
 
     try:
         with tempfile.TemporaryDirectory(prefix=".bench-", dir=given.directory.absolute()) as name:
-            show(measure_help())
-            show(measure_job(Path(name) / "job"))
-            with running_box(Path(name) / "demo") as box:
-                for table in measure_box(box, facts["filesystem"].partition(" ")[0]):
-                    show(table)
-            for table in measure_network(Path(name) / "network"):
+            for table in measure(Path(name), facts["filesystem"].partition(" ")[0], is_wear_only=given.wear):
                 show(table)
     except (BenchError, ApplianceError, AssertionError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -60,6 +57,19 @@ def main() -> int:
         document = {"machine": facts, "seconds": seconds, "tables": {table.name: table.values for table in tables}}
         given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def measure(directory: Path, filesystem: str, *, is_wear_only: bool) -> Iterator[Table]:
+    """Each table as soon as it is measured."""
+    if is_wear_only:
+        with running_box(directory / "demo") as box:
+            yield measure_exams(box, [], filesystem)
+        return
+    yield measure_help()
+    yield measure_job(directory / "job")
+    with running_box(directory / "demo") as box:
+        yield from measure_box(box, filesystem)
+    yield from measure_network(directory / "network")
 
 
 def measure_box(box: Box, filesystem: str) -> list[Table]:
@@ -78,14 +88,7 @@ def measure_box(box: Box, filesystem: str) -> list[Table]:
     memory, cpu = meter.memory_table(), meter.cpu_table()
     size = sum(int(one["bytes"]) for one in objects)
     parts = {name: bytes_written([pid]) - at_first[name] for name, pid in box.own.items()}
-    disk = sum(parts.values())
-    shares = ", ".join(f"{name} {written / MIB:.1f} MiB" for name, written in parts.items())
-    writes.values["whole exam"] = {"objects": len(objects), "object_bytes": size, "disk_bytes": parts}
-    writes.notes.append(
-        f"the whole exam until committed and expired, all of the box's processes: {len(objects)} objects, "
-        f"{size / MIB:.1f} MiB, "
-        + (f"disk / byte {disk / size:.3f}: {shares}" if disk else "not told by this filesystem")
-    )
+    exams = measure_exams(box, [ExamWear("all of this", objects, parts)], filesystem)
     film = int(first["bytes"])
     grown = {}
     for phase in ("film", "second film"):
@@ -102,7 +105,7 @@ def measure_box(box: Box, filesystem: str) -> list[Table]:
     ]
     memory.values["film_bytes"], memory.values["film_growth_bytes"] = film, grown
     cpu.notes.append(f"live picture: {pictures} previews asked for over the console, no capture")
-    return [stills, writes, memory, cpu]
+    return [stills, writes, exams, memory, cpu]
 
 
 def machine_facts(directory: Path) -> dict[str, str]:

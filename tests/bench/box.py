@@ -78,6 +78,10 @@ class Box:
             time.sleep(0.5)
         raise BenchError(f"The exam was not committed and expired within {_DELIVERY_SECONDS:g} s.")
 
+    def open_exam(self) -> None:
+        """The next exam, of another scheduled patient."""
+        self.exam_id = _open_exam(self.console)
+
     def check_alive(self) -> None:
         """A process that died and was started again would make its numbers lies."""
         if find_parts(self.demo.process.pid) != self.pids:
@@ -100,14 +104,17 @@ def running_box(directory: Path) -> Iterator[Box]:
             raise BenchError(f"The demo has other processes than expected: {', '.join(pids)}.")
         _wait_until_settled(pids)
         console.ask("POST", "/api/worklist/refresh", {}, seconds=20.0)
-        items = console.ask("GET", "/api/worklist")["items"]
-        key = next(item["key"] for item in items if not item["missing"])
-        exam = console.ask("POST", "/api/exams", {"key": key}, seconds=20.0)
         try:
-            yield Box(demo, console, machines, pids, str(exam["exam_id"]))
+            yield Box(demo, console, machines, pids, _open_exam(console))
         finally:
             console.close()
             machines.close()
+
+
+def _open_exam(console: Asker) -> str:
+    items = console.ask("GET", "/api/worklist")["items"]
+    key = next(item["key"] for item in items if not item["missing"])
+    return str(console.ask("POST", "/api/exams", {"key": key}, seconds=20.0)["exam_id"])
 
 
 def _ask_for_large_film_and_no_copies(file: Path) -> None:

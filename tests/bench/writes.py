@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.bench.box import CLIP_SECONDS, Box
 from tests.bench.processes import bytes_written
 from tests.bench.tables import MIB, BenchError, Table
-from tests.bench.trace import tracing
+from tests.bench.trace import Trace, tracing
 
 _STILLS = 10
+_EXAM_STILLS = 20
+_EXAM_FILMS = 2
 
 
 def measure_writes(box: Box, filesystem: str) -> Table:
@@ -56,3 +58,71 @@ def measure_writes(box: Box, filesystem: str) -> Table:
         )
         table.values[kind] = {"objects": len(objects), "object_bytes": size, "disk_bytes": disk, **asdict(trace)}
     return table
+
+
+@dataclass
+class ExamWear:
+    """What a whole exam wrote, from its first capture until all of it is committed and has expired."""
+
+    name: str
+    objects: list[dict[str, Any]]
+    disk: dict[str, int]
+    """By process."""
+    trace: Trace | None = None
+
+    @property
+    def size(self) -> int:
+        return sum(int(one["bytes"]) for one in self.objects)
+
+    def row(self) -> tuple[str, ...]:
+        disk, count, size = sum(self.disk.values()), len(self.objects), self.size
+        acquire = sum(written for name, written in self.disk.items() if name.startswith("acquire"))
+        shares = (acquire, self.disk["console"], self.disk["forward"])
+        syncs = (self.trace.file_syncs, self.trace.directory_syncs) if self.trace else None
+        return (
+            self.name,
+            str(count),
+            f"{size / MIB:.1f}",
+            f"{disk / size:.3f}" if disk else "not told",
+            *(f"{share / size:.3f}" for share in shares),
+            *(f"{number / count:.1f}" if syncs else "-" for number in (syncs or (0, 0))),
+        )
+
+
+def measure_exams(box: Box, before: Sequence[ExamWear], filesystem: str) -> Table:
+    """Exams of one kind of object, below what was measured `before`, all of the box's processes under strace.
+
+    The box's exam is over, or where nothing was measured before, open and empty.
+    """
+    kinds: dict[str, Callable[[], object]] = {
+        f"{_EXAM_STILLS} stills": lambda: [box.tap("endoscope", "still") for _ in range(_EXAM_STILLS)],
+        f"{_EXAM_FILMS} films": lambda: [box.tap("film", "film") for _ in range(_EXAM_FILMS)],
+    }
+    exams = list(before)
+    for kind, capture in kinds.items():
+        if exams:
+            box.open_exam()  # the first finds one open
+        at_first = {name: bytes_written([pid]) for name, pid in box.own.items()}
+        with tracing(box.own.values(), Path(box.demo.directory)) as trace:
+            capture()
+            objects = box.deliver()
+        disk = {name: bytes_written([pid]) - at_first[name] for name, pid in box.own.items()}
+        exams.append(ExamWear(kind, objects, disk, trace))
+    return Table(
+        "exams",
+        "Bytes on the disk for each byte of object, of whole exams until all is committed and has expired",
+        f"all of the box's processes, facts, journal, audit trail and logs included; /proc/PID/io write_bytes on "
+        f"{filesystem}: whole pages, without the filesystem's own journal; syncs by strace",
+        ("", "objects", "object MiB", "disk / byte", "acquire", "console", "forward", "file syncs", "dir syncs"),
+        [one.row() for one in exams],
+        ["syncs for each object: of files, the journal's acts among them, and of directories"],
+        {
+            one.name: {
+                "objects": len(one.objects),
+                "object_bytes": one.size,
+                "disk_bytes": one.disk,
+                "syncs": asdict(one.trace) if one.trace else {},
+            }
+            for one in exams
+        },
+    )

@@ -568,7 +568,8 @@ def do_the_job(box: Box, at: int, monkeypatch: pytest.MonkeyPatch) -> bool:
     was_cut = False
     with monkeypatch.context() as patch:
         patch.setattr(ExamFacts, "write", guillotine.around(ExamFacts.write))
-        patch.setattr(closing, "move_file", guillotine.around(closing.move_file))
+        for step in ("move_file", "rename_file", "sync_directory"):
+            patch.setattr(closing, step, guillotine.around(getattr(closing, step)))
         patch.setattr(box, "hint", guillotine.around(box.hint))
         patch.setattr(box, "drain", guillotine.around(box.drain))
         try:

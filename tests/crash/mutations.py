@@ -17,7 +17,6 @@ from appliance.acquire import salvage
 from appliance.acquire.transfers import TransferRunner
 from appliance.base.uids import new_uid
 from appliance.console import exams
-from appliance.forward import ledger
 from appliance.services import acquire as acquire_service
 from appliance.services import recover
 from tests.crash.again import First
@@ -155,10 +154,6 @@ RECORDED: dict[str, Mutation] = {
 }
 
 
-def _nothing(*_: Any, **__: Any) -> None:
-    return None
-
-
 def _no_salvage(*_: Any) -> list[salvage.Salvaged]:
     return []
 
@@ -184,9 +179,6 @@ RECOVERY: dict[str, Fault] = {
     ),
     "nothing is salvaged": Fault(
         ((recover, "salvage_device", _no_salvage), (acquire_service, "salvage_device", _no_salvage)), _CLIP
-    ),
-    "a dead process's claims stay": Fault(
-        ((ledger.Ledger, "_void_claims", _nothing), (ledger.Ledger, "void_claims", _nothing)), r"journal/.*"
     ),
     "a hand-over that was cut off is not completed": Fault(
         ((exams.ExamKeeper, "_exams_to_look_after", lambda _: []),), rf"{_CAPTURED}/.* -> outbox/.*"
