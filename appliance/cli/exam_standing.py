@@ -79,10 +79,12 @@ def count_standings(objects: Iterable[Mapping[str, Any]]) -> dict[str, int]:
 def text_of(standings: Mapping[str, int], steps: Mapping[str, str], *, is_settled: bool) -> str:
     """The words. `steps` are states by modality."""
     said = []
-    if len(standings) == 1:
+    if not standings and not is_settled:
+        said.append("not settled yet")
+    elif len(standings) == 1:
         said.append(f"all {_WORDS[next(iter(standings))]}")
     else:
         said += [f"{count} {_WORDS[standing]}" for standing, count in standings.items()]
     words = _UNTOLD_WORDS if is_settled else _STEP_WORDS
     said += [words[state].format(modality) for modality, state in steps.items() if state in words]
-    return "; ".join(said) or ("nothing more is to be sent" if is_settled else "not settled yet")
+    return "; ".join(said) or "nothing more is to be sent"

@@ -197,7 +197,7 @@ def test_ok__the_list_says_that_somebody_else_ended_a_step(box: Box, capsys: pyt
     step = box.group.step_of("ES")
     RefusedSteps(box.spool).write(box.group.exam_id, "ES", EndedStep(StepState.REFUSED, "Closed by RIS."))
     assert run("list", "--day", "2026-11-22") == 0
-    waits = "completed, performed step ES ended by somebody else, waits for a person"
+    waits = "completed, not settled yet; performed step ES ended by somebody else, waits for a person"
     assert capsys.readouterr().out.splitlines()[1].endswith(waits)
     assert run("show", box.group.exam_id) == 0
     assert "refused: ended by somebody else (Closed by RIS.)" in capsys.readouterr().out

@@ -186,6 +186,16 @@ def test_ok__what_is_rejected_waits_like_everything_else_and_may_be_released(wor
     assert world.releases.release(uid, WHO, REASON).objects[0].sop_instance_uid == uid
 
 
+def test_fail__what_is_committed_at_one_archive_and_released_at_the_other_is_done(world: World) -> None:
+    """Its exam waits for it no longer, wherever its file lies: nothing is left that a release could change."""
+    uid = world.objects[0]
+    world.states = {uid: {"archive": "committed", "gone": "refused"}}
+    assert world.releases.release(uid, WHO, REASON, "gone").objects[0].sop_instance_uid == uid
+    world.states = {uid: {"archive": "committed", "gone": "released"}}
+    with pytest.raises(ApplianceError, match="committed already: the archive took responsibility"):
+        world.releases.release(uid, WHO, REASON, is_everywhere=True)
+
+
 def test_fail__what_is_committed_already(world: World) -> None:
     """By forward's word, and by `settled/` alone."""
     world.states = {world.objects[0]: {"archive": "committed"}, world.objects[1]: {"one": "committed", "two": "stored"}}
