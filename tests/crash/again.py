@@ -12,6 +12,7 @@ import os
 import pickle
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ from tests.crash.world import REPOSITORY
 
 # Of so many cuts, at promises, at new names and anywhere else, a few are taken.
 _OFFERED = 400
+_END_SECONDS = 60.0
 
 
 class RecoveryFailed(AssertionError):
@@ -91,9 +93,14 @@ class Recoveries:
 
     def end(self) -> None:
         """The process ends by itself when nothing more is asked of it."""
-        assert self._child.stdin is not None
-        self._child.stdin.close()
-        self._child.wait(60)
+        for pipe in (self._child.stdin, self._child.stdout):
+            assert pipe is not None
+            pipe.close()
+        try:
+            self._child.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()
 
 
 @contextmanager
