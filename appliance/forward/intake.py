@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 30.0
 # What has arrived is recorded together, which spares the flash; so long it may wait for what is read behind it.
-_UNRECORDED_SECONDS = 1.0
+_UNRECORDED_SECONDS = 5.0
 
 
 class Intake:

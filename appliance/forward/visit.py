@@ -31,7 +31,7 @@ _MOST_REFERENCES = 500
 _HOLD_SECONDS = 3.0
 _HOLD_LOOK_SECONDS = 0.2
 # So long what the archive accepted may wait to be recorded, with what it accepts meanwhile; behind a large one never.
-_UNRECORDED_SECONDS = 2.0
+_UNRECORDED_SECONDS = 10.0
 
 Noted = Callable[[DueObject, DeliveryState | None], None]
 

@@ -18,10 +18,11 @@ from appliance.config.schema import Configuration
 from appliance.exam.audit import AuditTrail
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.audit_record import list_segments, read_segment
-from appliance.forward import expiry
+from appliance.forward import expiry, kept
 from appliance.forward.expiry import LOOK_SECONDS, Expiry
 from appliance.forward.intake import Intake
 from appliance.forward.journal import Journal
+from appliance.forward.kept import KeptLedger
 from appliance.forward.ledger import Ledger, Place
 from appliance.forward.listing import Listing
 from appliance.forward.retention import DAY_SECONDS
@@ -415,3 +416,26 @@ def test_ok__a_power_cut_at_every_step(
         if not was_cut:
             assert at > 8
             return
+
+
+def test_ok__what_is_kept_is_read_in_slices_and_the_oldest_committed_of_all_go_first(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "MOST_ROWS", 2)
+    monkeypatch.setattr(expiry, "MOST_AT_ONCE", 3)
+    jobs = [bench.job(2, number=number) for number in range(1, 5)]
+    uids = [one.sop_instance_uid for job in jobs for one in job.instances]
+    bench.ledger.withdraw(uids[0], "released", "a person decided: released")
+    for uid in uids[1:]:
+        bench.commit(uid)
+        bench.rescan()
+        bench.clock.advance(1)
+    slices = list(KeptLedger(bench.journal).kept_objects(bench.expiry.seconds_of_work(), 0.0))
+    assert [len(one) for one in slices] == [2, 2, 2, 2]
+    assert [one.sop_instance_uid for each in slices for one in each] == uids
+    bench.free = -1_000_000  # all of it is not enough
+    gone = []
+    while bench.expiry.expire() is False:
+        gone.append(set(uids) - {uid for job in jobs for uid in job.kept()})
+    assert gone == [set(uids[1:4]), set(uids[1:7])], "what was released goes last, though it is the oldest"
+    assert not any(job.kept() for job in jobs)

@@ -159,7 +159,7 @@ def test_ok__what_a_cut_lets_the_archive_have_again_is_bounded(world: World, mon
     job, archive = closed_exam(world, 10), archive_of(world)
 
     def store(association: FakeAssociation, path: Path) -> StoreStatus:
-        world.clock.advance(1.5)
+        world.clock.advance(6.0)
         if len(archive.sent) == 7:
             world.power.left = 1
         return world._store(association, path)
