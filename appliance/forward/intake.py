@@ -12,7 +12,7 @@ used is not said by MPPS.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from appliance.base.flash import telling_of_flash
 from appliance.exam.decisions import decided_from
 from appliance.exam.exam import Closed, Exam, Outcome
 from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.forward.kept import KeptLedger
 from appliance.forward.ledger import LARGE_BYTES, Arrival, DueObject, Ledger, Place
 from appliance.forward.removed import read_removed, tell_removed
 from appliance.forward.settled_record import SettledRecord, read_record
@@ -64,6 +65,7 @@ class Intake:
         self._spool = spool
         self._facts = ExamFacts(spool.exams)
         self._ledger = ledger
+        self._kept = KeptLedger(ledger.journal)
         self._steps = steps
         self._findings = findings
         self._clock = clock
@@ -134,7 +136,8 @@ class Intake:
             return
         settled = settled_path(self._spool, exam_id)
         is_settled = settled.exists()
-        if is_settled and (not self._is_before_journal(exam_id) or expired_path(self._spool, exam_id).exists()):
+        # A journal that flash gave back as it was some time ago knows less than the files.
+        if is_settled and (self._kept.is_settled(exam_id) or expired_path(self._spool, exam_id).exists()):
             self.settled.add(exam_id)
             return
         exam = self._facts.exam(exam_id)
@@ -145,13 +148,23 @@ class Intake:
             self._take_over(exam, closed, names, settled)
             self.settled.add(exam_id)
         else:
-            for modality in self._facts.started(exam_id):
+            for modality in self._started(exam_id, closed):
                 self._begin_step(exam, modality)
             if closed is not None:
                 self.closed[exam_id] = closed
                 self._take_over(exam, closed, names, early_path(self._spool, exam_id))
         self._taken_in[exam_id] = names
         self._on_new()
+
+    def _started(self, exam_id: str, closed: Closed | None) -> Iterable[str]:
+        """The modalities whose steps have begun; of a closed exam its list tells as well, where a fact is damaged."""
+        try:
+            return self._facts.started(exam_id)
+        except DamagedFactError as error:
+            if closed is None:
+                raise
+            _log.error("%s The exam's list of objects tells which steps have begun.", error)
+            return ()
 
     def _is_before_journal(self, exam_id: str) -> bool:
         return self._before_journal is None or exam_id in self._before_journal
@@ -182,16 +195,15 @@ class Intake:
         """An exam that is over becomes rows in one act: a step that ended long ago must not look due meanwhile.
 
         A manager that has forgotten it would create it anew, and it would stay IN PROGRESS there. `known` is the record
-        of what a lost journal knew: nothing that it says is done again. Where it is damaged the rows stay, and what it
-        no longer tells is done again. An empty list of destinations: none was configured at the closing, so it goes
-        wherever this box sends to by now.
+        of what a journal knew that was lost, or is an old one: nothing that it says is done again. Where it is damaged
+        the rows stay, and what it no longer tells is done again. An empty list of destinations: none was configured at
+        the closing, so it goes wherever this box sends to by now.
         """
         record, damaged = SettledRecord(), None
-        if self._is_before_journal(exam.exam_id):
-            try:
-                record = read_record(known)
-            except DamagedFactError as error:
-                damaged = error
+        try:
+            record = read_record(known)
+        except DamagedFactError as error:
+            damaged = error
         destinations = closed.destinations or record.destinations or self._destinations
         with self._ledger.journal.transaction():
             for instance in closed.instances:
@@ -210,12 +222,13 @@ class Intake:
             raise damaged
 
     def _restore_objects(self, closed: Closed, record: SettledRecord, decided: set[str]) -> None:
-        awaited = {one.sop_instance_uid for one in self._ledger.objects_in(Place.AWAITED)} if record.objects else set()
+        places = (Place.AWAITED, Place.OUTBOX) if record.objects else ()
+        unmoved = {one.sop_instance_uid for place in places for one in self._ledger.objects_in(place)}
         for instance in closed.instances:
             uid = instance.sop_instance_uid
             for name, ended in record.objects.get(uid, {}).items():
                 self._ledger.restore_final(uid, name, ended)
-            if uid in record.objects and uid in awaited:
+            if uid in record.objects and uid in unmoved:
                 # What lies elsewhere is looked for. What is nowhere was done with, and its time was over. But for what
                 # a person withdrew nobody waited: the console may not have handed it over yet.
                 found = self._find_file(instance.file_name)

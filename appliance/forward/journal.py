@@ -23,6 +23,7 @@ from appliance.base.durable import make_directory, move_file, sync_directory
 from appliance.base.flash import reason_of
 from appliance.forward.claims import CLAIMS
 from appliance.forward.states import DeliveryState, StepState
+from appliance.forward.wal import has_lost_transactions
 from appliance.forward.worker import EXIT_FAULT
 
 _log = logging.getLogger(__name__)
@@ -237,6 +238,12 @@ class Journal:
 
 def _open(path: Path, begun: str = "begun") -> sqlite3.Connection:
     """The journal; one that was not there carries the mark `begun` until people are told of it (rebuilt.py)."""
+    try:
+        is_rolled_back = has_lost_transactions(path.with_name(f"{path.name}-wal"))
+    except OSError as error:
+        raise JournalFailed(error.errno, "the journal's log cannot be read") from error
+    if is_rolled_back:
+        raise JournalDamaged("its log is damaged in the middle")
     connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
     try:
         connection.row_factory = sqlite3.Row

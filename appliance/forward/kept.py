@@ -38,6 +38,11 @@ class KeptLedger:
         with self._journal.transaction() as db:
             db.execute("INSERT OR IGNORE INTO settled_exams VALUES (?, ?)", (exam_id, now))
 
+    def is_settled(self, exam_id: str) -> bool:
+        """Whether the journal knows that the exam is settled: then it knows all of it."""
+        with self._journal.reading() as db:
+            return db.execute("SELECT 1 FROM settled_exams WHERE exam_id = ?", (exam_id,)).fetchone() is not None
+
     def kept_objects(self, now: float, least_seconds: float) -> Iterator[list[KeptObject]]:
         """What lies in `kept/` for at least so long, what lies there longest first, MOST_ROWS at a time."""
         before: tuple[float, int] = (-math.inf, 0)

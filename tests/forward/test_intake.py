@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -21,6 +22,7 @@ from appliance.exam.decisions import Decision, DecisionKind
 from appliance.exam.exam import Closed, Exam, Outcome
 from appliance.forward.intake import PATIENCE_SECONDS, Intake
 from appliance.forward.journal import Journal
+from appliance.forward.kept import KeptLedger
 from appliance.forward.ledger import Ledger, Place
 from appliance.forward.listing import Listing
 from appliance.forward.settle import Settlement
@@ -407,6 +409,66 @@ def test_ok__settled_exams_are_taken_over_by_a_new_journal(bench: Bench) -> None
     queue = bench.listing.queue(job.exam_id)
     assert queue["steps"][0]["state"] == "completed"
     assert made.saved_at is not None and queue["objects"][0]["saved_at"] == made.saved_at.isoformat()
+
+
+@pytest.mark.parametrize("moment", ["before the exam", "when it was handed over", "when it was committed"])
+@pytest.mark.parametrize("has_expired", [False, True])
+def test_ok__an_old_journal_learns_from_the_files_what_was_settled_since(
+    bench: Bench, moment: str, has_expired: bool
+) -> None:
+    """Flash may give back the journal of some time ago: nothing is sent again, missed, or kept for ever."""
+    directory, copies = bench.directory / "journal", bench.directory / "copies"
+
+    def pass_moment(name: str) -> None:
+        if name == moment:
+            shutil.copytree(directory, copies)
+
+    pass_moment("before the exam")
+    job = bench.job()
+    made = job.capture()
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    pass_moment("when it was handed over")
+    bench.commit_all()
+    pass_moment("when it was committed")
+    bench.steps.restore_final(job.exam.step_of("US").sop_instance_uid, StepState.COMPLETED)
+    bench.rescan()
+    assert job.settled.exists()
+    bench.journal.close()
+    if has_expired:
+        (bench.spool.kept / made.file_name).unlink()
+    shutil.rmtree(directory)
+    copies.rename(directory)
+
+    bench.restart()
+    bench.rescan()
+    bench.clock.advance(PATIENCE_SECONDS + 1)
+    bench.rescan()
+    assert bench.ledger.due_objects(ARCHIVE, 5) == []
+    assert bench.steps.count_unfinished() == 0
+    assert bench.codes() == set()
+    expected = DeliveryState.EXPIRED if has_expired else DeliveryState.COMMITTED
+    assert bench.ledger.state_of(made.sop_instance_uid, "archive") is expected
+    kept = KeptLedger(bench.journal)
+    kept.note_kept(0.0)
+    waiting = [one.sop_instance_uid for some in kept.kept_objects(1.0, 0.0) for one in some]
+    assert waiting == ([] if has_expired else [made.sop_instance_uid]), "its retention goes on"
+
+
+def test_ok__a_damaged_beginning_does_not_hold_an_exam_that_is_closed(bench: Bench) -> None:
+    """What the exam made tells which steps began."""
+    job = bench.job()
+    job.capture()
+    (bench.spool.exams / job.exam_id / "started-US.json").write_text("{")
+    bench.rescan()
+    assert bench.codes() == {"damaged-fact"}
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    assert bench.codes() == set()
+    assert len(bench.ledger.due_objects(ARCHIVE, 5)) == 1
+    assert bench.steps_by_modality() == {"US": ("due", "COMPLETED")}
 
 
 @pytest.mark.parametrize("is_record_old", [False, True])
