@@ -17,7 +17,7 @@ from tests.crash.prove import load_or_record, make_workplace
 from tests.crash.record import Record
 from tests.crash.states import Player
 
-_ANY_RECOVERIES = 4
+_ANY_RECOVERIES = 2
 
 
 @pytest.fixture(scope="session")
