@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -173,6 +175,15 @@ def _wrong_at_the_end(case: Case, state: Path, hospital: Hospital, told: Told) -
             yield f"{path.relative_to(state)} is left behind"
     for path in state.glob("captured/*/*/.part-*"):
         yield f"{path.relative_to(state)} is left half-written"
+    known = _known_as_kept(state)
+    for path in state.glob("kept/*.dcm"):
+        if path.name not in known:
+            yield f"{path.relative_to(state)} is unknown to the journal: it never expires"
+
+
+def _known_as_kept(state: Path) -> set[str]:
+    with closing(sqlite3.connect(state / "journal" / "journal.sqlite")) as journal:
+        return {row[0] for row in journal.execute("SELECT file_name FROM objects WHERE place = 'kept'")}
 
 
 def _is_held_up(state: Path, instances: Sequence[object], told: Told) -> bool:
