@@ -38,7 +38,9 @@ def show_trails(exam_id: str | None, since: datetime | None, form: Form) -> int:
     """Print what was done; 0, or 1 where a trail is not whole."""
     paths = Paths.from_environment()
     configuration = load_configuration(paths.configuration)
-    readings = [read_trail(trail) for trail in list_trails(paths.audit)]
+    # Before the trails: what is sent meanwhile lies in them then.
+    positions = read_positions(paths.audit)
+    readings = [read_trail(trail, positions.get(trail.name)) for trail in list_trails(paths.audit)]
     if since is None and exam_id is None:
         since = SystemClock().now() - timedelta(days=_DAYS)
     records = sorted(
@@ -46,7 +48,6 @@ def show_trails(exam_id: str | None, since: datetime | None, form: Form) -> int:
         key=lambda record: record.at,
     )
     _record_reading(paths, exam_id)
-    positions = read_positions(paths.audit)
     match form:
         case Form.JSON:
             print(json.dumps(_json_from(records, readings, positions, configuration), indent=1, ensure_ascii=False))

@@ -2,11 +2,13 @@
 
 A trail is a row of segments, `00000001.log` and so on. A line is the SHA-256 of what follows it, a space, and the
 record as JSON, which holds its number and the digest of the line before: a torn line, an edited one and a missing one
-are all noticed. (Who may write these files can also make a new chain; against that stands the collector's copy.)
+are all noticed, the newest too; that the end was cut off, as far as `audit_mark` or the collector's side knows of it.
+(Who may write these files can also make a new chain; against that stands the collector's copy.)
 
 What was recorded is never changed: where the newest segment does not end in a whole line, as after a power cut, the
-next record begins a new segment, and the chain goes on from the last whole line. A trail is bounded: beyond MOST_BYTES
-its oldest segment goes, since no examination waits for a collector, and a record says how many records went with it.
+next record begins a new segment, and the chain goes on from the last whole line. The number of a line that was altered
+or cut off is passed over. A trail is bounded: beyond MOST_BYTES its oldest segment goes, since no examination waits for
+a collector, and a record says how many records went with it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Required, TypedDict, Unpack
 from appliance.base.clock import Clock
 from appliance.base.durable import make_directory, sync_directory, write_all
 from appliance.base.flash import reason_of
+from appliance.exam.audit_mark import read_mark, write_mark
 from appliance.exam.audit_record import (
     SEGMENT_BYTES,
     Act,
@@ -30,6 +33,7 @@ from appliance.exam.audit_record import (
     Line,
     Party,
     Record,
+    Stray,
     line_from,
     list_segments,
     next_segment,
@@ -67,7 +71,7 @@ class AuditTrail:
         """`directory` is `audit/`. Nothing is touched before the first record."""
         self.process = process
         self.unreadable = ""
-        """Which segments flash did not give back when their end was looked for, and why; empty where it gave all."""
+        """What flash did not give back as it was when the end was looked for, and why; empty where it gave all."""
         self._directory = directory / process
         self._clock = clock
         self._lock = threading.Lock()
@@ -154,6 +158,7 @@ class AuditTrail:
             os.close(descriptor)
         if is_new:
             sync_directory(self._directory)
+        write_mark(self._directory, number)
         return _Tail(segment, size + len(line), number, line[:64].decode(), is_whole=True)
 
     def _drop_oldest(self) -> int:
@@ -164,7 +169,7 @@ class AuditTrail:
         for segment, size in sizes.items():
             if surplus <= 0:
                 break
-            dropped += len(self._lines_if_readable(segment))
+            dropped += len(self._read_if_readable(segment)[0])
             segment.unlink()
             surplus -= size
         return dropped
@@ -175,26 +180,38 @@ class AuditTrail:
         sync_directory(self._directory)
         segments = list_segments(self._directory)
         newest, size = (segments[-1], segments[-1].stat().st_size) if segments else (None, 0)
-        lost = 0
+        mark, lost, last = read_mark(self._directory), 0, None
         for segment in reversed(segments):
-            lines = self._lines_if_readable(segment)
+            lines, strays = self._read_if_readable(segment)
+            end = strays[-1] if strays and (not lines or strays[-1].start == lines[-1].end) else None
+            # No number is ever given twice: as many are passed over as can have been there.
             if lines:
-                is_whole = size == (lines[-1].end if segment == newest else 0)
-                return _Tail(newest, size, lines[-1].record.number + lost, lines[-1].digest, is_whole)
-            # No number is ever given twice: as many are passed over as this segment can have held.
-            lost += segment.stat().st_size // _LEAST_LINE_BYTES
-        return _Tail(newest, size, lost, _NO_DIGEST, is_whole=newest is not None and size == 0)
+                last = lines[-1]
+                lost += 0 if end is None or end.is_torn else max(1, end.lines)
+                break
+            lost += 0 if end and end.is_torn else segment.stat().st_size // _LEAST_LINE_BYTES
+        number = (last.record.number if last else 0) + lost
+        if mark > number:
+            self._note(f"records {number + 1} to {mark} (they are gone)")
+        is_whole = newest is not None and size == (last.end if last and segment == newest else 0)
+        return _Tail(newest, size, max(number, mark), last.digest if last else _NO_DIGEST, is_whole)
 
-    def _lines_if_readable(self, segment: Path) -> list[Line]:
+    def _read_if_readable(self, segment: Path) -> tuple[list[Line], list[Stray]]:
         """The lines of `segment`, none when flash does not give them back, of which `unreadable` tells.
 
         New records must find their place all the same.
         """
         try:
-            return read_segment(segment)[0]
+            lines, strays = read_segment(segment)
         except OSError as error:
-            self.unreadable = f"{self.unreadable}, {segment.name}".lstrip(", ") + f" ({reason_of(error)})"
-            return []
+            self._note(f"{segment.name} ({reason_of(error)})")
+            return [], []
+        if not all(stray.is_torn for stray in strays):
+            self._note(f"{segment.name} (something of it was changed)")
+        return lines, strays
+
+    def _note(self, what: str) -> None:
+        self.unreadable = f"{self.unreadable}, {what}".removeprefix(", ")
 
 
 @dataclass(frozen=True, slots=True)

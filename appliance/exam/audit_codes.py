@@ -82,6 +82,7 @@ _MEANINGS = {
     Act.LOGIN: Meaning(Event.USER_AUTHENTICATION, "E", Code("110122", "Login")),
     Act.SERVICE_STARTED: Meaning(Event.APPLICATION_ACTIVITY, "E", Code("110120", "Application Start")),
     Act.SERVICE_STOPPED: Meaning(Event.APPLICATION_ACTIVITY, "E", Code("110121", "Application Stop")),
+    Act.OTHER: Meaning(Event.APPLICATION_ACTIVITY, "E", _own(Act.OTHER)),
 }
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from appliance.base.flash import reason_of
-from appliance.exam.audit_record import Line, list_segments, read_segment
+from appliance.exam.audit_mark import read_mark
+from appliance.exam.audit_record import Line, Stray, list_segments, read_segment
 
 _SENT_NAME = "sent.json"
 _SENDER = "forward"
@@ -41,30 +42,46 @@ def list_trails(directory: Path) -> list[Path]:
     return sorted(path for path in directory.iterdir() if path.is_dir()) if directory.is_dir() else []
 
 
-def read_trail(trail: Path) -> Reading:
-    """Everything that flash gives back of the trail.
+def read_trail(trail: Path, sent: Position | None = None) -> Reading:
+    """Everything that flash gives back of the trail; `sent` is how far it was sent, if anything was.
 
     What a power cut left of a record that was never finished is no fault: the chain goes on behind it. That the oldest
     records are no longer there is none either.
     """
     reading = Reading(trail.name)
+    # Before the records: whoever is writing now is never behind it.
+    mark = max(read_mark(trail), sent.number if sent else 0)
     try:
         segments = list_segments(trail)
     except OSError as error:
         reading.faults.append(f"It cannot be looked at ({reason_of(error)}).")
-        segments = []
+        return reading
+    is_readable = True
     for segment in segments:
         try:
-            lines, _ = read_segment(segment)
+            lines, strays = read_segment(segment)
         except OSError as error:
             reading.faults.append(f"{segment.name} cannot be read ({reason_of(error)}).")
+            is_readable = False
             continue
+        reading.faults += [_sentence_of(stray, segment) for stray in strays if not stray.is_torn]
         for line in lines:
-            if reading.lines and not is_next(line, reading.lines[-1].digest):
+            if reading.lines and not _follows(line, reading.lines[-1]):
                 last, this = reading.lines[-1].record.number, line.record.number
                 reading.faults.append(f"Between its records {last} and {this} something is missing or was changed.")
             reading.lines.append(line)
+    newest = reading.lines[-1].record.number if reading.lines else 0
+    if newest < mark and is_readable:
+        reading.faults.append(f"Its end is missing: its last record was number {mark}, the last that is here {newest}.")
     return reading
+
+
+def _follows(line: Line, last: Line) -> bool:
+    return is_next(line, last.digest) and line.record.number == last.record.number + 1
+
+
+def _sentence_of(stray: Stray, segment: Path) -> str:
+    return f"{segment.name} holds from byte {stray.start} to {stray.end} what is no record, or one that was changed."
 
 
 def is_next(line: Line, digest: str) -> bool:

@@ -20,6 +20,12 @@ _MOST_TEXT = 1024
 _SUFFIX = ".log"
 # A worklist's text may hold one; no reader of JSON takes it.
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_TEXT = re.compile(rb"[^\n]*\n|[^\n]+")
+_DIGEST_LENGTH = 64
+# What a line may begin with; JSON holds no control character as such.
+_BEGINNING = re.compile(rb"[0-9a-f]{0,64}|[0-9a-f]{64} (\{[^\x00-\x1f]*)?")
+_HOLE = re.compile(rb"\0+")
+_SECTOR = 512
 
 
 class Act(StrEnum):
@@ -41,6 +47,12 @@ class Act(StrEnum):
     SERVICE_STOPPED = "service-stopped"
     TRAIL_READ = "trail-read"
     RECORDS_DROPPED = "records-dropped"
+    OTHER = "other"
+    """Of a newer release, whose name for it this one does not know."""
+
+    @classmethod
+    def _missing_(cls, _value: object) -> Act:
+        return cls.OTHER
 
 
 class Effect(IntEnum):
@@ -102,6 +114,19 @@ class Line:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """Bytes of a segment that are in no whole line, from the offset `start` to `end`.
+
+    `is_torn`: a power cut, or a writer that is just at it, leaves such. Others were altered, or never written here.
+    """
+
+    start: int
+    end: int
+    lines: int
+    is_torn: bool
+
+
 _ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)
 
 
@@ -126,7 +151,7 @@ def line_from(record: Record, number: int, previous: str) -> bytes:
     content["actor"], content["detail"] = record.actor[:_MOST_TEXT], record.detail[:_MOST_TEXT]
     written = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
     text = _SURROGATE.sub("\ufffd", written).encode("utf-8")
-    return hashlib.sha256(text).hexdigest().encode("ascii") + b" " + text + b"\n"
+    return _digest_of(text) + b" " + text + b"\n"
 
 
 def list_segments(directory: Path) -> list[Path]:
@@ -145,31 +170,66 @@ def next_segment(segment: Path) -> Path:
     return segment.with_name(f"{int(segment.stem) + 1:08d}{_SUFFIX}")
 
 
-def read_segment(segment: Path, start: int = 0) -> tuple[list[Line], int]:
-    """The whole lines of `segment` from the offset `start` on, and how many bytes of it are in no whole line.
+def read_segment(segment: Path, start: int = 0) -> tuple[list[Line], list[Stray]]:
+    """The whole lines of `segment` from the offset `start` on, and what of it is in no whole line.
 
-    A line that is just being written counts among the latter. OSError when flash does not give it back.
+    OSError when flash does not give it back.
     """
     with segment.open("rb") as file:
         file.seek(start)
         data = file.read(2 * SEGMENT_BYTES)
-    lines, stray, at = [], 0, start
-    for text in data.splitlines(keepends=True):
-        at += len(text)
-        line = _line_in(text, at)
-        if line is None:
-            stray += len(text)
-        else:
+    lines, strays = [], []
+    at = strays_from = 0
+    for match in _TEXT.finditer(data):
+        line = _line_in(match[0], start + match.end())
+        if line is not None:
+            if strays_from < at:
+                strays.append(_stray_from(data[strays_from:at], start + strays_from, is_last=False))
             lines.append(line)
-    return lines, stray
+            strays_from = match.end()
+        at = match.end()
+    if strays_from < at:
+        strays.append(_stray_from(data[strays_from:at], start + strays_from, is_last=True))
+    return lines, strays
 
 
 def _line_in(text: bytes, end: int) -> Line | None:
     digest, _, content = text.partition(b" ")
-    if not text.endswith(b"\n") or hashlib.sha256(content[:-1]).hexdigest().encode("ascii") != digest:
+    if not text.endswith(b"\n") or _digest_of(content[:-1]) != digest:
         return None
     try:
         record = _ADAPTER.validate_json(content)
         return Line(record, digest.decode("ascii"), str(json.loads(content).get("previous", "")), end)
     except (ValueError, ValidationError):
-        return None  # of a newer release, whose acts this one does not know
+        return None
+
+
+def _stray_from(data: bytes, start: int, *, is_last: bool) -> Stray:
+    return Stray(start, start + len(data), data.count(b"\n"), is_last and _is_torn(data, start))
+
+
+def _is_torn(data: bytes, start: int) -> bool:
+    """Whether a power cut can have made this of one line: its beginning, or one whose lost sectors are zeros."""
+    if b"\n" in data[:-1]:
+        return False
+    holes = list(_HOLE.finditer(data))
+    if holes:
+        end = start + len(data)
+        return all(_is_edge(start + hole.start(), start) and _is_edge(start + hole.end(), end) for hole in holes)
+    if not _BEGINNING.fullmatch(data):
+        return False
+    text = data[_DIGEST_LENGTH + 1 :].decode("utf-8", "replace")
+    try:
+        _, end = json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return True
+    # All but its end of line: one that was never finished proves itself, one whose last byte was altered does not.
+    return end == len(text) and _digest_of(data[_DIGEST_LENGTH + 1 :]) == data[:_DIGEST_LENGTH]
+
+
+def _is_edge(offset: int, end_of_write: int) -> bool:
+    return offset % _SECTOR == 0 or offset == end_of_write
+
+
+def _digest_of(content: bytes) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode("ascii")

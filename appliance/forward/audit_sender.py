@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.base.clock import Clock
@@ -107,8 +107,13 @@ class AuditSender:
     def _next_batch(self, trail: Path) -> _Batch | None:
         """What is to be sent of `trail`; None when nothing is."""
         segments, start = list_segments(trail), self._positions.get(trail.name, Position())
-        if segments and segments[-1].name < start.segment:
+        newest = segments[-1] if segments else None
+        if newest and newest.name < start.segment:
+            self._tell_of_cut(trail.name, start)
             start = Position()  # somebody took the whole trail away, and it began anew
+        elif newest and newest.name == start.segment and newest.stat().st_size < start.offset:
+            self._tell_of_cut(trail.name, start)
+            start = self._positions[trail.name] = replace(start, offset=newest.stat().st_size)
         position, lines = start, list[Line]()
         for segment in segments:
             if segment.name < start.segment:
@@ -125,6 +130,10 @@ class AuditSender:
             if len(lines) == _BATCH_RECORDS:
                 break
         return _Batch(trail.name, lines, position) if lines else None
+
+    def _tell_of_cut(self, process: str, last: Position) -> None:
+        said = f"Its end is missing: the collector has its records up to number {last.number}."
+        self._tell(DAMAGED_CODE, process, said)
 
     def _compare(self, process: str, last: Position, line: Line) -> None:
         """Tell of what is not there between the last line and this one."""

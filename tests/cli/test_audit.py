@@ -119,11 +119,25 @@ def test_ok__what_the_collector_has(paths: Paths, capsys: pytest.CaptureFixture[
         for trail in list_trails(paths.audit)
     }
     make_directory(sent_path(paths.audit).parent)
-    replace_file(sent_path(paths.audit), bytes_from(positions | {"cli": Position("00000001.log", 1, 99)}))
+    replace_file(sent_path(paths.audit), bytes_from(positions))
     assert show(capsys, *everything).splitlines()[-1] == "The collector logs.hospital.example has everything."
     shown = show_json(capsys, *everything)
     assert shown["collector"] == "logs.hospital.example"
-    assert {one["process"]: one["unsent"] for one in shown["trails"]} == {"cli": 0, "console": 0, "forward": 0}
+    assert {one["process"]: one["unsent"] for one in shown["trails"]} == {"cli": 1, "console": 0, "forward": 0}
+
+
+def test_fail__what_the_collector_has_and_the_box_has_not(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    make_directory(sent_path(paths.audit).parent)
+    replace_file(sent_path(paths.audit), bytes_from({"console": Position("00000001.log", 5000, 7)}))
+    shown = show(capsys, "--since", "2026-01-01", status=1)
+    assert "NOT WHOLE: console: Its end is missing: its last record was number 7, the last that is here 3." in shown
+
+
+def test_fail__the_newest_record_was_altered(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    (segment,) = list_segments(paths.audit / "forward")
+    segment.write_bytes(segment.read_bytes().replace(b'"outcome":8', b'"outcome":0'))
+    shown = show(capsys, "--since", "2026-01-01", status=1)
+    assert "NOT WHOLE: forward: 00000001.log holds from byte 0 to" in shown
 
 
 def test_fail__a_trail_that_was_edited(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import multiprocessing
 import os
 import threading
@@ -14,11 +15,11 @@ import pytest
 
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import reason_of
-from appliance.exam import audit, audit_gate
+from appliance.exam import audit, audit_gate, audit_mark
 from appliance.exam.audit import MOST_OBJECTS, Act, Effect, Party
 from appliance.exam.audit_gate import UNREAD_CODE, UNWRITTEN_CODE, AuditGate
-from appliance.exam.audit_reading import list_trails
-from appliance.exam.audit_record import Record, list_segments, read_segment
+from appliance.exam.audit_reading import Position, list_trails, read_trail
+from appliance.exam.audit_record import Record, list_segments
 from tests.base.power import cuts, powered
 from tests.exam.audit_world import EXAM, NOW, SUBJECT, FixedClock, make_trail, read, records
 
@@ -135,10 +136,11 @@ def test_ok__fsync_comes_before_the_answer(tmp_path: Path, monkeypatch: pytest.M
     trail = make_trail(tmp_path)
     with powered(monkeypatch) as first:
         trail.record(Act.LOGIN, actor="admin")
-    assert first.order()[-3:] == ["write 00000001.log", "fsync 00000001.log", "fsync console"]
+    assert first.order()[-4:] == ["write 00000001.log", "fsync 00000001.log", "fsync console", "write last"]
     with powered(monkeypatch) as further:
         trail.record(Act.LOGIN, actor="admin")
-    assert further.order()[-2:] == ["write 00000001.log", "fsync 00000001.log"]
+    # One sync: the mark beside it costs none.
+    assert further.order() == [f"fsync {tmp_path.name}", "write 00000001.log", "fsync 00000001.log", "write last"]
 
 
 def test_ok__a_torn_tail_of_any_length_loses_only_itself(tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_ok__a_torn_tail_of_any_length_loses_only_itself(tmp_path: Path) -> None
     data = segment.read_bytes()
     first = data.index(b"\n") + 1
     torn = [data[:end] for end in range(first, len(data), 19)]
-    torn += [data[:first] + bytes(len(data) - first), data[:first] + b"\xff\n\r\n" * 20]  # what was never written
+    torn += [data[:first] + bytes(len(data) - first)]  # what was never written
     for number, bytes_left in enumerate(torn):
         here = tmp_path / str(number)
         (here / "console").mkdir(parents=True)
@@ -159,6 +161,25 @@ def test_ok__a_torn_tail_of_any_length_loses_only_itself(tmp_path: Path) -> None
         assert [(line.record.number, line.record.actor) for line in reading.lines] == [(1, "user 1"), (2, "afterwards")]
         assert reading.faults == []
         assert (here / "console" / segment.name).read_bytes()[: len(bytes_left)] == bytes_left  # nothing is changed
+
+
+def test_ok__a_long_line_whose_sectors_were_lost_is_no_fault(tmp_path: Path) -> None:
+    whole = make_trail(tmp_path / "whole")
+    whole.record(Act.LOGIN, actor="admin")
+    whole.record(Act.LOGIN, actor="admin", detail="a" * 800)
+    segment = tmp_path / "whole" / "console" / "00000001.log"
+    data = segment.read_bytes()
+    first = data.index(b"\n") + 1
+    assert first < 512 and 1024 < len(data) < 1536
+    for number, lost in enumerate([(first, 512), (512, 1024), (1024, len(data))]):
+        here = tmp_path / str(number)
+        (here / "console").mkdir(parents=True)
+        torn = data[: lost[0]] + bytes(lost[1] - lost[0]) + data[lost[1] :]
+        (here / "console" / segment.name).write_bytes(torn)
+        make_trail(here).record(Act.LOGIN, actor="afterwards")
+        reading = read(here)
+        assert [line.record.number for line in reading.lines] == [1, 2]
+        assert reading.faults == []
 
 
 def test_ok__a_segment_that_holds_nothing_whole_gives_no_number_twice(tmp_path: Path) -> None:
@@ -190,15 +211,96 @@ def test_fail__what_was_changed_is_noticed(tmp_path: Path, harm: Callable[[list[
     assert read(tmp_path).faults
 
 
-def test_ok__a_record_of_a_newer_release_is_passed_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_fail__a_flipped_bit_of_the_newest_record_is_noticed(tmp_path: Path, count: int) -> None:
+    """Whichever bit it is, also when others were written behind it; and its number is not given again."""
     trail = make_trail(tmp_path)
-    trail.record(Act.LOGIN, actor="admin")
+    for number in range(count):
+        trail.record(Act.LOGIN, actor=f"user {number}")
+    mark = tmp_path / "console" / "last"
+    segment, behind = (tmp_path / "console" / f"0000000{number}.log" for number in (1, 2))
+    data = segment.read_bytes()
+    newest = len(data.removesuffix(b"\n").rpartition(b"\n")[0]) + (count > 1)
+    bits = {*range(8 * newest, 8 * len(data), 5), *range(8 * len(data) - 24, 8 * len(data))}
+    for bit in sorted(bits):
+        altered = bytearray(data)
+        altered[bit // 8] ^= 1 << bit % 8
+        segment.write_bytes(altered)
+        assert any(fault.startswith("00000001.log holds") for fault in read(tmp_path).faults), bit
+        if bit % 41 and bit < 8 * (len(data) - 1):
+            continue
+        mark.unlink(missing_ok=True)  # it would be noticed by that too
+        make_trail(tmp_path).record(Act.LOGIN, actor="afterwards")
+        reading = read(tmp_path)
+        assert reading.faults and reading.lines[-1].record.number > count, bit
+        assert segment.read_bytes() == altered, "nothing is changed"
+        behind.unlink()
+        mark.unlink()
+
+
+@pytest.mark.parametrize("stray", [b"\xff\n\r\n" * 20, b"hello\n", b"hello", b"\0" * 7 + b"a", b"0" * 64 + b" {}"])
+def test_fail__bytes_that_no_power_cut_leaves(tmp_path: Path, stray: bytes) -> None:
+    make_trail(tmp_path).record(Act.LOGIN, actor="admin")
+    segment = tmp_path / "console" / "00000001.log"
+    size = segment.stat().st_size
+    segment.write_bytes(segment.read_bytes() + stray)
+    (fault,) = read(tmp_path).faults
+    assert fault.startswith(f"00000001.log holds from byte {size} to {size + len(stray)} what is no record")
+    findings = FindingBoard()
+    AuditGate(make_trail(tmp_path), findings).record(Act.LOGIN, actor="admin")
+    assert [one.number for one in records(tmp_path)][-1] > 2
+    (told,) = findings.listing()
+    assert told.code == UNREAD_CODE and "00000001.log (something of it was changed)" in told.sentence
+
+
+def test_fail__an_end_that_was_cut_off_is_noticed(tmp_path: Path) -> None:
+    trail = make_trail(tmp_path)
+    for number in range(1, 6):
+        trail.record(Act.LOGIN, actor=f"user {number}")
     (segment,) = list_segments(tmp_path / "console")
-    assert read_segment(segment)[1] == 0
-    line = audit.line_from(replace(records(tmp_path)[0], detail="login"), 2, "0" * 64)
-    segment.write_bytes(segment.read_bytes() + line.replace(b'"login"', b'"dreamt"'))
+    lines = segment.read_bytes().splitlines(keepends=True)
+    segment.write_bytes(b"".join(lines[:2]))
+    missing = "Its end is missing: its last record was number 5, the last that is here 2."
+    assert read(tmp_path).faults == [missing]
+    findings = FindingBoard()
+    AuditGate(make_trail(tmp_path), findings).record(Act.LOGIN, actor="afterwards")
+    assert "records 3 to 5 (they are gone)" in findings.listing()[0].sentence
+    reading = read(tmp_path)
+    assert [line.record.number for line in reading.lines] == [1, 2, 6]
+    assert reading.faults == ["Between its records 2 and 6 something is missing or was changed."]
+    segment.unlink()
+    assert "the last that is here 0" in read(tmp_path).faults[0]
+
+
+def test_fail__what_was_sent_and_is_gone_is_noticed_without_the_mark(tmp_path: Path) -> None:
+    make_trail(tmp_path).record(Act.LOGIN, actor="admin")
+    (tmp_path / "console" / "last").unlink()
+    assert read(tmp_path).faults == []
+    sent = Position("00000001.log", 900, 3, "0" * 64)
+    assert read_trail(tmp_path / "console", sent).faults == [
+        "Its end is missing: its last record was number 3, the last that is here 1."
+    ]
+
+
+@pytest.mark.parametrize("mark", [b"", b"\0" * 38, b"00000000000000000099 0123456789abcdef\n", b"9"])
+def test_ok__a_mark_that_is_none_says_nothing(tmp_path: Path, mark: bytes) -> None:
+    make_trail(tmp_path).record(Act.LOGIN, actor="admin")
+    (tmp_path / "console" / "last").write_bytes(mark)
+    make_trail(tmp_path).record(Act.LOGIN, actor="admin")
+    assert read(tmp_path).faults == []
+    assert audit_mark.read_mark(tmp_path / "console") == 2, "written over in place"
+
+
+def test_ok__a_record_of_a_newer_release_keeps_its_place(tmp_path: Path) -> None:
+    make_trail(tmp_path).record(Act.LOGIN, actor="admin")
+    (segment,) = list_segments(tmp_path / "console")
+    (before,) = read(tmp_path).lines
+    content = audit.line_from(before.record, 2, before.digest).partition(b" ")[2]
+    text = content.replace(b'"login"', b'"dreamt","of":1').strip()
+    segment.write_bytes(segment.read_bytes() + hashlib.sha256(text).hexdigest().encode() + b" " + text + b"\n")
     make_trail(tmp_path).record(Act.LOGIN, actor="again")
-    assert [one.actor for one in records(tmp_path)] == ["admin", "again"]
+    assert [(one.number, one.act) for one in records(tmp_path)] == [(1, Act.LOGIN), (2, Act.OTHER), (3, Act.LOGIN)]
+    assert read(tmp_path).faults == []
 
 
 # -- bounds

@@ -334,7 +334,26 @@ def test_ok__a_trail_that_somebody_took_away_begins_anew(
         segment.unlink()
     world.record("console", 1)
     world.sender.work()
-    assert b'sequenceId="1"' in server.received[-1]
+    # By the mark beside it, the process knows which numbers it has given.
+    assert b'sequenceId="11"' in server.received[-1]
+    assert "Its end is missing: the collector has its records up to number 10." in world.finding().sentence
+
+
+def test_fail__an_end_that_was_cut_off_is_told_and_what_follows_is_sent(
+    tmp_path: Path, box: Credentials, hand_made: Callable[..., HandMade]
+) -> None:
+    server = hand_made(read_all)
+    world = World(tmp_path, box, server.port)
+    world.record("console", 5)
+    world.sender.work()
+    (segment,) = list_segments(world.directory / "console")
+    segment.write_bytes(b"".join(segment.read_bytes().splitlines(keepends=True)[:2]))
+    world.sender.work()
+    assert "Its end is missing: the collector has its records up to number 5." in world.finding().sentence
+    assert len(server.received) == 1
+    world.record("console", 1)
+    world.sender.work()
+    assert b'sequenceId="6"' in server.received[-1] and world.is_all_sent()
 
 
 def test_fail__a_trail_that_cannot_be_looked_at_holds_up_no_other(

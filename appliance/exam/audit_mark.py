@@ -1,0 +1,45 @@
+"""How far a trail was written, beside it: by this an end that was cut off is noticed, and no number is given twice.
+
+The mark is written over in place behind each record and never synced, so that a record costs one sync and no more. A
+power cut leaves an older mark, which says nothing wrong, or none that holds its own digest, which is none. What it
+cannot show: an end that was cut off together with it, or within the moments before it reached flash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from appliance.base.durable import write_all
+
+_NAME = "last"
+_DIGITS = 20
+
+
+def write_mark(trail: Path, number: int) -> None:
+    """Say that the record `number` of the trail is durable. Where flash does not take it, the mark before stands."""
+    # The record is what counts, and whoever wrote that tells of the flash.
+    with suppress(OSError):
+        descriptor = os.open(trail / _NAME, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            write_all(descriptor, _bytes_from(number))
+        finally:
+            os.close(descriptor)
+
+
+def read_mark(trail: Path) -> int:
+    """The number of the last record that is known to have been written; 0 where nothing is known."""
+    try:
+        data = (trail / _NAME).read_bytes()
+    except OSError:
+        return 0
+    text = data[:_DIGITS]
+    return int(text) if text.isdigit() and data == _bytes_from(int(text)) else 0
+
+
+def _bytes_from(number: int) -> bytes:
+    """Always of one length: the number, and the beginning of its SHA-256."""
+    text = f"{number:0{_DIGITS}d}"
+    return f"{text} {hashlib.sha256(text.encode()).hexdigest()[:16]}\n".encode()
