@@ -94,6 +94,7 @@ def test_ok__no_sentinel_without_an_owner() -> None:
         "base/durable.py",
         "base/lock.py",
         "exam/audit.py",  # the trail, append-only
+        "exam/audit_mark.py",  # how far it was written, written over in place
         "export/medium.py",  # what is written to a stick
         "services/orthanc.py",  # the demo's archive: its configuration
         "spool/writer.py",
