@@ -106,6 +106,8 @@ def parts_of(options: DemoOptions, paths: Paths, site: Site, panel_port: int, ma
             f"--box-port={site.configuration.listener.port}",
         ]
         parts.append(Part("orthanc", "appliance.services.orthanc", tuple(orthanc)))
+    # What the plug cut off is saved first, also of a device that is no longer configured.
+    parts.append(Part("recover", "appliance.services.recover", is_oneshot=True))
     for device in site.configuration.devices:
         parts.append(Part(f"acquire-{device.name}", "appliance.services.acquire", (device.name,)))
     parts.append(Part("forward", "appliance.services.forward"))

@@ -32,12 +32,16 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process: a module of `appliance.services` and its arguments; `listener` is passed as systemd passes it."""
+    """One process: a module of `appliance.services` and its arguments; `listener` is passed as systemd passes it.
+
+    `is_oneshot`: it is run once, to its end, before those that follow; as a unit of that type, ordered before them.
+    """
 
     name: str
     module: str
     arguments: tuple[str, ...] = ()
     listener: socket.socket | None = None
+    is_oneshot: bool = False
 
 
 @dataclass(slots=True)
@@ -71,6 +75,8 @@ class Supervisor:
         deadline = time.monotonic() + seconds
         for child in self._children:
             self._spawn(child)
+            if child.part.is_oneshot:
+                self._await_end(child, deadline, stop)
         while not stop.wait(_TICK_SECONDS):
             self._tick()
             late = [child for child in self._children if not child.is_ready]
@@ -81,6 +87,15 @@ class Supervisor:
                 raise ApplianceError(
                     f"{worst.part.name} does not start: {_last_line_of(worst.log)}", f"See {worst.log} for more."
                 )
+
+    @staticmethod
+    def _await_end(child: _Child, deadline: float, stop: threading.Event) -> None:
+        """Until it has ended, however: one that fails holds up no other. ApplianceError when it is not in time."""
+        assert child.process is not None
+        while child.process.poll() is None and not stop.wait(_TICK_SECONDS):
+            if time.monotonic() > deadline:
+                raise ApplianceError(f"{child.part.name} does not end.", f"See {child.log} for more.")
+        child.is_ready = True
 
     def run_until(self, stop: threading.Event) -> None:
         """Restart what dies until `stop` is set."""
@@ -106,7 +121,7 @@ class Supervisor:
     def _tick(self) -> None:
         for child in self._children:
             self._hear(child)
-            if child.process is None:
+            if child.process is None or child.part.is_oneshot:
                 continue
             if child.process.poll() is not None:
                 now = time.monotonic()
