@@ -154,11 +154,19 @@ class Medium:
             path = self.path_of(file_id)
             if not path.exists():
                 return file_id, False
-            if chosen.digest and path.stat().st_size == chosen.bytes and self._digest(path, chosen) == chosen.digest:
+            if path.stat().st_size == chosen.bytes and self._is_same(path, chosen):
                 return file_id, True
             if chosen.is_aside or _uid_in(path) in ("", chosen.sop_instance_uid):
                 return file_id, False  # half of it: written anew
             attempt += 1
+
+    def _is_same(self, path: Path, chosen: Chosen) -> bool:
+        """Whether `path` on the medium holds the object: by its name's proof, or byte for byte as it lies on the box."""
+        try:
+            wanted = chosen.digest or _source_digest(chosen.path, chosen)
+        except UnreadableError:
+            return False  # `write` tells of it
+        return self._digest(path, chosen) == wanted
 
     def write(self, chosen: Chosen, source: Path, file_id: FileId) -> None:
         """Copy `source`, verify it from the medium and give it its name.

@@ -127,7 +127,8 @@ class _Looking:
         aside = list(self._list_aside())
         chosen += aside if self._wanted.with_damaged else ()
         objects = tuple(found for one in chosen if (found := self._measure(one)) is not None)
-        return Selection(objects, committed, decided, len(aside), tuple(self._findings))
+        in_quarantine = 0 if self._wanted.with_damaged else len(aside)
+        return Selection(objects, committed, decided, in_quarantine, tuple(self._findings))
 
     def _list_here(self) -> dict[str, tuple[Path, str | None]]:
         """By name: each object's file, and its exam where the directory says it (None: a closed exam's list does).

@@ -111,7 +111,15 @@ def test_ok__what_lies_in_quarantine_is_set_aside_and_not_listed(box: Box) -> No
     (one,) = exported.safe
     assert one.file_id.startswith("DAMAGED/")
     assert (box.stick / one.file_id).read_bytes() == damaged.read_bytes()
-    assert (exported.trouble, exported.listed) == ("", 0)
+    assert (exported.trouble, exported.listed, exported.in_quarantine) == ("", 0, 0)
+    placed = (box.stick / one.file_id).stat()
+    again = box.export(Wanted(with_damaged=True))
+    assert (again.there_before, again.written, again.safe) == (1, 0, exported.safe)
+    assert (box.stick / one.file_id).stat().st_mtime_ns == placed.st_mtime_ns
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"Y")
+    again = box.export(Wanted(with_damaged=True))
+    assert (again.there_before, again.written) == (0, 1), "of the same size, and another"
+    assert (box.stick / one.file_id).read_bytes() == damaged.read_bytes()
 
 
 def test_ok__nothing_to_export_touches_nothing(box: Box) -> None:
