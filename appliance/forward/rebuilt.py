@@ -76,7 +76,9 @@ class RebuiltJournal:
         if not exams and self._journal.is_new:
             return False
         db.execute("DELETE FROM marks WHERE name LIKE 'begun%'")
-        if exams or aside:
+        # On a box's very first start no exam was over before it, and nothing is told.
+        has_known = db.execute("SELECT 1 FROM objects LIMIT 1").fetchone() is not None
+        if exams or aside or has_known:
             mark = f"rebuilt {self._clock.now().isoformat()} {exams} {aside}"
             db.execute("INSERT INTO marks VALUES (?)", (mark,))
         return True

@@ -93,6 +93,22 @@ def test_ok__a_lost_journal_is_told_until_all_of_it_is_done_again(bench: Bench) 
     assert bench.said() == ""
 
 
+def test_ok__a_lost_journal_is_told_also_where_nothing_is_stored_again(bench: Bench) -> None:
+    job = bench.handed_over(1)
+    bench.rescan()
+    bench.commit(job)
+    bench.steps.restore_final(job.exam.step_of("US").sop_instance_uid, StepState.COMPLETED)
+    bench.rescan()
+    assert job.settled.exists()
+    _lose(bench)
+    assert bench.said() == "The journal was missing and has been rebuilt from the objects."
+    bench.clock.advance(DAY)
+    bench.rescan()
+    assert bench.said() == ""
+    bench.next_run()
+    assert bench.said() == ""
+
+
 def test_ok__an_archive_that_is_quick_does_not_make_it_unread(bench: Bench) -> None:
     bench.handed_over(1)
     bench.rescan()
