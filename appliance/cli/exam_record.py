@@ -15,6 +15,7 @@ from appliance.exam.facts import DamagedFactError, ExamFacts, day_of
 from appliance.exam.item import REQUESTED_PROCEDURE_ID, SCHEDULED_STEPS, STEP_ID, WorklistItem, text_at
 from appliance.exam.reasons import reason_from
 from appliance.forward.settled_record import RefusedSteps
+from appliance.spool.cut_short import cut_short_sentence
 from appliance.spool.known_states import End, read_states
 from appliance.spool.settled import early_path, settled_path
 from appliance.spool.tree import Spool, list_captured
@@ -157,9 +158,11 @@ def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: 
     """
     exam, closed = files.exam, files.closed
     assert exam is not None
-    decisions, unreadable = _read_decisions(spool, files.exam_id)
+    decisions, troubles = _read_decisions(spool, files.exam_id)
     deliveries = {one["sop_instance_uid"]: one for one in told.get("objects", ())}
     saved = [asdict(one) for one in closed.instances] if closed else _read_captured(spool, files.exam_id)
+    if not closed:  # the exam's end says it otherwise
+        troubles += [cut_short_sentence(one["frames"], one["device"]) for one in saved if one["is_cut_short"]]
     steps = {one["sop_instance_uid"]: one for one in told.get("steps", ())}
     started = ExamFacts(spool.exams).started(files.exam_id)
     alike = _alike_settled(spool, files.exam_id) if files.is_settled or forward else _alike_from(told)
@@ -168,7 +171,7 @@ def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: 
         "study_instance_uid": exam.study_instance_uid,
         "study_began_at": exam.study_began_at.isoformat(),
         "entries": [_entry_of(item) for item in exam.items],
-        "findings": [*(closed.findings if closed else ()), *unreadable],
+        "findings": [*(closed.findings if closed else ()), *troubles],
         "decisions": decisions,
         "destinations": list(closed.destinations) if closed else [],
         "steps": [
@@ -201,16 +204,22 @@ def _read_captured(spool: Spool, exam_id: str) -> list[dict[str, Any]]:
     for device, path, name in list_captured(spool, exam_id):
         try:
             status = path.stat()
-            modality = read_summary(path).modality
+            summary = read_summary(path)
+            told = {
+                "modality": summary.modality,
+                "frames": summary.frames,
+                "seconds": round(summary.seconds, 3),
+                "is_cut_short": summary.is_cut_short,
+            }
         except DamagedObjectError:
-            modality = ""
+            told = {"modality": "", "frames": 0, "seconds": 0.0, "is_cut_short": False}
         except FileNotFoundError:  # handed over in this moment
             continue
         found.append(
             {
                 "sop_instance_uid": name.sop_instance_uid,
                 "device": device,
-                "modality": modality,
+                **told,
                 "file_name": path.name,
                 "bytes": status.st_size,
                 "saved_at": datetime.fromtimestamp(status.st_mtime).astimezone(),

@@ -25,7 +25,7 @@ from appliance.base.clock_trust import (
     is_set_by_hardware,
     is_synchronized,
 )
-from appliance.base.errors import Finding
+from appliance.base.errors import Finding, counted
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import reason_of
 from appliance.exam.facts import DamagedFactError, ExamFacts
@@ -172,4 +172,4 @@ def _span_text(seconds: float) -> str:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min"
-    return f"{whole // 3600} h {whole % 3600 // 60} min" if whole < 86_400 else f"{whole // 86_400} days"
+    return f"{whole // 3600} h {whole % 3600 // 60} min" if whole < 86_400 else counted(whole // 86_400, "day")

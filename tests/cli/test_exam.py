@@ -288,6 +288,19 @@ def test_ok__an_exam_that_is_open(box: Box, capsys: pytest.CaptureFixture[str]) 
     assert "\u2068" in text  # a name from right to left reorders nothing beside it
 
 
+def test_ok__a_clip_that_was_cut_short_is_marked_before_the_exam_ends(
+    box: Box, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_object(box.spool, box.typed, "endoscope")
+    cut = write_object(box.spool, box.typed, "endoscope", preamble=b"CUT SHORT".ljust(128, b"\0"))
+    assert run("show", box.typed.exam_id) == 0
+    text = capsys.readouterr().out
+    assert text.count("A clip of the device endoscope was cut short by an interruption") == 1
+    shown = run_json(capsys, "show", box.typed.exam_id)
+    (marked,) = [one for one in shown["objects"] if one["is_cut_short"]]
+    assert marked["file_name"] == cut.name and marked["frames"] == 1
+
+
 def test_fail__no_such_exam(box: Box) -> None:
     with pytest.raises(ApplianceError, match=r"There is no exam \.\./exams"):
         run("show", "../exams")

@@ -105,6 +105,8 @@ def test_ok__a_step_is_doubted_and_logged_also_when_the_console_was_away(
     assert caplog.text.count("the clock was set from") == 1, "once for each step"
     machine.set_clock(3 * HOUR)
     assert machine.look() == "", "put back to where it was"
+    machine.set_clock(-24 * HOUR)
+    assert "was put back by 1 day." in machine.look()
 
 
 def test_ok__a_persons_word_holds_until_the_clock_is_set_or_the_box_starts_again(
