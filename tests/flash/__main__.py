@@ -76,12 +76,13 @@ def _prove(given: argparse.Namespace, workplace: Path) -> int:
         told = began
         for verdict in _verdicts(given, cases, workplace, items, flash):
             total[verdict.case.kind] += 1
-            bad += [] if verdict.is_good else [verdict]
+            if not verdict.is_good:
+                bad.append(verdict)
+                if len(bad) <= _SHOWN:
+                    print(verdict.text(), flush=True)
             if time.monotonic() - told > 20.0:
                 told = time.monotonic()
                 print(f"  {total.total()} cases, {len(bad)} bad, {told - began:.0f} s", flush=True)
-    for verdict in bad[:_SHOWN]:
-        print(verdict.text())
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(total.items()))
     print(f"{total.total()} cases in {time.monotonic() - began:.0f} s ({kinds}): {len(bad)} bad")
     if bad:
