@@ -161,7 +161,7 @@ class Medium:
             attempt += 1
 
     def _is_same(self, path: Path, chosen: Chosen) -> bool:
-        """Whether `path` on the medium holds the object: by its name's proof, or byte for byte as it lies on the box."""
+        """Whether `path` on the medium holds the object: by its name, or byte for byte as it lies on the box."""
         try:
             wanted = chosen.digest or _source_digest(chosen.path, chosen)
         except UnreadableError:
