@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
 
+UNWRITABLE_CODE = "flash-unwritable"
 FAILING = "The flash is failing: call support and have it replaced. What was saved before stays."
 _FULL = "Images wait until the archive has committed them; check that the archive can be reached."
 _WORDS = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.base.errors import ApplianceError
-from appliance.base.flash import reason_of
+from appliance.base.flash import UNWRITABLE_CODE, reason_of
 from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.cli.queue_table import line_of, line_of_open_exam, line_of_steps
@@ -66,7 +66,8 @@ def read_status(paths: Paths, configuration: Configuration) -> dict[str, Any]:
         for finding in answer.get("findings", ())
     ]
     spool = Spool(paths.state)
-    room = _room_of(spool, configuration)
+    is_writable = all(finding["code"] != UNWRITABLE_CODE for finding in findings)
+    room = _room_of(spool, configuration, is_writable=is_writable)
     waiting = read_waiting(spool, ExamFacts(spool.exams))
     return {
         "is_well": all(one.is_running for one in services) and not findings and not room["is_full"],
@@ -141,10 +142,11 @@ def _service_from(name: str, answer: dict[str, Any] | ApplianceError) -> Service
     return Service(name, True, "" if name in ("console", "forward") else str(answer.get("sentence", "")))
 
 
-def _room_of(spool: Spool, configuration: Configuration) -> dict[str, Any]:
+def _room_of(spool: Spool, configuration: Configuration, *, is_writable: bool) -> dict[str, Any]:
     try:
         recent, reclaimable = read_recent(ExamFacts(spool.exams)), read_reclaimable(spool, configuration)
-        capacity = capacity_from(configuration, free_bytes(spool.state), reclaimable, recent)
+        free = free_bytes(spool.state)
+        capacity = capacity_from(configuration, free, reclaimable, recent, is_writable=is_writable)
     except OSError as error:
         return {"is_full": True, "sentence": f"How much room the flash has cannot be read ({reason_of(error)})."}
     return {**asdict(capacity), "sentence": capacity.sentence}

@@ -13,13 +13,15 @@ from appliance.base.flash import flash_finding_from, in_words
 from appliance.config.schema import Configuration
 from appliance.exam.capacity import Recent, capacity_from, read_recent, read_reclaimable, read_waiting
 from appliance.exam.facts import ExamFacts
+from appliance.exam.room_taken import read_largest_part
 from appliance.spool.room import floor_bytes_from
 from appliance.spool.tree import NoRoomError, Spool, free_bytes
 
 FULL_CODE = "flash-full"
 # What an exam takes, and what is kept, changes slowly; the free bytes are looked at each time.
 _LOOK_SECONDS = 30.0
-_SUGGESTION = "What is saved stays saved. See that the archive can be reached, or let support export it and release it."
+_STAYS = "What is saved stays saved."
+_SUGGESTION = f"{_STAYS} See that the archive can be reached, or let support export it and release it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,20 @@ class Room:
     """Thread-safe. It reads files; forward says why exams wait."""
 
     def __init__(
-        self, spool: Spool, configuration: Configuration, clock: Clock, ask_forward: Callable[[], Mapping[str, Any]]
+        self,
+        spool: Spool,
+        configuration: Configuration,
+        clock: Clock,
+        ask_forward: Callable[[], Mapping[str, Any]],
+        is_writable: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`ask_forward` gives forward's status, or raises ApplianceError."""
+        """`ask_forward` gives forward's status, or raises ApplianceError; `is_writable`: does flash take anything."""
         self._spool = spool
         self._configuration = configuration
         self._floor = floor_bytes_from(configuration)
         self._clock = clock
         self._ask_forward = ask_forward
+        self._is_writable = is_writable
         self._facts = ExamFacts(spool.exams)
         self._lock = threading.Lock()
         self._until = Deadline.after(clock, 0.0)
@@ -62,8 +70,9 @@ class Room:
                 self._reclaimable = read_reclaimable(self._spool, self._configuration)
                 self._until = Deadline.after(self._clock, _LOOK_SECONDS)
             recent, reclaimable = self._recent, self._reclaimable
-        capacity = capacity_from(self._configuration, free_bytes(self._spool.state), reclaimable, recent)
-        full = Finding(FULL_CODE, self._full_sentence(forward), _SUGGESTION) if capacity.is_full else None
+        free = free_bytes(self._spool.state)
+        capacity = capacity_from(self._configuration, free, reclaimable, recent, is_writable=self._is_writable())
+        full = Finding(FULL_CODE, *self._full_words(forward)) if capacity.is_full else None
         return RoomView({**asdict(capacity), "sentence": capacity.sentence}, (full,) if full else ())
 
     def refuse_if_full(self) -> None:
@@ -78,9 +87,12 @@ class Room:
             forward = self._ask_forward()
         except ApplianceError as error:
             forward = {"sentence": error.sentence}
-        raise NoRoomError(self._full_sentence(forward), _SUGGESTION)
+        raise NoRoomError(*self._full_words(forward))
 
-    def _full_sentence(self, forward: Mapping[str, Any]) -> str:
+    def _full_words(self, forward: Mapping[str, Any]) -> tuple[str, str]:
+        """What is said, and what helps: at the archive where exams wait for it, else at what takes the room."""
         waiting = read_waiting(self._spool, self._facts)
-        why = f" {forward.get('sentence', '')}" if waiting.exams else ""
-        return f"The flash is full: nothing can be captured. {waiting.sentence}{why}"
+        said = f"The flash is full: nothing can be captured. {waiting.sentence}"
+        if waiting.exams:
+            return f"{said} {forward.get('sentence', '')}".rstrip(), _SUGGESTION
+        return said, f"{_STAYS} {read_largest_part(self._spool, self._configuration).sentence}"

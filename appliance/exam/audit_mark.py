@@ -18,11 +18,16 @@ _NAME = "last"
 _DIGITS = 20
 
 
+def mark_path(trail: Path) -> Path:
+    """The mark of a trail: there as soon as its first record is."""
+    return trail / _NAME
+
+
 def write_mark(trail: Path, number: int) -> None:
     """Say that the record `number` of the trail is durable. Where flash does not take it, the mark before stands."""
     # The record is what counts, and whoever wrote that tells of the flash.
     with suppress(OSError):
-        descriptor = os.open(trail / _NAME, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        descriptor = os.open(mark_path(trail), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             write_all(descriptor, _bytes_from(number))
         finally:
@@ -32,7 +37,7 @@ def write_mark(trail: Path, number: int) -> None:
 def read_mark(trail: Path) -> int:
     """The number of the last record that is known to have been written; 0 where nothing is known."""
     try:
-        data = (trail / _NAME).read_bytes()
+        data = mark_path(trail).read_bytes()
     except OSError:
         return 0
     text = data[:_DIGITS]

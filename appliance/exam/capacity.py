@@ -30,8 +30,8 @@ class Recent:
 class Capacity:
     """How much may still be captured; `is_full`: nothing, not even one still.
 
-    `usable_bytes` are what captures may take before that. `exams` is None while nobody knows how large one is;
-    `clip_minutes` and `films` are by the devices' titles.
+    `usable_bytes` are what captures may take before that, none where the flash takes nothing (not `is_writable`).
+    `exams` is None while nobody knows how large one is; `clip_minutes` and `films` are by the devices' titles.
     """
 
     free_bytes: int
@@ -40,11 +40,14 @@ class Capacity:
     exams: int | None
     clip_minutes: dict[str, int]
     films: dict[str, int]
+    is_writable: bool = True
 
     @property
     def sentence(self) -> str:
         """For people: `Room for about 340 exams, or 95 minutes of clip (Endoscope); 38.2 GB are free.`"""
         free = f"{self.free_bytes / 1e9:.1f} GB are free."
+        if not self.is_writable:
+            return f"The flash takes nothing any more: nothing can be captured. {free}"
         if self.is_full:
             return f"The flash is full: nothing can be captured. {free}"
         kinds = [] if self.exams is None else [counted(self.exams, "exam")]
@@ -93,13 +96,15 @@ def read_recent(facts: ExamFacts) -> Recent:
     return Recent(sum(sizes) / len(sizes) if sizes else None, rates)
 
 
-def capacity_from(configuration: Configuration, free: int, reclaimable: int, recent: Recent) -> Capacity:
+def capacity_from(
+    configuration: Configuration, free: int, reclaimable: int, recent: Recent, *, is_writable: bool = True
+) -> Capacity:
     """`free` bytes of the file system, and `reclaimable` ones of copies that go by themselves where room is needed.
 
     A clip of a device that has made none yet counts as its configured largest one.
     """
     floor = floor_bytes_from(configuration)
-    usable = max(0, free + reclaimable - floor)
+    usable = max(0, free + reclaimable - floor) if is_writable else 0
     return Capacity(
         free_bytes=free,
         usable_bytes=usable,
@@ -115,6 +120,7 @@ def capacity_from(configuration: Configuration, free: int, reclaimable: int, rec
             for one in configuration.devices
             if isinstance(one, FilmDevice)
         },
+        is_writable=is_writable,
     )
 
 

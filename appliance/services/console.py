@@ -27,11 +27,13 @@ from appliance.console.clock import ClockWatch, newest_moment
 from appliance.console.configuration import record_configuration
 from appliance.console.exams import ExamKeeper
 from appliance.console.expired import ExpiredExams
+from appliance.console.flash import FlashWatch
 from appliance.console.releasing import Releases
 from appliance.console.room import Room
 from appliance.console.worklist import Worklist
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_gate import AuditGate
+from appliance.exam.audit_mark import mark_path
 from appliance.exam.facts import ExamFacts
 from appliance.spool.known_states import States
 from appliance.spool.tree import Spool
@@ -94,7 +96,14 @@ def run_console(paths: Paths) -> int:
             for one in answer["objects"]
         }
 
-    room = Room(spool, configuration, clock, lambda: forward.ask("GET", "/status", seconds=_HINT_SECONDS))
+    flash = FlashWatch(mark_path(paths.audit / "console"), findings, clock)
+    room = Room(
+        spool,
+        configuration,
+        clock,
+        ask_forward=lambda: forward.ask("GET", "/status", seconds=_HINT_SECONDS),
+        is_writable=lambda: flash.is_writable,
+    )
     names = [one.name for one in configuration.destinations]
     releases = Releases(spool, clock, audit, destinations=names, ask_states=ask_states, hint=hint)
     app = build_app(
@@ -105,7 +114,7 @@ def run_console(paths: Paths) -> int:
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    on_round = (watch.look, expired.work, audit.flush, notify_watchdog)
+    on_round = (watch.look, flash.look, expired.work, audit.flush, notify_watchdog)
     thread = threading.Thread(target=_keep, args=(keeper, on_round, stop, died), name="keeper", daemon=True)
     thread.start()
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.base.errors import ApplianceError
+from appliance.base.flash import UNWRITABLE_CODE
 from appliance.base.paths import Paths
+from appliance.cli import status_report
 from appliance.cli.main import main
 from appliance.cli.status_report import lines_of, lines_of_findings
 from appliance.exam.exam import Closed, Outcome
@@ -57,6 +60,18 @@ def test_fail__with_everything_down_the_files_still_tell(paths: Paths, capsys: p
         "forward": False,
         "acquire endoscope": False,
     }
+
+
+def test_fail__no_room_is_promised_where_the_console_found_that_flash_takes_nothing(
+    paths: Paths, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = {"code": UNWRITABLE_CODE, "sentence": "Nothing can be saved.", "suggestion": "", "subject": ""}
+    board = {"findings": [finding]}
+    silent = ApplianceError("It does not answer.")
+    monkeypatch.setattr(status_report, "_ask", lambda place: board if place[1] == "/api/exam" else silent)
+    assert main(["status"]) == 1
+    said = capsys.readouterr().out
+    assert "The flash takes nothing any more: nothing can be captured. " in said and "Room for" not in said
 
 
 def test_fail__no_box(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -16,6 +18,7 @@ from appliance.console.room import Room
 from appliance.exam.exam import Closed, Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.spool.room import floor_bytes_from
+from appliance.spool.settled import settled_path
 from appliance.spool.tree import NoRoomError, Spool
 from tests.console.conftest import Bench
 from tests.console.fakes import HandClock, make_configuration
@@ -68,6 +71,39 @@ def test_fail__a_full_flash_says_how_many_exams_wait_and_why(world: World) -> No
     world.free += 1  # copies of what is committed went
     world.room.refuse_if_full()
     assert world.room.view(FORWARD).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("place", "advice"),
+    [
+        (
+            "quarantine/x",
+            "damaged images in quarantine (0.0 GB). Let support export them (`appliance export --damaged`)",
+        ),
+        ("captured/us/unassigned/x", "images that belong to no exam (0.0 GB). Let support export them"),
+        ("captured/us/E000009-20261122-091200/x", "images of the exam that is open (0.0 GB). End the exam"),
+        ("journal/damaged-1/journal.sqlite", "journals (0.0 GB). Let support look at the damaged ones"),
+        ("kept/x", "copies of images that the archives have (0.0 GB). They go by themselves within a minute"),
+        ("", "other files than images (0.0 GB). Let support look what else lies on the flash"),
+    ],
+)
+def test_fail__where_no_exam_waits_it_says_what_takes_the_room(
+    world: World, monkeypatch: pytest.MonkeyPatch, place: str, advice: str
+) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_blocks=9, f_bfree=8, f_frsize=1000))
+    for exam_id in ExamFacts(world.spool.exams).exam_ids():
+        settled_path(world.spool, exam_id).write_text("{}")
+    if place:
+        path = world.spool.state / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(600))
+    world.free -= 1
+    with pytest.raises(NoRoomError) as refused:
+        world.room.refuse_if_full()
+    assert refused.value.sentence == "The flash is full: nothing can be captured. No exam waits to be sent."
+    assert refused.value.suggestion.startswith(f"What is saved stays saved. Most of its room is taken by {advice}")
+    (finding,) = world.room.view({"sentence": "archive: nothing waits."}).findings
+    assert (finding.sentence, finding.suggestion) == (refused.value.sentence, refused.value.suggestion)
 
 
 def test_fail__forward_that_does_not_answer_is_the_reason(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

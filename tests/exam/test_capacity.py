@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,6 +22,7 @@ from appliance.exam.capacity import (
 )
 from appliance.exam.exam import Closed, Instance, Outcome
 from appliance.exam.facts import ExamFacts
+from appliance.exam.room_taken import read_largest_part
 from appliance.spool.room import floor_bytes_from
 from appliance.spool.settled import settled_path
 from appliance.spool.tree import Spool
@@ -54,6 +57,14 @@ def close(facts: ExamFacts, number: int, *instances: Instance) -> str:
     at = CLOSED_AT + timedelta(minutes=number)
     assert facts.write(exam_id, "closed", Closed(at, Outcome.COMPLETED, instances, ("archive",)))
     return exam_id
+
+
+def test_ok__what_may_not_go_by_itself_needs_a_person(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_blocks=9, f_bfree=8, f_frsize=1000))
+    (spool.kept / "x").write_bytes(bytes(600))
+    part = read_largest_part(spool, make_configuration(commitment=False))
+    assert (part.what, part.bytes) == ("copies that the box may not let go of by itself", 600)
+    assert "(`appliance release`)" in part.advice
 
 
 def test_ok__free_flash_in_exams_minutes_and_films() -> None:
