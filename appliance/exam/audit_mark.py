@@ -8,11 +8,14 @@ cannot show: an end that was cut off together with it, or within the moments bef
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from appliance.base.durable import write_all
+from appliance.base.flash import reason_of
+
+_log = logging.getLogger(__name__)
 
 _NAME = "last"
 _DIGITS = 20
@@ -24,21 +27,28 @@ def mark_path(trail: Path) -> Path:
 
 
 def write_mark(trail: Path, number: int) -> None:
-    """Say that the record `number` of the trail is durable. Where flash does not take it, the mark before stands."""
-    # The record is what counts, and whoever wrote that tells of the flash.
-    with suppress(OSError):
+    """Say that the record `number` of the trail is durable. Where flash does not take it, the mark before stands.
+
+    The record is what counts, and that is durable: the next one makes the mark whole again.
+    """
+    try:
         descriptor = os.open(mark_path(trail), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             write_all(descriptor, _bytes_from(number))
         finally:
             os.close(descriptor)
+    except OSError as error:
+        _log.error("how far the audit trail of %s was written is not noted: %s", trail.name, reason_of(error))
 
 
 def read_mark(trail: Path) -> int:
     """The number of the last record that is known to have been written; 0 where nothing is known."""
     try:
         data = mark_path(trail).read_bytes()
-    except OSError:
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        _log.error("how far the audit trail of %s was written cannot be read: %s", trail.name, reason_of(error))
         return 0
     text = data[:_DIGITS]
     return int(text) if text.isdigit() and data == _bytes_from(int(text)) else 0
