@@ -72,7 +72,8 @@ def read_trail(trail: Path, sent: Position | None = None) -> Reading:
             reading.lines.append(line)
     newest = reading.lines[-1].record.number if reading.lines else 0
     if newest < mark and is_readable:
-        reading.faults.append(f"Its end is missing: its last record was number {mark}, the last that is here {newest}.")
+        said = f"its last record was number {mark}, the last whole one here is {newest}"
+        reading.faults.append(f"Its end is missing or was changed: {said}.")
     return reading
 
 
