@@ -53,9 +53,11 @@ def _read(known: Path) -> Settings | None:
             return _SETTINGS.validate_json(file.read(_MOST_BYTES))
     except FileNotFoundError:
         return None
-    except (OSError, ValidationError) as error:
-        _log.error("the configuration of the last start cannot be read: %s", error)
-        return None
+    except ValidationError:
+        _log.error("the record of the last start's configuration is damaged")
+    except OSError as error:
+        _log.error("the record of the last start's configuration cannot be read: %s", reason_of(error))
+    return None
 
 
 def _moment_of(file: Path) -> str:

@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
+import logging
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from appliance.base.durable import TEMPORARY_PREFIX, make_directory, remove_file, replace_file
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
 from appliance.exam.item import WorklistItem, order_of
+
+_log = logging.getLogger(__name__)
 
 _ITEM = TypeAdapter(WorklistItem)
 _MAX_ITEM_BYTES = 4 * 1024 * 1024
@@ -112,6 +116,15 @@ def read_entries(directory: Path, answer: WorklistAnswer) -> list[Entry]:
     return [Entry(digest, key, view, packed) for digest, key, view, packed in _columns_of(data)]
 
 
+def has_entries(directory: Path, answer: WorklistAnswer) -> bool:
+    """Whether the entries of `answer` lie there as they were written. What cannot be read does not."""
+    try:
+        return answer.entries == _name_of(answer.source, (directory / answer.entries).read_bytes())
+    except OSError as error:
+        _log.error("the file %s of %s cannot be read: %s", answer.entries, directory.name, reason_of(error))
+        return False
+
+
 def read_list(directory: Path, source: str) -> tuple[WorklistAnswer, list[Entry]]:
     """Answer and entries that belong together, also while they are being replaced. Errors as above."""
     answer = read_answer(directory, source)
@@ -135,10 +148,9 @@ def write_answer(
         data = b"".join(
             b"\t".join((one.digest.encode(), one.key.encode(), one.view, one.packed)) + b"\n" for one in kept
         )
-        name = _name_of(answer.source, data) if kept else ""
-        if name and not (directory / name).exists():
-            replace_file(directory / name, data)
-        answer = replace(answer, count=len(kept), entries=name)
+        answer = replace(answer, count=len(kept), entries=_name_of(answer.source, data) if kept else "")
+        if kept and not ((directory / answer.entries).exists() and has_entries(directory, answer)):
+            replace_file(directory / answer.entries, data)
     replace_file(directory / f"{answer.source}.json", _ANSWER.dump_json(answer, indent=1))
     if entries is not None:
         _sweep(directory, answer)

@@ -25,6 +25,7 @@ from appliance.exam.answers import (
     DamagedAnswerError,
     Entry,
     WorklistAnswer,
+    has_entries,
     read_entries,
     read_list,
     sorted_entries,
@@ -108,6 +109,9 @@ class WorklistPoller:
         asked = self._clock.now()
         name = self._source.name
         found = None
+        if self._known and not has_entries(self._directory, self.last):
+            _log.warning("the entries of %s are damaged: they are read and written anew", name)
+            self._known, self._came = frozenset(), None
         try:
             found = query_worklist(self._source, self._caller, asked.date(), self._known)
         except ApplianceError as error:

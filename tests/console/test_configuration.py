@@ -64,7 +64,7 @@ def test_fail__what_was_known_is_damaged(starts: Starts, caplog: pytest.LogCaptu
     starts.known.write_bytes(b'{"box.name": ')
     with caplog.at_level(logging.ERROR):
         starts.start("")
-    assert "cannot be read" in caplog.text
+    assert "is damaged" in caplog.text
     assert starts.said() == ["none is known from before."] * 2
     starts.start("")
     assert len(starts.said()) == 2

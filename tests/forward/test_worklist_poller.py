@@ -164,16 +164,26 @@ def test_ok__the_first_releases_answer_outlives_a_source_that_is_down(tmp_path: 
     assert (_shown(tmp_path), read_answer(tmp_path, "ris").answered_at) == (["0800"], "long ago")
 
 
-def test_ok__damaged_entries_are_asked_for_again(tmp_path: Path, ris: _Ris) -> None:
+@pytest.mark.parametrize("has_changed", [False, True])
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_ok__damaged_entries_are_read_anew_at_the_next_poll(
+    tmp_path: Path, ris: _Ris, has_changed: bool, is_gone: bool
+) -> None:
+    """Also where the source's list is the same: *Refresh the list* must help."""
     poller = _poller(tmp_path, FindingBoard(), clock := HandClock())
     poller.work()
     entries = tmp_path / poller.last.entries
     entries.write_bytes(entries.read_bytes()[:-9])
-    ris.items.append(_entry(4))
-    for _ in range(2):
-        clock.advance(60)
-        poller.work()
-    assert len(_shown(tmp_path)) == 4
+    if is_gone:
+        entries.unlink()
+    if has_changed:
+        ris.items.append(_entry(4))
+    clock.advance(60)
+    poller.work()
+    assert len(_shown(tmp_path)) == 3 + has_changed
+    clock.advance(60)
+    poller.work()
+    assert ris.read[-1] == 0, "what is known and whole is not read again"
 
 
 # -- one patient
