@@ -109,6 +109,11 @@ class ClipRecorder:
             self.notice = notice
             self._ending.set()
 
+    def _end_here(self, notice: str) -> None:
+        """Nothing more is written, for a reason that counts whoever has ended the clip meanwhile."""
+        self.notice = notice
+        self._ending.set()
+
     def result(self) -> Saved:
         """The published clip. ApplianceError when there is none, or when flash does not finish in time."""
         if not self._ended.wait(_FINISH_SECONDS):
@@ -180,17 +185,21 @@ class ClipRecorder:
         """
         _log.warning("clip %s: %s", self.sop_instance_uid, reason_of(error))
         left = writer.leave()
-        if writer.is_in_doubt:
-            try:
+        try:
+            if writer.is_in_doubt:
                 self._keeper.ensure_room()
-            except NoRoomError:
-                raise error from None
-            renew_file(left)
-        mended = mend_clip(left, left.parent)
+                renew_file(left)
+            mended = mend_clip(left, left.parent, self._keeper.quarantine)
+        except NoRoomError:
+            raise error from None
         if mended is None:
             writer.abandon()
             raise error
         self.notice = f"The clip ended early: {reason_of(error)}. Everything up to there is kept."
+        if mended.left_out:
+            self.notice = (
+                f"The clip ended early: {reason_of(error)}. {mended.frames} frames are kept, {mended.left_out} lost."
+            )
         return self._keeper.remember(self._ticket, mended.path, Kind.CLIP, mended.frames, mended.path.stat().st_size)
 
     def _await_first_frame(self) -> Frame:
@@ -235,16 +244,16 @@ class ClipRecorder:
         assert self._first is not None
         device = self._device
         if not self._is_alike(frame):
-            self.end("The machine changed its picture format; the clip ended there.")
+            self._end_here("The machine changed its picture format; the clip ended there.")
         elif frame.timestamp - self._first.timestamp > device.max_clip_seconds:
-            self.end(f"The clip reached its longest time, {device.max_clip_seconds:g} s, and ended.")
+            self._end_here(f"The clip reached its longest time, {device.max_clip_seconds:g} s, and ended.")
         elif writer.bytes_written + len(frame.data) + 1 + 2 * ITEM_HEADER_BYTES > device.max_clip_bytes:
-            self.end(f"The clip reached its largest size, {device.max_clip_bytes // 1_000_000} MB, and ended.")
+            self._end_here(f"The clip reached its largest size, {device.max_clip_bytes // 1_000_000} MB, and ended.")
         else:
             try:
                 self._keeper.ensure_room()
             except NoRoomError as error:
-                self.end(f"{error.sentence} The clip ended early.")
+                self._end_here(f"{error.sentence} The clip ended early.")
                 return False
             return True
         return False
@@ -267,7 +276,7 @@ class ClipRecorder:
             writer.drop_torn_tail()
             if self._count == 0:
                 raise
-            self.end(f"The clip ended early: {reason_of(error)}.")
+            self._end_here(f"The clip ended early: {reason_of(error)}.")
             return False
         self._count += 1
         self._pixel_bytes += len(frame.data)
