@@ -91,6 +91,11 @@ class ClipRecorder:
         return self._saved
 
     @property
+    def is_over(self) -> bool:
+        """Whether it takes no further frame; what is queued may still be on its way to flash."""
+        return self._ending.is_set()
+
+    @property
     def seconds(self) -> float:
         """Running time of what has been recorded."""
         first = self._first
