@@ -133,8 +133,10 @@ def list_cut_short(spool: Spool, facts: ExamFacts, device: str) -> list[Salvaged
                 uid, frames, left_out = name.sop_instance_uid, read_summary(path).frames, left_out_of(preamble)
                 aside = is_aside(spool.quarantine, uid)
                 found.append(Salvaged(device, exam_id, uid, Fate.SAVED, frames, left_out=left_out, is_aside=aside))
-        except (OSError, DamagedObjectError) as error:
-            _log.error("%s cannot be read (%s)", path.name, type(error).__name__)
+        except DamagedObjectError as error:
+            _log.error("%s", error)
+        except OSError as error:
+            _log.error("whether %s was cut short cannot be read: %s", path.name, reason_of(error))
     return found
 
 
