@@ -44,7 +44,7 @@ def check_frames(path: Path, numbers: list[int]) -> None:
     assert float(read.LossyImageCompressionRatio) == pytest.approx(ratio, abs=0.01)
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     damaged=st.sets(st.integers(0, COUNT - 1)),
     size=st.integers(torn().offset, len(torn().data)),
