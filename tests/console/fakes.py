@@ -280,7 +280,8 @@ class FakeAcquire:
         self.captured: list[dict[str, Any]] = []
         self.is_drained = True
         self.has_picture = True
-        self.film_seconds = 1.5
+        self.may_end_film = threading.Event()
+        """Until it is set a film that is being scanned is half done."""
         self.still_error: str = ""
         self.asked: list[str] = []
         self._recording_since = 0.0
@@ -372,12 +373,10 @@ class FakeAcquire:
     def _film(self, body: dict[str, Any]) -> dict[str, Any]:
         self._cancel.clear()
         self.state, self.sentence = "scanning", "Scanning the film."
-        begun = time.monotonic()
+        self.progress = {"done": 2_000_000, "total": 4_000_000, "unit": "bytes"}
         try:
-            while (passed := time.monotonic() - begun) < self.film_seconds:
-                total = 4_000_000
-                self.progress = {"done": int(total * passed / self.film_seconds), "total": total, "unit": "bytes"}
-                if self._cancel.wait(0.05):
+            while not self.may_end_film.is_set():
+                if self._cancel.wait(0.02):
                     raise ApplianceError("The scan was cancelled.", "Nothing of it was kept.")
             return self.save(body["exam_id"], "film")
         finally:

@@ -53,7 +53,7 @@ def test_ok__the_job_over_the_socket(bench: Bench, asker: Asker) -> None:
         "film": "idle",
     }
     asker.ask("POST", "/api/devices/endoscope/clip/stop", {})
-    bench.film.film_seconds = 0.2
+    bench.film.may_end_film.set()
     asker.ask("POST", "/api/devices/film/film", {"exam_id": exam_id}, seconds=30)
     bench.ultrasound.save(exam_id, "transfer")
 
@@ -172,7 +172,6 @@ def test_ok__a_device_and_forward_that_are_gone_are_said_in_words(bench: Bench, 
 
 
 def test_ok__a_cancelled_film_leaves_the_exam_open(bench: Bench, asker: Asker) -> None:
-    bench.film.film_seconds = 30
     exam_id = open_first(asker)
     refusals: list[Refused] = []
 

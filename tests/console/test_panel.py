@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -145,7 +146,8 @@ def test_ok__the_main_job_by_taps(bench: Bench, panel: Panel) -> None:
     panel.tap("capture")
     panel.count("strip-item", 2)
     panel.tap("record")
-    panel.has("stop", "Stop 0:01")
+    # A busy machine may not show each second.
+    expect(panel.page.get_by_test_id("stop")).to_contain_text(re.compile(r"Stop \d:(0[1-9]|[1-5]\d)"), timeout=15_000)
     panel.shot("exam-recording")
     panel.tap("stop")
     panel.count("strip-item", 3)
@@ -163,9 +165,10 @@ def test_ok__the_main_job_by_taps(bench: Bench, panel: Panel) -> None:
 
     panel.page.locator("[data-testid=device-tab][data-device=film]").tap()
     panel.tap("scan")
-    panel.has("progress-text", "%")
+    panel.has("progress-text", "50 %")
     panel.check_touch_targets()
     panel.shot("exam-film-scanning")
+    bench.film.may_end_film.set()
     panel.count("strip-item", 5)
     expect(panel.page.locator("[data-testid=strip-item] img")).to_have_count(5)
     panel.shot("exam-film-done")
@@ -390,7 +393,6 @@ def test_fail__what_goes_wrong_is_said_and_the_exam_goes_on(bench: Bench, panel:
     panel.tap("capture")
     panel.count("strip-item", 1)
 
-    bench.film.film_seconds = 60
     panel.page.locator("[data-testid=device-tab][data-device=film]").tap()
     panel.tap("scan")
     panel.tap("cancel")

@@ -12,7 +12,8 @@ from typing import Any
 from appliance.acquire import api as acquire_api
 from appliance.base import durable, http
 from appliance.console.exams import ExamKeeper
-from appliance.forward import intake, visit
+from appliance.dimse.verified import VerifiedSource
+from appliance.forward import intake
 from appliance.forward.journal import Journal
 from appliance.forward.worker import Worker
 from appliance.spool import writer
@@ -118,7 +119,7 @@ FAULTS: dict[str, Fault] = {
         r"(write|fsync) captured/.*",
     ),
     "an object is believed unread": Fault(
-        ((intake, "is_intact", lambda *_: True), (visit, "is_intact", lambda *_: True)),
+        ((intake, "is_intact", lambda *_: True), (VerifiedSource, "_compare", lambda _: None)),
         r"write captured/.*~0",
         (Kind.FLIP_WRITE,),
     ),
