@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.base.clock import Clock, Deadline
-from appliance.base.durable import make_directory, move_file, rename_file, sync_directory
+from appliance.base.durable import forget_cached, make_directory, move_file, rename_file, sync_directory
 from appliance.base.errors import ApplianceError, Finding
+from appliance.base.findings import FindingBoard
 from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome
-from appliance.spool.names import ObjectName
+from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.spool.names import ObjectName, is_intact
 from appliance.spool.tree import Spool, list_captured, list_temporaries
 
 if TYPE_CHECKING:
@@ -74,6 +76,23 @@ class Draining:
         self.waiting_for = tuple(still)
 
 
+def read_closing(facts: ExamFacts, exam_id: str, now: datetime, findings: FindingBoard) -> Closing | None:
+    """How the exam is to end; None where nobody ended it.
+
+    Where flash damaged that, the exam ends as discontinued: its images go their way, and nobody takes for complete what
+    a person may have abandoned.
+    """
+    try:
+        return facts.closing(exam_id)
+    except DamagedFactError as error:
+        closing = Closing(now.replace(microsecond=0), Outcome.DISCONTINUED)
+        facts.replace_damaged(exam_id, "closing", closing)
+        sentence = f"{error.sentence} The exam ends as discontinued; its images are sent."
+        suggestion = "If it was complete, tell whoever reads it. Have the box's flash checked."
+        findings.report(Finding("end-damaged", sentence, suggestion, exam_id))
+        return closing
+
+
 def closed_from(
     closing: Closing, instances: tuple[Instance, ...], destinations: tuple[str, ...], now: datetime, findings: list[str]
 ) -> Closed:
@@ -123,7 +142,20 @@ def list_instances(spool: Spool, exam: Exam) -> tuple[list[Instance], list[Findi
 
 
 def _read_object_of(exam: Exam, path: Path, name: ObjectName) -> ObjectSummary:
-    """The summary of an object that truly is one of `exam`; ApplianceError otherwise, OSError when unreadable."""
+    """The summary of an object that truly is one of `exam`; ApplianceError otherwise, OSError when unreadable.
+
+    What cannot be right is read once more: the medium may have given it wrongly once.
+    """
+    try:
+        return _read_object_once(exam, path, name)
+    except ApplianceError:
+        forget_cached(path)
+    if not is_intact(path):
+        raise ApplianceError(f"The file {path.name} was damaged on flash.")
+    return _read_object_once(exam, path, name)
+
+
+def _read_object_once(exam: Exam, path: Path, name: ObjectName) -> ObjectSummary:
     # pydicom costs 15 MB: only a console that ends an exam pays for it.
     from appliance.spool.summary import read_summary
 
@@ -133,7 +165,7 @@ def _read_object_of(exam: Exam, path: Path, name: ObjectName) -> ObjectSummary:
         raise
     except Exception as error:  # on damaged bytes pydicom raises whatever its innermost line does; one file must not
         # keep the box from ever ending an exam again
-        raise ApplianceError(f"The file {path.name} is not a readable object ({type(error).__name__}).") from error
+        raise ApplianceError(f"The file {path.name} is not a readable object.") from error
     if summary.sop_instance_uid != name.sop_instance_uid:
         raise ApplianceError(f"The file {path.name} holds another object than its name says.")
     if summary.study_instance_uid != exam.study_instance_uid:

@@ -34,6 +34,7 @@ from appliance.console.closing import (
     hand_over,
     list_instances,
     list_leftovers,
+    read_closing,
     set_aside_late,
     unassigned_finding_from,
 )
@@ -187,7 +188,7 @@ class ExamKeeper:
                 self._done[exam_id] = threading.Event()
                 self._open = None
                 _log.info("exam %s is being ended: %s", exam_id, outcome)
-            elif exam_id not in self._facts.exam_ids() or self._facts.closing(exam_id) is None:
+            elif exam_id not in self._facts.exam_ids() or not self._facts.is_ending(exam_id):
                 raise ApplianceError("There is no such exam open.", "Look at the screen again: it may have been ended.")
         self._wake.set()
 
@@ -262,7 +263,8 @@ class ExamKeeper:
     def _advance(self, exam_id: str) -> None:
         """Bring an exam that is being ended one step further: drain, list, write `closed.json`, hand over."""
         exam = self._closing[exam_id] or self._facts.exam(exam_id)
-        closing, closed = self._facts.closing(exam_id), self._facts.closed(exam_id)
+        closing = read_closing(self._facts, exam_id, self._clock.now(), self._findings)
+        closed = self._facts.closed(exam_id)
         if exam is None or closing is None:
             raise DamagedFactError(f"The exam {exam_id} is being ended but its record is missing.")
         with self._lock:

@@ -15,7 +15,14 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from appliance.base.durable import forget_cached, make_directory, remove_temporaries, sync_directory, write_once
+from appliance.base.durable import (
+    forget_cached,
+    make_directory,
+    remove_temporaries,
+    replace_file,
+    sync_directory,
+    write_once,
+)
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import reason_of
 from appliance.exam.decisions import Decision, decided_from
@@ -106,6 +113,10 @@ class ExamFacts:
         make_directory(directory)
         return write_once(directory / f"{name}.json", bytes_from(fact))
 
+    def replace_damaged(self, exam_id: str, name: str, fact: Closing) -> None:
+        """Write durably what stands from now on for a fact that cannot be read any more; a crash leaves either."""
+        replace_file(self.directory / exam_id / f"{name}.json", bytes_from(fact))
+
     def read(self, exam_id: str, name: str, kind: type[Fact]) -> Fact | None:
         """The fact, or None when it was not written yet."""
         path = self.directory / exam_id / f"{name}.json"
@@ -119,6 +130,10 @@ class ExamFacts:
 
     def closing(self, exam_id: str) -> Closing | None:
         return self.read(exam_id, "closing", Closing)
+
+    def is_ending(self, exam_id: str) -> bool:
+        """Whether the exam began to end, however damaged the fact is that says so; true of one that has ended too."""
+        return (self.directory / exam_id / "closing.json").exists()
 
     def closed(self, exam_id: str) -> Closed | None:
         return self.read(exam_id, "closed", Closed)
@@ -170,10 +185,9 @@ class ExamFacts:
         for exam_id in reversed(self.exam_ids()):
             if exam_id in self._over:
                 continue
-            directory = self.directory / exam_id
-            if (directory / "closing.json").exists():
+            if self.is_ending(exam_id):
                 self._over.add(exam_id)
-            elif (directory / "exam.json").exists():
+            elif (self.directory / exam_id / "exam.json").exists():
                 return exam_id
         return None
 
@@ -196,6 +210,5 @@ class ExamFacts:
     def unfinished(self) -> Iterator[str]:
         """Exams that began to close and were interrupted: `closing.json` without `closed.json`."""
         for exam_id in self.exam_ids():
-            directory = self.directory / exam_id
-            if (directory / "closing.json").exists() and not (directory / "closed.json").exists():
+            if self.is_ending(exam_id) and not (self.directory / exam_id / "closed.json").exists():
                 yield exam_id

@@ -31,10 +31,11 @@ from appliance.forward.removed import read_removed, tell_removed
 from appliance.forward.settled_record import SettledRecord, read_record
 from appliance.forward.states import DeliveryState
 from appliance.forward.step_ledger import StepLedger
+from appliance.forward.strangers import Strangers
 from appliance.spool.names import is_intact
 from appliance.spool.settled import early_path, expired_path, settled_path
 from appliance.spool.summary import DamagedObjectError, read_summary
-from appliance.spool.tree import Spool, list_objects
+from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Intake:
         self._facts = ExamFacts(spool.exams)
         self._ledger = ledger
         self._kept = KeptLedger(ledger.journal)
+        self._strangers = Strangers(spool, ledger, findings, clock, PATIENCE_SECONDS)
         self._steps = steps
         self._findings = findings
         self._clock = clock
@@ -76,7 +78,6 @@ class Intake:
         self._before_journal: frozenset[str] | None = None if ledger.journal.is_new else frozenset()
         self._taken_in: dict[str, set[str]] = {}
         self._awaited_since: dict[str, float] = {}
-        self._strange_since: dict[str, float] = {}
         self._damaged: set[str] = set()
         self.settled: set[str] = set()
         """Exams of which nothing more is expected."""
@@ -91,7 +92,7 @@ class Intake:
         self._look_for_awaited()
         self._tell_of_damaged()
         with self._telling("outbox-unreadable", "The list of objects in the outbox cannot be read"):
-            self._look_for_strangers()
+            self._strangers.look()
 
     def _look_at_exams(self) -> None:
         exam_ids = list(self._facts.exam_ids())
@@ -144,17 +145,38 @@ class Intake:
         if exam is None:
             return
         closed = self._facts.closed(exam_id)
-        if is_settled and closed is not None:
-            self._take_over(exam, closed, names, settled)
-            self.settled.add(exam_id)
-        else:
+        if not is_settled or closed is None:
             for modality in self._started(exam_id, closed):
                 self._begin_step(exam, modality)
-            if closed is not None:
+        if closed is not None:
+            path = settled if is_settled else early_path(self._spool, exam_id)
+            record = self._read_record(exam_id, path)
+            self._take_over(exam, closed, names, record, was_settled=is_settled)
+            if record is None:
+                # Not before: where it lies it tells that the exam had been settled.
+                self._set_aside(exam_id, path)
+            if is_settled and record is not None:
+                self.settled.add(exam_id)
+            else:
                 self.closed[exam_id] = closed
-                self._take_over(exam, closed, names, early_path(self._spool, exam_id))
         self._taken_in[exam_id] = names
         self._on_new()
+
+    def _read_record(self, exam_id: str, path: Path) -> SettledRecord | None:
+        """None when it is damaged: then what was told of the exam, a journal that never heard of it was not told."""
+        try:
+            return read_record(path)
+        except DamagedFactError as error:
+            _log.error("%s", error)
+        self._before_journal = (self._before_journal or frozenset()) | {exam_id}
+        return None
+
+    def _set_aside(self, exam_id: str, record: Path) -> None:
+        make_directory(self._spool.quarantine)
+        move_file(record, self._spool.quarantine / record.name)
+        sentence = f"The record of what became of the exam {exam_id} is damaged, and lies in quarantine."
+        suggestion = "Its objects are sent once more; the archive knows them. Have the box's flash checked."
+        self._findings.report(Finding("record-damaged", sentence, suggestion, exam_id))
 
     def _started(self, exam_id: str, closed: Closed | None) -> Iterable[str]:
         """The modalities whose steps have begun; of a closed exam its list tells as well, where a fact is damaged."""
@@ -191,26 +213,27 @@ class Intake:
         else:
             self._findings.clear("no-destination")
 
-    def _take_over(self, exam: Exam, closed: Closed, names: set[str], known: Path) -> None:
+    def _take_over(
+        self, exam: Exam, closed: Closed, names: set[str], record: SettledRecord | None, *, was_settled: bool
+    ) -> None:
         """An exam that is over becomes rows in one act: a step that ended long ago must not look due meanwhile.
 
-        A manager that has forgotten it would create it anew, and it would stay IN PROGRESS there. `known` is the record
-        of what a journal knew that was lost, or is an old one: nothing that it says is done again. Where it is damaged
-        the rows stay, and what it no longer tells is done again. An empty list of destinations: none was configured at
-        the closing, so it goes wherever this box sends to by now.
+        A manager that has forgotten it would create it anew, and it would stay IN PROGRESS there. `record` is what a
+        journal knew that was lost, or is an old one: nothing that it says is done again. Where it is damaged (None),
+        what it no longer tells is done again, with the files that are here. An empty list of destinations: none was
+        configured at the closing, so it goes wherever this box sends to by now.
         """
-        record, damaged = SettledRecord(), None
-        try:
-            record = read_record(known)
-        except DamagedFactError as error:
-            damaged = error
+        is_damaged, record = record is None, record or SettledRecord()
         destinations = closed.destinations or record.destinations or self._destinations
         with self._ledger.journal.transaction():
             for instance in closed.instances:
                 told = record.objects.get(instance.sop_instance_uid)
-                self._ledger.add_object(exam.exam_id, instance, destinations if told is None else told)
+                is_gone = was_settled and is_damaged and self._find_file(instance.file_name) is None
+                wanted = () if is_gone else destinations if told is None else told
+                self._ledger.add_object(exam.exam_id, instance, wanted)
             decisions = list(filter(None, map(decided_from, sorted(names))))
-            self._restore_objects(closed, record, {uid for uid, _kind, destination in decisions if not destination})
+            withdrawn = {uid for uid, _kind, destination in decisions if not destination}
+            self._restore_objects(closed, record, withdrawn, was_settled=was_settled)
             for uid, kind, destination in decisions:
                 if self._ledger.withdraw(uid, kind, f"a person decided: {kind}", destination):
                     self._findings.clear("object-missing", uid)
@@ -218,24 +241,23 @@ class Intake:
                 self._end_steps(exam, closed, self._steps)
                 for uid, step in record.steps.items():
                     self._steps.restore_final(uid, step.state, step.said)
-        if damaged is not None:
-            raise damaged
 
-    def _restore_objects(self, closed: Closed, record: SettledRecord, decided: set[str]) -> None:
-        places = (Place.AWAITED, Place.OUTBOX) if record.objects else ()
+    def _restore_objects(self, closed: Closed, record: SettledRecord, decided: set[str], *, was_settled: bool) -> None:
+        places = (Place.AWAITED, Place.OUTBOX) if record.objects or was_settled else ()
         unmoved = {one.sop_instance_uid for place in places for one in self._ledger.objects_in(place)}
         for instance in closed.instances:
             uid = instance.sop_instance_uid
             for name, ended in record.objects.get(uid, {}).items():
                 self._ledger.restore_final(uid, name, ended)
-            if uid in record.objects and uid in unmoved:
+            if (uid in record.objects or was_settled) and uid in unmoved:
                 # What lies elsewhere is looked for. What is nowhere was done with, and its time was over. But for what
                 # a person withdrew nobody waited: the console may not have handed it over yet.
                 found = self._find_file(instance.file_name)
-                is_withdrawn = uid in decided or all(
-                    one.state is DeliveryState.RELEASED for one in record.objects[uid].values()
+                is_withdrawn = uid in decided or (
+                    uid in record.objects
+                    and all(one.state is DeliveryState.RELEASED for one in record.objects[uid].values())
                 )
-                if found is not None and found[0] is Place.KEPT:
+                if found is not None and found[0] is Place.KEPT and uid in record.objects:
                     self._ledger.place_object(uid, Place.KEPT)
                 elif found is None and not is_withdrawn:
                     self._ledger.expire(uid)
@@ -348,25 +370,6 @@ class Intake:
                     uid,
                 )
             )
-
-    def _look_for_strangers(self) -> None:
-        """Objects in the outbox that no closed exam lists: never sent to anyone, so a person must know."""
-        names = {path.name for path, _name in list_objects(self._spool.outbox)}
-        known = {one.file_name for one in self._ledger.objects_in(Place.OUTBOX)}
-        now = self._clock.monotonic()
-        strange = names - known - {one.file_name for one in self._ledger.objects_in(Place.AWAITED)}
-        self._strange_since = {name: self._strange_since.get(name, now) for name in strange}
-        lasting = [name for name, since in self._strange_since.items() if now - since > PATIENCE_SECONDS]
-        if lasting:
-            self._findings.report(
-                Finding(
-                    "outbox-unknown",
-                    f"{len(lasting)} objects in the outbox belong to no exam that was closed; they are kept, not sent.",
-                    "Call support: they lie in the box's outbox directory.",
-                )
-            )
-        else:
-            self._findings.clear("outbox-unknown")
 
 
 def _iso_from_dicom(value: str) -> str:

@@ -144,6 +144,8 @@ _ERRNOS = {
     sqlite3.SQLITE_PERM: errno.EACCES,
 }
 _DAMAGES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# Of the module, not of SQLite, so that it has no code.
+_NO_TEXT = "Could not decode to UTF-8"
 
 
 class JournalFailed(OSError):
@@ -315,7 +317,11 @@ def _as_failures() -> Iterator[None]:
             raise JournalDamaged("SQLite cannot read it") from error
         if code in _ERRNOS:
             raise JournalFailed(_ERRNOS[code], "the journal cannot be read or written") from error
+        if _NO_TEXT in str(error):
+            raise JournalDamaged("a text in it is none") from None  # the error would say which: a patient's, perhaps
         raise
+    except UnicodeDecodeError as error:
+        raise JournalDamaged("a word of SQLite about it is none") from error
 
 
 def _set_aside(path: Path, why: str) -> str:

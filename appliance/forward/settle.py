@@ -108,4 +108,5 @@ class Settlement:
                 remove_file(told)  # all that it says is said again; a cut before leaves it to the console
         self._intake.settled.add(exam_id)
         del self._intake.closed[exam_id]
+        self._findings.clear("record-damaged", exam_id)
         _log.info("exam %s is settled", exam_id)

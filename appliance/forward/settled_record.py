@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from appliance.base.durable import make_directory, remove_file, replace_file
+from appliance.base.durable import forget_cached, make_directory, remove_file, replace_file
 from appliance.exam.facts import DamagedFactError
 from appliance.forward.states import FINAL_DELIVERIES, FINAL_STEPS, DeliveryState, StepState
 from appliance.spool.settled import refused_path
@@ -59,27 +59,36 @@ class SettledRecord:
 def read_record(path: Path) -> SettledRecord:
     """The record; an empty one when there is none. DamagedFactError when it cannot be read, OSError as flash says.
 
-    Only what is final counts: the rest is done again. Words are missing in the records of older releases.
+    Only what is final counts: the rest is done again. Words are missing in the records of older releases. What cannot
+    be right is read once more: the medium may have given it wrongly once.
     """
     try:
-        told = json.loads(path.read_bytes())
-        objects = {
-            one["sop_instance_uid"]: {
-                name: Ended(DeliveryState(one["state"]), one["stored_at"], one["committed_at"], one.get("said", ""))
-                for name, one in one["destinations"].items()
-                if DeliveryState(one["state"]) in FINAL_DELIVERIES
-            }
-            for one in told["objects"]
-        }
-        steps = {
-            one["sop_instance_uid"]: EndedStep(StepState(one["state"]), one.get("said", ""))
-            for one in told["steps"]
-            if StepState(one["state"]) in FINAL_STEPS
-        }
+        return _read_record(path)
     except FileNotFoundError:
         return SettledRecord()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        forget_cached(path)
+    try:
+        return _read_record(path)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedFactError(f"The file settled/{path.name} is damaged ({type(error).__name__}).") from error
+        raise DamagedFactError(f"The file settled/{path.name} is damaged.") from error
+
+
+def _read_record(path: Path) -> SettledRecord:
+    told = json.loads(path.read_bytes())
+    objects = {
+        one["sop_instance_uid"]: {
+            name: Ended(DeliveryState(one["state"]), one["stored_at"], one["committed_at"], one.get("said", ""))
+            for name, one in one["destinations"].items()
+            if DeliveryState(one["state"]) in FINAL_DELIVERIES
+        }
+        for one in told["objects"]
+    }
+    steps = {
+        one["sop_instance_uid"]: EndedStep(StepState(one["state"]), one.get("said", ""))
+        for one in told["steps"]
+        if StepState(one["state"]) in FINAL_STEPS
+    }
     return SettledRecord(objects, steps)
 
 

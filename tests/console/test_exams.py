@@ -6,6 +6,7 @@ import os
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from appliance.exam.exam import Closing, Exam, Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.exam.item import WorklistItem
 from appliance.exam.unscheduled import unscheduled_item_from
+from appliance.spool import summary
 from appliance.spool.cut_short import cut_short_preamble
 from appliance.spool.names import object_name_from
 from appliance.spool.tree import Spool
@@ -515,6 +517,35 @@ def test_fail__a_damaged_record_does_not_stop_the_box(box: Box) -> None:
     assert [finding.code for finding in box.findings.listing()] == ["damaged-exam"]
     box.clock.seconds += 2
     keeper.open(make_item(patient_id="PID-2"))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"closing_at": "2026-11-22T09:30:00+00:00", "outcome": "COMPLETEE"}'])
+def test_fail__an_exam_of_whose_ending_flash_kept_nothing_ends_as_discontinued(box: Box, content: bytes) -> None:
+    exam = box.keeper().open(make_item())
+    path = write_object(box.spool, exam, "endoscope")
+    (box.spool.exams / exam.exam_id / "closing.json").write_bytes(content)
+    keeper = box.keeper()
+    with pytest.raises(ApplianceError, match="still being ended"):
+        keeper.open(make_item(patient_id="PID-2"))
+    end(box, keeper, exam)
+    closed = box.facts.closed(exam.exam_id)
+    assert closed is not None and closed.outcome is Outcome.DISCONTINUED
+    assert box.names(box.spool.outbox) == {path.name}
+    assert [finding.code for finding in box.findings.listing()] == ["end-damaged"]
+    assert keeper.close(exam.exam_id, Outcome.COMPLETED) == closed
+    assert box.facts.closing(exam.exam_id) is not None, "whoever looks at the exam can read it"
+
+
+def test_fail__an_object_that_flash_gives_wrongly_once_is_the_exams(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper = box.keeper()
+    exam = keeper.open(make_item())
+    path = write_object(box.spool, exam, "endoscope")
+    readings = iter([exam.study_instance_uid + "8", exam.study_instance_uid])
+    read = summary.read_summary
+    monkeypatch.setattr(summary, "read_summary", lambda path: replace(read(path), study_instance_uid=next(readings)))
+    end(box, keeper, exam)
+    assert box.names(box.spool.outbox) == {path.name}
+    assert not box.findings.listing()
 
 
 def test_fail__forward_that_does_not_answer_hinders_nothing(box: Box) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import gc
 import hashlib
 import importlib
+import itertools
 import logging
 import os
 import threading
@@ -412,8 +413,11 @@ def undurable(flash: Flash, path: str, uid: str) -> Iterator[str]:
     directory = path.rpartition("/")[0]
     for number, one in enumerate(flash.operations()):
         if f".part-{uid}~" in one.path:
-            if one.call == "rename" and f".part-{uid}~" in one.other and one.result == 0:
-                failed = -1  # what could not be synced is gone: a copy that was lies in its place
+            is_replaced = one.call == "rename" and f".part-{uid}~" in one.other
+            if (is_replaced or one.call == "unlink") and one.result == 0:
+                failed = (
+                    -1
+                )  # what could not be synced is gone: a copy that was, or what came once more, is in its place
             elif one.call in ("write", "truncate") and one.result >= 0:
                 written = number
             elif one.call in ("fsync", "fdatasync"):
@@ -511,9 +515,14 @@ class _LateThread:
             target()
 
 
+_SCANS = itertools.count()
+
+
 @contextlib.contextmanager
 def _scanned(*_: Any, **__: Any) -> Iterator[FilmScan]:
-    rows = bytes(range(250)) * (_FILM.data_bytes // 250)
+    # No scan is like another, not even of one film.
+    shift = next(_SCANS) % 250
+    rows = bytes((*range(shift, 250), *range(shift))) * (_FILM.data_bytes // 250)
     yield FilmScan(_FILM, iter([rows[: _FILM.data_bytes // 2], rows[_FILM.data_bytes // 2 : _FILM.data_bytes]]))
 
 

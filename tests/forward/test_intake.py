@@ -20,12 +20,14 @@ from appliance.base.findings import FindingBoard
 from appliance.config.schema import Configuration
 from appliance.exam.decisions import Decision, DecisionKind
 from appliance.exam.exam import Closed, Exam, Outcome
+from appliance.exam.facts import DamagedFactError
 from appliance.forward.intake import PATIENCE_SECONDS, Intake
 from appliance.forward.journal import Journal
 from appliance.forward.kept import KeptLedger
 from appliance.forward.ledger import Ledger, Place
 from appliance.forward.listing import Listing
 from appliance.forward.settle import Settlement
+from appliance.forward.settled_record import SettledRecord, read_record
 from appliance.forward.states import DeliveryEvent, DeliveryState, StepState
 from appliance.forward.step_ledger import StepLedger
 from appliance.spool.names import is_intact
@@ -454,6 +456,60 @@ def test_ok__an_old_journal_learns_from_the_files_what_was_settled_since(
     kept.note_kept(0.0)
     waiting = [one.sop_instance_uid for some in kept.kept_objects(1.0, 0.0) for one in some]
     assert waiting == ([] if has_expired else [made.sop_instance_uid]), "its retention goes on"
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["a new journal", "an old journal"])
+@pytest.mark.parametrize("content", ["", "{", '{"objects": [{}], "steps": []}', "[]"])
+def test_ok__a_settled_exam_whose_record_is_damaged_is_done_again(bench: Bench, content: str, is_old: bool) -> None:
+    """With the files that are here. What has expired stays expired, and the record is whole again at the end."""
+    directory, copies = bench.directory / "journal", bench.directory / "copies"
+    shutil.copytree(directory, copies)
+    job = bench.job()
+    made, gone = job.capture(), job.capture()
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    bench.commit_all()
+    bench.steps.restore_final(job.exam.step_of("US").sop_instance_uid, StepState.COMPLETED)
+    bench.rescan()
+    bench.journal.close()
+    job.settled.write_text(content)
+    (bench.spool.kept / gone.file_name).unlink()
+    shutil.rmtree(directory)
+    if is_old:
+        copies.rename(directory)
+
+    bench.restart()
+    bench.rescan()
+    bench.rescan()
+    assert bench.codes() == {"record-damaged"}
+    assert [one.sop_instance_uid for one in bench.ledger.due_objects(ARCHIVE, 5)] == [made.sop_instance_uid]
+    with bench.journal.reading() as db:
+        assert [row["creation_sent"] for row in db.execute("SELECT * FROM steps")] == [1], "it may have been told"
+    assert (bench.spool.quarantine / job.settled.name).read_text() == content
+
+    bench.restart()  # a cut here
+    bench.rescan()
+    bench.commit_all()
+    bench.steps.restore_final(job.exam.step_of("US").sop_instance_uid, StepState.COMPLETED)
+    bench.clock.advance(PATIENCE_SECONDS + 1)
+    bench.rescan()
+    assert bench.codes() == set()
+    told = {one["sop_instance_uid"]: one["destinations"] for one in json.loads(job.settled.read_text())["objects"]}
+    assert told[made.sop_instance_uid]["archive"]["state"] == "committed" and told[gone.sop_instance_uid] == {}
+
+
+def test_ok__a_record_that_flash_gives_wrongly_once_is_read_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.spool.settled.mkdir(exist_ok=True)
+    path = bench.spool.settled / "E000001-20261122-093015.json"
+    path.write_text('{"objects": [], "steps": []}')
+    readings = iter([b"\x00{", path.read_bytes(), b"{", b"}"])
+    monkeypatch.setattr(Path, "read_bytes", lambda _path: next(readings))
+    assert read_record(path) == SettledRecord()
+    with pytest.raises(DamagedFactError, match=r"settled/E000001-20261122-093015\.json is damaged\."):
+        read_record(path)
 
 
 def test_ok__a_damaged_beginning_does_not_hold_an_exam_that_is_closed(bench: Bench) -> None:

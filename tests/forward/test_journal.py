@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from appliance.config.schema import Destination
 from appliance.dimse.commitment import CommitmentReport
-from appliance.forward.journal import MIGRATIONS, MOST_ASIDE, Journal
+from appliance.forward.journal import MIGRATIONS, MOST_ASIDE, Journal, JournalDamaged
 from appliance.forward.ledger import Ledger
 from appliance.forward.listing import Listing
 from appliance.forward.states import DeliveryState
@@ -132,3 +133,37 @@ def test_ok__only_the_newest_damaged_journals_are_kept(tmp_path: Path, caplog: p
         assert kept == {f"damaged-{one}" for one in range(max(1, number + 1 - MOST_ASIDE), number + 1)}
     assert (path.parent / "damaged-12" / path.name).read_bytes().startswith(b"12 is")
     assert "damaged-9 is removed: the newest 3 damaged journals are kept" in caplog.text
+
+
+@pytest.mark.parametrize("first", range(8))
+def test_fail__no_flipped_bit_keeps_forward_from_starting(tmp_path: Path, first: int) -> None:
+    """Each is a journal that works: this one, or a new one beside what was set aside."""
+    whole = tmp_path / "whole" / "journal.sqlite"
+    journal = Journal(whole)
+    Ledger(journal, HandClock()).add_object(EXAM, instance(1), ["one"])
+    journal.close()
+    content = whole.read_bytes()
+    for at in range(first, len(content), 8 * 37):
+        directory = tmp_path / str(at)
+        path = directory / "journal.sqlite"
+        directory.mkdir()
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0x80]) + content[at + 1 :])
+        journal = Journal(path)
+        with journal.reading() as db:
+            assert db.execute("SELECT count(*) FROM objects").fetchone()[0] in (0, 1)
+        journal.close()
+        shutil.rmtree(directory)
+
+
+def test_fail__a_text_that_is_none_ends_the_process_and_names_no_patient(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "journal.sqlite"
+    ended: list[int] = []
+    journal = Journal(path, end_process=ended.append)
+    Ledger(journal, HandClock()).add_object(EXAM, instance(1), ["one"])
+    with journal.transaction() as db:
+        db.execute("UPDATE objects SET patient_id = CAST(x'50494420ff' AS TEXT)")
+    with pytest.raises(JournalDamaged), journal.reading() as db:
+        db.execute("SELECT * FROM objects").fetchall()
+    assert ended and "PID" not in caplog.text and "rebuilds it" in caplog.text
