@@ -1,8 +1,8 @@
 """An association without the library's threads: who waits for something on it runs it meanwhile.
 
-pynetdicom 3.0.4 gives each association two threads that look at their queues a thousand times a second. The one can
-take a response that the other's caller waits for; a deadline begins when a message is queued, not when it has left;
-and an association that nobody uses costs 6 % of a core. Here an association belongs to the thread that opened it. The
+pynetdicom 3.0.4 gives each association two threads that poll their queues. The one can take a response that the
+other's caller waits for; a deadline begins when a message is queued, not when it has left; and an association that
+nobody uses keeps the processor busy all the same. Here an association belongs to the thread that opened it. The
 library's state machine (PS3.8 9.2), its PDUs and its messages are all used as they are: only who calls them differs.
 """
 

@@ -329,7 +329,7 @@ def test_ok__the_round_trip_is_what_the_kernel_measured() -> None:
 
 
 def test_ok__an_open_association_costs_nothing(tmp_path: Path) -> None:
-    """The library's two threads look a thousand times a second: 6 % of a core."""
+    """The library's two threads poll their queues."""
     with running(start_storescp(tmp_path / "scp")) as scp:
         threads = threading.active_count()
         with open_association(_peer(scp.port), CALLER, [STORE]) as association:
