@@ -34,6 +34,8 @@ NEEDED = {
     "sx": "lrzsz",
     "scanimage": "sane-utils",
     "chromium": "chromium",
+    "systemd-analyze": "systemd",
+    "udevadm": "udev",
 }
 
 # Busy cores make any deadline of an example a lie. In CI the same examples run in each run, so that red means changed.

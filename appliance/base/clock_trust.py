@@ -2,8 +2,9 @@
 
 The kernel runs the wall clock and the time since boot (CLOCK_BOOTTIME) at one speed, also while a time server slews
 them: their difference changes only when somebody sets the clock. So "it was right, and nobody has set it since" is one
-number, the difference at a moment at which the clock was right. It stands in `clock.json` of the run directory, which
-the console alone writes and which is void after a boot. Whoever wants to know compares it with the difference now.
+number, the difference at a moment at which the clock was right. It stands in `clock.json` of the console's run
+directory, which the console alone writes and which is void after a boot. Whoever wants to know compares it with the
+difference now.
 
 The clock is right when the kernel says that a time server keeps it (every NTP daemon tells the kernel), when the
 hardware clock set it at boot, or when a person said so. It is not when somebody set it since.
@@ -120,9 +121,9 @@ def is_behind(now: datetime, newest: datetime | None) -> bool:
 class ClockTrust:
     """`clock.json`, as every process reads it."""
 
-    def __init__(self, run: Path, read_offset: Callable[[], float] | None = None, boot_id: str = "") -> None:
-        """`run` is the run directory; a test gives its own `read_offset` and `boot_id`."""
-        self.path = run / "clock.json"
+    def __init__(self, directory: Path, read_offset: Callable[[], float] | None = None, boot_id: str = "") -> None:
+        """`directory` is the console's below run; a test gives its own `read_offset` and `boot_id`."""
+        self.path = directory / "clock.json"
         self.read_offset = read_offset or offset_now
         self.boot_id = boot_id or _BOOT_ID.read_text().strip()
 

@@ -42,19 +42,21 @@ def forget_cached(path: Path) -> None:
         os.close(descriptor)
 
 
-def make_directory(directory: Path, mode: int = 0o2770) -> None:
+def make_directory(directory: Path, mode: int = 0o770) -> None:
     """Create `directory` and its missing parents durably.
 
-    For each missing level from the top: (1) mkdir: the level may be there or not, perhaps with less than `mode`;
-    (2) chmod: likewise; (3) sync of its parent: it is there, empty. So a crash leaves a beginning of the path, and
-    repeating the call completes it; a level that was found is not given its mode again.
+    For each missing level from the top: (1) mkdir: the level may be there or not, with less than `mode` where the umask
+    takes from it; (2) chmod, only then; (3) sync of its parent: it is there, empty. So a crash leaves a beginning of
+    the path, and repeating the call completes it; a level that was found is not given its mode again.
     """
     if not directory.is_dir():
         make_directory(directory.parent, mode)
         try:
-            directory.mkdir()
-            # mkdir(2) subtracts the umask, which would cut the group's hand-over right.
-            directory.chmod(mode)
+            directory.mkdir(mode)
+            # The umask may have cut the group's hand-over right. Where it did not, as on the box, there must be no
+            # chmod(2): it would take away the set-group-ID bit that comes from the parent.
+            if directory.stat().st_mode & 0o777 != mode:
+                directory.chmod(mode)
         except FileExistsError:
             if not directory.is_dir():
                 raise

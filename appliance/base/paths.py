@@ -1,4 +1,8 @@
-"""Where things lie. The same tree on the box (/var/lib/appliance, /run/appliance) and in the demo's one directory."""
+"""Where things lie. The same tree on the box (/var/lib/appliance, /run/appliance) and in the demo's one directory.
+
+Below `run` each service has a directory of its own: on the box its owner and group decide who may write there and who
+may connect to the sockets in it (systemd/tmpfiles.d).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from pathlib import Path
 STATE_VARIABLE = "APPLIANCE_STATE"
 RUN_VARIABLE = "APPLIANCE_RUN"
 
-# sockaddr_un.sun_path holds 108 bytes with its NUL (unix(7)); the longest socket name of ours is below 40.
+# sockaddr_un.sun_path holds 108 bytes with its NUL (unix(7)); the longest socket name of ours is below 48.
 _LONGEST_RUN_PATH = 60
 
 
@@ -61,12 +65,33 @@ class Paths:
         return self.state / "audit"
 
     @property
+    def clock(self) -> Path:
+        """Where the console writes down whether the clock is right."""
+        return self.run / "console"
+
+    @property
     def console_socket(self) -> Path:
-        return self.run / "console.sock"
+        return self.run / "console" / "console.sock"
+
+    @property
+    def console_lock(self) -> Path:
+        return self.run / "console" / "console.lock"
 
     @property
     def forward_socket(self) -> Path:
-        return self.run / "forward.sock"
+        return self.run / "forward" / "forward.sock"
+
+    @property
+    def forward_lock(self) -> Path:
+        return self.run / "forward" / "forward.lock"
+
+    @property
+    def recover_lock(self) -> Path:
+        return self.run / "acquire" / "recover.lock"
 
     def acquire_socket(self, device: str) -> Path:
-        return self.run / f"acquire-{device}.sock"
+        return self.run / "acquire" / f"acquire-{device}.sock"
+
+    def acquire_lock(self, device: str) -> Path:
+        """Held by the device's acquire, or by the recovery while it looks through the device's directory."""
+        return self.run / "acquire" / f"acquire-{device}.lock"

@@ -41,6 +41,7 @@ def run_demo(options: DemoOptions) -> int:
     try:
         options.directory.mkdir(parents=True, exist_ok=True)
         paths.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+        paths.clock.mkdir(exist_ok=True)
     except OSError as error:
         raise ApplianceError(
             f"{options.directory} cannot be the demo's directory: {error.strerror}.", "Choose another --directory."
@@ -59,7 +60,7 @@ def run_demo(options: DemoOptions) -> int:
         options.directory / "log",
     )
     # The demo takes this machine's clock to be right, as a person who set it would say of a box's.
-    ClockTrust(paths.run).take_word()
+    ClockTrust(paths.clock).take_word()
     stop = threading.Event()
     stop_on_signals(stop)
     job = Job(paths, site.configuration, JobOptions(options.deadline, _hospital_directory(options.directory)))

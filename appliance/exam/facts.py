@@ -36,6 +36,10 @@ Fact = TypeVar("Fact", Exam, Started, Closing, Closed, Decision)
 _EXAM_ID = re.compile(r"\A(?:E(?P<number>[0-9]{6})-)?(?P<day>[0-9]{8})-[0-9]{6}(?(number)|-[0-9a-f]{4})\Z")
 
 
+# The console alone writes what is in an exam's directory; the others read it.
+_MODE = 0o750
+
+
 class DamagedFactError(ApplianceError):
     """A fact's file cannot be read back: the medium lied, or somebody edited it."""
 
@@ -110,7 +114,7 @@ class ExamFacts:
     def write(self, exam_id: str, name: str, fact: Exam | Started | Closing | Closed | Decision) -> bool:
         """Write `exams/EXAM/NAME.json` durably; false when it had been written before, and stands."""
         directory = self.directory / exam_id
-        make_directory(directory)
+        make_directory(directory, _MODE)
         return write_once(directory / f"{name}.json", bytes_from(fact))
 
     def replace_damaged(self, exam_id: str, name: str, fact: Closing) -> None:

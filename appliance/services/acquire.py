@@ -70,7 +70,7 @@ def run_acquire(paths: Paths, name: str) -> int:
     except KeyError:
         known = ", ".join(one.name for one in configuration.devices) or "none"
         raise ApplianceError(f"No device is called {name!r}.", f"The configuration has: {known}.") from None
-    lock = ProcessLock(paths.run / f"acquire-{name}.lock", f"The acquire process of {name}")
+    lock = ProcessLock(paths.acquire_lock(name), f"The acquire process of {name}")
     clock = SystemClock()
     spool = Spool(paths.state)
     facts = ExamFacts(spool.exams)
@@ -121,7 +121,7 @@ def make_runner(
 ) -> DeviceRunner:
     """The runner that fits the device's driver."""
     keeper = ObjectKeeper(spool, configuration.box, device, clock, captures_bytes_from(configuration.devices))
-    gate = ExamGate(facts, clock, ClockTrust(paths.run).is_trusted)
+    gate = ExamGate(facts, clock, ClockTrust(paths.clock).is_trusted)
     match device:
         case GrabberDevice():
             source = StreamGrabber(str(paths.run / device.source), device.max_frame_bytes, clock, device.name)

@@ -57,7 +57,7 @@ def main() -> int:
 
 def run_console(paths: Paths) -> int:
     configuration = load_configuration(paths.configuration)
-    lock = ProcessLock(paths.run / "console.lock", "The console")
+    lock = ProcessLock(paths.console_lock, "The console")
     listeners = [*inherited_listeners(), bind_unix(paths.console_socket)]
     clock = SystemClock()
     spool = Spool(paths.state)
@@ -73,7 +73,7 @@ def run_console(paths: Paths) -> int:
     audit.record(Act.SERVICE_STARTED, actor="console")
     known = paths.audit / "console" / "configuration.json"
     record_configuration(configuration, paths.configuration, known, audit)
-    trust = ClockTrust(paths.run)
+    trust = ClockTrust(paths.clock)
     watch = ClockWatch(trust, clock, findings, newest_moment(ExamFacts(spool.exams)))
     watch.look()
     keeper = ExamKeeper(

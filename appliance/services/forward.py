@@ -66,7 +66,7 @@ def main() -> int:
     try:
         paths = Paths.from_environment()
         configuration = load_configuration(paths.configuration)
-        lock = ProcessLock(paths.run / "forward.lock", "The forward process of this box")
+        lock = ProcessLock(paths.forward_lock, "The forward process of this box")
         run(paths, configuration, SystemClock())
     except ApplianceError as error:
         _log.error("%s", error)
@@ -170,7 +170,7 @@ def _run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
         findings=findings,
         clock=clock,
         audit=audit,
-        is_clock_trusted=ClockTrust(paths.run).is_trusted,
+        is_clock_trusted=ClockTrust(paths.clock).is_trusted,
         on_progress=notify_watchdog,
     )
     settlement = Settlement(

@@ -22,7 +22,7 @@ def main() -> int:
     configure_logging("recover")
     paths = Paths.from_environment()
     try:
-        own = ProcessLock(paths.run / "recover.lock", "The recovery")
+        own = ProcessLock(paths.recover_lock, "The recovery")
     except ApplianceError as error:
         _log.critical("%s", error)
         return 1
@@ -36,7 +36,7 @@ def main() -> int:
         devices, is_whole = [], False
     for device in devices:
         try:
-            lock = ProcessLock(paths.run / f"acquire-{device}.lock", f"The acquire process of {device}")
+            lock = ProcessLock(paths.acquire_lock(device), f"The acquire process of {device}")
         except ApplianceError as error:
             _log.info("%s It has looked through its own captures.", error.sentence)
             continue

@@ -28,7 +28,7 @@ class Box:
         self.spool = Spool(self.paths.state)
         self.spool.make()
         self.facts = ExamFacts(self.spool.exams)
-        self.paths.run.mkdir(parents=True, exist_ok=True)
+        self.paths.clock.mkdir(parents=True, exist_ok=True)
         self.paths.configuration.parent.mkdir(parents=True, exist_ok=True)
         self.paths.configuration.write_text(configuration)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

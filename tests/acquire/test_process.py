@@ -102,7 +102,7 @@ def only_object(box: Box, device: str, exam_id: str | None) -> Path:
 def test_ok__still_and_clip(box: Box, exam: Exam) -> None:
     box.wait_for_state("endoscope", "idle")
     still = box.ask("endoscope", "POST", "/still", {"exam_id": exam.exam_id})
-    ClockTrust(box.paths.run).take_word()  # nobody had judged the clock before
+    ClockTrust(box.paths.clock).take_word()  # nobody had judged the clock before
     uid = start_clip(box, exam)
     assert box.status("endoscope")["state"] == "recording"
     clip = box.ask("endoscope", "POST", "/clip/stop", {"exam_id": exam.exam_id})
@@ -238,7 +238,7 @@ def test_fail__a_second_copy_refuses_to_start(box: Box) -> None:
 
 
 def test_fail__a_second_recovery_refuses_to_start(box: Box) -> None:
-    first = ProcessLock(box.paths.run / "recover.lock", "The first")
+    first = ProcessLock(box.paths.recover_lock, "The first")
     try:
         assert box.recover() == 1
     finally:

@@ -122,7 +122,7 @@ def test_ok__each_new_directory_is_made_durable_in_its_parent(tmp_path: Path, mo
     new = ["mkdir a", "chmod a", f"fsync {tmp_path.name}", "mkdir b", "chmod b", "fsync a"]
     assert made == [top, *new]
     assert power.order() == [*made, "fsync a"]
-    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o2770
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o770
 
 
 # -- cuts
@@ -295,7 +295,7 @@ def test_ok__modes_are_what_a_hand_over_needs(tmp_path: Path) -> None:
         os.umask(before)
     replace_file(tmp_path / "d" / "a", b"")
     write_once(tmp_path / "d" / "b", b"")
-    assert stat.S_IMODE((tmp_path / "d").stat().st_mode) == 0o2770
+    assert stat.S_IMODE((tmp_path / "d").stat().st_mode) == 0o770
     assert [stat.S_IMODE((tmp_path / "d" / name).stat().st_mode) for name in ("a", "b")] == [0o640, 0o640]
 
 

@@ -18,7 +18,7 @@ def test_ok__the_boxs_own_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     assert paths.configuration == Path("/var/lib/appliance/config/active.toml")
     assert paths.journal == Path("/var/lib/appliance/journal/journal.sqlite")
     assert paths.worklist == Path("/var/lib/appliance/worklist")
-    assert paths.acquire_socket("film") == Path("/run/appliance/acquire-film.sock")
+    assert paths.acquire_socket("film") == Path("/run/appliance/acquire/acquire-film.sock")
     assert {paths.console_socket.name, paths.forward_socket.name} == {"console.sock", "forward.sock"}
 
 

@@ -178,7 +178,7 @@ sys.exit(main())
 
 def test_ok__the_panel_and_the_command_say_it_and_the_exam_remembers(bench: Bench) -> None:
     """The real console: the clock was set by two hours since somebody vouched for it; then somebody does again."""
-    asker, trust = bench.asker(), ClockTrust(bench.paths.run)
+    asker, trust = bench.asker(), ClockTrust(bench.paths.clock)
     assert asker.ask("GET", "/api/clock")["is_trusted"] is True
     right = trust.read()
     assert right is not None

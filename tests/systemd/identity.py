@@ -1,0 +1,71 @@
+"""As whom each process runs, read from the units and from sysusers.d, so that what is proven is what is installed."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+SYSTEMD = Path(__file__).parents[2] / "systemd"
+UNITS = SYSTEMD / "units"
+SYSUSERS = SYSTEMD / "sysusers.d" / "appliance.conf"
+TMPFILES = SYSTEMD / "tmpfiles.d" / "appliance.conf"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a process starts with; numbers, as the kernel has them."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    umask: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What sysusers.d makes: users and groups by name, and of which further groups a user is a member."""
+
+    users: dict[str, int]
+    groups: dict[str, int]
+    members: dict[str, list[str]]
+
+
+def read_accounts(path: Path = SYSUSERS) -> Accounts:
+    accounts = Accounts({}, {}, {})
+    for line in path.read_text().splitlines():
+        match shlex.split(line, comments=True):
+            case ["g", name, number]:
+                accounts.groups[name] = int(number)
+            case ["u", name, number, *_]:
+                accounts.users[name] = accounts.groups[name] = int(number)
+            case ["m", user, group]:
+                accounts.members.setdefault(user, []).append(group)
+            case []:
+                pass
+            case other:
+                raise AssertionError(f"{path.name} has a line of another kind: {other}")
+    return accounts
+
+
+def read_values(unit: str, key: str) -> list[str]:
+    """Every value that `unit`, the file's name, gives for `key`, in order."""
+    lines = (UNITS / unit).read_text().splitlines()
+    return [line.partition("=")[2] for line in lines if line.partition("=")[0] == key]
+
+
+def identity_of_unit(unit: str) -> Identity:
+    """As systemd starts the unit: User=, Group=, SupplementaryGroups=, and no group besides."""
+    accounts = read_accounts()
+    (user,), (group,), (umask,) = (read_values(unit, key) for key in ("User", "Group", "UMask"))
+    assert user not in accounts.members, "the services' groups stand in their units"
+    named = " ".join(read_values(unit, "SupplementaryGroups")).split()
+    groups = tuple(accounts.groups[name] for name in named)
+    return Identity(accounts.users[user], accounts.groups[group], groups, int(umask, 8))
+
+
+def identity_of_login(user: str) -> Identity:
+    """As a login of `user`: its own group, and those of which it is a member."""
+    accounts = read_accounts()
+    groups = tuple(accounts.groups[name] for name in accounts.members.get(user, []))
+    return Identity(accounts.users[user], accounts.groups[user], groups, 0o022)

@@ -1,0 +1,185 @@
+"""The hand-over between users, proven with the real services: what each may do on the box, and what it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fnmatch import fnmatch
+
+import pytest
+
+from tests.systemd.box import DEVICE, RUN, STATE, WalledBox, identity_of, walled_box
+from tests.systemd.identity import read_accounts
+
+_NO = "EACCES"
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[WalledBox]:
+    with walled_box() as walled:
+        yield walled
+
+
+def test_ok__each_thing_has_the_owner_group_and_mode_of_its_wall(box: WalledBox) -> None:
+    accounts = read_accounts()
+    users = {number: name.removeprefix("appliance-") for name, number in accounts.users.items()} | {0: "root"}
+    groups = {number: name.removeprefix("appliance-") for name, number in accounts.groups.items()} | {0: "root"}
+    wanted = {
+        "": "root appliance 750",
+        "/config": "root root 755",
+        "/config/active.toml": "root root 644",
+        "/exams": "console objects 2750",
+        "/exams/E*": "console objects 2750",
+        "/exams/E*/*.json": "console objects 640",
+        "/captured": "acquire console 750",
+        f"/captured/{DEVICE}": "acquire objects 770",
+        f"/captured/{DEVICE}/E*": "acquire objects 770",
+        "/outbox": "console forward 2770",
+        "/kept": "forward console 2750",
+        "/kept/*.dcm": "acquire objects 640",
+        "/quarantine": "root objects 2770",
+        "/settled": "forward console 2770",
+        "/settled/E*.json": "forward console 640",
+        "/worklist": "forward console 2750",
+        "/worklist/*": "forward console 640",
+        "/journal": "forward forward 700",
+        "/journal/*": "forward objects 640",
+        "/audit": "root forward 3770",
+        "/audit/console": "console forward 2770",
+        "/audit/forward": "forward forward 2770",
+        "/audit/export": "export forward 2770",
+        "/audit/cli": "admin forward 2770",
+        "/audit/login": "root forward 2770",
+        f"/audit/acquire-{DEVICE}": "acquire forward 2770",
+        "/audit/console/*": "console forward 640",
+        "/audit/forward/*": "forward forward 640",
+        "/audit/cli/*": "admin forward 640",
+        f"/audit/acquire-{DEVICE}/*": "acquire forward 640",
+    }
+    assert box.call("admin", "command", "audit") == 0
+    seen = set()
+    for path, (uid, gid, mode) in box.call("root", "owners_below", STATE).items():
+        place = path.removeprefix(STATE)
+        patterns = [one for one in wanted if fnmatch(place, one) and one.count("/") == place.count("/")]
+        assert patterns, f"nobody says whose {place} is"
+        pattern = max(patterns, key=len)
+        assert f"{users[uid]} {groups[gid]} {mode:o}" == wanted[pattern], place
+        seen.add(pattern)
+    assert seen == set(wanted)
+
+
+# Who, what, where; what the kernel answers. `E*` is the exam, `*.dcm` its objects, each time the first.
+_WALLS = [
+    ("acquire", "read", "exams/E*/exam.json", "done"),
+    ("acquire", "create in", f"captured/{DEVICE}/E*", "done"),
+    ("acquire", "create in", "quarantine", "done"),
+    ("acquire", "create in", "exams", _NO),
+    ("acquire", "create in", "exams/E*", _NO),
+    ("acquire", "write to", "exams/E*/exam.json", _NO),
+    ("acquire", "create in", "outbox", _NO),
+    ("acquire", "list", "outbox", _NO),
+    ("acquire", "list", "kept", _NO),
+    ("acquire", "list", "journal", _NO),
+    ("acquire", "list", "settled", _NO),
+    ("acquire", "list", "worklist", _NO),
+    ("acquire", "list", "audit/console", _NO),
+    ("acquire", "rename", "audit/console", "EPERM"),
+    ("acquire", "write to", "config/active.toml", _NO),
+    ("console", "create in", "exams/E*", "done"),
+    ("console", "rename", f"captured/{DEVICE}/E*", "done"),
+    ("console", "create in", f"captured/{DEVICE}/E*", "done"),
+    ("console", "create in", "captured", _NO),
+    ("console", "create in", "outbox", "done"),
+    ("console", "read", "kept/*.dcm", "done"),
+    ("console", "rename", "kept/*.dcm", _NO),
+    ("console", "write to", "kept/*.dcm", _NO),
+    ("console", "rename", "settled/E*.json", "done"),
+    ("console", "write to", "settled/E*.json", _NO),
+    ("console", "create in", "worklist", _NO),
+    ("console", "list", "journal", _NO),
+    ("console", "list", "audit/forward", _NO),
+    ("forward", "read", "exams/E*/exam.json", "done"),
+    ("forward", "create in", "exams/E*", _NO),
+    ("forward", "list", "captured", _NO),
+    ("forward", "list", f"captured/{DEVICE}", _NO),
+    ("forward", "read", f"captured/{DEVICE}/E*/any", _NO),
+    ("forward", "create in", "outbox", "done"),
+    ("forward", "read", "kept/*.dcm", "done"),
+    ("forward", "rename", "kept/*.dcm", "done"),
+    ("forward", "write to", "kept/*.dcm", _NO),
+    ("forward", "create in", f"audit/acquire-{DEVICE}", "done"),
+    ("forward", "read", "audit/console/*", "done"),
+    ("forward", "write to", "config/active.toml", _NO),
+    *(
+        case
+        for who in ("export", "admin")
+        for case in (
+            (who, "read", "exams/E*/exam.json", "done"),
+            (who, "list", f"captured/{DEVICE}/E*", "done"),
+            (who, "list", "outbox", "done"),
+            (who, "read", "kept/*.dcm", "done"),
+            (who, "list", "quarantine", "done"),
+            (who, "read", "settled/E*.json", "done"),
+            (who, "read", "worklist/ris.json", "done"),
+            (who, "read", "audit/console/*", "done"),
+            (who, "list", "journal", _NO),
+            (who, "create in", "exams/E*", _NO),
+            (who, "create in", f"captured/{DEVICE}/E*", _NO),
+            (who, "create in", "outbox", _NO),
+            (who, "rename", "kept/*.dcm", _NO),
+            (who, "write to", "kept/*.dcm", _NO),
+            (who, "create in", "quarantine", _NO),
+            (who, "rename", "settled/E*.json", _NO),
+            (who, "create in", "audit/console", _NO),
+        )
+    ),
+    ("kiosk", "list", ".", _NO),
+    ("kiosk", "read", "exams/E*/exam.json", _NO),
+    ("kiosk", "read", "kept/*.dcm", _NO),
+    ("kiosk", "read", "config/active.toml", _NO),
+]
+
+
+@pytest.mark.parametrize(("who", "act", "where", "answer"), _WALLS)
+def test_ok__the_walls_below_the_state_directory(box: WalledBox, who: str, act: str, where: str, answer: str) -> None:
+    exam = box.call("root", "find", "exams/E*")[0].rpartition("/")[2]
+    where = where.replace("E*", exam)
+    path = box.call("root", "find", where)[0] if "*" in where else f"{STATE}/{where}"
+    assert box.call(who, "attempt", act, path) == answer
+
+
+@pytest.mark.parametrize(
+    ("who", "may"),
+    [
+        ("acquire", {"acquire"}),
+        ("forward", {"forward"}),
+        ("console", {"acquire", "forward", "console"}),
+        ("admin", {"acquire", "forward", "console"}),
+        ("export", set()),
+        ("kiosk", set()),
+    ],
+)
+def test_ok__who_may_connect_to_whom(box: WalledBox, who: str, may: set[str]) -> None:
+    names = {"acquire": f"acquire-{DEVICE}", "forward": "forward", "console": "console"}
+    tried = {one: box.call(who, "attempt", "connect to", f"{RUN}/{one}/{name}.sock") for one, name in names.items()}
+    assert tried == {one: "done" if one in may else _NO for one in names}
+
+
+@pytest.mark.parametrize("who", ["acquire", "console", "forward", "export", "admin"])
+def test_ok__nobody_makes_anything_in_the_runtime_directory_of_another(box: WalledBox, who: str) -> None:
+    tried = {
+        one: box.call(who, "attempt", "create in", f"{RUN}/{one}") for one in ("acquire", "forward", "console", "")
+    }
+    assert {one for one, answer in tried.items() if answer == "done"} == {who} & set(tried)
+
+
+def test_ok__support_sees_everything_that_it_is_asked_about(box: WalledBox) -> None:
+    commands = (["exam", "list"], ["queue", "--all"], ["worklist"], ["audit"], ["clock", "trust"], ["clock"])
+    assert {" ".join(words): box.call("admin", "command", *words) for words in commands} == {
+        " ".join(words): 0 for words in commands
+    }
+
+
+def test_ok__no_two_processes_are_one_user_but_for_the_recovery() -> None:
+    uids = [identity_of(who).uid for who in ("acquire", "console", "forward", "export", "admin", "kiosk", "root")]
+    assert len(set(uids)) == len(uids)
+    assert identity_of("recover") == identity_of("acquire")

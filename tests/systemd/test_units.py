@@ -1,0 +1,140 @@
+"""The units as systemd itself reads and judges them; and what they say of each other, of the code and of the files."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from appliance.services import acquire
+from tests.systemd.identity import SYSTEMD, UNITS, identity_of_unit, read_values
+
+_SYSTEM_UNITS = Path("/usr/lib/systemd/system")
+# Of these systemd's release 254 knows first; Debian 12 has 252. The box has Debian 13.
+_YOUNG_KEYS = re.compile(r"^Restart(Steps|MaxDelaySec)=.*\n", re.MULTILINE)
+# Exposure, in tenths: of a long-running service of ours at most 1.5. Those that end by themselves are held to the same.
+_MOST_EXPOSED = 15
+_SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
+_LONG_RUNNING = ["appliance-acquire@.service", "appliance-console.service", "appliance-forward.service"]
+
+
+def _version() -> int:
+    said = subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True, check=True, timeout=60)
+    return int(said.stdout.split()[1])
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with this system's own units, ours, and something under the name of each program that ours start."""
+    root = tmp_path_factory.mktemp("root")
+    units = root / "usr/lib/systemd/system"
+    shutil.copytree(_SYSTEM_UNITS, units, symlinks=True)
+    (root / "lib").symlink_to("usr/lib")
+    for path in UNITS.iterdir():
+        text = path.read_text()
+        (units / path.name).write_text(text if _version() >= 254 else _YOUNG_KEYS.sub("", text))
+        for program in re.findall(r"^Exec\w+=(\S+)", text, re.MULTILINE):
+            file = root / program.lstrip("/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy("/bin/true", file)
+    return root
+
+
+def _instance_of(unit: str) -> str:
+    return unit.replace("@.", "@one.")
+
+
+@pytest.mark.parametrize("unit", sorted(path.name for path in UNITS.iterdir()))
+def test_ok__systemd_finds_nothing_to_say_about_a_unit(tree: Path, unit: str) -> None:
+    command = ["systemd-analyze", "verify", f"--root={tree}", "--man=no", _instance_of(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_fail__a_key_that_systemd_does_not_know_is_told(tree: Path) -> None:
+    unit = tree / "usr/lib/systemd/system/appliance-misspelt.service"
+    unit.write_text((UNITS / "appliance-forward.service").read_text().replace("TasksMax=", "TaskMax="))
+    command = ["systemd-analyze", "verify", f"--root={tree}", "--man=no", unit.name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    unit.unlink()
+    assert "Unknown key 'TaskMax'" in done.stderr or "Unknown key name 'TaskMax'" in done.stderr
+
+
+@pytest.mark.parametrize("unit", _SERVICES)
+def test_ok__a_service_exposes_little(tree: Path, unit: str) -> None:
+    command = ["systemd-analyze", "security", f"--root={tree}", "--offline=yes", f"--threshold={_MOST_EXPOSED}"]
+    command += ["--no-pager", _instance_of(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert "Overall exposure level" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("unit", _SERVICES)
+def test_ok__no_service_of_ours_is_root_or_can_become_it(unit: str) -> None:
+    assert identity_of_unit(unit).uid > 0
+    assert read_values(unit, "CapabilityBoundingSet") == [""]
+    assert read_values(unit, "NoNewPrivileges") == ["yes"]
+    commands = [line for line in (UNITS / unit).read_text().splitlines() if re.match(r"Exec\w+=", line)]
+    assert all(re.match(r"Exec\w+=/", line) for line in commands), "a prefix gives a command other rights"
+
+
+@pytest.mark.parametrize("unit", _LONG_RUNNING)
+def test_ok__a_service_that_lives_on_is_fed_watched_and_never_given_up(unit: str) -> None:
+    wanted = {
+        "Type": "notify",
+        "NotifyAccess": "main",
+        "WatchdogSec": "60s",
+        "Restart": "always",
+        "StartLimitIntervalSec": "0",
+        "RestartMaxDelaySec": "30s",
+    }
+    assert {key: read_values(unit, key) for key in wanted} == {key: [value] for key, value in wanted.items()}
+    for key in ("MemoryMax", "TasksMax", "RestartSteps", "TimeoutStartSec", "TimeoutStopSec"):
+        assert len(read_values(unit, key)) == 1, key
+
+
+def test_ok__a_clip_that_the_stop_ends_is_waited_for() -> None:
+    (told,) = read_values("appliance-acquire@.service", "TimeoutStopSec")
+    assert float(told.removesuffix("s")) > acquire._STOP_SECONDS + 10
+
+
+@pytest.mark.parametrize("unit", _SERVICES)
+def test_ok__the_state_is_one_mount_wherever_it_is_written(unit: str) -> None:
+    """A rename from one path to another that are mounted apart in the unit is EXDEV."""
+    paths = " ".join(read_values(unit, "ReadWritePaths")).split()
+    below = [path.lstrip("-") for path in paths if path.lstrip("-").startswith("/var/lib/appliance")]
+    assert below == ["/var/lib/appliance"] or (unit, below) == (
+        "appliance-export@.service",  # it renames nothing there
+        ["/var/lib/appliance/audit/export"],
+    )
+
+
+def test_ok__one_wall_for_each_process() -> None:
+    """What can touch a device cannot reach the network; what can reach the network cannot touch a device."""
+    for unit in _SERVICES:
+        has_network = read_values(unit, "PrivateNetwork") != ["yes"]
+        has_devices = read_values(unit, "PrivateDevices") != ["yes"]
+        assert (has_network, has_devices) == {
+            "appliance-forward.service": (True, False),
+            "appliance-acquire@.service": (False, True),
+        }.get(unit, (False, False))
+        families = set(" ".join(read_values(unit, "RestrictAddressFamilies")).split())
+        assert has_network == bool(families & {"AF_INET", "AF_INET6"})
+    assert read_values("appliance-acquire@.service", "DevicePolicy") == ["closed"]
+    assert read_values("appliance-acquire@.service", "DeviceAllow") == ["/dev/appliance/%I rw"]
+
+
+def test_ok__what_the_console_asks_of_the_kernels_clock_is_let_through() -> None:
+    assert read_values("appliance-console.service", "ProtectClock") == []
+    allowed = read_values("appliance-console.service", "SystemCallFilter")[0].split()
+    assert {"adjtimex", "clock_adjtime"} < set(allowed)
+
+
+def test_ok__what_is_enabled_exists_and_can_be() -> None:
+    preset = (SYSTEMD / "system-preset" / "80-appliance.preset").read_text().split()
+    enabled = set(preset) - {"enable"}
+    can_be = {path.name for path in UNITS.iterdir() if "\n[Install]\n" in path.read_text()}
+    assert enabled == can_be
