@@ -86,6 +86,11 @@ class Paths:
         return self.run / "forward" / "forward.lock"
 
     @property
+    def export_socket(self) -> Path:
+        """Where systemd starts an export for whoever connects; in the demo there is none."""
+        return self.run / "export.sock"
+
+    @property
     def recover_lock(self) -> Path:
         return self.run / "acquire" / "recover.lock"
 

@@ -1,4 +1,8 @@
-"""Starts the export's process and shows what it says: a line that moves on a terminal, a summary at the end."""
+"""Starts the export's process and shows what it says: a line that moves on a terminal, a summary at the end.
+
+On a box systemd starts it, as a user of its own and in its walls, for whoever connects to its socket. Where there is
+none, as in the demo, it is a child.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,12 @@ import argparse
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from appliance.base.errors import ApplianceError
@@ -25,24 +31,18 @@ def run_export(given: argparse.Namespace) -> int:
 
     ApplianceError when it could not begin, or when the process died without an answer.
     """
-    command = [sys.executable, "-m", "appliance.services.export", str(given.directory.absolute())]
-    command += ["--actor", actor_from(os.environ)]
-    command += [word for exam in given.exam for word in ("--exam", exam)]
-    command += [f"--{name.replace('_', '-')}" for name in ("all", "damaged", "own_flash") if getattr(given, name)]
-    environment = {**os.environ, **Paths.from_environment().environment()}
+    paths = Paths.from_environment()
+    words = [str(given.directory.absolute()), "--actor", actor_from(os.environ)]
+    words += [word for exam in given.exam for word in ("--exam", exam)]
+    words += [f"--{name.replace('_', '-')}" for name in ("all", "damaged", "own_flash") if getattr(given, name)]
     shown = _ProgressLine(is_quiet=given.json)
     last: Mapping[str, Any] = {}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        # The process hears a Ctrl-C of the terminal too; it ends in order and says how far it came.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            for line in process.stdout:
-                last = json.loads(line)
-                if "progress" in last:
-                    shown.show(last["progress"])
-        finally:
-            signal.signal(signal.SIGINT, before)
+    begun = _asked(paths, words) if paths.export_socket.exists() else _child(paths, words)
+    with begun as lines:
+        for line in lines:
+            last = json.loads(line)
+            if "progress" in last:
+                shown.show(last["progress"])
     shown.end()
     if "error" in last:
         raise ApplianceError(last["error"]["sentence"], last["error"]["suggestion"])
@@ -52,7 +52,48 @@ def run_export(given: argparse.Namespace) -> int:
         print(json.dumps(last["exported"], indent=1, ensure_ascii=False))
     else:
         print("\n".join(summary_lines(last["exported"])))
-    return process.returncode
+    return 0 if len(last["exported"]["safe"]) == last["exported"]["objects"] and not last["exported"]["trouble"] else 1
+
+
+@contextmanager
+def _child(paths: Paths, words: list[str]) -> Iterator[Iterator[str]]:
+    command = [sys.executable, "-m", "appliance.services.export", *words]
+    environment = {**os.environ, **paths.environment()}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        # The process hears a Ctrl-C of the terminal too; it ends in order and says how far it came.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            yield process.stdout
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _asked(paths: Paths, words: list[str]) -> Iterator[Iterator[str]]:
+    """ApplianceError when nobody listens, or this user may not ask."""
+    with socket.socket(socket.AF_UNIX) as line:
+        try:
+            line.connect(str(paths.export_socket))
+        except OSError as error:
+            raise ApplianceError(
+                f"The export cannot be started ({error.strerror}).", "Run it as the user of support, or as root."
+            ) from error
+        with suppress(ConnectionError):
+            line.sendall(json.dumps(words).encode() + b"\n")
+
+        def end_our_side(*_: object) -> None:
+            with suppress(OSError):  # the other side may have ended meanwhile
+                line.shutdown(socket.SHUT_WR)
+
+        # At a Ctrl-C the process ends in order and says how far it came.
+        before = signal.signal(signal.SIGINT, end_our_side)
+        try:
+            # Where the connection breaks the process died, as where a child's pipe ends: what it said is all.
+            with line.makefile("r", encoding="utf-8") as lines, suppress(ConnectionError):
+                yield lines
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 class _ProgressLine:

@@ -6,13 +6,18 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from appliance.base.sockets import bind_unix
 from appliance.cli.caller import actor_from
 from appliance.cli.export_report import line_of, summary_lines
 from appliance.cli.main import main
@@ -74,10 +79,80 @@ def test_fail__a_sentence_and_a_suggestion(box: Box, capsys: pytest.CaptureFixtu
     assert "Take an empty stick" in err
 
 
-def test_ok__ctrl_c_ends_in_order_and_the_next_run_goes_on(box: Box) -> None:
+@contextmanager
+def starter(box: Box, *program: str) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """What systemd does for `appliance-export.socket`: the program for each connection, as its stdin and stdout."""
+    begun: list[subprocess.Popen[bytes]] = []
+    listener = bind_unix(box.paths.export_socket)
+
+    def accept() -> None:
+        while True:
+            try:
+                line, _ = listener.accept()
+            except OSError:
+                return
+            with line:
+                begun.append(subprocess.Popen(program, stdin=line, stdout=line, stderr=subprocess.PIPE))
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    try:
+        yield begun
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+        for process in begun:
+            process.communicate(timeout=60)
+
+
+ASKED = (sys.executable, "-m", "appliance.services.export", "--asked")
+
+
+def test_ok__on_a_box_systemd_starts_the_export_for_who_asks(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    made = box.still(None)
+    with starter(box, *ASKED) as begun:
+        status, out, err = run(box, capsys, "--json")
+    assert (status, err, len(begun)) == (0, "", 1)
+    assert [one["sop_instance_uid"] for one in json.loads(out)["safe"]] == [uid_of(made)]
+    (path,) = list_segments(box.paths.audit / "export")
+    assert {line.record.actor for line in read_segment(path)[0]} == {"maria (as told by the command line)"}
+
+
+@pytest.mark.parametrize("said", [b"", b"no JSON\n", b"[1]\n"])
+def test_fail__who_asks_for_nothing_is_told_so(box: Box, said: bytes) -> None:
+    done = subprocess.run(ASKED, input=said, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert "error" in json.loads(done.stdout)
+
+
+def test_fail__an_export_that_dies_at_its_start_is_told(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    with starter(box, "false"):
+        status, out, err = run(box, capsys)
+    assert (status, out) == (1, "")
+    assert err.startswith("appliance: The export died before its end.\n")
+
+
+def test_fail__who_may_not_ask_is_told(box: Box, capsys: pytest.CaptureFixture[str]) -> None:
+    with starter(box, *ASKED):
+        pass  # the socket's name stays, and nobody listens
+    status, _, err = run(box, capsys)
+    assert status == 1
+    assert err.startswith("appliance: The export cannot be started (Connection refused).\n")
+
+
+@pytest.mark.parametrize("is_asked", [False, True])
+def test_ok__ctrl_c_ends_in_order_and_the_next_run_goes_on(box: Box, is_asked: bool) -> None:
     """On a terminal: a line that is written over, and the summary."""
     for _ in range(2):
         make_large(box.still(None), 24 * _MEGABYTE)
+    with starter(box, *ASKED) if is_asked else nullcontext():
+        _interrupt_on_a_terminal(box)
+    assert not list(box.stick.rglob("*.PRT"))
+    assert len(box.export().safe) == 2
+
+
+def _interrupt_on_a_terminal(box: Box) -> None:
     master, slave = pty.openpty()
     process = subprocess.Popen(command(box), stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
     os.close(slave)
@@ -89,8 +164,6 @@ def test_ok__ctrl_c_ends_in_order_and_the_next_run_goes_on(box: Box) -> None:
     assert process.wait(60) == 1
     assert b"\r" in said
     assert b"The export was stopped." in said and b"of 2 objects are whole on it." in said
-    assert not list(box.stick.rglob("*.PRT"))
-    assert len(box.export().safe) == 2
 
 
 def read_all(descriptor: int) -> bytes:

@@ -78,6 +78,12 @@ def write(path: str, text: str) -> None:
     Path(path).write_text(text)
 
 
+def make_stick(path: str, uid: int) -> None:
+    """A directory that is mounted for the export's user."""
+    Path(path).mkdir()
+    os.chown(path, uid, -1)
+
+
 def is_box_ready(device: str) -> bool:
     """Whether console, forward and the device's acquire all answer."""
     places = [(_PATHS.console_socket, "/api/alive"), (_PATHS.forward_socket, "/status")]

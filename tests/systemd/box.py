@@ -91,6 +91,7 @@ class WalledBox:
         subprocess.run(["systemd-sysusers", f"--root={directory}", SYSUSERS], check=True, timeout=60)
         self._log = directory / "log"
         self._log.mkdir()
+        self.stick = str(directory / "stick")
         script = str(Path(__file__).with_name("inside.py"))
         self._launcher = subprocess.Popen(
             [
@@ -166,6 +167,7 @@ def walled_box() -> Iterator[WalledBox]:
                     node.chmod(0o666)  # on a box the rule of udev gives the node to acquire
             text = _CONFIGURATION.format(listener=listener, hospital=peer.port, machines=machines)
             box.call("root", "write", f"{STATE}/config/active.toml", text)
+            box.call("root", "make_stick", box.stick, identity_of("export").uid)
             _do_job(box)
             yield box
     finally:

@@ -179,6 +179,11 @@ def test_ok__support_sees_everything_that_it_is_asked_about(box: WalledBox) -> N
     }
 
 
+def test_ok__the_export_reads_everything_and_writes_a_stick(box: WalledBox) -> None:
+    wanted = [box.stick, "--actor", "maria", "--all", "--own-flash"]
+    assert box.run("export", *wanted) == 0, box.logs()
+
+
 def test_ok__no_two_processes_are_one_user_but_for_the_recovery() -> None:
     uids = [identity_of(who).uid for who in ("acquire", "console", "forward", "export", "admin", "kiosk", "root")]
     assert len(set(uids)) == len(uids)

@@ -1,0 +1,112 @@
+"""The rules of udev, read by udev, and tried on a device of the kernel that every machine has."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.systemd.identity import SYSTEMD, SYSUSERS, read_accounts, read_values
+
+RULES = SYSTEMD.parent / "udev" / "70-appliance.rules"
+_NULL = "/sys/devices/virtual/mem/null"
+# In a mount namespace of its own: these rules alone, the box's users, and a /dev in which nothing can be spoilt.
+_TRY = """
+set -e
+for file in passwd group; do mount --bind "$1/etc/$file" "/etc/$file"; done
+mount -t tmpfs tmpfs /run
+mount --bind "$1/rules" /usr/lib/udev/rules.d
+if [ -d /etc/udev/rules.d ]; then mount -t tmpfs tmpfs /etc/udev/rules.d; fi
+mount -t tmpfs tmpfs /dev
+mknod -m 0666 /dev/null c 1 3
+shift
+exec "$@" 2>&1
+"""
+
+
+def _run_udevadm(directory: Path, rules: str, site_rule: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """What `udevadm WORDS` says where there are only `rules` and, before them, the site's rule."""
+    (directory / "etc").mkdir()
+    (directory / "etc" / "passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    (directory / "etc" / "group").write_text("root:x:0:\n")
+    subprocess.run(["systemd-sysusers", f"--root={directory}", SYSUSERS], check=True, timeout=60, capture_output=True)
+    (directory / "rules").mkdir()
+    (directory / "rules" / RULES.name).write_text(rules)
+    (directory / "rules" / "69-appliance-site.rules").write_text(site_rule + "\n")
+    root = [] if os.geteuid() == 0 else ["sudo", "-n", "--"]
+    command = [*root, "unshare", "--mount", "--propagation", "private", "--"]
+    command += ["sh", "-c", _TRY, "sh", str(directory), "udevadm", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def _try_event(directory: Path, site_rule: str, action: str = "add") -> str:
+    """What udev says of an event of /dev/null; its node and its links are not touched outside of the namespace."""
+    done = _run_udevadm(directory, RULES.read_text(), site_rule, "test", f"--action={action}", _NULL)
+    assert done.returncode == 0, f"this needs root, or sudo without a password: {done.stdout}{done.stderr}"
+    assert f"Reading rules file: /usr/lib/udev/rules.d/{RULES.name}" in done.stdout
+    return done.stdout
+
+
+def _complaints(directory: Path, rules: str) -> list[str]:
+    """What udev has to say about the rules: by `verify` where it has it (254), else when it reads them for an event."""
+    said = subprocess.run(["udevadm", "--version"], capture_output=True, text=True, check=True, timeout=60)
+    words = ["verify"] if int(said.stdout) >= 254 else ["test", _NULL]
+    done = _run_udevadm(directory, rules, "", *words)
+    return re.findall(rf"^/usr/lib/udev/rules.d/{RULES.name}(?:: |:[0-9]+ ).*", done.stdout, re.MULTILINE)
+
+
+def test_ok__udev_has_nothing_to_say_about_the_rules(tmp_path: Path) -> None:
+    assert _complaints(tmp_path, RULES.read_text()) == []
+
+
+@pytest.mark.parametrize(("right", "wrong"), [('OWNER="appliance-', 'OWNER="aplliance-'), ("TEST==", "TETS==")])
+def test_fail__udev_tells_what_it_cannot_take(tmp_path: Path, right: str, wrong: str) -> None:
+    assert right in RULES.read_text()
+    assert _complaints(tmp_path, RULES.read_text().replace(right, wrong))
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("ultrasound", "SYSTEMD_WANTS=appliance-acquire@ultrasound.service"),
+        # Since release 257 `udevadm test` names the program and does not run it.
+        ("c-arm", "/usr/bin/systemd-escape --template=appliance-acquire@.service c-arm"),
+    ],
+)
+def test_ok__what_the_site_named_has_its_node_its_owner_and_its_unit(tmp_path: Path, name: str, wanted: str) -> None:
+    said = _try_event(tmp_path, f'KERNEL=="null", ENV{{APPLIANCE_NAME}}="{name}"')
+    assert f"DEVLINKS=/dev/appliance/{name}\n" in said
+    acquire = read_accounts().users["appliance-acquire"]
+    for effect in (f"OWNER {acquire}", f"GROUP {acquire}", "MODE 0600"):
+        assert re.search(rf"{RULES.name}:[0-9]+ {effect}\n", said), effect
+    assert wanted in said
+    assert "CURRENT_TAGS=:systemd:\n" in said
+
+
+@pytest.mark.parametrize(
+    ("site_rule", "action"),
+    [("", "add"), ('KERNEL=="zero", ENV{APPLIANCE_NAME}="x"', "add"), ('ENV{APPLIANCE_NAME}="x"', "remove")],
+)
+def test_ok__what_nobody_named_and_what_goes_is_left_alone(tmp_path: Path, site_rule: str, action: str) -> None:
+    said = _try_event(tmp_path, site_rule, action)
+    assert "SYSTEMD_WANTS" not in said
+    assert "/dev/appliance" not in said
+
+
+def test_ok__the_unit_whose_name_udev_escaped_is_bound_to_the_node_that_udev_named() -> None:
+    """A name may have hyphens (config.schema.Name)."""
+    (bound,) = read_values("appliance-acquire@.service", "BindsTo")
+    for name in ("ultrasound", "c-arm", "x--1"):
+        unit = _answer("systemd-escape", "--template=appliance-acquire@.service", name)
+        escaped = unit.removeprefix("appliance-acquire@").removesuffix(".service")
+        device = _answer("systemd-escape", "--path", "--suffix=device", f"/dev/appliance/{name}")
+        assert bound.replace("%i", escaped) == device
+        assert _answer("systemd-escape", "--unescape", escaped) == name
+        assert "-" in name or escaped == name
+
+
+def _answer(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
