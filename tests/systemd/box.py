@@ -67,9 +67,10 @@ UNITS = {
     "console": "appliance-console.service",
     "export": "appliance-export@.service",
     "forward": "appliance-forward.service",
+    "kiosk": "appliance-kiosk.service",
     "recover": "appliance-recover.service",
 }
-LOGINS = {"admin": "appliance-admin", "kiosk": "appliance-kiosk"}
+LOGINS = {"admin": "appliance-admin"}
 
 
 def identity_of(who: str) -> Identity:

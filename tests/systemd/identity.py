@@ -11,6 +11,9 @@ UNITS = SYSTEMD / "units"
 SYSUSERS = SYSTEMD / "sysusers.d" / "appliance.conf"
 TMPFILES = SYSTEMD / "tmpfiles.d" / "appliance.conf"
 
+# Debian's, with which the kiosk reaches its screen.
+_SYSTEM_GROUPS = ("video", "render")
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -55,12 +58,13 @@ def read_values(unit: str, key: str) -> list[str]:
 
 
 def identity_of_unit(unit: str) -> Identity:
-    """As systemd starts the unit: User=, Group=, SupplementaryGroups=, and no group besides."""
+    """As systemd starts the unit: User=, Group=, SupplementaryGroups=, and no group besides but the system's own."""
     accounts = read_accounts()
     (user,), (group,), (umask,) = (read_values(unit, key) for key in ("User", "Group", "UMask"))
     assert user not in accounts.members, "the services' groups stand in their units"
     named = " ".join(read_values(unit, "SupplementaryGroups")).split()
-    groups = tuple(accounts.groups[name] for name in named)
+    assert all(name in accounts.groups or name in _SYSTEM_GROUPS for name in named)
+    groups = tuple(accounts.groups[name] for name in named if name in accounts.groups)
     return Identity(accounts.users[user], accounts.groups[group], groups, int(umask, 8))
 
 
