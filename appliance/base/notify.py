@@ -14,9 +14,9 @@ def notify_ready(status: str) -> None:
     _tell(f"READY=1\nSTATUS={status}")
 
 
-def notify_watchdog() -> None:
-    """The loop that does the work came round once more."""
-    _tell("WATCHDOG=1")
+def notify_watchdog(status: str = "") -> None:
+    """The loop that does the work came round once more; `status` is what it does now, if that is to be told."""
+    _tell(f"WATCHDOG=1\nSTATUS={status}" if status else "WATCHDOG=1")
 
 
 def notify_stopping() -> None:

@@ -88,7 +88,7 @@ def run_acquire(paths: Paths, name: str) -> int:
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    alive = _SignOfLife(clock)
+    alive = _SignOfLife(clock, runner.sentence)
     thread = threading.Thread(target=_work, args=(runner, stop, alive, died), name=name, daemon=True)
     thread.start()
 
@@ -152,17 +152,21 @@ def film_options_from(device: FilmDevice, run: Path) -> FilmOptions:
 
 
 class _SignOfLife:
-    """Feeds the watchdog from the working loop, which comes round for every frame: once a second is enough."""
+    """Feeds the watchdog from the working loop, which comes round for every frame: once a second is enough.
 
-    def __init__(self, clock: Clock) -> None:
+    With it goes what the device does now, for `systemctl status`.
+    """
+
+    def __init__(self, clock: Clock, sentence: Callable[[], str]) -> None:
         self._clock = clock
+        self._sentence = sentence
         self._last = float("-inf")
 
     def __call__(self) -> None:
         now = self._clock.monotonic()
         if now - self._last >= _ALIVE_SECONDS:
             self._last = now
-            notify_watchdog()
+            notify_watchdog(self._sentence())
 
 
 def _stopping_first(stop: threading.Event, uvicorns: Any) -> Callable[[int, FrameType | None], None]:

@@ -111,7 +111,7 @@ def test_fail__a_capture_loop_that_is_stuck_feeds_no_watchdog(
     device, source, stop = make_grabber(), StuckSource(room.clock), threading.Event()
     runner = VideoRunner(device, source, room.keeper(device), room.gate, room.clock, room.findings)
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "n"))
-    alive = _SignOfLife(room.clock)
+    alive = _SignOfLife(room.clock, runner.sentence)
     with listening(tmp_path / "n") as pings:
         thread = threading.Thread(target=runner.run, args=(stop, alive))
         thread.start()

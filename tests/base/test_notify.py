@@ -18,9 +18,15 @@ def test_ok__what_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         listener.settimeout(20)
         notify_ready("The panel is ready.")
         notify_watchdog()
+        notify_watchdog("Live picture.")
         notify_stopping()
-        heard = [listener.recv(4096).decode() for _ in range(3)]
-    assert heard == ["READY=1\nSTATUS=The panel is ready.", "WATCHDOG=1", "STOPPING=1"]
+        heard = [listener.recv(4096).decode() for _ in range(4)]
+    assert heard == [
+        "READY=1\nSTATUS=The panel is ready.",
+        "WATCHDOG=1",
+        "WATCHDOG=1\nSTATUS=Live picture.",
+        "STOPPING=1",
+    ]
 
 
 def test_ok__nobody_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
