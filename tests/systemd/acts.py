@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import socket
 import stat
 from pathlib import Path
@@ -82,6 +83,10 @@ def make_stick(path: str, uid: int) -> None:
     """A directory that is mounted for the export's user."""
     Path(path).mkdir()
     os.chown(path, uid, -1)
+
+
+def remove(path: str) -> None:
+    shutil.rmtree(path)
 
 
 def is_box_ready(device: str) -> bool:

@@ -155,7 +155,16 @@ class WalledBox:
 def walled_box() -> Iterator[WalledBox]:
     """A box that has done its job once: what was saved, cut short, salvaged and committed went through every wall."""
     directory = Path(tempfile.mkdtemp(prefix="walls-", dir="/tmp"))
-    directory.chmod(0o755)
+    try:
+        directory.chmod(0o755)
+        with _started(directory) as box:
+            yield box
+    finally:
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def _started(directory: Path) -> Iterator[WalledBox]:
     machines = directory / "machines"
     machines.mkdir()
     listener = pick_free_port()
@@ -171,9 +180,9 @@ def walled_box() -> Iterator[WalledBox]:
             box.call("root", "make_stick", box.stick, identity_of("export").uid)
             _do_job(box)
             yield box
+            box.call("root", "remove", box.stick)
     finally:
         box.end()
-        shutil.rmtree(directory)
 
 
 def _do_job(box: WalledBox) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.systemd.identity import SYSTEMD, SYSUSERS, read_accounts, read_values
 
 RULES = SYSTEMD.parent / "udev" / "70-appliance.rules"
+_NEEDS = "this needs root, or sudo without a password, and the right to mount"
 _NULL = "/sys/devices/virtual/mem/null"
 # In a mount namespace of its own: these rules alone, the box's users, and a /dev in which nothing can be spoilt.
 _TRY = """
@@ -45,7 +46,7 @@ def _run_udevadm(directory: Path, rules: str, site_rule: str, *words: str) -> su
 def _try_event(directory: Path, site_rule: str, action: str = "add") -> str:
     """What udev says of an event of /dev/null; its node and its links are not touched outside of the namespace."""
     done = _run_udevadm(directory, RULES.read_text(), site_rule, "test", f"--action={action}", _NULL)
-    assert done.returncode == 0, f"this needs root, or sudo without a password: {done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{_NEEDS}: {done.stdout}{done.stderr}"
     assert f"Reading rules file: /usr/lib/udev/rules.d/{RULES.name}" in done.stdout
     return done.stdout
 
@@ -55,6 +56,9 @@ def _complaints(directory: Path, rules: str) -> list[str]:
     said = subprocess.run(["udevadm", "--version"], capture_output=True, text=True, check=True, timeout=60)
     words = ["verify"] if int(said.stdout) >= 254 else ["test", _NULL]
     done = _run_udevadm(directory, rules, "", *words)
+    assert re.search(rf"rules files have been checked|Reading rules file: .*{RULES.name}", done.stdout), (
+        _NEEDS + done.stdout
+    )
     return re.findall(rf"^/usr/lib/udev/rules.d/{RULES.name}(?:: |:[0-9]+ ).*", done.stdout, re.MULTILINE)
 
 
