@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ _ACTS = {
     "rename": _rename,
     "connect to": _connect,
 }
+
+
+def wait_for(seconds: float, function: str, *arguments: Any) -> bool:
+    """Whether the function of this module gives something true within `seconds`."""
+    end = time.monotonic() + seconds
+    while not globals()[function](*arguments):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def owners_below(directory: str) -> dict[str, tuple[int, int, int]]:

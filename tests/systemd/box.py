@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.world import Machines
-from tests.peers import running, start_hospital, wait_until
+from tests.peers import running, start_hospital
 from tests.ports import pick_free_port
 from tests.systemd.identity import (
     SYSUSERS,
@@ -33,7 +33,7 @@ from tests.systemd.identity import (
 REPOSITORY = Path(__file__).parents[2]
 STATE, RUN = "/var/lib/appliance", "/run/appliance"
 DEVICE = "endoscope"
-_START_SECONDS = 90.0
+_SECONDS = 90.0
 _CONFIGURATION = """
 [box]
 name = "bridge"
@@ -141,6 +141,10 @@ class WalledBox:
         assert not isinstance(answer, dict) or "fault" not in answer, f"{answer['fault']}\n{self.logs()}"
         return answer
 
+    def wait_for(self, who: str, function: str, *arguments: Any) -> None:
+        """Wait until the function of `acts` gives `who` something true."""
+        assert self.call(who, "wait_for", _SECONDS, function, *arguments), f"{function} {arguments}\n{self.logs()}"
+
     def logs(self) -> str:
         texts = (f"{path.name}:\n{path.read_text(errors='replace')}" for path in sorted(self._log.glob("*.log")))
         return "\n".join(texts)[-6000:]
@@ -191,18 +195,16 @@ def _do_job(box: WalledBox) -> None:
     for service in ("console", "forward"):
         box.start(service, service)
     box.start("acquire", "acquire", DEVICE)
-    wait_until(lambda: box.call("admin", "is_box_ready", DEVICE), "every service answers", _START_SECONDS)
+    box.wait_for("admin", "is_box_ready", DEVICE)
     exam_id = box.call("admin", "open_exam")
-    wait_until(lambda: box.call("admin", "has_signal", DEVICE), "there is a picture")
+    box.wait_for("admin", "has_signal", DEVICE)
     box.call("admin", "tap", DEVICE, "still", exam_id)
     clip = box.call("admin", "tap", DEVICE, "clip/start", exam_id)["sop_instance_uid"]
-    torn = f"captured/{DEVICE}/{exam_id}/.part-{clip}~*"
-    wait_until(lambda: box.call("root", "find", torn), "the clip is being written")
+    box.wait_for("root", "find", f"captured/{DEVICE}/{exam_id}/.part-{clip}~*")
     box.kill("acquire")
     assert box.run("recover") == 0, box.logs()
     box.start("acquire", "acquire", DEVICE)
-    wait_until(lambda: box.call("admin", "has_signal", DEVICE), "there is a picture again")
+    box.wait_for("admin", "has_signal", DEVICE)
     box.call("admin", "close_exam", exam_id)
-    settled = f"settled/{exam_id}.json"
-    wait_until(lambda: box.call("admin", "find", settled), f"everything is committed\n{box.logs()}", 90.0)
+    box.wait_for("admin", "find", f"settled/{exam_id}.json")
     assert box.died() == [], box.logs()
