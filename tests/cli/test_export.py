@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from appliance.base.sockets import bind_unix
+from appliance.cli import export_report
 from appliance.cli.caller import actor_from
 from appliance.cli.export_report import line_of, summary_lines
 from appliance.cli.main import main
@@ -45,6 +46,8 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
     made = Box(tmp_path)
     made.paths.configuration.parent.mkdir(parents=True)
     made.paths.configuration.write_text("")  # what --box knows a box by
+    # A busy machine may take so long that the command says how far it is.
+    monkeypatch.setattr(export_report, "_QUIET_SECONDS", 3600.0)
     for name, value in {**made.paths.environment(), "SUDO_USER": "maria"}.items():
         monkeypatch.setenv(name, value)
     return made
