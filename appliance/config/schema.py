@@ -255,6 +255,39 @@ class SerialDevice(_Device):
     transfer_seconds: float = Field(default=1800.0, gt=0, le=14_400)
 
 
+class PrinterDevice(_Device):
+    """A machine that prints: the box is its printer. `dpi` is the pages' resolution; None: the language's own."""
+
+    driver: Literal["printer"]
+    line: Path
+    baud: int = Field(default=9600, ge=300, le=4_000_000)
+    data_bits: Literal[7, 8] = 8
+    parity: Literal["none", "even", "odd"] = "none"
+    flow: Literal["none", "rtscts", "xonxoff", "dtr"] = "none"
+    conversion_type: Literal["DI"] = "DI"
+    language: Literal["escp9", "escp24", "escpos", "pcl"]
+    dpi: int | None = Field(default=None, ge=60, le=1200)
+    paper_width_mm: float = Field(default=210.0, ge=20, le=500)
+    paper_height_mm: float = Field(default=297.0, ge=0, le=1000)
+    ink: Literal["black", "white"] = "black"
+    idle_seconds: float = Field(default=10.0, ge=1, le=25)
+    max_pixels: int = Field(default=40_000_000, ge=100_000, le=400_000_000)
+    max_pages: int = Field(default=100, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _check_page(self) -> PrinterDevice:
+        width, height = (round(side * self.page_dpi / 25.4) for side in (self.paper_width_mm, self.paper_height_mm))
+        pixels = width * height
+        if pixels > self.max_pixels:
+            raise ValueError(f"max_pixels must not be below a page of this paper, which has {pixels} pixels")
+        return self
+
+    @property
+    def page_dpi(self) -> int:
+        """The pages' resolution: as fine as printers of this language mostly are."""
+        return self.dpi or {"escp9": 240, "escp24": 360, "escpos": 203, "pcl": 300}[self.language]
+
+
 class GrabberDevice(_Device):
     """A frame grabber that delivers a video signal as JPEG frames."""
 
@@ -288,7 +321,7 @@ class FilmDevice(_Device):
     max_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, le=2_000_000_000)
 
 
-Device = Annotated[SerialDevice | GrabberDevice | FilmDevice, Field(discriminator="driver")]
+Device = Annotated[SerialDevice | PrinterDevice | GrabberDevice | FilmDevice, Field(discriminator="driver")]
 
 
 class Configuration(_Section):

@@ -15,6 +15,7 @@ from appliance.config.schema import (
     GrabberDevice,
     Peer,
     PerformedStepManager,
+    PrinterDevice,
     SerialDevice,
     WorklistSource,
 )
@@ -102,7 +103,7 @@ def _archive_needs(destination: Destination, devices: Sequence[Device]) -> list[
 def _kinds_of(device: Device) -> tuple[tuple[str, str], ...]:
     """Class and transfer syntax of what a device makes."""
     match device:
-        case SerialDevice():
+        case SerialDevice() | PrinterDevice():
             return ((_STILL, _NATIVE),)
         case GrabberDevice():
             return ((_STILL, _JPEG), (_CLIP, _JPEG))

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from appliance.config.schema import Configuration, GrabberDevice, Retention
+from appliance.config.schema import Configuration, Device, GrabberDevice, PrinterDevice, Retention
 from appliance.exam.decisions import UNDECIDED, Decided, DecisionKind
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryState
 from appliance.spool.room import floor_bytes_from
@@ -106,8 +106,15 @@ def is_over(one: KeptObject, proof: Proof | None, retention: Retention) -> bool:
 
 def wanted_bytes_from(configuration: Configuration) -> int:
     """The free flash that lets every configured device capture its largest object: that, above what a capture needs."""
-    largest = [
-        device.max_clip_bytes if isinstance(device, GrabberDevice) else device.max_bytes
-        for device in configuration.devices
-    ]
-    return floor_bytes_from(configuration) + max(largest, default=0)
+    largest = max(map(_largest_object, configuration.devices), default=0)
+    return floor_bytes_from(configuration) + largest
+
+
+def _largest_object(device: Device) -> int:
+    match device:
+        case GrabberDevice():
+            return device.max_clip_bytes
+        case PrinterDevice():
+            return device.max_pixels
+        case _:
+            return device.max_bytes

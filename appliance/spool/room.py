@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDevice, SerialDevice
+from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice
 
 # Header, trailer and what a file system keeps of its own for a file.
 _AROUND_BYTES = 1_000_000
@@ -24,6 +24,8 @@ def largest_capture_bytes(device: Device) -> int:
             return 2 * (device.max_frame_bytes + _AROUND_BYTES)  # a still, while a clip is being recorded
         case SerialDevice():
             return max(device.max_bytes, _COLOURS * device.max_pixels) + _AROUND_BYTES
+        case PrinterDevice():
+            return device.max_pixels + _AROUND_BYTES
         case FilmDevice():
             return device.max_bytes + _AROUND_BYTES
 

@@ -125,7 +125,16 @@ WRONG: list[tuple[str, str, str]] = [
     (FILM + "sane = 1", "devices[0].sane", "is not a key that is known here"),
     (DESTINATION.replace("port = 104", ""), "destinations[0].port", "is missing"),
     (SERIAL.replace('driver = "xmodem"', ""), "devices[0].driver", "is missing"),
-    (SERIAL.replace("xmodem", "usb"), "devices[0].driver", "must be one of 'xmodem', 'grabber', 'sane' (it is 'usb')"),
+    (
+        SERIAL.replace("xmodem", "usb"),
+        "devices[0].driver",
+        "must be one of 'xmodem', 'printer', 'grabber', 'sane' (it is 'usb')",
+    ),
+    (
+        SERIAL.replace('"xmodem"', '"printer"\nlanguage = "pcl"\ndpi = 1200'),
+        "devices[0]",
+        "max_pixels must not be below a page of this paper, which has 139201551 pixels",
+    ),
     # types: no text becomes a number, no number a text, no `true` a port
     (DESTINATION.replace("104", "'104'"), "destinations[0].port", "should be a valid integer (it is '104')"),
     (DESTINATION.replace("104", "true"), "destinations[0].port", "should be a valid integer (it is True)"),
