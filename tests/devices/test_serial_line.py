@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import select
+import termios
 from pathlib import Path
 
 import pytest
 
 from appliance.base.clock import Deadline, SystemClock
 from appliance.devices.errors import DeviceBusy, DeviceGone, DeviceTimeout
-from appliance.devices.serial.line import Direction, SerialLine, Transcript
+from appliance.devices.serial.line import Direction, Flow, Parity, SerialLine, Transcript
 from tests.devices.conftest import Pair
 
 
@@ -108,3 +109,58 @@ def test_ok__transcript_keeps_the_last_bytes_only() -> None:
     assert entries[-1].at == 9999.0
     transcript.note(1.0, Direction.SENT, bytes(5000))
     assert len(transcript.entries()[-1].data) == 1000
+
+
+def test_ok__xoff_asks_the_machine_to_wait_and_xon_to_go_on(pair: Pair, clock: SystemClock) -> None:
+    pair.line.close()
+    line = SerialLine(os.ttyname(pair.near), clock, flow=Flow.XONXOFF)
+    line.open()
+    for is_held in (True, True, False, False, True):
+        assert line.hold(is_held)
+    assert os.read(pair.far, 10) == b"\x13\x11\x13"  # each is said once
+    os.write(pair.far, b"\x11\x13data")  # what comes is data: a picture may hold these bytes
+    assert line.read(5.0) == b"\x11\x13data"
+    line.close()
+    line.open()
+    assert line.hold(True)  # a line that is opened anew holds nothing
+    assert os.read(pair.far, 10) == b"\x13"
+    line.close()
+
+
+class Wires:
+    """A pyserial port whose modem lines can be seen; a pseudo-terminal has none."""
+
+    def __init__(self) -> None:
+        self.rts = self.dtr = True
+
+
+@pytest.mark.parametrize("flow", [Flow.RTSCTS, Flow.DTR])
+def test_ok__a_wire_asks_the_machine_to_wait(clock: SystemClock, flow: Flow) -> None:
+    line, wires = SerialLine("/nowhere", clock, flow=flow), Wires()
+    line._port = wires  # type: ignore[assignment]
+    assert line.hold(True)
+    assert (wires.rts, wires.dtr) == (flow is not Flow.RTSCTS, flow is not Flow.DTR)
+    assert line.hold(False)
+    assert (wires.rts, wires.dtr) == (True, True)
+
+
+def test_fail__a_line_that_cannot_ask(pair: Pair, clock: SystemClock) -> None:
+    assert not pair.line.hold(True)  # no flow control is configured
+    pair.line.close()
+    with pytest.raises(DeviceGone, match="not open"):
+        pair.line.hold(True)
+    line = SerialLine(os.ttyname(pair.near), clock, flow=Flow.DTR)
+    line.open()
+    assert not line.hold(True)  # a pseudo-terminal has no such wire
+    line.close()
+
+
+def test_ok__seven_bits_and_parity(pair: Pair, clock: SystemClock) -> None:
+    pair.line.close()
+    line = SerialLine(os.ttyname(pair.near), clock, baud=1200, data_bits=7, parity=Parity.EVEN)
+    line.open()
+    control, speed = termios.tcgetattr(pair.near)[2], termios.tcgetattr(pair.near)[4]
+    # A pseudo-terminal keeps eight bits and no parity, whatever it is told; the speed it remembers.
+    assert speed == termios.B1200
+    assert control & termios.CSIZE in (termios.CS7, termios.CS8)
+    line.close()

@@ -1,4 +1,4 @@
-"""One serial line: 8 data bits, no parity, opened for us alone, every wait with a deadline.
+"""One serial line, opened for us alone, every wait with a deadline.
 
 What went over the line is remembered, bounded, for support. It may hold patient data: a transcript is never logged, it
 leaves the box only where a person exports it.
@@ -59,6 +59,26 @@ class Transcript:
         return tuple(self._entries)
 
 
+class Flow(StrEnum):
+    """How the box asks the machine to wait: not at all, by RTS, by XOFF, or by DTR, as printers like it.
+
+    XON and XOFF are only sent: in what comes they are data, of a picture or an XMODEM block.
+    """
+
+    NONE = "none"
+    RTSCTS = "rtscts"
+    XONXOFF = "xonxoff"
+    DTR = "dtr"
+
+
+class Parity(StrEnum):
+    """The bit that is sent behind the data bits, as pyserial names it."""
+
+    NONE = serial.PARITY_NONE
+    EVEN = serial.PARITY_EVEN
+    ODD = serial.PARITY_ODD
+
+
 class SerialLine:
     """The near end of a machine's serial line. `name` is what sentences call the machine ("ultrasound")."""
 
@@ -68,7 +88,9 @@ class SerialLine:
         clock: Clock,
         *,
         baud: int = 115200,
-        rtscts: bool = False,
+        data_bits: int = 8,
+        parity: Parity = Parity.NONE,
+        flow: Flow = Flow.NONE,
         name: str = "machine",
         transcript: Transcript | None = None,
     ) -> None:
@@ -77,17 +99,31 @@ class SerialLine:
         self._path = path
         self._clock = clock
         self._baud = baud
-        self._rtscts = rtscts
+        self._data_bits = data_bits
+        self._parity = parity
+        self._flow = flow
+        self._is_held = False
         self._port: serial.Serial | None = None
 
     def open(self) -> None:
         """Take the line. Raises DeviceGone when it is not there, DeviceBusy when another program has it."""
         self.close()
         try:
-            # XON/XOFF stays off: XMODEM blocks hold these bytes as data.
             self._port = serial.Serial(
-                self._path, self._baud, timeout=0, write_timeout=0, exclusive=True, rtscts=self._rtscts
+                self._path,
+                self._baud,
+                bytesize=self._data_bits,
+                parity=self._parity,
+                timeout=0,
+                write_timeout=0,
+                exclusive=True,
+                rtscts=self._flow is Flow.RTSCTS,
             )
+            if self._flow is Flow.XONXOFF:
+                # pyserial's own XON/XOFF would also take these bytes out of what comes.
+                attributes = termios.tcgetattr(self._port.fileno())
+                attributes[0] |= termios.IXOFF
+                termios.tcsetattr(self._port.fileno(), termios.TCSANOW, attributes)
         except (OSError, ValueError, termios.error) as error:  # serial.SerialException is an OSError
             if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EBUSY, errno.EWOULDBLOCK):
                 raise DeviceBusy(
@@ -101,6 +137,7 @@ class SerialLine:
     def close(self) -> None:
         """Let the line go; harmless when it is not open."""
         port, self._port = self._port, None
+        self._is_held = False
         if port is not None:
             port.close()
 
@@ -163,6 +200,29 @@ class SerialLine:
                 break
             thrown += len(data)
         return thrown
+
+    def hold(self, is_held: bool) -> bool:
+        """Ask the machine to wait, or to go on; false when this line has no way to say so. DeviceGone as `read`.
+
+        Without being asked, the kernel does it where it can, when what arrived is not read for too long.
+        """
+        port = self._opened()
+        if is_held == self._is_held or self._flow is Flow.NONE:
+            return self._flow is not Flow.NONE
+        try:
+            match self._flow:
+                case Flow.RTSCTS:
+                    port.rts = not is_held
+                case Flow.DTR:
+                    port.dtr = not is_held
+                case Flow.XONXOFF:
+                    termios.tcflow(port.fileno(), termios.TCIOFF if is_held else termios.TCION)
+        except (OSError, termios.error) as error:
+            if (error.args or (None,))[0] == errno.ENOTTY:  # no such wire, as on a pseudo-terminal
+                return False
+            raise self._gone(error if isinstance(error, OSError) else None) from error
+        self._is_held = is_held
+        return True
 
     def _write_some(self, descriptor: int, data: memoryview) -> int:
         try:
