@@ -33,6 +33,8 @@ NEEDED = {
     "openssl": "openssl",
     "sx": "lrzsz",
     "scanimage": "sane-utils",
+    "gs": "ghostscript",
+    "pbmtolj": "netpbm",
     "chromium": "chromium",
     "systemd-analyze": "systemd",
     "udevadm": "udev",
