@@ -39,6 +39,7 @@ class Kind(StrEnum):
     CLIP = "clip"
     TRANSFER = "transfer"
     FILM = "film"
+    PAGE = "page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,9 @@ class ObjectKeeper:
                 "End the exam and open it again to use the device.",
             )
 
-    def origins(self, ticket: Ticket, uid: str, *, video_format: str = "", digital_format: str = "") -> Origins:
+    def origins(
+        self, ticket: Ticket, uid: str, *, video_format: str = "", digital_format: str = "", printed_text: str = ""
+    ) -> Origins:
         """Whose the object is and where it comes from. ApplianceError as `check`."""
         self.check(ticket)
         return Origins(
@@ -112,6 +115,7 @@ class ObjectKeeper:
             instance_number=self._next_number(ticket),
             video_format=video_format,
             digital_format=digital_format,
+            printed_text=printed_text,
         )
 
     def ensure_room(self) -> None:
@@ -127,11 +131,18 @@ class ObjectKeeper:
         uid: str | None = None,
         video_format: str = "",
         digital_format: str = "",
+        printed_text: str = "",
     ) -> Saved:
         """Make `frame` a durable Secondary Capture Image. NoRoomError before flash is full, OSError when it fails."""
         self.ensure_room()
         form = pixel_form_from(frame)
-        origins = self.origins(ticket, uid or new_uid(), video_format=video_format, digital_format=digital_format)
+        origins = self.origins(
+            ticket,
+            uid or new_uid(),
+            video_format=video_format,
+            digital_format=digital_format,
+            printed_text=printed_text,
+        )
         composed = compose_still(origins, form, len(frame.data), frame.lossy_bytes)
         return self.keep_whole(ticket, composed, frame.data, kind)
 

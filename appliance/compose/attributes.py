@@ -2,13 +2,19 @@
 
 Read from PS3.3 A.8 (Secondary Capture IODs), C.7, C.8.6 and C.12.1, IHE RAD TF-2 4.8 and Appendix A (worklist → image →
 performed step). The order of rows is the order of modules; elements are written in the order of their tags.
-Conditions: `still`, `clip`, `film`, `color`, `lossy`; `exam` (there is one), `scheduled` (it was chosen from a
-worklist), `worklist's study` or `own study` (whose Study Instance UID it is); `self test` (of the box, no examination);
-`clock in doubt` (the box did not believe its clock when the frame was taken, or when its exam was opened).
+Conditions: `still`, `clip`, `film`, `color`, `lossy`, `printed` (text stands on a page); `exam` (there is one),
+`scheduled` (it was chosen from a worklist), `worklist's study` or `own study` (whose Study Instance UID it is); `self
+test` (of the box, no examination); `clock in doubt` (the box did not believe its clock when the frame was taken, or
+when its exam was opened).
 
 That the times are in doubt stands in Image Comments, of the General Image module (PS3.3 C.7.6.1), which viewers show.
 Acquisition Time Synchronized (0018,1800), which asks nearly the same, is of the Synchronization module (C.7.4.2), which
 no Secondary Capture IOD has and which needs a frame of reference shared with other equipment.
+
+What a machine printed (Conversion Type DI, PS3.3 C.8.6.1: nothing was scanned) has its text in Image Comments too, free
+text about the image, behind the doubt if there is one. In the object it is durable with the page, goes where the page
+goes, and is deleted and de-identified (PS3.15 E.1) with it. A page has neither Pixel Spacing nor Nominal Scanned Pixel
+Spacing: a distance on the paper is none in the patient, and no medium was scanned. Its pixels are square.
 
 Several entries chosen for one exam (group case, PS3.17 J.4.1): what is one value in an image is the value that stands
 in all of them, or empty where they differ (accession number, Study ID, descriptions); what may have items has the items
@@ -178,6 +184,7 @@ IMAGE: Rows = (
     Row("ImageType", "3", ALWAYS, (fixed(("ORIGINAL", "PRIMARY")),)),
     Row("QualityControlImage", "3", ALWAYS, (fixed("YES"),), when="self test"),
     Row("ImageComments", "3", ALWAYS, (fixed(CLOCK_IN_DOUBT),), when="clock in doubt"),
+    Row("ImageComments", "3", ALWAYS, (device("printed_text"),), when="printed"),
     Row("BurnedInAnnotation", "1", ALWAYS, (configured("burned_in_annotation"),)),
     Row("LossyImageCompression", "3", ALWAYS, (device("lossy"),)),
     Row("LossyImageCompressionRatio", "3", ALWAYS, (device("lossy_ratio"),), when="lossy"),

@@ -23,7 +23,7 @@ from pydicom.valuerep import IS, DSfloat
 from appliance.base.errors import ApplianceError
 from appliance.base.uids import new_uid
 from appliance.base.version import VERSION
-from appliance.compose.attributes import OBJECT
+from appliance.compose.attributes import CLOCK_IN_DOUBT, OBJECT
 from appliance.compose.charset import set_character_set
 from appliance.compose.chosen import chosen_from
 from appliance.compose.encode import (
@@ -52,13 +52,16 @@ from appliance.exam.exam import Exam
 
 # A value of 32-bit length ends below the undefined length (PS3.5 7.1.1), and most readers at 2 GiB.
 MAX_NATIVE_BYTES = 0x7FFFFFFE
+# Characters of a Long Text (PS3.5 6.2).
+MAX_COMMENTS = 10240
 
 
 @dataclass(frozen=True, slots=True)
 class Origins:
     """Whose object this is and where it comes from. `exam` is None for a frame that nobody chose a patient for.
 
-    `is_clock_trusted` says whether the box believed its own clock at `captured_at`, which is aware.
+    `is_clock_trusted` says whether the box believed its own clock at `captured_at`, which is aware. `printed_text` is
+    what stands on a page, in lines.
     """
 
     exam: Exam | None
@@ -69,6 +72,7 @@ class Origins:
     instance_number: int
     video_format: str = ""
     digital_format: str = ""
+    printed_text: str = ""
     is_self_test: bool = False
     is_clock_trusted: bool = True
 
@@ -146,6 +150,7 @@ def _dataset_of(
     purpose = {"self test"} if origins.is_self_test else set()
     is_trusted = origins.is_clock_trusted and (exam is None or exam.is_clock_trusted)
     doubt = set() if is_trusted else {"clock in doubt"}
+    printed = {"printed"} if origins.printed_text else set()
     facts = Facts(
         entries=chosen.entries,
         generated={
@@ -179,14 +184,21 @@ def _dataset_of(
             "lossy_method": form.lossy_method,
             "video_format": origins.video_format,
             "digital_format": origins.digital_format,
+            "printed_text": _comments_from(origins.printed_text, has_doubt=not is_trusted),
             **device,
         },
         user=chosen.user,
-        conditions=chosen.conditions | kind | of_pixels | purpose | doubt,
+        conditions=chosen.conditions | kind | of_pixels | purpose | doubt | printed,
     )
     dataset = dataset_from(OBJECT, facts)
     set_character_set(dataset, chosen.entries)
     return dataset
+
+
+def _comments_from(printed_text: str, *, has_doubt: bool) -> str:
+    """What a page says, behind what the box has to say of its times: both have one attribute."""
+    lines = [CLOCK_IN_DOUBT, ""] if has_doubt else []
+    return "\r\n".join([*lines, *printed_text.split("\n")])[:MAX_COMMENTS]
 
 
 def _configuration_facts(origins: Origins) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from appliance.acquire.api import make_app
 from appliance.acquire.films import FilmRunner
 from appliance.acquire.gate import ExamGate
 from appliance.acquire.keeping import ObjectKeeper
+from appliance.acquire.pages import PageRunner
 from appliance.acquire.runner import DeviceRunner
 from appliance.acquire.salvage import list_cut_short, salvage_device
 from appliance.acquire.transfers import TransferRunner
@@ -32,9 +33,11 @@ from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
 from appliance.base.paths import Paths
 from appliance.base.sockets import bind_unix
 from appliance.config.load import load_configuration
-from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDevice, SerialDevice
+from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice
 from appliance.devices.film.options import FilmOptions
-from appliance.devices.serial.line import SerialLine
+from appliance.devices.printer.languages import decoder_of
+from appliance.devices.printer.paper import PaperSize
+from appliance.devices.serial.line import Flow, Parity, SerialLine
 from appliance.devices.video.stream import StreamGrabber
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_gate import AuditGate
@@ -129,8 +132,36 @@ def make_runner(
         case SerialDevice():
             line = SerialLine(str(paths.run / device.line), clock, baud=device.baud, name=device.name)
             return TransferRunner(device, line, keeper, gate, clock, findings)
+        case PrinterDevice():
+            line = printer_line_from(device, paths.run, clock)
+            decoder = decoder_of(device.language, paper_size_from(device))
+            return PageRunner(device, line, decoder, keeper, gate, clock, findings)
         case FilmDevice():
             return FilmRunner(device, film_options_from(device, paths.run), keeper, gate, clock, findings)
+
+
+def printer_line_from(device: PrinterDevice, run: Path, clock: Clock) -> SerialLine:
+    """The line on which `device` prints; a relative path is below `run`."""
+    return SerialLine(
+        str(run / device.line),
+        clock,
+        baud=device.baud,
+        data_bits=device.data_bits,
+        parity=Parity[device.parity.upper()],
+        flow=Flow(device.flow),
+        name=device.name,
+    )
+
+
+def paper_size_from(device: PrinterDevice) -> PaperSize:
+    """The paper that is in the printer."""
+    return PaperSize(
+        width_mm=device.paper_width_mm,
+        height_mm=device.paper_height_mm,
+        dpi=device.page_dpi,
+        max_pixels=device.max_pixels,
+        max_pages=device.max_pages,
+    )
 
 
 def film_options_from(device: FilmDevice, run: Path) -> FilmOptions:

@@ -211,6 +211,19 @@ def test_ok__an_object_says_that_its_times_are_in_doubt(
     assert "Comments" not in said.stdout + said.stderr, "an attribute of the IOD, with a value that it may have"
 
 
+@pytest.mark.parametrize(("is_trusted", "said"), [(True, ""), (False, f"{IN_DOUBT}\r\n\r\n")])
+def test_ok__what_a_page_says_stands_behind_the_doubt(tmp_path: Path, is_trusted: bool, said: str) -> None:
+    """And no more of it than one value may have (PS3.5 6.2, Long Text)."""
+    frame = gray_frame()
+    for text in ("T-score\n-2.1", "Müller " * 2000):
+        origins = replace(origins_of(EXAM, SERIAL), is_clock_trusted=is_trusted, printed_text=text)
+        composed = compose_still(origins, pixel_form_from(frame), len(frame.data))
+        (tmp_path / "page.dcm").write_bytes(composed.header + frame.data + composed.trailer)
+        comments = str(dcmread(tmp_path / "page.dcm").ImageComments)
+        assert comments == (said + text.replace("\n", "\r\n"))[:10240].rstrip()
+    assert "Error" not in run("dciodvfy", "-new", tmp_path / "page.dcm").stderr
+
+
 @pytest.mark.parametrize("is_trusted", [True, False])
 def test_ok__the_performed_step_says_so_too(is_trusted: bool) -> None:
     exam = replace(EXAM, is_clock_trusted=is_trusted)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -230,10 +230,9 @@ class Made:
     pixels: bytes
 
 
-def make_still(path: Path, exam: Exam | None, device: Device, frame: Frame) -> Made:
-    composed = compose_still(
-        origins_of(exam, device), pixel_form_from(frame), len(frame.data), lossy_bytes=frame.lossy_bytes
-    )
+def make_still(path: Path, exam: Exam | None, device: Device, frame: Frame, printed_text: str = "") -> Made:
+    origins = replace(origins_of(exam, device), printed_text=printed_text)
+    composed = compose_still(origins, pixel_form_from(frame), len(frame.data), lossy_bytes=frame.lossy_bytes)
     path.write_bytes(composed.header + frame.data + composed.trailer)
     return Made(path, composed, frame.data)
 
@@ -290,6 +289,7 @@ KINDS: dict[str, Callable[[Path, Exam | None], Made]] = {
     "still, RGB that was JPEG": lambda path, exam: make_still(path, exam, SERIAL, rgb_frame(lossy_bytes=100)),
     "still, 8 bit gray": lambda path, exam: make_still(path, exam, SERIAL, gray_frame()),
     "still, 12 bit gray": lambda path, exam: make_still(path, exam, SERIAL, gray16_frame()),
+    "page": lambda path, exam: make_still(path, exam, SERIAL, gray_frame(), printed_text="T-score\n-2.1"),
     "clip": lambda path, exam: make_clip(path, exam, clip_frames()),
     "film": make_film,
 }

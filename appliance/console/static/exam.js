@@ -160,6 +160,8 @@ export class ExamScreen {
       box.replaceChildren(...wanted.map((name) => this.actionButton(device, name)));
       if (device.kinds.includes("transfer"))
         box.append(make("p", { class: "small hint", text: "Send the image at the machine. It is saved here by itself." }));
+      if (device.kinds.includes("page"))
+        box.append(make("p", { class: "small hint", text: "Print at the machine. Each page is saved here by itself." }));
     }
     for (const button of box.querySelectorAll("button")) {
       const action = ACTIONS[button.dataset.action];
@@ -222,6 +224,7 @@ function shortState(device, runningTime) {
   const progress = device.progress;
   switch (device.state) {
     case "idle":
+      if (device.kinds.includes("page")) return "Waiting for a page";
       return device.kinds.includes("transfer") ? "Waiting for an image" : "Ready";
     case "recording":
       return progress ? `Recording ${runningTime}`.trim() : "Saving the clip";

@@ -54,7 +54,7 @@ export function durationText(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
-const KINDS = { still: "Still", clip: "Clip", transfer: "Image", film: "Film" };
+const KINDS = { still: "Still", clip: "Clip", transfer: "Image", film: "Film", page: "Page" };
 export const kindText = (kind) => KINDS[kind] || "Object";
 
 export function countText(count, one, many) {
