@@ -255,8 +255,20 @@ class SerialDevice(_Device):
     transfer_seconds: float = Field(default=1800.0, gt=0, le=14_400)
 
 
+Rectangle = tuple[
+    Annotated[int, Field(ge=0, le=8192)],
+    Annotated[int, Field(ge=0, le=8192)],
+    Annotated[int, Field(ge=1, le=8192)],
+    Annotated[int, Field(ge=1, le=8192)],
+]
+Standard = Literal["", "PAL", "PAL-M", "PAL-N", "PAL-Nc", "PAL-60", "NTSC", "NTSC-443", "SECAM"]
+
+
 class GrabberDevice(_Device):
-    """A frame grabber that delivers a video signal as JPEG frames."""
+    """A frame grabber: a video node of the kernel (V4L2) below /dev, or a socket that gives JPEG frames.
+
+    From `input` on, the keys are a video node's; `crop` and `masks` need an uncompressed format.
+    """
 
     driver: Literal["grabber"]
     source: Path
@@ -270,6 +282,25 @@ class GrabberDevice(_Device):
     clip_queue_bytes: int = Field(default=96 * 1024 * 1024, ge=1_000_000, le=1 << 30)
     preview_frames_per_second: float = Field(default=10.0, gt=0, le=30)
     preview_width: int = Field(default=640, ge=64, le=1920)
+    refuse_black: bool = True
+    frozen_seconds: float = Field(default=10.0, ge=0, le=3600)
+    input: LongString = ""
+    standard: Standard = ""
+    uncompressed: bool = False
+    size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = None
+    crop: Rectangle | None = None
+    masks: tuple[Rectangle, ...] = Field(default=(), max_length=16)
+
+    @property
+    def is_video_node(self) -> bool:
+        """Whether `source` is the kernel's, and not a socket of another process."""
+        return self.source.is_relative_to("/dev")
+
+    @model_validator(mode="after")
+    def _check_areas(self) -> GrabberDevice:
+        if (self.crop or self.masks) and not (self.uncompressed and self.is_video_node):
+            raise ValueError("crop and masks need uncompressed = true and a source below /dev")
+        return self
 
 
 class FilmDevice(_Device):
