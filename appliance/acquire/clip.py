@@ -146,7 +146,7 @@ class ClipRecorder:
         self._first = first
         self._form = form = pixel_form_from(first)
         self._keeper.ensure_room()
-        video_format = video_format_of(self._device, form, first)
+        video_format = video_format_of(self._device, first)
         origins = self._keeper.origins(self._ticket, self.sop_instance_uid, video_format=video_format)
         composed = compose_clip(origins, form, 1000.0 / self._device.frames_per_second)
         writer = self._keeper.begin(self._ticket, self.sop_instance_uid, composed.header, is_patched=True)
@@ -291,7 +291,8 @@ class ClipRecorder:
         writer.patch(slot.position, slot.fill(value))
 
 
-def video_format_of(device: GrabberDevice, form: PixelForm, frame: Frame) -> str:
-    """Video Image Format Acquired (0018,1022), SH: `1080p30 MJPEG`."""
-    encoding = "MJPEG" if frame.encoding is Encoding.JPEG else frame.encoding.upper()
-    return f"{form.rows}p{device.frames_per_second:.4g} {encoding}"[:16]
+def video_format_of(device: GrabberDevice, frame: Frame) -> str:
+    """Video Image Format Acquired (0018,1022), SH: `1080p30 MJPEG`, `576i25 YUYV`. `frame` as its source gave it."""
+    lines = frame.layout.lines if frame.layout is not None else frame.height
+    encoding = frame.format or ("MJPEG" if frame.encoding is Encoding.JPEG else frame.encoding.upper())
+    return f"{lines}{'i' if frame.is_interlaced else 'p'}{frame.rate or device.frames_per_second:.4g} {encoding}"[:16]

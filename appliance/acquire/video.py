@@ -15,10 +15,10 @@ from appliance.acquire.runner import DeviceRunner, State
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
-from appliance.compose.pixels import pixel_form_from
 from appliance.config.schema import GrabberDevice
-from appliance.devices.errors import BadFrame, DeviceError, DeviceGone, NoSignal
+from appliance.devices.errors import BadFrame, DeviceError, DeviceGone, NoSignal, PictureChanged
 from appliance.devices.frame import Frame
+from appliance.devices.video.pixels import stored_from
 from appliance.devices.video.source import VideoSource
 
 _log = logging.getLogger(__name__)
@@ -135,7 +135,9 @@ class VideoRunner(DeviceRunner):
             clip = self._clip
         self.findings.report(finding_from(error, "no_signal", self.device.name))
         if clip is not None:
-            clip.end("The picture was lost; the clip ended there.")
+            is_other = isinstance(error, PictureChanged)
+            what = "The machine changed its picture format" if is_other else "The picture was lost"
+            clip.end(f"{what}; the clip ended there.")
 
     def _show_state(self) -> None:
         self.state = State.RECORDING if self._clip is not None else self._signal
@@ -159,8 +161,8 @@ class VideoRunner(DeviceRunner):
             self.keeper.check(ticket)
             self.keeper.ensure_room()
             frame = self.next_frame(self.clock.monotonic(), self._video.frame_seconds * 2)
-            video_format = video_format_of(self._video, pixel_form_from(frame), frame)
-            saved = self.keeper.keep_still(ticket, frame, Kind.STILL, video_format=video_format)
+            video_format = video_format_of(self._video, frame)
+            saved = self.keeper.keep_still(ticket, stored_from(frame), Kind.STILL, video_format=video_format)
         self.note_saved(saved, frame)
         return saved
 

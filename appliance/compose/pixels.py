@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from appliance.devices.frame import Encoding, Frame
 from appliance.devices.video.jpeg import parse_jpeg
@@ -20,6 +20,13 @@ UNDEFINED_LENGTH = 0xFFFFFFFF
 # Explicit VR Little Endian, a VR with a 32-bit length: tag, VR, two reserved bytes, length (PS3.5 7.1.2).
 _PIXEL_DATA = struct.Struct("<HH2sHL")
 ITEM_HEADER_BYTES = _ITEM.size
+# Samples per Pixel and Photometric Interpretation of what lies in an object without compression.
+_NATIVE = {
+    Encoding.RGB: (3, "RGB"),
+    Encoding.YBR_422: (3, "YBR_FULL_422"),
+    Encoding.GRAY8: (1, "MONOCHROME2"),
+    Encoding.GRAY16: (1, "MONOCHROME2"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +43,27 @@ class PixelForm:
     lossy_method: str = ""
 
     @property
+    def is_native(self) -> bool:
+        """Whether the pixels lie in the object one by one, without compression."""
+        return not UID(self.transfer_syntax_uid).is_compressed
+
+    @property
     def frame_bytes(self) -> int:
-        """Bytes of one frame without compression."""
-        return self.rows * self.columns * self.samples * self.bits_allocated // 8
+        """Bytes of one frame without compression; two pixels share their chrominance in native YBR_FULL_422."""
+        samples = 2 if self.is_native and self.photometric == "YBR_FULL_422" else self.samples
+        return self.rows * self.columns * samples * self.bits_allocated // 8
 
 
 def pixel_form_from(frame: Frame) -> PixelForm:
-    """The form in which `frame` is kept. BadFrame when a JPEG frame is none."""
+    """The form in which `frame` is kept, which is not a raw one. BadFrame when a JPEG frame is none."""
     if frame.encoding is not Encoding.JPEG:
-        samples = 3 if frame.encoding is Encoding.RGB else 1
+        samples, photometric = _NATIVE[frame.encoding]
         return PixelForm(
             transfer_syntax_uid=ExplicitVRLittleEndian,
             rows=frame.height,
             columns=frame.width,
             samples=samples,
-            photometric="RGB" if samples == 3 else "MONOCHROME2",
+            photometric=photometric,
             bits_allocated=16 if frame.encoding is Encoding.GRAY16 else 8,
             bits_stored=frame.bits_stored,
             lossy_method="ISO_10918_1" if frame.lossy_bytes else "",

@@ -7,7 +7,7 @@ Lengths are seconds, bytes, millimetres or pixels as the name says. The commente
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -261,6 +261,8 @@ Rectangle = tuple[
     Annotated[int, Field(ge=1, le=8192)],
     Annotated[int, Field(ge=1, le=8192)],
 ]
+PixelFormatName = Literal["MJPEG", "RGB24", "BGR24", "YUYV", "UYVY", "NV12", "Y16", "Y12", "Y10", "GREY"]
+PIXEL_FORMATS: tuple[PixelFormatName, ...] = get_args(PixelFormatName)
 Standard = Literal["", "PAL", "PAL-M", "PAL-N", "PAL-Nc", "PAL-60", "NTSC", "NTSC-443", "SECAM"]
 
 
@@ -286,7 +288,7 @@ class GrabberDevice(_Device):
     frozen_seconds: float = Field(default=10.0, ge=0, le=3600)
     input: LongString = ""
     standard: Standard = ""
-    uncompressed: bool = False
+    formats: tuple[PixelFormatName, ...] = Field(default=PIXEL_FORMATS, min_length=1)
     size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = None
     crop: Rectangle | None = None
     masks: tuple[Rectangle, ...] = Field(default=(), max_length=16)
@@ -298,8 +300,8 @@ class GrabberDevice(_Device):
 
     @model_validator(mode="after")
     def _check_areas(self) -> GrabberDevice:
-        if (self.crop or self.masks) and not (self.uncompressed and self.is_video_node):
-            raise ValueError("crop and masks need uncompressed = true and a source below /dev")
+        if (self.crop or self.masks) and ("MJPEG" in self.formats or not self.is_video_node):
+            raise ValueError("crop and masks need formats without MJPEG, and a source below /dev")
         return self
 
 

@@ -47,6 +47,12 @@ class NoSignal(DeviceError):
     code = "no_signal"
 
 
+class PictureChanged(DeviceError):
+    """The machine changed the size or the standard of its picture: the source must be closed and opened again."""
+
+    code = "picture_changed"
+
+
 class BadFrame(DeviceError):
     """One frame of a video is damaged or of a kind that is not accepted. The next one may be good."""
 

@@ -35,7 +35,11 @@ from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDevice, SerialDevice
 from appliance.devices.film.options import FilmOptions
 from appliance.devices.serial.line import SerialLine
+from appliance.devices.video.layout import Area
+from appliance.devices.video.source import VideoSource
 from appliance.devices.video.stream import StreamGrabber
+from appliance.devices.video.v4l2_mode import CaptureWish
+from appliance.devices.video.v4l2_stream import V4l2Grabber
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.facts import ExamFacts
@@ -124,13 +128,29 @@ def make_runner(
     gate = ExamGate(facts, clock, ClockTrust(paths.run).is_trusted)
     match device:
         case GrabberDevice():
-            source = StreamGrabber(str(paths.run / device.source), device.max_frame_bytes, clock, device.name)
-            return VideoRunner(device, source, keeper, gate, clock, findings)
+            return VideoRunner(device, make_source(device, paths.run, clock), keeper, gate, clock, findings)
         case SerialDevice():
             line = SerialLine(str(paths.run / device.line), clock, baud=device.baud, name=device.name)
             return TransferRunner(device, line, keeper, gate, clock, findings)
         case FilmDevice():
             return FilmRunner(device, film_options_from(device, paths.run), keeper, gate, clock, findings)
+
+
+def make_source(device: GrabberDevice, run: Path, clock: Clock) -> VideoSource:
+    """The kernel's video node, or the socket of another process; relative paths are below `run`."""
+    if not device.is_video_node:
+        return StreamGrabber(str(run / device.source), device.max_frame_bytes, clock, device.name)
+    wish = CaptureWish(
+        formats=device.formats,
+        rate=device.frames_per_second,
+        max_frame_bytes=device.max_frame_bytes,
+        input=device.input,
+        standard=device.standard,
+        size=device.size,
+        crop=Area(*device.crop) if device.crop else None,
+        masks=tuple(Area(*one) for one in device.masks),
+    )
+    return V4l2Grabber(str(device.source), wish, clock, device.name)
 
 
 def film_options_from(device: FilmDevice, run: Path) -> FilmOptions:
