@@ -23,7 +23,7 @@ ITEM_HEADER_BYTES = _ITEM.size
 # Samples per Pixel and Photometric Interpretation of what lies in an object without compression.
 _NATIVE = {
     Encoding.RGB: (3, "RGB"),
-    Encoding.YBR_422: (3, "YBR_FULL_422"),
+    Encoding.YBR: (3, "YBR_FULL"),
     Encoding.GRAY8: (1, "MONOCHROME2"),
     Encoding.GRAY16: (1, "MONOCHROME2"),
 }
@@ -49,9 +49,8 @@ class PixelForm:
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of one frame without compression; two pixels share their chrominance in native YBR_FULL_422."""
-        samples = 2 if self.is_native and self.photometric == "YBR_FULL_422" else self.samples
-        return self.rows * self.columns * samples * self.bits_allocated // 8
+        """Bytes of one frame without compression."""
+        return self.rows * self.columns * self.samples * self.bits_allocated // 8
 
 
 def pixel_form_from(frame: Frame) -> PixelForm:

@@ -13,14 +13,14 @@ class Encoding(StrEnum):
 
     JPEG: one whole baseline interchange file, YCbCr or gray, 8 bit, with its Huffman tables and its end marker.
     RGB: 3 bytes a pixel, row by row, no padding.  GRAY8: 1 byte a pixel.  GRAY16: 2 bytes a pixel, little-endian.
-    YBR_422: 4 bytes for two pixels, Y Y Cb Cr, full range by BT.601.  RAW: as `Frame.layout` says; never stored so.
+    YBR: 3 bytes a pixel, Y Cb Cr, full range by BT.601.  RAW: as `Frame.layout` says; never stored so.
     """
 
     JPEG = "jpeg"
     RGB = "rgb"
     GRAY8 = "gray8"
     GRAY16 = "gray16"
-    YBR_422 = "ybr_422"
+    YBR = "ybr"
     RAW = "raw"
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
 from appliance.devices.video.layout import BITS_STORED, LINE_BYTES_PER_PIXEL, Area, PixelFormat, Primaries, RawLayout
-from appliance.devices.video.pixels import luminance_from, may_be_passed_through, reduced_from, stored_from
+from appliance.devices.video.pixels import luminance_from, reduced_from, stored_from
 
 Bytes = npt.NDArray[np.uint8]
 COLUMNS, LINES = 12, 8
@@ -52,12 +52,6 @@ def samples_of(frame: Frame) -> npt.NDArray[np.int64]:
             return np.frombuffer(frame.data, "<u2").reshape(*shape, 1).astype(np.int64)
         case Encoding.GRAY8:
             return np.frombuffer(frame.data, np.uint8).reshape(*shape, 1).astype(np.int64)
-        case Encoding.YBR_422:
-            four = np.frombuffer(frame.data, np.uint8).reshape(frame.height, frame.width // 2, 4).astype(np.int64)
-            pixels = np.empty((*shape, 3), np.int64)
-            pixels[:, 0::2, 0], pixels[:, 1::2, 0] = four[..., 0], four[..., 1]
-            pixels[..., 1], pixels[..., 2] = four[..., 2].repeat(2, 1), four[..., 3].repeat(2, 1)
-            return pixels
         case _:
             return np.frombuffer(frame.data, np.uint8).reshape(*shape, 3).astype(np.int64)
 
@@ -87,15 +81,13 @@ def rgb_of(frame: Frame) -> npt.NDArray[np.float64]:
 
 @pytest.mark.parametrize("pixels", YCBCR)
 @pytest.mark.parametrize("padding", [0, 4])
-@pytest.mark.parametrize("crop", [None, Area(2, 1, 6, 5), Area(0, 2, 12, 4)])
-def test_ok__full_range_ycbcr_passes_through_as_ybr_full_422(
-    pixels: PixelFormat, padding: int, crop: Area | None
-) -> None:
+@pytest.mark.parametrize("crop", [None, Area(3, 1, 5, 5), Area(0, 2, 12, 4)])
+def test_ok__full_range_ycbcr_passes_through_as_ybr_full(pixels: PixelFormat, padding: int, crop: Area | None) -> None:
     frame = lay_out(pixels, padding=padding, crop=crop)
     kept = stored_from(frame)
     box = crop or Area(0, 0, COLUMNS, LINES)
     expected = np.stack(planes_of(frame), -1)[box.top : box.top + box.height, box.left : box.left + box.width]
-    assert (kept.encoding, kept.width, kept.height) == (Encoding.YBR_422, box.width, box.height)
+    assert (kept.encoding, kept.width, kept.height) == (Encoding.YBR, box.width, box.height)
     assert np.array_equal(samples_of(kept), expected)
     assert (kept.sequence, kept.timestamp, kept.format) == (3, 1.5, pixels.name)
 
@@ -143,6 +135,13 @@ def test_ok__what_needs_no_matrix_is_passed_through(pixels: PixelFormat, padding
     assert kept.encoding is {1: Encoding.GRAY8, 2: Encoding.GRAY16, 3: Encoding.RGB}[size]
 
 
+@pytest.mark.parametrize("pixels", [PixelFormat.RGB24, PixelFormat.BGR24])
+def test_ok__rgb_of_the_studio_range_is_stretched(pixels: PixelFormat) -> None:
+    layout = RawLayout(pixels, 2, 1, 6, is_full_range=False)
+    kept = stored_from(Frame(bytes((16, 16, 16, 235, 235, 235)), Encoding.RAW, 2, 1, 8, 0, 0.0, layout=layout))
+    assert kept.data == bytes((0, 0, 0, 255, 255, 255))
+
+
 @pytest.mark.parametrize("pixels", list(LINE_BYTES_PER_PIXEL))
 @pytest.mark.parametrize("is_full_range", [False, True])
 def test_ok__a_mask_is_black_and_nothing_else_is_touched(pixels: PixelFormat, is_full_range: bool) -> None:
@@ -150,16 +149,9 @@ def test_ok__a_mask_is_black_and_nothing_else_is_touched(pixels: PixelFormat, is
     bare = stored_from(lay_out(pixels, crop=crop, is_full_range=is_full_range))
     kept = stored_from(lay_out(pixels, crop=crop, masks=(mask, outside), is_full_range=is_full_range))
     expected = samples_of(bare).copy()
-    expected[0:2, 2:6] = (0, 128, 128) if bare.encoding is Encoding.YBR_422 else 0
+    expected[0:2, 2:6] = (0, 128, 128) if bare.encoding is Encoding.YBR else 0
     assert kept.encoding is bare.encoding
     assert np.array_equal(samples_of(kept), expected)
-
-
-@pytest.mark.parametrize("area", [Area(1, 0, 4, 4), Area(0, 0, 5, 4)], ids=["an odd beginning", "an odd width"])
-def test_ok__an_edge_through_a_pair_of_pixels_makes_rgb(area: Area) -> None:
-    for frame in (lay_out(PixelFormat.YUYV, crop=area), lay_out(PixelFormat.YUYV, masks=(area,))):
-        assert frame.layout is not None and not may_be_passed_through(frame.layout)
-        assert stored_from(frame).encoding is Encoding.RGB
 
 
 @pytest.mark.parametrize("pixels", list(LINE_BYTES_PER_PIXEL))

@@ -22,6 +22,7 @@ from appliance.devices.video.layout import LINE_BYTES_PER_PIXEL, PixelFormat
 from appliance.devices.video.v4l2_kernel import Argument
 
 NODE = 7  # its descriptor
+BRIGHTNESS = 0x00980900
 
 
 class FakeTime:
@@ -128,6 +129,7 @@ class FakeKernel:
         self.queued: list[int] = []
         self.filled: list[_Filled] = []
         self.events = 0
+        self.brightness = 128
         self.is_streaming = self.is_open = False
         self.is_broken = False  # poll says ERR and a buffer cannot be had
         self._number = 0
@@ -359,6 +361,20 @@ class FakeKernel:
         self.events -= 1
         found.type, found.u.src_change_changes = abi.EVENT_SOURCE_CHANGE, abi.EVENT_SRC_CH_RESOLUTION
 
+    def _query_control(self, found: abi.Queryctrl) -> None:
+        if found.id != abi.CTRL_FLAG_NEXT_CTRL:
+            raise fail(errno.EINVAL)
+        found.id, found.type, found.name = BRIGHTNESS, 1, b"Brightness"
+        found.minimum, found.maximum, found.default_value = 0, 255, 128
+
+    def _g_control(self, found: abi.Control) -> None:
+        found.value = self.brightness
+
+    def _s_control(self, found: abi.Control) -> None:
+        if found.id != BRIGHTNESS:
+            raise fail(errno.EINVAL)
+        self.brightness = found.value
+
 
 _ANSWERS: dict[int, Callable[[FakeKernel, object], None]] = {
     abi.QUERYCAP: FakeKernel._querycap,
@@ -386,4 +402,7 @@ _ANSWERS: dict[int, Callable[[FakeKernel, object], None]] = {
     abi.S_DV_TIMINGS: FakeKernel._s_timings,
     abi.SUBSCRIBE_EVENT: FakeKernel._subscribe,
     abi.DQEVENT: FakeKernel._dqevent,
+    abi.QUERYCTRL: FakeKernel._query_control,
+    abi.G_CTRL: FakeKernel._g_control,
+    abi.S_CTRL: FakeKernel._s_control,
 }  # type: ignore[assignment]

@@ -1,8 +1,9 @@
 """Uncompressed pictures as drivers lay them out become what an object can hold (PS3.3 C.7.6.3.1.2). Pure.
 
 What can be passed through is: RGB, 8-bit gray, 10- to 16-bit gray, and Y'CbCr in the full range by BT.601, which is
-YBR_FULL_422 in another order of bytes. Other Y'CbCr (the studio range 16 to 235, BT.709, BT.2020) has no photometric
-interpretation that is not retired, and becomes RGB by one matrix, each sample rounded once.
+YBR_FULL sample by sample (YBR_FULL_422 would be smaller, but without compression few programs read it). Other Y'CbCr
+(the studio range 16 to 235, BT.709, BT.2020) has no photometric interpretation that is not retired, and becomes RGB by
+one matrix, each sample rounded once.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _WEIGHTS: Final = {
     Primaries.BT2020: (0.2627, 0.0593),
 }
 _BLACK_Y, _NEUTRAL = 16, 128
+# R'G'B' of the studio range in the full one.
+_FULL_OF_STUDIO: Final = bytes(min(255, max(0, round((value - 16) * 255 / 219))) for value in range(256))
 # Where Y, Cb and Cr lie in the four bytes of two pixels: first, step.
 _PACKED: Final = {
     PixelFormat.YUYV: ((0, 2), (1, 4), (3, 4)),
@@ -35,7 +38,7 @@ Matrix = tuple[float, float, float, float, float, float, float, float, float, fl
 def stored_from(frame: Frame, *, is_clip: bool = False) -> Frame:
     """`frame` cropped, masked, and in an encoding that a still, or a frame of a clip, is stored in.
 
-    A clip's colours are RGB: the multi-frame class has no uncompressed YBR_FULL_422 (PS3.3 A.8.5.4). What is not raw
+    A clip's colours are RGB: the multi-frame class has no other without compression (PS3.3 A.8.5.4). What is not raw
     comes back as it is. BadFrame when the bytes are fewer than the layout says.
     """
     layout = frame.layout
@@ -48,14 +51,17 @@ def stored_from(frame: Frame, *, is_clip: bool = False) -> Frame:
             encoding, data = Encoding.GRAY8, _masked(_cut(frame.data, layout), layout, b"\0")
         case PixelFormat.Y10 | PixelFormat.Y12 | PixelFormat.Y16:
             encoding, data = Encoding.GRAY16, _masked(_cut(frame.data, layout), layout, b"\0\0")
-        case PixelFormat.RGB24:
-            encoding, data = Encoding.RGB, _masked(_cut(frame.data, layout), layout, b"\0\0\0")
-        case PixelFormat.BGR24:
-            encoding, data = Encoding.RGB, _masked(_swapped(_cut(frame.data, layout)), layout, b"\0\0\0")
+        case PixelFormat.RGB24 | PixelFormat.BGR24:
+            rgb = _cut(frame.data, layout)
+            rgb = rgb if layout.format is PixelFormat.RGB24 else _swapped(rgb)
+            rgb = rgb if layout.is_full_range else rgb.translate(_FULL_OF_STUDIO)
+            encoding, data = Encoding.RGB, _masked(rgb, layout, b"\0\0\0")
         case _ if not is_clip and may_be_passed_through(layout):
-            encoding, data = Encoding.YBR_422, _ybr_422_from(frame.data, layout)
+            black = bytes((0, _NEUTRAL, _NEUTRAL))
+            encoding, data = Encoding.YBR, _masked(_merged(frame.data, layout, None), layout, black)
         case _:
-            encoding, data = Encoding.RGB, _masked(_rgb_from(frame.data, layout), layout, b"\0\0\0")
+            rgb = _merged(frame.data, layout, rgb_matrix_from(layout))
+            encoding, data = Encoding.RGB, _masked(rgb, layout, b"\0\0\0")
     kept = layout.kept
     bits = BITS_STORED.get(layout.format, 8)
     return replace(
@@ -64,14 +70,8 @@ def stored_from(frame: Frame, *, is_clip: bool = False) -> Frame:
 
 
 def may_be_passed_through(layout: RawLayout) -> bool:
-    """Whether Y'CbCr is YBR_FULL_422 as it is: full range, BT.601, and pairs of pixels that no edge cuts through."""
-    edges = [layout.kept, *layout.masks]
-    return (
-        layout.format.is_ycbcr
-        and layout.is_full_range
-        and layout.primaries is Primaries.BT601
-        and not any(area.left % 2 or area.width % 2 for area in edges)
-    )
+    """Whether Y'CbCr is YBR_FULL sample by sample: full range, BT.601."""
+    return layout.format.is_ycbcr and layout.is_full_range and layout.primaries is Primaries.BT601
 
 
 def reduced_from(frame: Frame, width: int) -> Frame:
@@ -209,32 +209,8 @@ def _planes(data: bytes, layout: RawLayout) -> tuple[bytes, bytes, bytes, int]:
     return data[y:lines:y_step], data[cb:lines:step], data[cr:lines:step], 1
 
 
-def _ybr_422_from(data: bytes, layout: RawLayout) -> bytes:
-    """Y Y Cb Cr: each sample as it came; of 4:2:0 each line of chrominance stands for two."""
-    y, cb, cr, lines_for_one = _planes(data, layout)
-    kept = layout.kept
-    stride = len(y) // layout.lines
-    found = bytearray(kept.width * kept.height * 2)
-    if lines_for_one == 1 and kept.width == stride:
-        within = slice(kept.top * stride, (kept.top + kept.height) * stride)
-        half = slice(within.start // 2, within.stop // 2)
-        found[0::4], found[1::4] = y[within][0::2], y[within][1::2]
-        found[2::4], found[3::4] = cb[half], cr[half]
-    else:
-        for row in range(kept.height):
-            line = kept.top + row
-            at, chroma = line * stride + kept.left, line // lines_for_one * (stride // 2) + kept.left // 2
-            out = memoryview(found)[row * kept.width * 2 : (row + 1) * kept.width * 2]
-            out[0::4], out[1::4] = y[at : at + kept.width : 2], y[at + 1 : at + kept.width : 2]
-            out[2::4], out[3::4] = cb[chroma : chroma + kept.width // 2], cr[chroma : chroma + kept.width // 2]
-    for area in _visible(layout):
-        black = bytes((0, 0, _NEUTRAL, _NEUTRAL)) * (area.width // 2)
-        _fill(found, kept.width * 2, area, black, 2)
-    return bytes(found)
-
-
-def _rgb_from(data: bytes, layout: RawLayout) -> bytes:
-    """RGB of the kept part; a chrominance sample stands for each pixel that shares it."""
+def _merged(data: bytes, layout: RawLayout, matrix: Matrix | None) -> bytes:
+    """Three samples of each kept pixel; a chrominance sample stands for every pixel that shares it."""
     y, cb, cr, lines_for_one = _planes(data, layout)
     stride = len(y) // layout.lines
     size = (stride, layout.lines)
@@ -245,8 +221,9 @@ def _rgb_from(data: bytes, layout: RawLayout) -> bytes:
     box = (kept.left, kept.top, kept.left + kept.width, kept.top + kept.height)
     if box != (0, 0, *size):
         bands = [band.crop(box) for band in bands]
-    # Merged as if it were RGB, for Pillow applies its matrix to that mode alone.
-    return Image.merge("RGB", bands).convert("RGB", rgb_matrix_from(layout)).tobytes()
+    # Merged as if it were RGB, for Pillow applies a matrix to that mode alone.
+    picture = Image.merge("RGB", bands)
+    return (picture if matrix is None else picture.convert("RGB", matrix)).tobytes()
 
 
 def _visible(layout: RawLayout) -> Iterable[Area]:

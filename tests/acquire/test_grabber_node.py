@@ -1,0 +1,194 @@
+"""A grabber below /dev, from the driver's buffers to objects: the real source on a fake kernel, in the real runner."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.pixels import pixel_array
+
+from appliance.acquire.runner import State
+from appliance.acquire.video import VideoRunner
+from appliance.config.schema import GrabberDevice
+from appliance.devices.video import v4l2_abi as abi
+from appliance.devices.video.layout import BITS_STORED, LINE_BYTES_PER_PIXEL, PixelFormat
+from appliance.devices.video.v4l2_stream import V4l2Grabber
+from appliance.services.acquire import make_source
+from tests.acquire.conftest import Room
+from tests.acquire.world import errors_of, fragments_of, make_grabber, open_exam_of, picture, unpadded
+from tests.devices.v4l2_fake import FakeInput, FakeKernel, FakeMode, RealTime
+from tests.peers import DEADLINE, wait_until
+
+SIZE = (32, 24)
+_LUMINANCE: dict[PixelFormat, Callable[[bytes], bytes]] = {
+    PixelFormat.YUYV: lambda data: data[0::2],
+    PixelFormat.UYVY: lambda data: data[1::2],
+    PixelFormat.NV12: lambda data: data[: SIZE[0] * SIZE[1]],
+}
+
+
+def noise(number: int, length: int) -> bytes:
+    return np.random.default_rng(number).integers(16, 235, length, dtype=np.uint8).tobytes()
+
+
+class Node:
+    """A runner in its thread on a fake node, and a driver that gives a frame each 10 ms while it is asked to."""
+
+    def __init__(self, room: Room, pixels: PixelFormat, **changes: object) -> None:
+        self.room = room
+        clock = RealTime()
+        self.kernel = FakeKernel(clock, FakeMode(pixels, {SIZE: (30,)}), path="/dev/video7")
+        device = make_grabber(source="/dev/video7", formats=(pixels.name,), **changes)
+        device = GrabberDevice.model_validate(device.model_dump())
+        source = make_source(device, room.spool.state, clock)
+        assert isinstance(source, V4l2Grabber)
+        source._kernel = self.kernel
+        self.runner = VideoRunner(device, source, room.keeper(device, clock), room.gate, clock, room.findings)
+        self.given: dict[bytes, int] = {}
+        self.frame: Callable[[int], bytes] = lambda number: picture(number % 40, SIZE)
+        if not pixels.is_jpeg:
+            length = SIZE[0] * LINE_BYTES_PER_PIXEL[pixels] * SIZE[1]
+            length = length * 3 // 2 if pixels is PixelFormat.NV12 else length
+            self.frame = lambda number: noise(number, length)
+        self.is_giving = threading.Event()
+        self.is_giving.set()
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self.runner.run, args=(self._stop, lambda: None), daemon=True),
+            threading.Thread(target=self._give, daemon=True),
+        ]
+
+    def _give(self) -> None:
+        number = 0
+        while not self._stop.wait(0.01):
+            if self.is_giving.is_set():
+                data = self.frame(number)
+                self.given[data] = number
+                self.kernel.deliver(data)
+                number += 1
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def wait_for(self, state: State) -> None:
+        wait_until(lambda: self.runner.state is state, f"the state is {state}")
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(DEADLINE)
+            assert not thread.is_alive()
+        assert self.room.is_idle()
+        assert not self.kernel.is_open
+
+
+@pytest.fixture
+def make_node(room: Room) -> Iterator[Callable[..., Node]]:
+    made: list[Node] = []
+
+    def make(pixels: PixelFormat, prepare: Callable[[Node], None] = lambda _: None, **changes: object) -> Node:
+        node = Node(room, pixels, **changes)
+        made.append(node)
+        prepare(node)
+        node.start()
+        return node
+
+    yield make
+    for node in made:
+        node.stop()
+
+
+@pytest.mark.parametrize("pixels", [PixelFormat.MJPEG, *LINE_BYTES_PER_PIXEL])
+@pytest.mark.parametrize("quantization", [0, abi.QUANTIZATION_FULL_RANGE])
+def test_ok__a_still_of_each_format(
+    room: Room, make_node: Callable[..., Node], pixels: PixelFormat, quantization: int
+) -> None:
+    def prepare(node: Node) -> None:
+        node.kernel.quantization = quantization
+
+    node = make_node(pixels, prepare)
+    exam = open_exam_of(room.facts)
+    saved = node.runner.take_still(exam.exam_id)
+    path = room.only_object("endoscope", exam.exam_id)
+    assert not errors_of(path)
+    stored = dcmread(path)
+    assert (stored.Rows, stored.Columns) == SIZE[::-1]
+    assert stored.VideoImageFormatAcquired == f"24p30 {pixels.name}"
+    assert stored.LossyImageCompression == ("01" if pixels.is_jpeg else "00")
+    is_full = quantization == abi.QUANTIZATION_FULL_RANGE
+    gray = pixels is PixelFormat.GREY or pixels in BITS_STORED
+    if pixels.is_jpeg:
+        assert stored.PhotometricInterpretation == "YBR_FULL_422"
+        assert node.given.keys() & {unpadded(one) for one in fragments_of(path)}
+    elif gray:
+        assert stored.PhotometricInterpretation == "MONOCHROME2"
+        assert stored.BitsStored == BITS_STORED.get(pixels, 8)
+        assert stored.PixelData in node.given
+    elif pixels.is_ycbcr and is_full:
+        assert stored.PhotometricInterpretation == "YBR_FULL"
+        luminance = {_LUMINANCE[pixels](data) for data in node.given}
+        assert stored.PixelData[0::3] in luminance
+    else:
+        assert stored.PhotometricInterpretation == "RGB"
+        assert len(stored.PixelData) == SIZE[0] * SIZE[1] * 3
+    assert pixel_array(stored).shape[:2] == SIZE[::-1]
+    assert node.runner.thumbnails.get(saved.sop_instance_uid)
+    assert node.runner.preview().startswith(b"\xff\xd8")
+
+
+def test_ok__what_is_masked_and_cropped_is_in_no_object(room: Room, make_node: Callable[..., Node]) -> None:
+    def prepare(node: Node) -> None:
+        node.frame = lambda number: bytes((number % 100 + 100,)) * (SIZE[0] * SIZE[1])
+
+    node = make_node(PixelFormat.GREY, prepare, crop=(4, 4, 20, 16), masks=((0, 0, 32, 8),))
+    node.runner.take_still(None)
+    stored = dcmread(room.only_object("endoscope", None))
+    assert (stored.Rows, stored.Columns) == (16, 20)
+    found = pixel_array(stored)
+    assert not found[:4].any() and found[4:].all()
+    assert stored.VideoImageFormatAcquired == "24p30 GREY"  # what was acquired, not what is kept of it
+
+
+def test_ok__television_says_its_own_rate(room: Room, make_node: Callable[..., Node]) -> None:
+    def prepare(node: Node) -> None:
+        node.kernel.inputs = [FakeInput("S-Video", capabilities=abi.IN_CAP_STD)]
+        node.kernel.field = abi.FIELD_INTERLACED
+        node.frame = lambda number: bytes((number % 200,)) * (720 * 576)
+
+    node = make_node(PixelFormat.GREY, prepare, input="S-Video", standard="PAL")
+    node.runner.take_still(None)
+    stored = dcmread(room.only_object("endoscope", None))
+    assert (stored.Rows, stored.Columns, stored.VideoImageFormatAcquired) == (576, 720, "576i25 GREY")
+
+
+def test_ok__unplugged_and_back(room: Room, make_node: Callable[..., Node]) -> None:
+    node = make_node(PixelFormat.YUYV)
+    node.wait_for(State.IDLE)
+    node.kernel.unplug()
+    node.wait_for(State.UNPLUGGED)
+    assert room.finding("no_signal") == "The endoscope's video is not there."
+    node.kernel.plug_in()
+    node.wait_for(State.IDLE)
+    assert room.finding("no_signal") == ""
+    node.runner.take_still(None)
+
+
+def test_fail__no_signal_is_no_still(room: Room, make_node: Callable[..., Node]) -> None:
+    node = make_node(PixelFormat.YUYV, frame_seconds=0.5)
+    node.wait_for(State.IDLE)
+    node.kernel.inputs[0].status = abi.IN_ST_NO_SIGNAL  # and the driver goes on to give frames
+    node.wait_for(State.NO_SIGNAL)
+    assert room.finding("no_signal") == "The endoscope's grabber receives no signal."
+    node.kernel.inputs[0].status = 0
+    node.wait_for(State.IDLE)
+
+
+def test_fail__what_the_grabber_cannot_do_is_said(room: Room, make_node: Callable[..., Node]) -> None:
+    node = make_node(PixelFormat.YUYV, input="HDMI")
+    wait_until(lambda: bool(room.finding("no_signal")), "it is said")
+    assert room.finding("no_signal") == "The endoscope's grabber has no input 'HDMI'."
+    assert node.runner.state is State.NO_SIGNAL
