@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from appliance.acquire.torn_clip import DamagedHeaderError, mend_clip
+from appliance.acquire.torn_clip import mend_clip
+from appliance.acquire.torn_header import DamagedHeaderError
 from appliance.base.durable import make_directory, move_file, remove_file
 from appliance.base.errors import Finding
 from appliance.base.flash import reason_of

@@ -19,6 +19,7 @@ SEQUENCE_DELIMITER = _ITEM.pack(0xFFFE, 0xE0DD, 0)
 UNDEFINED_LENGTH = 0xFFFFFFFF
 # Explicit VR Little Endian, a VR with a 32-bit length: tag, VR, two reserved bytes, length (PS3.5 7.1.2).
 _PIXEL_DATA = struct.Struct("<HH2sHL")
+_LENGTH = struct.Struct("<L")
 ITEM_HEADER_BYTES = _ITEM.size
 # Samples per Pixel and Photometric Interpretation of what lies in an object without compression.
 _NATIVE = {
@@ -46,6 +47,11 @@ class PixelForm:
     def is_native(self) -> bool:
         """Whether the pixels lie in the object one by one, without compression."""
         return not UID(self.transfer_syntax_uid).is_compressed
+
+    @property
+    def pixel_vr(self) -> bytes:
+        """The VR of the pixel data (PS3.5 8.2, A.2)."""
+        return b"OW" if self.bits_allocated > 8 else b"OB"
 
     @property
     def frame_bytes(self) -> int:
@@ -90,6 +96,11 @@ def pixel_data_header(vr: bytes, length: int) -> bytes:
     """The header of (7FE0,0010) with `length` bytes, or of undefined length and with its empty Basic Offset Table."""
     header = _PIXEL_DATA.pack(0x7FE0, 0x0010, vr, 0, length)
     return header + EMPTY_OFFSET_TABLE if length == UNDEFINED_LENGTH else header
+
+
+def native_length(length: int) -> bytes:
+    """The last four bytes of the header of native pixel data, patched in where the length is known only at the end."""
+    return _LENGTH.pack(length)
 
 
 def fragment_header(length: int) -> bytes:

@@ -19,7 +19,7 @@ from appliance.devices.video.v4l2_stream import V4l2Grabber
 from appliance.services.acquire import make_source
 from tests.acquire.conftest import Room
 from tests.acquire.world import errors_of, fragments_of, make_grabber, open_exam_of, picture, unpadded
-from tests.devices.v4l2_fake import FakeInput, FakeKernel, FakeMode, RealTime
+from tests.devices.v4l2_fake import FakeInput, FakeKernel, FakeMode, FakeTimings, RealTime
 from tests.peers import DEADLINE, wait_until
 
 SIZE = (32, 24)
@@ -138,6 +138,74 @@ def test_ok__a_still_of_each_format(
     assert pixel_array(stored).shape[:2] == SIZE[::-1]
     assert node.runner.thumbnails.get(saved.sop_instance_uid)
     assert node.runner.preview().startswith(b"\xff\xd8")
+
+
+_CLASSES = {
+    PixelFormat.MJPEG: ("1.2.840.10008.5.1.4.1.1.7.4", "YBR_FULL_422"),
+    PixelFormat.YUYV: ("1.2.840.10008.5.1.4.1.1.7.4", "RGB"),
+    PixelFormat.GREY: ("1.2.840.10008.5.1.4.1.1.7.2", "MONOCHROME2"),
+    PixelFormat.Y12: ("1.2.840.10008.5.1.4.1.1.7.3", "MONOCHROME2"),
+}
+
+
+@pytest.mark.parametrize("pixels", list(_CLASSES))
+def test_ok__a_clip_of_each_kind(room: Room, make_node: Callable[..., Node], pixels: PixelFormat) -> None:
+    node = make_node(pixels)
+    exam = open_exam_of(room.facts)
+    node.wait_for(State.IDLE)
+    node.runner.start_clip(exam.exam_id)
+    wait_until(lambda: (node.runner.progress() or {"done": 0})["done"] >= 0.2, "some frames")
+    saved = node.runner.stop_clip(exam.exam_id)
+    path = room.only_object("endoscope", exam.exam_id)
+    assert not errors_of(path)
+    stored = dcmread(path)
+    assert (stored.SOPClassUID, stored.PhotometricInterpretation) == _CLASSES[pixels]
+    assert (stored.NumberOfFrames, stored.VideoImageFormatAcquired) == (saved.frames, f"24p30 {pixels.name}")
+    assert 2 <= float(stored.FrameTime) <= 200  # the mean of what came, not the 33 ms that were asked for
+    given = dict(node.given)
+    if pixels.is_jpeg:
+        numbers = [given[unpadded(one)] for one in fragments_of(path)]
+    elif pixels is PixelFormat.YUYV:
+        assert pixel_array(stored).shape == (saved.frames, *SIZE[::-1], 3)
+        return
+    else:
+        size = len(stored.PixelData) // saved.frames
+        numbers = [given[stored.PixelData[at * size : (at + 1) * size]] for at in range(saved.frames)]
+    assert numbers == list(range(numbers[0], numbers[0] + saved.frames))
+    assert node.runner.thumbnails.get(saved.sop_instance_uid)
+
+
+def test_ok__a_native_clip_ends_at_its_largest_size(room: Room, make_node: Callable[..., Node]) -> None:
+    def prepare(node: Node) -> None:
+        node.kernel.modes = [FakeMode(PixelFormat.RGB24, {(160, 120): (30,)})]
+        node.frame = lambda number: noise(number, 160 * 120 * 3)
+
+    node = make_node(PixelFormat.RGB24, prepare, max_clip_bytes=1_000_000)
+    node.wait_for(State.IDLE)
+    node.runner.start_clip(None)
+    wait_until(lambda: bool(room.finding("clip_ended")), "it ends by itself")
+    assert room.finding("clip_ended") == "The clip reached its largest size, 1 MB, and ended."
+    assert 940_000 < room.only_object("endoscope", None).stat().st_size <= 1_000_000
+
+
+def test_ok__another_size_in_the_middle_of_a_clip(room: Room, make_node: Callable[..., Node]) -> None:
+    def prepare(node: Node) -> None:
+        node.kernel.inputs = [FakeInput("HDMI", capabilities=abi.IN_CAP_DV_TIMINGS)]
+        node.kernel.timings = FakeTimings(*SIZE)
+        node.frame = lambda number: bytes((number % 200 + 10,)) * (node.kernel.pix.width * node.kernel.pix.height)
+
+    node = make_node(PixelFormat.GREY, prepare)
+    node.wait_for(State.IDLE)
+    node.runner.start_clip(None)
+    wait_until(lambda: (node.runner.progress() or {"done": 0})["done"] >= 0.1, "some frames")
+    node.kernel.timings = FakeTimings(48, 24)
+    node.kernel.change_source()
+    wait_until(lambda: bool(room.finding("clip_ended")), "the clip ends")
+    assert room.finding("clip_ended") == "The machine changed its picture format; the clip ended there."
+    node.wait_for(State.IDLE)
+    stored = dcmread(room.only_object("endoscope", None))
+    assert (stored.Columns, stored.Rows) == SIZE
+    wait_until(lambda: node.runner.next_frame(0.0, DEADLINE).width == 48, "the new size")
 
 
 def test_ok__what_is_masked_and_cropped_is_in_no_object(room: Room, make_node: Callable[..., Node]) -> None:

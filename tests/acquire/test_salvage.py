@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 
-from appliance.acquire import torn_clip
+from appliance.acquire import torn_clip, torn_header
 from appliance.acquire.clip import ClipRecorder
 from appliance.acquire.keeping import Kind
 from appliance.acquire.salvage import Fate, Salvaged, list_cut_short, salvage_device
@@ -301,10 +301,10 @@ def pull_plug(patch: pytest.MonkeyPatch, step: str, *, after: bool) -> None:
     """Let the salvage be cut off at `step`: before it, or just after it was done."""
     name, _, number = step.partition(" ")
     places: dict[str, tuple[object, str]] = {
-        "make_directory": (torn_clip, "make_directory"),
-        "remove_file": (torn_clip, "remove_file"),
-        "ObjectWriter": (torn_clip, "ObjectWriter"),
-        "publish": (torn_clip.ObjectWriter, "publish"),
+        "make_directory": (torn_header, "make_directory"),
+        "remove_file": (torn_header, "remove_file"),
+        "ObjectWriter": (torn_header, "ObjectWriter"),
+        "publish": (torn_header.ObjectWriter, "publish"),
         "pwrite": (os, "pwrite"),
         "truncate": (torn_clip, "SEQUENCE_DELIMITER"),
         "fsync": (os, "fsync"),
@@ -328,7 +328,7 @@ def pull_plug(patch: pytest.MonkeyPatch, step: str, *, after: bool) -> None:
 
     patch.setattr(owner, attribute, act)
     if name != "ObjectWriter":  # a plug leaves no process that could tidy up
-        patch.setattr(torn_clip.ObjectWriter, "abandon", lambda writer: writer.leave())
+        patch.setattr(torn_header.ObjectWriter, "abandon", lambda writer: writer.leave())
 
 
 def raise_plug() -> object:
