@@ -13,13 +13,14 @@ from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
 from appliance.acquire.preview import small_jpeg_from
 from appliance.acquire.runner import DeviceRunner, State
 from appliance.base.clock import Clock, Deadline
-from appliance.base.errors import ApplianceError, Finding, finding_from
+from appliance.base.errors import ApplianceError, Finding, counted, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.config.schema import GrabberDevice
-from appliance.devices.errors import BadFrame, DeviceError, DeviceGone, NoSignal, PictureChanged
+from appliance.devices.errors import BadFrame, BlackPicture, DeviceError, DeviceGone, NoSignal, PictureChanged
 from appliance.devices.frame import Frame
 from appliance.devices.video.pixels import stored_from
 from appliance.devices.video.source import VideoSource
+from appliance.devices.video.watch import PictureWatch, is_black_frame
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,10 @@ class VideoRunner(DeviceRunner):
         self._clip: ClipRecorder | None = None
         self._last_clip: ClipRecorder | None = None
         self._signal = self.state = State.NO_SIGNAL
-        self._torn = 0
+        self._watch = PictureWatch()
+        self._last_sequence: int | None = None
+        self._lost = 0
+        self._torn = self._torn_in_a_row = 0
         self._good = 0
         self._preview: tuple[Frame, bytes] | None = None
         self._preview_lock = threading.Lock()
@@ -70,6 +74,8 @@ class VideoRunner(DeviceRunner):
             alive()
             try:
                 self._source.open(Deadline.after(self.clock, _OPEN_SECONDS))
+                self._watch.begin()
+                self._last_sequence = None
                 self._read_until_gone(stop, alive)
             except DeviceError as error:
                 self._lose(error)
@@ -103,10 +109,9 @@ class VideoRunner(DeviceRunner):
             silence = Deadline.after(self.clock, self._video.frame_seconds)
 
     def _take(self, frame: Frame) -> None:
-        self._good += 1
-        if self._good == _GOOD_AGAIN:
-            self._torn = 0
-            self.findings.clear("bad_frame", self.device.name)
+        self._count(frame)
+        self._watch.see(frame)
+        self._tell_of_picture()
         with self._lock:
             clip = self._clip
             if self._signal is not State.IDLE:
@@ -119,9 +124,50 @@ class VideoRunner(DeviceRunner):
         if clip is not None:
             clip.offer(frame)
 
+    def _count(self, frame: Frame) -> None:
+        """Frames whose numbers never came are lost; those that came damaged are told of by themselves."""
+        last, self._last_sequence = self._last_sequence, frame.sequence
+        missing = frame.sequence - last - 1 - self._torn_in_a_row if last is not None else 0
+        self._torn_in_a_row = 0
+        self._good += 1
+        if missing > 0:
+            self._lost += missing
+            self._good = 0
+            sentence = f"{counted(self._lost, 'frame')} of the {self.device.name} got lost on the way."
+            suggestion = "If this goes on, plug other USB devices elsewhere, or configure a lower rate or size."
+            self.findings.report(Finding("lost_frames", sentence, suggestion, self.device.name))
+        elif self._good == _GOOD_AGAIN:
+            self._torn = self._lost = 0
+            self.findings.clear("bad_frame", self.device.name)
+            self.findings.clear("lost_frames", self.device.name)
+
+    def _tell_of_picture(self) -> None:
+        """A black picture, or one that stands still: shown for as long as it is so."""
+        name, watch, longest = self.device.name, self._watch, self._video.frozen_seconds
+        if watch.is_black:
+            suggestion = "Check the machine's video output and its cable."
+            self.findings.report(Finding("black_picture", f"The {name}'s picture is black.", suggestion, name))
+        else:
+            self.findings.clear("black_picture", name)
+        if longest and watch.frozen_seconds >= longest:
+            sentence = f"The {name}'s picture has not changed at all for more than {longest:g} s."
+            suggestion = (
+                "Look whether the machine's own screen moves; if it does, unplug the grabber and plug it in again."
+            )
+            self.findings.report(Finding("frozen_picture", sentence, suggestion, name))
+        else:
+            self.findings.clear("frozen_picture", name)
+
+    def _refuse_black(self, what: str) -> None:
+        raise BlackPicture(
+            f"The {self.device.name}'s picture is black; {what}.",
+            "Check the machine's video output and its cable. Where black is meant, configure refuse_black = false.",
+        )
+
     def _note_torn(self, error: BadFrame) -> None:
         """A damaged frame is dropped and counted; the picture goes on with the next one."""
         self._torn += 1
+        self._torn_in_a_row += 1
         self._good = 0
         sentence = f"{error.sentence} {self._torn} damaged frame{'s were' if self._torn > 1 else ' was'} left out."
         suggestion = "Check the grabber's cable and its USB port if this goes on."
@@ -156,11 +202,13 @@ class VideoRunner(DeviceRunner):
             return self._latest
 
     def take_still(self, exam_id: str | None) -> Saved:
-        """The first whole frame after this call, durable. Never an older one."""
+        """The first whole frame after this call, durable. Never an older one, and no black one unless it is meant."""
         with self.gate.admitting(exam_id) as ticket:
             self.keeper.check(ticket)
             self.keeper.ensure_room()
             frame = self.next_frame(self.clock.monotonic(), self._video.frame_seconds * 2)
+            if self._video.refuse_black and is_black_frame(frame):
+                self._refuse_black("nothing was captured")
             video_format = video_format_of(self._video, frame)
             saved = self.keeper.keep_still(ticket, stored_from(frame), Kind.STILL, video_format=video_format)
         self.note_saved(saved, frame)
@@ -176,6 +224,8 @@ class VideoRunner(DeviceRunner):
                     f"No picture comes from the {self.device.name}; no clip was started.",
                     "Check that the machine is on and its video cable is plugged in.",
                 )
+            if self._video.refuse_black and self._watch.is_black:
+                self._refuse_black("no clip was started")
             ticket = self.gate.admit(exam_id)
             try:
                 self.keeper.check(ticket)

@@ -53,6 +53,12 @@ class PictureChanged(DeviceError):
     code = "picture_changed"
 
 
+class BlackPicture(DeviceError):
+    """A picture comes, and it is black all over."""
+
+    code = "black_picture"
+
+
 class BadFrame(DeviceError):
     """One frame of a video is damaged or of a kind that is not accepted. The next one may be good."""
 

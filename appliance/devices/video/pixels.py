@@ -141,35 +141,6 @@ def _inside(areas: Iterable[Area], columns: int, lines: int) -> tuple[Area, ...]
     return tuple(cut)
 
 
-def luminance_from(frame: Frame) -> bytes:
-    """8 bits of each pixel's luminance of a raw frame: a look, not a picture.
-
-    Green stands for the luminance of RGB; studio range stays studio range; lines keep the driver's padding.
-    """
-    layout = frame.layout
-    assert layout is not None
-    first, size = _LUMINANCE[layout.format]
-    whole = frame.data[: layout.lines * layout.bytes_per_line]
-    bits = BITS_STORED.get(layout.format, 8)
-    if bits == 8:
-        return whole[first::size]
-    return bytes(min(255, (low | high << 8) >> bits - 8) for low, high in zip(whole[0::2], whole[1::2], strict=True))
-
-
-# Where a pixel's luminance lies, and how many bytes the next pixel's is away.
-_LUMINANCE: Final = {
-    PixelFormat.YUYV: (0, 2),
-    PixelFormat.UYVY: (1, 2),
-    PixelFormat.NV12: (0, 1),
-    PixelFormat.RGB24: (1, 3),
-    PixelFormat.BGR24: (1, 3),
-    PixelFormat.GREY: (0, 1),
-    PixelFormat.Y10: (0, 2),
-    PixelFormat.Y12: (0, 2),
-    PixelFormat.Y16: (0, 2),
-}
-
-
 def rgb_matrix_from(layout: RawLayout) -> Matrix:
     """Y', Cb, Cr (8 bits) → R', G', B', three rows of three factors and an offset (BT.601 2.5, BT.709 3, BT.2020 4)."""
     red, blue = _WEIGHTS[layout.primaries]
