@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from appliance.acquire.clip import ClipRecorder, video_format_of
 from appliance.acquire.gate import ExamGate
 from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
+from appliance.acquire.lookback import Lookback
 from appliance.acquire.preview import small_jpeg_from
 from appliance.acquire.runner import DeviceRunner, State
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding, counted, finding_from
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import reason_of
 from appliance.config.schema import GrabberDevice
 from appliance.devices.errors import BadFrame, BlackPicture, DeviceError, DeviceGone, NoSignal, PictureChanged
 from appliance.devices.frame import Frame
@@ -65,6 +68,9 @@ class VideoRunner(DeviceRunner):
         self._lost = 0
         self._torn = self._torn_in_a_row = 0
         self._good = 0
+        # Half of what a clip's queue holds: the clip goes on while these are written.
+        frames, size = device.clip_queue_frames // 2, device.clip_queue_bytes // 2
+        self._lookback = Lookback(device.lookback_seconds, frames, size, gate.open_exam_id)
         self._preview: tuple[Frame, bytes] | None = None
         self._preview_lock = threading.Lock()
 
@@ -114,6 +120,8 @@ class VideoRunner(DeviceRunner):
         self._tell_of_picture()
         with self._lock:
             clip = self._clip
+            if clip is None:
+                self._look_back(frame)
             if self._signal is not State.IDLE:
                 self._signal = State.IDLE
                 self._show_state()
@@ -123,6 +131,13 @@ class VideoRunner(DeviceRunner):
             self._fresh.notify_all()
         if clip is not None:
             clip.offer(frame)
+
+    def _look_back(self, frame: Frame) -> None:
+        try:
+            self._lookback.keep(frame, self.clock.monotonic())
+        except OSError as error:
+            self._lookback.forget()
+            _log.warning("which exam is open cannot be read (%s); nothing is held before a clip", reason_of(error))
 
     def _count(self, frame: Frame) -> None:
         """Frames whose numbers never came are lost; those that came damaged are told of by themselves."""
@@ -177,6 +192,7 @@ class VideoRunner(DeviceRunner):
         """No picture: say so, and end a clip with what it has."""
         with self._lock:
             self._signal = State.UNPLUGGED if isinstance(error, DeviceGone) else State.NO_SIGNAL
+            self._lookback.forget()
             self._show_state()
             clip = self._clip
         self.findings.report(finding_from(error, "no_signal", self.device.name))
@@ -215,7 +231,7 @@ class VideoRunner(DeviceRunner):
         return saved
 
     def start_clip(self, exam_id: str | None) -> str:
-        """Begin to record; the clip's SOP Instance UID."""
+        """Begin to record, with what came in the configured seconds before; the clip's SOP Instance UID."""
         with self._lock:
             if self._clip is not None:
                 raise ApplianceError("A clip is being recorded already.", "Stop it first.")
@@ -230,8 +246,13 @@ class VideoRunner(DeviceRunner):
             try:
                 self.keeper.check(ticket)
                 self.keeper.ensure_room()
+                before = self._lookback.take(ticket.exam_id)
+                if before:
+                    ticket.captured_at -= timedelta(seconds=self.clock.monotonic() - before[0].timestamp)
                 clip = ClipRecorder(self.keeper, self._video, self.gate, ticket, self._note_end)
                 clip.start()
+                for frame in before:
+                    clip.offer(frame)
             except BaseException:
                 self.gate.end(ticket)
                 raise

@@ -282,6 +282,7 @@ class GrabberDevice(_Device):
     max_clip_bytes: int = Field(default=2_000_000_000, ge=1_000_000, le=4_000_000_000)
     clip_queue_frames: int = Field(default=360, ge=2, le=2000)
     clip_queue_bytes: int = Field(default=96 * 1024 * 1024, ge=1_000_000, le=1 << 30)
+    lookback_seconds: float = Field(default=0.0, ge=0, le=60)
     preview_frames_per_second: float = Field(default=10.0, gt=0, le=30)
     preview_width: int = Field(default=640, ge=64, le=1920)
     refuse_black: bool = True

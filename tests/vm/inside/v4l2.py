@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from appliance.base.clock import Deadline, SystemClock
@@ -122,7 +123,7 @@ def each_format(bench: Bench) -> dict[str, Any]:
             "bits": last.bits_stored,
             "bytes": len(last.data),
             "size": [last.width, last.height],
-            "rising": all(a.sequence < b.sequence for a, b in zip(frames, frames[1:], strict=False)),
+            "rising": all(a.sequence < b.sequence for a, b in pairwise(frames)),
             "seconds": round(frames[-1].timestamp - frames[0].timestamp, 3),
             "late": round(CLOCK.monotonic() - frames[-1].timestamp, 3),
             "lost": lost,
