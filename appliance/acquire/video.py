@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from appliance.acquire.clip import ClipRecorder, video_format_of
-from appliance.acquire.gate import ExamGate
+from appliance.acquire.freeze import FreezeCapture
+from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
 from appliance.acquire.lookback import Lookback
 from appliance.acquire.preview import small_jpeg_from
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 _OPEN_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _STALE_SECONDS = 2.0
+_FINISH_SECONDS = 10.0
 # The longest the loop stays in one read: how late it may notice that somebody wants it to stop.
 _SLICE_SECONDS = 0.5
 # A finding about damaged frames goes away after so many good ones in a row.
@@ -64,6 +66,7 @@ class VideoRunner(DeviceRunner):
         self._last_clip: ClipRecorder | None = None
         self._signal = self.state = State.NO_SIGNAL
         self._watch = PictureWatch()
+        self._freeze = FreezeCapture(self._keep_frozen, findings, device.name)
         self._last_sequence: int | None = None
         self._lost = 0
         self._torn = self._torn_in_a_row = 0
@@ -81,6 +84,7 @@ class VideoRunner(DeviceRunner):
             try:
                 self._source.open(Deadline.after(self.clock, _OPEN_SECONDS))
                 self._watch.begin()
+                self._freeze.begin()
                 self._last_sequence = None
                 self._read_until_gone(stop, alive)
             except DeviceError as error:
@@ -88,6 +92,7 @@ class VideoRunner(DeviceRunner):
                 self.clock.wait(stop, _RETRY_SECONDS)
             finally:
                 self._source.close()
+        self._freeze.finish(_FINISH_SECONDS)
         clip = self._clip
         if clip is not None:
             clip.end("The box was stopped; the clip ended there.")
@@ -131,6 +136,8 @@ class VideoRunner(DeviceRunner):
             self._fresh.notify_all()
         if clip is not None:
             clip.offer(frame)
+        if self._video.freeze_trigger:
+            self._freeze.see(frame)
 
     def _look_back(self, frame: Frame) -> None:
         try:
@@ -225,10 +232,23 @@ class VideoRunner(DeviceRunner):
             frame = self.next_frame(self.clock.monotonic(), self._video.frame_seconds * 2)
             if self._video.refuse_black and is_black_frame(frame):
                 self._refuse_black("nothing was captured")
-            video_format = video_format_of(self._video, frame)
-            saved = self.keeper.keep_still(ticket, stored_from(frame), Kind.STILL, video_format=video_format)
+            return self._keep_still(ticket, frame)
+
+    def _keep_still(self, ticket: Ticket, frame: Frame) -> Saved:
+        video_format = video_format_of(self._video, frame)
+        saved = self.keeper.keep_still(ticket, stored_from(frame), Kind.STILL, video_format=video_format)
         self.note_saved(saved, frame)
         return saved
+
+    def _keep_frozen(self, frame: Frame) -> Saved:
+        """For whoever is open at the frame's moment; with nobody chosen it is unassigned, as what a machine sends."""
+        ticket = self.gate.admit(began=frame.timestamp)
+        try:
+            self.keeper.check(ticket)
+            self.keeper.ensure_room()
+            return self._keep_still(ticket, frame)
+        finally:
+            self.gate.end(ticket)
 
     def start_clip(self, exam_id: str | None) -> str:
         """Begin to record, with what came in the configured seconds before; the clip's SOP Instance UID."""

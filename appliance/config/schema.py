@@ -285,6 +285,7 @@ class GrabberDevice(_Device):
     lookback_seconds: float = Field(default=0.0, ge=0, le=60)
     preview_frames_per_second: float = Field(default=10.0, gt=0, le=30)
     preview_width: int = Field(default=640, ge=64, le=1920)
+    freeze_trigger: bool = False
     refuse_black: bool = True
     frozen_seconds: float = Field(default=10.0, ge=0, le=3600)
     input: LongString = ""

@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw
 
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
+from appliance.devices.video import watch
 from appliance.devices.video.layout import LINE_BYTES_PER_PIXEL, PixelFormat, RawLayout
-from appliance.devices.video.watch import PictureWatch, is_black, is_black_frame, samples_from
+from appliance.devices.video.watch import FreezeTrigger, PictureWatch, is_black, is_black_frame, samples_from
 
 SIZE = (960, 540)
 
@@ -125,3 +126,50 @@ def test_ok__frozen_is_every_bit_the_same_since() -> None:
         assert watch.frozen_seconds == pytest.approx(frozen)
     watch.begin()
     assert (watch.frozen_seconds, watch.is_black) == (0.0, False)
+
+
+def moving(number: int, spread: int = 5) -> Image.Image:
+    """An ultrasound: a fan of speckle that is another in each frame, a still frame around it, and a little noise."""
+    random = np.random.default_rng(number)
+    picture = random.integers(16, 16 + spread, SIZE[::-1], dtype=np.uint8)
+    picture[150:400, 300:660] = random.integers(20, 200, (250, 360), dtype=np.uint8)
+    return Image.fromarray(picture).convert("RGB")
+
+
+def frozen(number: int, spread: int = 5) -> Image.Image:
+    """The same picture each time, with a converter's noise on it."""
+    noise = np.random.default_rng(number).integers(0, spread, SIZE[::-1], dtype=np.uint8)
+    return Image.fromarray(np.asarray(moving(0).convert("L")) // 8 * 8 + noise).convert("RGB")
+
+
+def test_ok__a_freeze_fires_once_and_only_after_it_moved() -> None:
+    trigger, fired, at = FreezeTrigger(), [], 0.0
+    scenes = [(frozen, 15), (moving, 10), (frozen, 20), (moving, 1), (frozen, 10), (moving, 5), (frozen, 10)]
+    for scene, (make, looks) in enumerate(scenes):
+        for number in range(looks):
+            at += 0.2
+            if trigger.see(jpeg_frame(make(100 * scene + number), at)):
+                fired.append((scene, number))
+    # Not at the beginning, once in the first freeze, not after a flicker, and once more.
+    assert [scene for scene, _ in fired] == [2, 6]
+    assert all(4 <= number <= 7 for _, number in fired)
+
+
+def test_ok__a_black_picture_is_no_freeze() -> None:
+    trigger = FreezeTrigger()
+    pictures = [moving(number) for number in range(5)] + [Image.new("RGB", SIZE)] * 10
+    assert not any(trigger.see(jpeg_frame(one, 0.2 * at)) for at, one in enumerate(pictures))
+
+
+def test_ok__it_looks_five_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def look(frame: Frame) -> bytes:
+        looks.append(frame.timestamp)
+        return bytes(100)
+
+    monkeypatch.setattr(watch, "samples_from", look)
+    trigger = FreezeTrigger()
+    for number in range(120):
+        trigger.see(Frame(b"", Encoding.JPEG, *SIZE, 8, number, number / 60))
+    assert 10 <= len(looks) <= 11

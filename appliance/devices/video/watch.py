@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
@@ -21,6 +21,11 @@ _BLACK_UP_TO, _PICTURE_FROM = 32, 40
 # This part of the samples may be brighter in a black picture: single pixels that sparkle.
 _SPARKLES = 0.002
 _LOOK_SECONDS = 1.0
+# For the freeze: levels that a still picture's samples may differ by, and which part of them makes it move or not.
+_NOISE = 14
+_MOVING_SHARE, _STILL_SHARE = 0.005, 0.001
+_FREEZE_LOOK_SECONDS = 0.19
+_MOVING_LOOKS, _STILL_LOOKS = 3, 5
 _BLACK_LOOKS = 2
 
 
@@ -96,3 +101,50 @@ class PictureWatch:
             return
         self._black_looks += 1
         self.is_black = self.is_black or self._black_looks >= _BLACK_LOOKS
+
+
+class FreezeTrigger:
+    """Fires once when the picture stands still after having moved: the machine's Freeze was pressed.
+
+    Looks five times a second. It moves when enough samples change by more than a converter's noise, three looks in a
+    row; it stands still when next to none do, for a second.
+    """
+
+    def __init__(self) -> None:
+        self._last: bytes | None = None
+        self._looked_at = float("-inf")
+        self._moving_looks = self._still_looks = 0
+        self._is_armed = False
+
+    def begin(self) -> None:
+        """The source was opened: the first picture must move before it can stand still."""
+        self._last, self._moving_looks, self._still_looks, self._is_armed = None, 0, 0, False
+
+    def see(self, frame: Frame) -> bool:
+        """Whether this frame is the one to be captured."""
+        if frame.timestamp - self._looked_at < _FREEZE_LOOK_SECONDS:
+            return False
+        self._looked_at = frame.timestamp
+        try:
+            samples = samples_from(frame)
+        except BadFrame:
+            return False
+        last, self._last = self._last, samples
+        if last is None or len(last) != len(samples):
+            return False
+        changed = _changed_share(last, samples)
+        self._moving_looks = self._moving_looks + 1 if changed >= _MOVING_SHARE else 0
+        self._still_looks = self._still_looks + 1 if changed <= _STILL_SHARE else 0
+        if self._moving_looks >= _MOVING_LOOKS:
+            self._is_armed = True
+        if not self._is_armed or self._still_looks < _STILL_LOOKS:
+            return False
+        self._is_armed = False
+        return not is_black(samples)
+
+
+def _changed_share(one: bytes, other: bytes) -> float:
+    """The part of the samples that differ by more than noise."""
+    size = (len(one), 1)
+    difference = ImageChops.difference(Image.frombytes("L", size, one), Image.frombytes("L", size, other))
+    return sum(difference.histogram()[_NOISE + 1 :]) / len(one)
