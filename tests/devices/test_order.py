@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.devices.video.order import SequenceOrder
@@ -61,6 +61,7 @@ def test_ok__what_is_missing_is_waited_for_so_long_and_no_longer() -> None:
     assert order.lost == 1
 
 
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 40), max_size=60), st.integers(0, 1 << 32))
 def test_ok__any_numbers_come_out_rising_and_none_twice(steps: list[int], start: int) -> None:
     order: SequenceOrder[str] = SequenceOrder(_HELD, _PATIENCE)
@@ -74,6 +75,7 @@ def test_ok__any_numbers_come_out_rising_and_none_twice(steps: list[int], start:
     assert len(found) + order.late <= len(steps)
 
 
+@settings(max_examples=40)
 @given(st.data())
 def test_ok__a_swap_of_neighbours_loses_nothing(data: st.DataObject) -> None:
     numbers = list(range(30))
