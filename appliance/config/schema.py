@@ -269,7 +269,7 @@ Standard = Literal["", "PAL", "PAL-M", "PAL-N", "PAL-Nc", "PAL-60", "NTSC", "NTS
 class GrabberDevice(_Device):
     """A frame grabber: a video node of the kernel (V4L2) below /dev, or a socket that gives JPEG frames.
 
-    From `input` on, the keys are a video node's; `crop` and `masks` need an uncompressed format.
+    From `input` on, the keys are a video node's; `crop`, `masks` and `deinterlace` need an uncompressed format.
     """
 
     driver: Literal["grabber"]
@@ -294,6 +294,7 @@ class GrabberDevice(_Device):
     size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = None
     crop: Rectangle | None = None
     masks: tuple[Rectangle, ...] = Field(default=(), max_length=16)
+    deinterlace: bool = False
 
     @property
     def is_video_node(self) -> bool:
@@ -302,8 +303,9 @@ class GrabberDevice(_Device):
 
     @model_validator(mode="after")
     def _check_areas(self) -> GrabberDevice:
-        if (self.crop or self.masks) and ("MJPEG" in self.formats or not self.is_video_node):
-            raise ValueError("crop and masks need formats without MJPEG, and a source below /dev")
+        is_changed = self.crop or self.masks or self.deinterlace
+        if is_changed and ("MJPEG" in self.formats or not self.is_video_node):
+            raise ValueError("crop, masks and deinterlace need formats without MJPEG, and a source below /dev")
         return self
 
 

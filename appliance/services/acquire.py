@@ -149,6 +149,7 @@ def make_source(device: GrabberDevice, run: Path, clock: Clock) -> VideoSource:
         size=device.size,
         crop=Area(*device.crop) if device.crop else None,
         masks=tuple(Area(*one) for one in device.masks),
+        deinterlace=device.deinterlace,
     )
     return V4l2Grabber(str(device.source), wish, clock, device.name)
 

@@ -156,6 +156,22 @@ def test_ok__a_mask_is_black_and_nothing_else_is_touched(pixels: PixelFormat, is
     assert np.array_equal(samples_of(kept), expected)
 
 
+@pytest.mark.parametrize("pixels", [one for one in LINE_BYTES_PER_PIXEL if one not in BITS_STORED])
+@pytest.mark.parametrize("crop", [None, Area(2, 1, 8, 6), Area(0, 2, 12, 5), Area(0, 3, 12, 1)])
+def test_ok__one_field_and_the_means_of_its_lines(pixels: PixelFormat, crop: Area | None) -> None:
+    woven = samples_of(stored_from(lay_out(pixels, crop=crop), is_clip=True))
+    kept = samples_of(stored_from(lay_out(pixels, crop=crop, is_one_field=True), is_clip=True))
+    first = (crop.top if crop else 0) % 2  # the field that has the picture's first line
+    lines = range(first, len(woven), 2)
+    for line in range(len(woven)):
+        if line in lines or not lines:
+            expected = woven[line]
+        else:
+            near = [woven[at] for at in (line - 1, line + 1) if at in lines]
+            expected = (near[0] + near[-1]) // 2
+        assert np.array_equal(kept[line], expected), line
+
+
 @pytest.mark.parametrize("pixels", list(LINE_BYTES_PER_PIXEL))
 def test_fail__too_few_bytes(pixels: PixelFormat) -> None:
     whole = lay_out(pixels)

@@ -188,6 +188,20 @@ def test_fail__a_node_that_is_no_grabber(capabilities: int, words: str) -> None:
     assert words in bench.refusal().sentence
 
 
+@pytest.mark.parametrize(("field", "expected"), [(abi.FIELD_INTERLACED, True), (abi.FIELD_NONE, False)])
+def test_ok__fields_are_taken_apart_where_there_are_two(field: int, expected: bool) -> None:
+    bench = Bench()
+    bench.kernel.field = field
+    layout = bench.set_up(replace(WISH, deinterlace=True)).layout
+    assert layout is not None and layout.is_one_field is expected
+
+
+def test_fail__fields_of_deep_grays() -> None:
+    bench = Bench(FakeMode(PixelFormat.Y16, {VGA: (30,)}))
+    bench.kernel.field = abi.FIELD_INTERLACED
+    assert "cannot be taken apart" in bench.refusal(replace(WISH, deinterlace=True)).sentence
+
+
 def test_fail__single_fields() -> None:
     bench = Bench()
     bench.kernel.field = 7  # ALTERNATE

@@ -87,7 +87,8 @@ class RawLayout:
 
     NV12 has a second plane behind the first: half as many lines of the same length, Cb and Cr in turns. `is_full_range`
     and `primaries` are of Y'CbCr. `crop` is what is kept of the picture, all of it where None; `masks` are areas of it
-    that are never kept, in the coordinates of the whole picture.
+    that are never kept, in the coordinates of the whole picture. `is_one_field`: of two fields, a moment apart, one is
+    kept, and the lines of the other are the mean of their neighbours.
     """
 
     format: PixelFormat
@@ -98,6 +99,7 @@ class RawLayout:
     primaries: Primaries = Primaries.BT601
     crop: Area | None = None
     masks: tuple[Area, ...] = ()
+    is_one_field: bool = False
 
     @property
     def kept(self) -> Area:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
@@ -63,6 +63,8 @@ def stored_from(frame: Frame, *, is_clip: bool = False) -> Frame:
             rgb = _merged(frame.data, layout, rgb_matrix_from(layout))
             encoding, data = Encoding.RGB, _masked(rgb, layout, b"\0\0\0")
     kept = layout.kept
+    if layout.is_one_field:
+        data = _one_field(data, kept.height, kept.top % 2)
     bits = BITS_STORED.get(layout.format, 8)
     return replace(
         frame, data=data, encoding=encoding, width=kept.width, height=kept.height, bits_stored=bits, layout=None
@@ -113,6 +115,7 @@ def reduced_from(frame: Frame, width: int) -> Frame:
         bytes_per_line=columns * size,
         crop=None,
         masks=_inside(masks, columns, lines),
+        is_one_field=layout.is_one_field and step % 2 == 1,
     )
     return replace(frame, data=bytes(found), width=columns, height=lines, layout=small)
 
@@ -162,6 +165,20 @@ def _cut(data: bytes, layout: RawLayout) -> bytes:
     view = memoryview(data)
     starts = (line * layout.bytes_per_line + kept.left * size for line in range(kept.top, kept.top + kept.height))
     return b"".join(view[start : start + kept.width * size] for start in starts)
+
+
+def _one_field(data: bytes, lines: int, first: int) -> bytes:
+    """Every second line from `first` on, and between two of them their mean; at an edge the only neighbour."""
+    field = range(first, lines, 2)
+    if not field:
+        return data
+    picture = Image.frombytes("L", (len(data) // lines, lines), data)
+    width = picture.width
+    for line in range(1 - first, lines, 2):
+        near = [at for at in (line - 1, line + 1) if at in field]
+        above, below = (picture.crop((0, at, width, at + 1)) for at in (near[0], near[-1]))
+        picture.paste(ImageChops.add(above, below, scale=2.0), (0, line))
+    return picture.tobytes()
 
 
 def _swapped(data: bytes) -> bytes:

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from appliance.devices.errors import DeviceError, DeviceTimeout
 from appliance.devices.video import v4l2_abi as abi
-from appliance.devices.video.layout import LINE_BYTES_PER_PIXEL, Area, PixelFormat, RawLayout
+from appliance.devices.video.layout import BITS_STORED, LINE_BYTES_PER_PIXEL, Area, PixelFormat, RawLayout
 from appliance.devices.video.v4l2_answers import Input, Negotiated, RateRange, SizeRange
 from appliance.devices.video.v4l2_device import V4l2Device
 
@@ -40,6 +40,7 @@ class CaptureWish:
     size: tuple[int, int] | None = None
     crop: Area | None = None
     masks: tuple[Area, ...] = ()
+    deinterlace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +233,18 @@ def _layout_from(pixels: PixelFormat, negotiated: Negotiated, wish: CaptureWish,
     stride = negotiated.bytes_per_line or least
     is_even = not (pixels.is_ycbcr and (columns % 2 or stride % 4)) and not (pixels is PixelFormat.NV12 and lines % 2)
     layout = RawLayout(
-        pixels, columns, lines, stride, negotiated.is_full_range, negotiated.primaries, wish.crop, wish.masks
+        format=pixels,
+        columns=columns,
+        lines=lines,
+        bytes_per_line=stride,
+        is_full_range=negotiated.is_full_range,
+        primaries=negotiated.primaries,
+        crop=wish.crop,
+        masks=wish.masks,
+        is_one_field=wish.deinterlace and negotiated.field in _INTERLACED,
     )
+    if layout.is_one_field and pixels in BITS_STORED:
+        raise DeviceError(f"Fields of {pixels.name} pixels cannot be taken apart.", "Leave `deinterlace` out.")
     if not columns or not lines or stride < least or not is_even or negotiated.image_bytes < layout.buffer_bytes:
         raise DeviceError(f"The {name}'s grabber describes its pictures in a way that cannot be.", "Call support.")
     for area in (layout.kept, *wish.masks):
