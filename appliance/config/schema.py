@@ -295,6 +295,7 @@ class GrabberDevice(_Device):
     crop: Rectangle | None = None
     masks: tuple[Rectangle, ...] = Field(default=(), max_length=16)
     deinterlace: bool = False
+    controls: dict[str, int] = Field(default_factory=dict, max_length=64)
 
     @property
     def is_video_node(self) -> bool:

@@ -150,6 +150,7 @@ def make_source(device: GrabberDevice, run: Path, clock: Clock) -> VideoSource:
         crop=Area(*device.crop) if device.crop else None,
         masks=tuple(Area(*one) for one in device.masks),
         deinterlace=device.deinterlace,
+        controls=tuple(device.controls.items()),
     )
     return V4l2Grabber(str(device.source), wish, clock, device.name)
 

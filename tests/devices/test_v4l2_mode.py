@@ -109,6 +109,12 @@ def test_ok__rate_and_size_are_asked_for() -> None:
     assert bench.kernel.rate == (1, 15)
 
 
+def test_ok__controls_are_set() -> None:
+    bench = Bench()
+    bench.set_up(replace(WISH, controls=(("brightness", 77),)))
+    assert bench.kernel.brightness == 77
+
+
 @pytest.mark.parametrize("name", ["PAL", "NTSC", ""])
 def test_ok__television(name: str) -> None:
     bench = Bench(FakeMode(PixelFormat.YUYV))
@@ -161,6 +167,8 @@ def test_fail__hdmi_without_a_usable_signal(number: int, words: str) -> None:
         (replace(WISH, formats=("GREY",)), "none of the configured formats and sizes. It has YUYV up to 640×480."),
         (replace(WISH, size=HD), "none of the configured formats and sizes"),
         (replace(WISH, crop=Area(0, 0, 641, 480)), "outside of its picture of 640×480"),
+        (replace(WISH, controls=(("Gain", 3),)), "has no control 'Gain'. It has: Brightness."),
+        (replace(WISH, controls=(("Brightness", 256),)), "Brightness of the endoscope's grabber goes from 0 to 255"),
         (replace(WISH, masks=(Area(0, 479, 2, 2),)), "outside of its picture of 640×480"),
     ],
 )

@@ -154,6 +154,14 @@ def test_fail__a_torn_raw_frame(bench: Bench, used: int, words: str) -> None:
         bench.read()
 
 
+def test_fail__a_buffer_that_is_not_there(bench: Bench) -> None:
+    bench.kernel.deliver(bench.picture())
+    bench.kernel.filled[0].index = 6  # of 0 to 5
+    bench.kernel.memories.append(bench.kernel.memories[0])
+    with pytest.raises(DeviceTimeout, match="a buffer that is not there"):
+        bench.read()
+
+
 def test_fail__a_torn_jpeg_frame_comes_without_an_error_flag() -> None:
     bench = Bench(MJPEG)
     bench.open()

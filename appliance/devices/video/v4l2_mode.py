@@ -29,7 +29,8 @@ class CaptureWish:
     """What a site asks of a grabber. `formats` in the order of preference, by their names in `PixelFormat`.
 
     `input` by its name and `standard` by its name in `v4l2_abi.STANDARDS`, both empty where it is left open; `size` in
-    pixels; `rate` in frames a second. An uncompressed picture of more than `max_frame_bytes` is not taken.
+    pixels; `rate` in frames a second; `controls` by the driver's own names. An uncompressed picture of more than
+    `max_frame_bytes` is not taken.
     """
 
     formats: tuple[str, ...]
@@ -41,6 +42,7 @@ class CaptureWish:
     crop: Area | None = None
     masks: tuple[Area, ...] = ()
     deinterlace: bool = False
+    controls: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ def set_up(device: V4l2Device, wish: CaptureWish, name: str) -> Setting:
         raise DeviceError(f"The {name}'s grabber has none of the configured formats and sizes.", _has_words(offers))
     negotiated = _negotiate(device, mode, wish, name)
     rate = device.set_rate(mode.rate) if mode.rate else None
+    _set_controls(device, wish, name)
     return Setting(
         format=mode.format,
         width=negotiated.width,
@@ -223,6 +226,23 @@ def _negotiate(device: V4l2Device, mode: Mode, wish: CaptureWish, name: str) -> 
             f"The {name}'s grabber gives {has} and not {wish.size[0]}×{wish.size[1]}.", "Configure its `size`."
         )
     return negotiated
+
+
+def _set_controls(device: V4l2Device, wish: CaptureWish, name: str) -> None:
+    if not wish.controls:
+        return
+    known = {control.name.casefold(): control for control in device.controls()}
+    for wanted, value in wish.controls:
+        control = known.get(wanted.casefold())
+        if control is None:
+            has = ", ".join(sorted(one.name for one in known.values())) or "none"
+            raise DeviceError(f"The {name}'s grabber has no control {wanted!r}.", f"It has: {has}.")
+        if not control.least <= value <= control.most:
+            raise DeviceError(
+                f"{control.name} of the {name}'s grabber goes from {control.least} to {control.most}, not to {value}.",
+                "Correct `controls`.",
+            )
+        device.set_control(control.identifier, value)
 
 
 def _layout_from(pixels: PixelFormat, negotiated: Negotiated, wish: CaptureWish, name: str) -> RawLayout:

@@ -144,6 +144,8 @@ class V4l2Grabber:
                 return
             now = self._clock.monotonic()
             self._heard_at = now
+            if filled.index >= len(self._buffers):
+                raise DeviceTimeout(f"The {self.name}'s grabber gives a buffer that is not there.", _CHECK_CABLE)
             mapped, length = self._buffers[filled.index]
             is_damaged = filled.is_damaged or filled.used > length
             data = mapped[: filled.used] if not is_damaged and self._has_signal else b""
