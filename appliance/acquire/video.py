@@ -203,6 +203,8 @@ class VideoRunner(DeviceRunner):
             self._show_state()
             clip = self._clip
         self.findings.report(finding_from(error, "no_signal", self.device.name))
+        for code in ("black_picture", "frozen_picture"):
+            self.findings.clear(code, self.device.name)  # of a picture that is not there any more
         if clip is not None:
             is_other = isinstance(error, PictureChanged)
             what = "The machine changed its picture format" if is_other else "The picture was lost"

@@ -223,7 +223,7 @@ def test_fail__what_comes_without_a_signal_is_no_picture(bench: Bench, status: i
     bench.kernel.deliver(bench.picture())
     bench.kernel.inputs[0].status = 0
     bench.clock.turn(PLUG_STATUS_SECONDS)
-    with pytest.raises(PictureChanged, match="signal came back"):
+    with pytest.raises(DeviceTimeout, match="signal was lost and came back"):
         bench.read()
     bench.open()
     bench.kernel.deliver(bench.picture(9))

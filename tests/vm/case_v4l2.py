@@ -70,7 +70,7 @@ def test_fail__each_fault_is_told_and_passes(guest: Machine, node: str) -> None:
     assert 0 < dropped["gaps"] <= dropped["lost"]
     assert found == {
         "no signal": "NoSignal",
-        "signal again": "PictureChanged",
+        "signal again": "DeviceTimeout",
         "after no signal": [720, 576],
         "hdmi signal lost": "NoSignal",
         "hdmi no signal": "The vivid's grabber receives no signal.",

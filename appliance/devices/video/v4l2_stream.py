@@ -164,7 +164,7 @@ class V4l2Grabber:
         plug = device.selected_input()
         has_signal = plug is None or plug.has_signal
         if has_signal and not self._has_signal:
-            raise PictureChanged(f"The {self.name}'s signal came back.", "The grabber is set up anew by itself.")
+            raise DeviceTimeout(f"The {self.name}'s signal was lost and came back.", "It is set up anew by itself.")
         self._has_signal = has_signal
         if not has_signal:
             self._order = SequenceOrder(_MOST_HELD, _PATIENCE_SECONDS)
