@@ -44,6 +44,7 @@ def test_ok__a_freeze_is_a_still_of_the_open_exam(stage: Stage, room: Room) -> N
     assert room.objects("endoscope", exam.exam_id) == []
     show(stage, 8, number=3)
     wait_until(lambda: bool(room.objects("endoscope", exam.exam_id)), "it is kept")
+    stage.runner._freeze.finish(DEADLINE)
     show(stage, 10, number=3)
     show(stage, 8)
     show(stage, 8, number=5)

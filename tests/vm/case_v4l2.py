@@ -89,7 +89,6 @@ def test_ok__the_process_from_the_node_to_objects(guest: Machine, node: str) -> 
     command = f"{_PYTHON} /run/v4l2/inside/v4l2_process.py {node} YUYV"
     found = json.loads(guest.shell.run(command, _SECONDS).splitlines()[-1])
     assert found["status"] == 0 and not found["log"]
-    assert found["unplugged"].startswith("The grabber is not connected")
     assert found["back"] == "Live picture."
     stills = [one for one in found["objects"] if one["frames"] == 1]
     clips = [one for one in found["objects"] if one["frames"] > 1]
