@@ -93,6 +93,11 @@ class ClipRecorder:
         return self._saved
 
     @property
+    def is_over(self) -> bool:
+        """Whether it takes no further frame; what is queued may still be on its way to flash."""
+        return self._ending.is_set()
+
+    @property
     def seconds(self) -> float:
         """Running time of what has been recorded."""
         first = self._first
@@ -110,6 +115,11 @@ class ClipRecorder:
         if not self._ending.is_set():
             self.notice = notice
             self._ending.set()
+
+    def _end_here(self, notice: str) -> None:
+        """Nothing more is written, for a reason that counts whoever has ended the clip meanwhile."""
+        self.notice = notice
+        self._ending.set()
 
     def result(self) -> Saved:
         """The published clip. ApplianceError when there is none, or when flash does not finish in time."""
@@ -184,18 +194,22 @@ class ClipRecorder:
         """
         _log.warning("clip %s: %s", self.sop_instance_uid, reason_of(error))
         left = writer.leave()
-        if writer.is_in_doubt:
-            try:
+        try:
+            if writer.is_in_doubt:
                 self._keeper.ensure_room()
-            except NoRoomError:
-                raise error from None
-            renew_file(left)
-        # No crash was here: what the file holds, it holds.
-        mended = mend_clip(left, left.parent, is_certain=True)
+                renew_file(left)
+            # No crash was here: what the file holds, it holds.
+            mended = mend_clip(left, left.parent, self._keeper.quarantine, is_certain=True)
+        except NoRoomError:
+            raise error from None
         if mended is None:
             writer.abandon()
             raise error
         self.notice = f"The clip ended early: {reason_of(error)}. Everything up to there is kept."
+        if mended.left_out:
+            self.notice = (
+                f"The clip ended early: {reason_of(error)}. {mended.frames} frames are kept, {mended.left_out} lost."
+            )
         return self._keeper.remember(self._ticket, mended.path, Kind.CLIP, mended.frames, mended.path.stat().st_size)
 
     def _await_first_frame(self) -> Frame:
@@ -222,7 +236,7 @@ class ClipRecorder:
                 try:
                     frame = stored_from(frame, is_clip=True)
                 except BadFrame as error:
-                    self.end(f"{error.sentence} The clip ended there.")
+                    self._end_here(f"{error.sentence} The clip ended there.")
                     return
                 if not self._may_append(writer, frame) or not self._append(writer, frame):
                     return
@@ -253,16 +267,16 @@ class ClipRecorder:
         assert self._first is not None
         device = self._device
         if not self._is_alike(frame):
-            self.end("The machine changed its picture format; the clip ended there.")
+            self._end_here("The machine changed its picture format; the clip ended there.")
         elif frame.timestamp - self._first.timestamp > device.max_clip_seconds:
-            self.end(f"The clip reached its longest time, {device.max_clip_seconds:g} s, and ended.")
+            self._end_here(f"The clip reached its longest time, {device.max_clip_seconds:g} s, and ended.")
         elif writer.bytes_written + len(frame.data) + 1 + 2 * ITEM_HEADER_BYTES > self._most_bytes:
-            self.end(f"The clip reached its largest size, {self._most_bytes // 1_000_000} MB, and ended.")
+            self._end_here(f"The clip reached its largest size, {self._most_bytes // 1_000_000} MB, and ended.")
         else:
             try:
                 self._keeper.ensure_room()
             except NoRoomError as error:
-                self.end(f"{error.sentence} The clip ended early.")
+                self._end_here(f"{error.sentence} The clip ended early.")
                 return False
             return True
         return False
@@ -292,7 +306,7 @@ class ClipRecorder:
             writer.drop_torn_tail()
             if self._count == 0:
                 raise
-            self.end(f"The clip ended early: {reason_of(error)}.")
+            self._end_here(f"The clip ended early: {reason_of(error)}.")
             return False
         self._count += 1
         self._pixel_bytes += len(frame.data)

@@ -74,6 +74,11 @@ class ObjectKeeper:
         """Where this ticket's objects are born."""
         return self._spool.captured(self.device.name, ticket.exam_id)
 
+    @property
+    def quarantine(self) -> Path:
+        """Where damaged files go."""
+        return self._spool.quarantine
+
     def begin(self, ticket: Ticket, uid: str, header: bytes, *, is_patched: bool = False) -> ObjectWriter:
         """The writer of an object in the ticket's directory, which is made if it has to be. OSError."""
         directory = self.directory(ticket)

@@ -1,7 +1,8 @@
 """After a crash: what a device's captures left half-written becomes a whole object, or is removed and reported.
 
-A clip's temporary file holds a header and fragments; everything up to the last whole frame is kept. Anything else was
-never answered *saved* and cannot be completed: it is removed, and whoever was capturing is told to repeat it.
+A clip's temporary file holds a header and fragments; every whole frame is kept. Anything else was never answered
+*saved* and cannot be completed: it is removed, and whoever was capturing is told to repeat it. A file in which whole
+frames lie that cannot be given goes to quarantine.
 Runs at boot for every device, plugged in or not, and at the start of each device's own process.
 """
 
@@ -13,16 +14,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from appliance.acquire.torn_clip import mend_clip
-from appliance.acquire.torn_header import DamagedHeaderError
-from appliance.base.durable import make_directory, move_file, remove_file
+from appliance.acquire.torn_clip import clear_away, is_aside, mend_clip, set_aside
+from appliance.acquire.torn_header import DamagedClipError
+from appliance.base.durable import remove_file
 from appliance.base.errors import Finding
 from appliance.base.flash import reason_of
 from appliance.exam.facts import DamagedFactError, ExamFacts
-from appliance.spool.cut_short import PREAMBLE_BYTES, cut_short_sentence, is_cut_short
+from appliance.spool.cut_short import PREAMBLE_BYTES, cut_short_sentence, is_cut_short, left_out_of
 from appliance.spool.names import temporary_name_from
 from appliance.spool.summary import DamagedObjectError, read_summary
-from appliance.spool.tree import UNASSIGNED, Spool, list_objects, list_temporaries
+from appliance.spool.tree import UNASSIGNED, NoRoomError, Spool, list_objects, list_temporaries
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Fate(StrEnum):
     REMOVED = "removed"
     QUARANTINED = "quarantined"
     UNTOUCHED = "untouched"  # flash failed; the next start tries again
+    WAITING = "waiting"  # for room to write its whole frames anew; the next start tries again
 
 
 _WORDS = {
@@ -48,12 +50,19 @@ _WORDS = {
         "A capture was interrupted, and the flash failed when it was looked through.",
         "It is tried again when the box starts; call support.",
     ),
+    Fate.WAITING: (
+        "A clip was cut short by an interruption; there is no room to save its whole frames in a new file.",
+        "It is tried again when the box starts; see that the archive can be reached, so that flash becomes free.",
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Salvaged:
-    """What became of one interrupted capture; `frames` of it are saved."""
+    """What became of one interrupted capture; `frames` of it are saved, `left_out` were damaged.
+
+    `is_aside`: flash did not give back all of it, and its file lies in quarantine.
+    """
 
     device: str
     exam_id: str | None
@@ -61,6 +70,8 @@ class Salvaged:
     fate: Fate
     frames: int = 0
     is_cut_short: bool = True
+    left_out: int = 0
+    is_aside: bool = False
 
     @property
     def finding(self) -> Finding:
@@ -69,7 +80,11 @@ class Salvaged:
             sentence = f"A clip had just ended when it was interrupted; all its {self.frames} frames are saved."
             suggestion = "Nothing needs to be done."
         elif self.fate is Fate.SAVED:
-            sentence, suggestion = cut_short_sentence(self.frames), "Record it again if more is needed."
+            sentence = cut_short_sentence(self.frames, left_out=self.left_out)
+            suggestion = "Record it again if more is needed."
+            if self.is_aside:
+                sentence += " Not all of it could be read; the rest lies in quarantine."
+                suggestion += " Support may look at the rest; have the box's flash checked."
         else:
             sentence, suggestion = _WORDS[self.fate]
         return Finding(INTERRUPTED, sentence, suggestion, self.sop_instance_uid or self.device)
@@ -114,11 +129,15 @@ def list_cut_short(spool: Spool, facts: ExamFacts, device: str) -> list[Salvaged
     for path, name in list_objects(spool.captured(device, exam_id)):
         try:
             with path.open("rb") as file:
-                if is_cut_short(file.read(PREAMBLE_BYTES)):
-                    frames = read_summary(path).frames
-                    found.append(Salvaged(device, exam_id, name.sop_instance_uid, Fate.SAVED, frames))
-        except (OSError, DamagedObjectError) as error:
-            _log.error("%s cannot be read (%s)", path.name, type(error).__name__)
+                preamble = file.read(PREAMBLE_BYTES)
+            if is_cut_short(preamble):
+                uid, frames, left_out = name.sop_instance_uid, read_summary(path).frames, left_out_of(preamble)
+                aside = is_aside(spool.quarantine, uid)
+                found.append(Salvaged(device, exam_id, uid, Fate.SAVED, frames, left_out=left_out, is_aside=aside))
+        except DamagedObjectError as error:
+            _log.error("%s", error)
+        except OSError as error:
+            _log.error("whether %s was cut short cannot be read: %s", path.name, reason_of(error))
     return found
 
 
@@ -133,19 +152,21 @@ def _salvage_file(spool: Spool, facts: ExamFacts, device: str, exam_id: str | No
         return None if is_known else Salvaged(device, exam_id, uid, Fate.REMOVED)
     uid = name.sop_instance_uid
     if _is_saved(facts, path, uid):
-        remove_file(path)
+        clear_away(path, spool.quarantine)
         return None
     target = path.parent if exam_id and _is_open(facts, exam_id) else spool.captured(device, None)
     try:
-        mended = mend_clip(path, target)
-    except DamagedHeaderError:
-        make_directory(spool.quarantine)
-        move_file(path, spool.quarantine / f"interrupted-{uid}~{name.offset}")
+        mended = mend_clip(path, target, spool.quarantine)
+    except DamagedClipError:
+        set_aside(path, spool.quarantine)
         return Salvaged(device, exam_id, uid, Fate.QUARANTINED)
+    except NoRoomError:
+        return Salvaged(device, exam_id, uid, Fate.WAITING)
     if mended is None:
         remove_file(path)
         return Salvaged(device, exam_id, uid, Fate.REMOVED)
-    return Salvaged(device, exam_id, uid, Fate.SAVED, mended.frames, mended.is_cut_short)
+    aside = is_aside(spool.quarantine, uid)
+    return Salvaged(device, exam_id, uid, Fate.SAVED, mended.frames, mended.is_cut_short, mended.left_out, aside)
 
 
 def _is_open(facts: ExamFacts, exam_id: str) -> bool:

@@ -1,6 +1,7 @@
-"""A clip's file that was cut off, by whatever: find its whole frames, end it behind them, and publish it.
+"""A clip's file that was cut off, by whatever: publish its whole frames (`torn_frames`) under its UID.
 
-A clip of one frame becomes a still under the same UID. Every step can be repeated after a crash and comes to the same.
+Whole frames without a gap are ended in place. With a gap, or where flash does not give back all of the file, they are
+written to a new one; one frame becomes a still. Every step can be repeated after a crash and comes to the same.
 """
 
 from __future__ import annotations
@@ -8,16 +9,13 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
-from appliance.acquire.torn_header import ClipHeader, Mended, publish_as_still, read_header
+from appliance.acquire.torn_frames import TornFrames, WholeFrame, find_frames
+from appliance.acquire.torn_header import ClipHeader, DamagedClipError, Mended, read_header, still_header
 from appliance.acquire.torn_native import is_native_clip, mend_native_clip
-from appliance.base.durable import forget_cached, sync_directory
+from appliance.base.durable import forget_cached, make_directory, move_file, remove_file, sync_directory
 from appliance.compose.pixels import (
     ITEM_HEADER_BYTES,
     SEQUENCE_DELIMITER,
@@ -27,59 +25,81 @@ from appliance.compose.pixels import (
     padding,
     pixel_data_header,
 )
-from appliance.devices.errors import BadFrame
-from appliance.devices.video.jpeg import parse_jpeg
-from appliance.spool.cut_short import CUT_SHORT_PREAMBLE, PREAMBLE_BYTES, is_cut_short
+from appliance.spool.cut_short import PREAMBLE_BYTES, cut_short_preamble, is_cut_short
 from appliance.spool.names import TemporaryName, digest_of, temporary_name_from
-from appliance.spool.writer import publish_salvaged
+from appliance.spool.tree import ensure_room
+from appliance.spool.writer import ObjectWriter, publish_salvaged
 
-_ITEM = struct.Struct("<HHL")
-_ITEM_TAG = (0xFFFE, 0xE000)
-_LONGEST_FRAME = 256 * 1024 * 1024
 _BLOCK = 1024 * 1024
-# A page that was never written reads as zeros; the pages around it may have been. No coded picture holds so many.
-_LOST_PAGE = re.compile(rb"\x00{4096}")
+_ASIDE = "interrupted-"
+# Stays free for the exams' own files while a copy is written; what a capture keeps free is the configuration's.
+_SPARE_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _WholeFrame:
-    """Where a JPEG image lies in the file, without its padding."""
-
-    start: int
-    length: int
-
-    @property
-    def end(self) -> int:
-        return self.start + self.length + self.length % 2
-
-
-def mend_clip(path: Path, target: Path, *, is_certain: bool = False) -> Mended | None:
+def mend_clip(path: Path, target: Path, quarantine: Path, *, is_certain: bool = False) -> Mended | None:
     """Publish the whole frames of the temporary file `path` into `target`; None when there are none, and it stays.
 
-    `is_certain`: nothing that the file holds can be lost, as after a crash it can. DamagedHeaderError, or OSError when
-    the medium fails; the file then stays as it was or was repaired in part.
+    What holds more than can be given goes to `quarantine` afterwards. DamagedClipError, NoRoomError where a copy has
+    no room, or OSError when the medium fails; the file then stays as it was or was repaired in part. `is_certain`:
+    there was no crash, so that nothing that the file holds can be lost.
     """
-    name = temporary_name_from(path.name)
-    if name is None or not name.offset:
-        raise ValueError(f"{path.name} is not a clip's temporary name")
+    name = _name_of(path)
     # After a sync that failed, memory may hold what the medium never got.
     forget_cached(path)
     if is_native_clip(path, name):
         return mend_native_clip(path, name, target, is_certain=is_certain)
-    with path.open("rb") as file:
-        frames = list(_whole_frames(file, name.offset))
+    torn = find_frames(path, name.offset)
+    frames = torn.whole
     if not frames:
+        if torn.has_more:
+            raise DamagedClipError(f"The first frame of {path.name} is damaged.")
         return None
     header = read_header(path, name, pixel_data_header(b"OB", UNDEFINED_LENGTH))
-    if len(frames) == 1:
-        frame = frames[0]
-        lead = pixel_data_header(b"OB", UNDEFINED_LENGTH) + fragment_header(frame.length + frame.length % 2)
-        trailer = padding(frame.length) + SEQUENCE_DELIMITER
-        header.dataset.LossyImageCompressionRatio = format_ratio(header.frame_bytes, frame.length)
-        still = publish_as_still(path, name, header, frame.start, frame.length, lead, trailer, target)
-        return Mended(still, 1, is_cut_short=True)
-    is_short = _repair_clip(path, header, frames)
-    return Mended(publish_salvaged(path, name, target), len(frames), is_short)
+    if len(frames) > 1 and not torn.left_out and not torn.has_more:
+        is_short = _repair_clip(path, header, frames)
+        return Mended(publish_salvaged(path, name, target), len(frames), is_short)
+    data = _still_header(name, header, frames[0]) if len(frames) == 1 else _clip_header(header, frames)
+    published = _publish_copy(path, name, cut_short_preamble(torn.left_out) + data[PREAMBLE_BYTES:], frames, target)
+    _clear_away(path, torn, quarantine)
+    return Mended(published, len(frames), is_cut_short=True, left_out=torn.left_out)
+
+
+def clear_away(path: Path, quarantine: Path) -> None:
+    """Take away the temporary file `path` of a clip that was published, or set aside what could not be given of it.
+
+    A crash leaves it under its name or is over. OSError as `mend_clip`, and the file stays.
+    """
+    name = _name_of(path)
+    if is_native_clip(path, name):
+        remove_file(path)
+    else:
+        _clear_away(path, find_frames(path, name.offset), quarantine)
+
+
+def _clear_away(path: Path, torn: TornFrames, quarantine: Path) -> None:
+    if torn.has_more:
+        set_aside(path, quarantine)
+    else:
+        remove_file(path)
+
+
+def set_aside(path: Path, quarantine: Path) -> None:
+    """Move the temporary file `path` to `quarantine`, under a name that nobody sweeps (a crash: `move_file`)."""
+    name = _name_of(path)
+    make_directory(quarantine)
+    move_file(path, quarantine / f"{_ASIDE}{name.sop_instance_uid}~{name.offset}")
+
+
+def is_aside(quarantine: Path, sop_instance_uid: str) -> bool:
+    """Whether the file of this clip lies in `quarantine`."""
+    return any(quarantine.glob(f"{_ASIDE}{sop_instance_uid}~*"))
+
+
+def _name_of(path: Path) -> TemporaryName:
+    name = temporary_name_from(path.name)
+    if name is None or not name.offset:
+        raise ValueError(f"{path.name} is not a clip's temporary name")
+    return name
 
 
 def renew_file(path: Path) -> None:
@@ -111,48 +131,74 @@ def renew_file(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def _whole_frames(file: BinaryIO, position: int) -> Iterator[_WholeFrame]:
-    """The frames from `position` on, up to the first that is cut off, lost or anything else than a frame."""
-    size = os.fstat(file.fileno()).st_size
-    while position + ITEM_HEADER_BYTES <= size:
-        file.seek(position)
-        group, element, length = _ITEM.unpack(file.read(ITEM_HEADER_BYTES))
-        start = position + ITEM_HEADER_BYTES
-        if (group, element) != _ITEM_TAG or length % 2 or length > min(_LONGEST_FRAME, size - start):
-            return
-        data = file.read(length)
-        try:
-            header = parse_jpeg(data)
-        except BadFrame:
-            return
-        if header.end + header.end % 2 != length or _LOST_PAGE.search(data, header.scan_offset):
-            return
-        yield _WholeFrame(start, header.end)
-        position = start + length
-
-
-def _repair_clip(path: Path, header: ClipHeader, frames: list[_WholeFrame]) -> bool:
+def _repair_clip(path: Path, header: ClipHeader, frames: Sequence[WholeFrame]) -> bool:
     """Cut behind the last whole frame, end the sequence, fill in the header, and mark what was cut short: true then.
 
     The mark is durable before the file is cut: from then on nothing else tells it from a clip that came to its end.
     """
-    coded = sum(frame.length for frame in frames)
-    values = {
-        "NumberOfFrames": str(len(frames)),
-        "LossyImageCompressionRatio": format_ratio(header.frame_bytes * len(frames), coded),
-    }
     with path.open("r+b") as file:
         is_short = is_cut_short(os.pread(file.fileno(), PREAMBLE_BYTES, 0))
         if os.pread(file.fileno(), len(SEQUENCE_DELIMITER) + 1, frames[-1].end) != SEQUENCE_DELIMITER:
             is_short = True
-            os.pwrite(file.fileno(), CUT_SHORT_PREAMBLE, 0)
+            os.pwrite(file.fileno(), cut_short_preamble(), 0)
             os.fsync(file.fileno())
-        for keyword, value in values.items():
-            slot = header.slots[keyword]
-            os.pwrite(file.fileno(), slot.fill(value), slot.position)
+        for position, value in _end_values(header, frames):
+            os.pwrite(file.fileno(), value, position)
         file.truncate(frames[-1].end)
         file.seek(frames[-1].end)
         file.write(SEQUENCE_DELIMITER)
         file.flush()
         os.fsync(file.fileno())
     return is_short
+
+
+def _end_values(header: ClipHeader, frames: Sequence[WholeFrame]) -> Iterator[tuple[int, bytes]]:
+    """What a clip's end fills into its header, and where."""
+    coded = sum(frame.length for frame in frames)
+    values = {
+        "NumberOfFrames": str(len(frames)),
+        "LossyImageCompressionRatio": format_ratio(header.frame_bytes * len(frames), coded),
+    }
+    for keyword, value in values.items():
+        slot = header.slots[keyword]
+        yield slot.position, slot.fill(value)
+
+
+def _clip_header(header: ClipHeader, frames: Sequence[WholeFrame]) -> bytes:
+    """The header of a file with these frames."""
+    data = bytearray(header.data)
+    for position, value in _end_values(header, frames):
+        data[position : position + len(value)] = value
+    return bytes(data)
+
+
+def _still_header(name: TemporaryName, header: ClipHeader, frame: WholeFrame) -> bytes:
+    """A clip of one frame is a still (PS3.3 C.7.6.6): the same UID, another header."""
+    header.dataset.LossyImageCompressionRatio = format_ratio(header.frame_bytes, frame.length)
+    return still_header(name, header) + pixel_data_header(b"OB", UNDEFINED_LENGTH)
+
+
+def _publish_copy(path: Path, name: TemporaryName, header: bytes, frames: Sequence[WholeFrame], target: Path) -> Path:
+    """A new object in `target` of `header` and the `frames` of the temporary file `path`, which stays.
+
+    NoRoomError and OSError leave no object. (1) The directory is made and an earlier copy that was cut off removed: a
+    crash leaves the file at `path` alone; (2) the copy is written and published: that, perhaps beside a part of the
+    copy or the whole object.
+    """
+    needed = len(header) + sum(ITEM_HEADER_BYTES + frame.end - frame.start for frame in frames)
+    make_directory(target)
+    remove_file(target / str(TemporaryName(name.sop_instance_uid, 0)))
+    ensure_room(target, needed, _SPARE_BYTES)
+    writer = ObjectWriter(target, name.sop_instance_uid, header)
+    try:
+        with path.open("rb") as file:
+            for frame in frames:
+                file.seek(frame.start)
+                data = file.read(frame.length)
+                pad = padding(len(data))
+                writer.append(b"".join((fragment_header(len(data) + len(pad)), data, pad)))
+        writer.append(SEQUENCE_DELIMITER)
+        return writer.publish()
+    except BaseException:
+        writer.abandon()
+        raise

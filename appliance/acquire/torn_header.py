@@ -1,4 +1,4 @@
-"""The header of a clip that was cut off, as both kinds of salvage read it, and the still that one frame becomes."""
+"""The header of a clip that was cut off, as both kinds of salvage read it, and of the still that one frame becomes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,9 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import FileDataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from appliance.base.durable import make_directory, remove_file
 from appliance.base.errors import ApplianceError
 from appliance.compose.encode import Slot, encode_dataset, file_lead_bytes
-from appliance.spool.cut_short import CUT_SHORT_PREAMBLE, PREAMBLE_BYTES
 from appliance.spool.names import TemporaryName
-from appliance.spool.writer import ObjectWriter
 
 _ENCAPSULATED = ("NumberOfFrames", "LossyImageCompressionRatio")
 _CLIP_FIELDS = ("NumberOfFrames", "FrameIncrementPointer", "FrameTime")
@@ -25,34 +22,39 @@ _CLIP_FIELDS = ("NumberOfFrames", "FrameIncrementPointer", "FrameTime")
 _GRAY_FIELDS = ("PresentationLUTShape", "RescaleIntercept", "RescaleSlope", "RescaleType")
 
 
-class DamagedHeaderError(ApplianceError):
-    """The file's header, which was durable before its first frame, cannot be read."""
+class DamagedClipError(ApplianceError):
+    """No frame can be given: the file's header, durable before the first of them, is damaged, or the way to them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """The published object and how many frames it has; not cut short is one whose end had been written."""
+    """The published object, how many frames it has and how many before its last one were damaged and left out.
+
+    Not cut short is one whose end had been written and of which nothing was left out.
+    """
 
     path: Path
     frames: int
     is_cut_short: bool
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ClipHeader:
     """What the file's header says; `slots` are the fields of fixed width that a clip's end fills in."""
 
+    data: bytes
     dataset: FileDataset
     slots: dict[str, Slot]
     frame_bytes: int  # of one frame without compression
 
 
 def read_header(path: Path, name: TemporaryName, pixels: bytes, slotted: Sequence[str] = _ENCAPSULATED) -> ClipHeader:
-    """The header of the clip at `path`, which ends with `pixels`. DamagedHeaderError; OSError when unreadable."""
+    """The header of the clip at `path`, which ends with `pixels`. DamagedClipError; OSError when unreadable."""
     with path.open("rb") as file:
         data = file.read(name.offset)
     if not data.endswith(pixels):
-        raise DamagedHeaderError(f"The header of {path.name} is damaged.")
+        raise DamagedClipError(f"The header of {path.name} is damaged.")
     data = data.removesuffix(pixels)
     try:
         for _ in dcmread(io.BytesIO(data)).iterall():
@@ -67,8 +69,8 @@ def read_header(path: Path, name: TemporaryName, pixels: bytes, slotted: Sequenc
         if {str(dataset.SOPInstanceUID), str(dataset.file_meta.MediaStorageSOPInstanceUID)} != {name.sop_instance_uid}:
             raise ValueError("SOPInstanceUID")
     except Exception as error:  # on damaged bytes pydicom raises whatever its innermost line does
-        raise DamagedHeaderError(f"The header of {path.name} is damaged ({type(error).__name__}).") from error
-    return ClipHeader(dataset, slots, frame_bytes)
+        raise DamagedClipError(f"The header of {path.name} is damaged ({type(error).__name__}).") from error
+    return ClipHeader(data + pixels, dataset, slots, frame_bytes)
 
 
 def _slot_in(dataset: FileDataset, keyword: str) -> Slot:
@@ -79,38 +81,12 @@ def _slot_in(dataset: FileDataset, keyword: str) -> Slot:
     return Slot(raw.value_tell, raw.length)
 
 
-def publish_as_still(
-    path: Path,
-    name: TemporaryName,
-    header: ClipHeader,
-    start: int,
-    length: int,
-    lead: bytes,
-    trailer: bytes,
-    target: Path,
-) -> Path:
-    """A clip of one frame is a still (PS3.3 C.7.6.6): the same UID, another header.
-
-    The frame's `length` bytes at `start` of the file lie between `lead`, the pixel data's header, and `trailer`.
-    """
+def still_header(name: TemporaryName, header: ClipHeader) -> bytes:
+    """A clip of one frame is a still (PS3.3 C.7.6.6): the same UID, another header, up to its pixel data."""
     dataset = header.dataset
-    with path.open("rb") as file:
-        file.seek(start)
-        data = file.read(length)
     for keyword in (*_CLIP_FIELDS, *_GRAY_FIELDS):
         if keyword in dataset:
             delattr(dataset, keyword)
     dataset.SOPClassUID = SecondaryCaptureImageStorage
-    meta = file_lead_bytes(SecondaryCaptureImageStorage, name.sop_instance_uid, dataset.file_meta.TransferSyntaxUID)
-    make_directory(target)
-    remove_file(target / str(TemporaryName(name.sop_instance_uid, 0)))  # of a salvage that was cut off
-    whole = CUT_SHORT_PREAMBLE + meta[PREAMBLE_BYTES:] + encode_dataset(dataset) + lead
-    writer = ObjectWriter(target, name.sop_instance_uid, whole)
-    try:
-        writer.append(data + trailer)
-        published = writer.publish()
-    except BaseException:
-        writer.abandon()
-        raise
-    remove_file(path)
-    return published
+    lead = file_lead_bytes(SecondaryCaptureImageStorage, name.sop_instance_uid, dataset.file_meta.TransferSyntaxUID)
+    return lead + encode_dataset(dataset)

@@ -12,12 +12,13 @@ import re
 from pathlib import Path
 from typing import BinaryIO
 
-from appliance.acquire.torn_header import Mended, publish_as_still, read_header
+from appliance.acquire.torn_header import Mended, read_header, still_header
+from appliance.base.durable import make_directory, remove_file
 from appliance.compose.encode import Slot
 from appliance.compose.pixels import native_length, padding, pixel_data_header
-from appliance.spool.cut_short import CUT_SHORT_PREAMBLE, PREAMBLE_BYTES, is_cut_short
+from appliance.spool.cut_short import PREAMBLE_BYTES, cut_short_preamble, is_cut_short
 from appliance.spool.names import TemporaryName
-from appliance.spool.writer import publish_salvaged
+from appliance.spool.writer import ObjectWriter, publish_salvaged
 
 _LENGTH_BYTES = 4
 _SECTOR = 512
@@ -47,8 +48,9 @@ def mend_native_clip(path: Path, name: TemporaryName, target: Path, *, is_certai
     length = frames * header.frame_bytes
     if frames == 1:
         form = lead[:-_LENGTH_BYTES] + native_length(length + length % 2)
-        still = publish_as_still(path, name, header, name.offset, length, form, padding(length), target)
-        return Mended(still, 1, is_cut_short=True)
+        published = _publish_still(path, name, still_header(name, header) + form, length, target)
+        remove_file(path)
+        return Mended(published, 1, is_cut_short=True)
     is_short = _repair(path, name, lead, length, slot, frames)
     return Mended(publish_salvaged(path, name, target), frames, is_short)
 
@@ -82,7 +84,7 @@ def _repair(path: Path, name: TemporaryName, lead: bytes, length: int, slot: Slo
         is_short = is_cut_short(os.pread(file.fileno(), PREAMBLE_BYTES, 0))
         if lead[-_LENGTH_BYTES:] != native_length(whole):
             is_short = True
-            os.pwrite(file.fileno(), CUT_SHORT_PREAMBLE, 0)
+            os.pwrite(file.fileno(), cut_short_preamble(), 0)
             os.fsync(file.fileno())
         os.pwrite(file.fileno(), slot.fill(str(frames)), slot.position)
         os.pwrite(file.fileno(), native_length(whole), name.offset - _LENGTH_BYTES)
@@ -92,3 +94,18 @@ def _repair(path: Path, name: TemporaryName, lead: bytes, length: int, slot: Slo
         file.flush()
         os.fsync(file.fileno())
     return is_short
+
+
+def _publish_still(path: Path, name: TemporaryName, header: bytes, length: int, target: Path) -> Path:
+    """The file's first frame as a new object in `target`; the file stays (a crash: as `torn_clip`'s copy)."""
+    make_directory(target)
+    remove_file(target / str(TemporaryName(name.sop_instance_uid, 0)))
+    writer = ObjectWriter(target, name.sop_instance_uid, cut_short_preamble() + header[PREAMBLE_BYTES:])
+    try:
+        with path.open("rb") as file:
+            file.seek(name.offset)
+            writer.append(file.read(length) + padding(length))
+        return writer.publish()
+    except BaseException:
+        writer.abandon()
+        raise

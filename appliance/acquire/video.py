@@ -41,8 +41,9 @@ _GOOD_AGAIN = 90
 class VideoRunner(DeviceRunner):
     """Reads the source for ever; opens it again when it is gone.
 
-    The state is what the signal is, or that a clip is being recorded. `_clip`, `_last_clip` and `_signal` change under
-    `_lock`, since the loop, the clip's own thread and the panel's requests all come to them.
+    The state is what the signal is, or that a clip is being recorded; it is that until the clip is saved, and
+    `sentence` says when it is over. `_clip`, `_last_clip` and `_signal` change under `_lock`, since the loop, the
+    clip's own thread and the panel's requests all come to them.
     """
 
     kinds = ("still", "clip")
@@ -328,7 +329,7 @@ class VideoRunner(DeviceRunner):
 
     def progress(self) -> dict[str, Any] | None:
         clip = self._clip
-        if clip is None:
+        if clip is None or clip.is_over:
             return None
         return {"done": round(clip.seconds, 1), "total": self._video.max_clip_seconds, "unit": "seconds"}
 
@@ -336,7 +337,9 @@ class VideoRunner(DeviceRunner):
         match self.state:
             case State.RECORDING:
                 clip = self._clip
-                return f"Recording, {clip.seconds:.0f} s." if clip is not None else "Recording."
+                if clip is None or clip.is_over:
+                    return "The clip has ended; it is being saved."
+                return f"Recording, {clip.seconds:.0f} s."
             case State.NO_SIGNAL:
                 return "No picture comes from the machine."
             case State.UNPLUGGED:

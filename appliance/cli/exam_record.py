@@ -162,7 +162,8 @@ def record_of(spool: Spool, files: ExamFiles, told: Mapping[str, Any], forward: 
     deliveries = {one["sop_instance_uid"]: one for one in told.get("objects", ())}
     saved = [asdict(one) for one in closed.instances] if closed else _read_captured(spool, files.exam_id)
     if not closed:  # the exam's end says it otherwise
-        troubles += [cut_short_sentence(one["frames"], one["device"]) for one in saved if one["is_cut_short"]]
+        cut_short = [one for one in saved if one["is_cut_short"]]
+        troubles += [cut_short_sentence(one["frames"], one["device"], one["left_out"]) for one in cut_short]
     steps = {one["sop_instance_uid"]: one for one in told.get("steps", ())}
     started = ExamFacts(spool.exams).started(files.exam_id)
     alike = _alike_settled(spool, files.exam_id) if files.is_settled or forward else _alike_from(told)
@@ -210,9 +211,10 @@ def _read_captured(spool: Spool, exam_id: str) -> list[dict[str, Any]]:
                 "frames": summary.frames,
                 "seconds": round(summary.seconds, 3),
                 "is_cut_short": summary.is_cut_short,
+                "left_out": summary.left_out,
             }
         except DamagedObjectError:
-            told = {"modality": "", "frames": 0, "seconds": 0.0, "is_cut_short": False}
+            told = {"modality": "", "frames": 0, "seconds": 0.0, "is_cut_short": False, "left_out": 0}
         except FileNotFoundError:  # handed over in this moment
             continue
         found.append(

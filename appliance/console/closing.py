@@ -116,6 +116,7 @@ def list_instances(spool: Spool, exam: Exam) -> tuple[list[Instance], list[Findi
                 frames=summary.frames,
                 seconds=round(summary.seconds, 3),
                 is_cut_short=summary.is_cut_short,
+                left_out=summary.left_out,
             )
         )
     return instances, findings

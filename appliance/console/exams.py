@@ -299,7 +299,7 @@ class ExamKeeper:
     def _list_and_close(self, exam: Exam, closing: Closing) -> Closed:
         instances, findings = list_instances(self._spool, exam)
         sentences = self._draining[exam.exam_id].findings + [finding.sentence for finding in findings]
-        sentences += [cut_short_sentence(one.frames, one.device) for one in instances if one.is_cut_short]
+        sentences += [cut_short_sentence(one.frames, one.device, one.left_out) for one in instances if one.is_cut_short]
         if list_leftovers(self._spool, exam.exam_id):
             sentences.append("An interrupted capture is not part of this exam; if it is salvaged it is unassigned.")
         destinations = tuple(destination.name for destination in self._configuration.destinations)

@@ -99,7 +99,8 @@ class Instance:
     """One object of an exam as the exam's end lists it. `bytes` is the file's size.
 
     `saved_at` outlives the file and the journal; None in what was written before it was listed. `seconds` is a clip's
-    running time, 0 for everything else; `is_cut_short`: an interruption ended the clip, and a salvage saved it.
+    running time, 0 for everything else; `is_cut_short`: an interruption ended the clip, and a salvage saved it,
+    without `left_out` frames that were damaged.
     """
 
     sop_class_uid: str
@@ -114,6 +115,7 @@ class Instance:
     frames: int = 1
     seconds: float = 0.0
     is_cut_short: bool = False
+    left_out: int = 0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """0 when every device's directory was looked through; 1 with a line for each file that flash did not give back."""
+    """0 when every device's directory was looked through; 1 with a line for each file that waits for the next start."""
     configure_logging("recover")
     paths = Paths.from_environment()
     try:
@@ -49,7 +49,7 @@ def main() -> int:
     saved = sum(1 for one in found if one.fate is Fate.SAVED)
     _log.info("%d interrupted captures, %d of them saved", len(found), saved)
     own.release()
-    return 0 if is_whole and all(one.fate is not Fate.UNTOUCHED for one in found) else 1
+    return 0 if is_whole and all(one.fate not in (Fate.UNTOUCHED, Fate.WAITING) for one in found) else 1
 
 
 if __name__ == "__main__":

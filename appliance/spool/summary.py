@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from appliance.base.errors import ApplianceError
-from appliance.spool.cut_short import is_cut_short
+from appliance.spool.cut_short import is_cut_short, left_out_of
 
 _TAGS = [
     "SOPClassUID",
@@ -54,7 +54,8 @@ class ObjectSummary:
     `captured_at` is DICOM's date and time joined, with the object's offset from UTC behind it where it says one: a DT.
 
     `saved_at` is the file's last change: nobody writes to an object that is saved, and a rename is none. `seconds` is
-    the frames' running time at their Frame Time (0018,1063), 0 for a still.
+    the frames' running time at their Frame Time (0018,1063), 0 for a still. `left_out`: how many frames of a clip that
+    was cut short were damaged.
     """
 
     sop_class_uid: str
@@ -71,6 +72,7 @@ class ObjectSummary:
     saved_at: datetime
     seconds: float
     is_cut_short: bool
+    left_out: int
 
 
 def read_summary(path: Path) -> ObjectSummary:
@@ -94,6 +96,7 @@ def read_summary(path: Path) -> ObjectSummary:
             saved_at=datetime.fromtimestamp(status.st_mtime).astimezone(),
             seconds=frames * float(dataset.get("FrameTime", 0) or 0) / 1000.0,
             is_cut_short=is_cut_short(dataset.preamble),
+            left_out=left_out_of(dataset.preamble),
         )
     except _DAMAGE as error:
         raise DamagedObjectError(

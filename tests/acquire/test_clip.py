@@ -364,10 +364,13 @@ class FailingAppends:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, first: int, times: int) -> None:
         self._calls, self._failing = 0, range(first, first + times)
+        self.may_begin = threading.Event()
+        self.may_begin.set()
         self._append = ObjectWriter.append
         monkeypatch.setattr(ObjectWriter, "append", lambda writer, data: self.append(writer, data))
 
     def append(self, writer: ObjectWriter, data: bytes) -> None:
+        assert self.may_begin.wait(60)
         self._calls += 1
         if self._calls in self._failing:
             os.write(writer._descriptor, bytes(data[: len(data) // 2]))
@@ -375,10 +378,19 @@ class FailingAppends:
         self._append(writer, data)
 
 
-def test_ok__flash_refuses_a_frame_and_those_before_are_kept(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
-    FailingAppends(monkeypatch, 5, 1)
+@pytest.mark.parametrize("is_tapped", [False, True])
+def test_ok__flash_refuses_a_frame_and_those_before_are_kept(
+    clips: Clips, monkeypatch: pytest.MonkeyPatch, is_tapped: bool
+) -> None:
+    """It is said also where somebody has ended the clip while frames of it waited."""
+    flash = FailingAppends(monkeypatch, 5, 1)
+    if is_tapped:
+        flash.may_begin.clear()
     frames = make_frames(9)
     clip = clips.start(frames)
+    if is_tapped:
+        clip.end()
+        flash.may_begin.set()
     wait_for_end(clip)
     assert clip.result().frames == 4
     assert clip.notice == "The clip ended early: the flash is full."

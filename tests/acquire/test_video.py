@@ -21,6 +21,7 @@ from appliance.base.errors import ApplianceError, Finding
 from appliance.devices.errors import BadFrame, DeviceBusy, DeviceGone, NoSignal
 from appliance.devices.frame import Frame
 from appliance.spool.tree import NoRoomError
+from appliance.spool.writer import ObjectWriter
 from tests.acquire.conftest import Room
 from tests.acquire.world import (
     HandSource,
@@ -195,6 +196,34 @@ def test_ok__a_clip_from_start_to_stop(stage: Stage) -> None:
     assert stage.runner.thumbnails.get(uid)
     assert stage.runner.stop_clip() == saved  # an answer that was lost is given again
     assert errors_of(stage.room.only_object("endoscope", exam.exam_id)) == []
+
+
+def test_ok__a_clip_that_ended_while_flash_stalls_is_said_to_be_over(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, append = threading.Event(), ObjectWriter.append
+
+    def stall(writer: ObjectWriter, data: bytes) -> None:
+        assert go_on.wait(DEADLINE)
+        append(writer, data)
+
+    monkeypatch.setattr(ObjectWriter, "append", stall)
+    stage = Stage(room, clip_queue_frames=8)
+    stage.start()
+    stage.show()
+    uid = stage.runner.start_clip(None)
+    stage.show(4)
+    assert stage.runner.sentence() == "Recording, 0 s." and stage.runner.progress() is not None
+    stage.show(6)
+    wait_until(lambda: stage.runner.progress() is None, "the clip is over")
+    assert stage.runner.sentence() == "The clip has ended; it is being saved."
+    assert stage.runner.state is State.RECORDING  # no other one begins before
+    go_on.set()
+    saved = stage.runner.stop_clip()
+    assert saved.sop_instance_uid == uid and saved.frames >= 8
+    assert stage.runner.sentence() == "Live picture."
+    assert "flash was too slow" in room.finding("clip_ended")
+    stage.stop()
 
 
 def test_fail__another_exams_clip_is_not_stopped(stage: Stage) -> None:

@@ -292,13 +292,14 @@ def test_ok__a_clip_that_was_cut_short_is_marked_before_the_exam_ends(
     box: Box, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_object(box.spool, box.typed, "endoscope")
-    cut = write_object(box.spool, box.typed, "endoscope", preamble=b"CUT SHORT".ljust(128, b"\0"))
+    cut = write_object(box.spool, box.typed, "endoscope", preamble=b"CUT SHORT WITHOUT 2".ljust(128, b"\0"))
     assert run("show", box.typed.exam_id) == 0
     text = capsys.readouterr().out
-    assert text.count("A clip of the device endoscope was cut short by an interruption") == 1
+    (said,) = [line for line in text.splitlines() if "was cut short" in line]
+    assert said.startswith("A clip of the device endoscope") and "2 frames were damaged on flash" in said
     shown = run_json(capsys, "show", box.typed.exam_id)
     (marked,) = [one for one in shown["objects"] if one["is_cut_short"]]
-    assert marked["file_name"] == cut.name and marked["frames"] == 1
+    assert marked["file_name"] == cut.name and (marked["frames"], marked["left_out"]) == (1, 2)
 
 
 def test_fail__no_such_exam(box: Box) -> None:

@@ -25,7 +25,7 @@ from appliance.exam.exam import Closing, Exam, Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.exam.item import WorklistItem
 from appliance.exam.unscheduled import unscheduled_item_from
-from appliance.spool.cut_short import CUT_SHORT_PREAMBLE
+from appliance.spool.cut_short import cut_short_preamble
 from appliance.spool.names import object_name_from
 from appliance.spool.tree import Spool
 from tests.console.fakes import HandClock, make_configuration, make_item, write_object
@@ -437,7 +437,7 @@ def test_ok__a_clip_that_was_cut_short_is_marked_in_its_exam_for_ever(box: Box) 
     keeper = box.keeper()
     exam = keeper.open(make_item())
     whole = write_object(box.spool, exam, "endoscope")
-    cut = write_object(box.spool, exam, "endoscope", preamble=CUT_SHORT_PREAMBLE)
+    cut = write_object(box.spool, exam, "endoscope", preamble=cut_short_preamble())
     end(box, keeper, exam)
     closed = box.facts.closed(exam.exam_id)
     assert closed is not None

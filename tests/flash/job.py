@@ -412,7 +412,9 @@ def undurable(flash: Flash, path: str, uid: str) -> Iterator[str]:
     directory = path.rpartition("/")[0]
     for number, one in enumerate(flash.operations()):
         if f".part-{uid}~" in one.path:
-            if one.call in ("write", "truncate") and one.result >= 0:
+            if one.call == "rename" and f".part-{uid}~" in one.other and one.result == 0:
+                failed = -1  # what could not be synced is gone: a copy that was lies in its place
+            elif one.call in ("write", "truncate") and one.result >= 0:
                 written = number
             elif one.call in ("fsync", "fdatasync"):
                 synced, failed = (number, failed) if one.result == 0 else (synced, number)

@@ -72,8 +72,8 @@ export class ExamScreen {
   }
 
   keepRecordingTime(device) {
-    if (device.state !== "recording") this.recording.delete(device.device);
-    else if (device.progress) this.recording.set(device.device, performance.now() - device.progress.done * 1000);
+    if (device.state !== "recording" || !device.progress) this.recording.delete(device.device);
+    else this.recording.set(device.device, performance.now() - device.progress.done * 1000);
   }
 
   runningTime(device) {
@@ -165,7 +165,7 @@ export class ExamScreen {
       const action = ACTIONS[button.dataset.action];
       const isBusy = this.busy.has(`${device.device}/${action.path}`);
       button.disabled = isBusy || !(IDLE.has(device.state) || (action === ACTIONS.cancel && isScanning));
-      setText(button.querySelector("span"), action === ACTIONS.stop ? `Stop ${this.runningTime(device)}` : action.text);
+      setText(button.querySelector("span"), action === ACTIONS.stop ? `Stop ${this.runningTime(device)}`.trim() : action.text);
     }
   }
 
@@ -224,7 +224,7 @@ function shortState(device, runningTime) {
     case "idle":
       return device.kinds.includes("transfer") ? "Waiting for an image" : "Ready";
     case "recording":
-      return `Recording ${runningTime}`.trim();
+      return progress ? `Recording ${runningTime}`.trim() : "Saving the clip";
     case "receiving":
       return progress ? `Receiving, ${bytesText(progress.done)}` : "Receiving";
     case "scanning":
