@@ -19,18 +19,20 @@ from appliance.base.errors import ApplianceError
 from appliance.base.flash import flash_error_from, reason_of
 from appliance.base.uids import new_uid
 from appliance.compose.encode import format_frame_time
-from appliance.compose.instance import Composed, compose_clip, compose_still
+from appliance.compose.instance import MAX_NATIVE_BYTES, Composed, compose_clip, compose_still
 from appliance.compose.pixels import (
     ITEM_HEADER_BYTES,
     PixelForm,
     format_ratio,
     fragment_header,
+    native_length,
     padding,
     pixel_form_from,
 )
 from appliance.config.schema import GrabberDevice
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
+from appliance.devices.video.pixels import stored_from
 from appliance.spool.tree import NoRoomError
 from appliance.spool.writer import ObjectWriter
 
@@ -151,12 +153,12 @@ class ClipRecorder:
                 self._ended.set()
 
     def _write(self) -> Saved:
-        first = self._await_first_frame()
+        self._first = self._await_first_frame()
+        first = stored_from(self._first, is_clip=True)
         self._last_timestamp = first.timestamp
-        self._first = first
         self._form = form = pixel_form_from(first)
         self._keeper.ensure_room()
-        video_format = video_format_of(self._device, form, first)
+        video_format = video_format_of(self._device, self._first)
         origins = self._keeper.origins(self._ticket, self.sop_instance_uid, video_format=video_format)
         composed = compose_clip(origins, form, 1000.0 / self._device.frames_per_second)
         writer = self._keeper.begin(self._ticket, self.sop_instance_uid, composed.header, is_patched=True)
@@ -169,8 +171,10 @@ class ClipRecorder:
                 saved = self._keeper.keep_whole(self._ticket, still, first.data, Kind.CLIP)
                 writer.abandon()
                 return saved
+            if form.is_native:
+                writer.sync()  # before a header that counts these frames: see `torn_native`
             self._patch(writer, composed)
-            writer.append(composed.trailer)
+            writer.append(self._trailer(composed))
             path = writer.publish()
         except OSError as error:
             return self._mend(writer, error)
@@ -194,7 +198,8 @@ class ClipRecorder:
             if writer.is_in_doubt:
                 self._keeper.ensure_room()
                 renew_file(left)
-            mended = mend_clip(left, left.parent, self._keeper.quarantine)
+            # No crash was here: what the file holds, it holds.
+            mended = mend_clip(left, left.parent, self._keeper.quarantine, is_certain=True)
         except NoRoomError:
             raise error from None
         if mended is None:
@@ -228,6 +233,11 @@ class ClipRecorder:
         is_ending = False
         while True:
             if frame is not None:
+                try:
+                    frame = stored_from(frame, is_clip=True)
+                except BadFrame as error:
+                    self._end_here(f"{error.sentence} The clip ended there.")
+                    return
                 if not self._may_append(writer, frame) or not self._append(writer, frame):
                     return
             elif is_ending:
@@ -237,10 +247,18 @@ class ClipRecorder:
                     # Once, so that a salvage finds the rate that the frames have, not the one that was configured.
                     self._patch_one(writer, composed, "FrameTime", self._mean_frame_time())
                     is_rate_known = True
-                writer.sync()
+                self._sync(writer, composed)
                 synced = clock.monotonic()
             is_ending = self._ending.is_set()  # before the queue: what was offered before the end is in it then
             frame = self._frames.take(_LOOK_SECONDS)
+
+    def _sync(self, writer: ObjectWriter, composed: Composed) -> None:
+        """Make durable what was written; of native frames also how many they are, and that only after they are."""
+        assert self._form is not None
+        writer.sync()
+        if self._form.is_native:
+            self._patch_one(writer, composed, "NumberOfFrames", str(self._count))
+            writer.sync()
 
     def _may_append(self, writer: ObjectWriter, frame: Frame) -> bool:
         """False when the clip must end before `frame`; the notice says why."""
@@ -252,8 +270,8 @@ class ClipRecorder:
             self._end_here("The machine changed its picture format; the clip ended there.")
         elif frame.timestamp - self._first.timestamp > device.max_clip_seconds:
             self._end_here(f"The clip reached its longest time, {device.max_clip_seconds:g} s, and ended.")
-        elif writer.bytes_written + len(frame.data) + 1 + 2 * ITEM_HEADER_BYTES > device.max_clip_bytes:
-            self._end_here(f"The clip reached its largest size, {device.max_clip_bytes // 1_000_000} MB, and ended.")
+        elif writer.bytes_written + len(frame.data) + 1 + 2 * ITEM_HEADER_BYTES > self._most_bytes:
+            self._end_here(f"The clip reached its largest size, {self._most_bytes // 1_000_000} MB, and ended.")
         else:
             try:
                 self._keeper.ensure_room()
@@ -263,20 +281,27 @@ class ClipRecorder:
             return True
         return False
 
+    @property
+    def _most_bytes(self) -> int:
+        """Native pixels end below the largest length that most readers take; fragments have no such end."""
+        assert self._form is not None
+        most = self._device.max_clip_bytes
+        return min(most, MAX_NATIVE_BYTES) if self._form.is_native else most
+
     def _is_alike(self, frame: Frame) -> bool:
         """Whether `frame` is what the header says of every frame: size, components, subsampling."""
-        if frame.encoding is not Encoding.JPEG:
-            return False
         try:
             return pixel_form_from(frame) == self._form
         except BadFrame:
             return False
 
     def _append(self, writer: ObjectWriter, frame: Frame) -> bool:
-        """Write one fragment; false when flash takes no more. OSError when it did not even take the first."""
+        """Write one frame; false when flash takes no more. OSError when it did not even take the first."""
+        assert self._form is not None
         pad = padding(len(frame.data))
+        fragment = (fragment_header(len(frame.data) + len(pad)), frame.data, pad)
         try:
-            writer.append(b"".join((fragment_header(len(frame.data) + len(pad)), frame.data, pad)))
+            writer.append(frame.data if self._form.is_native else b"".join(fragment))
         except OSError as error:
             writer.drop_torn_tail()
             if self._count == 0:
@@ -295,17 +320,26 @@ class ClipRecorder:
 
     def _patch(self, writer: ObjectWriter, composed: Composed) -> None:
         assert self._form is not None
-        ratio = format_ratio(self._form.frame_bytes * self._count, self._pixel_bytes)
         self._patch_one(writer, composed, "NumberOfFrames", str(self._count))
         self._patch_one(writer, composed, "FrameTime", self._mean_frame_time())
-        self._patch_one(writer, composed, "LossyImageCompressionRatio", ratio)
+        if self._form.is_native:
+            length = native_length(self._pixel_bytes + self._pixel_bytes % 2)
+            writer.patch(len(composed.header) - len(length), length)
+        else:
+            ratio = format_ratio(self._form.frame_bytes * self._count, self._pixel_bytes)
+            self._patch_one(writer, composed, "LossyImageCompressionRatio", ratio)
+
+    def _trailer(self, composed: Composed) -> bytes:
+        assert self._form is not None
+        return padding(self._pixel_bytes) if self._form.is_native else composed.trailer
 
     def _patch_one(self, writer: ObjectWriter, composed: Composed, keyword: str, value: str) -> None:
         slot = composed.slots[keyword]
         writer.patch(slot.position, slot.fill(value))
 
 
-def video_format_of(device: GrabberDevice, form: PixelForm, frame: Frame) -> str:
-    """Video Image Format Acquired (0018,1022), SH: `1080p30 MJPEG`."""
-    encoding = "MJPEG" if frame.encoding is Encoding.JPEG else frame.encoding.upper()
-    return f"{form.rows}p{device.frames_per_second:.4g} {encoding}"[:16]
+def video_format_of(device: GrabberDevice, frame: Frame) -> str:
+    """Video Image Format Acquired (0018,1022), SH: `1080p30 MJPEG`, `576i25 YUYV`. `frame` as its source gave it."""
+    lines = frame.layout.lines if frame.layout is not None else frame.height
+    encoding = frame.format or ("MJPEG" if frame.encoding is Encoding.JPEG else frame.encoding.upper())
+    return f"{lines}{'i' if frame.is_interlaced else 'p'}{frame.rate or device.frames_per_second:.4g} {encoding}"[:16]

@@ -95,6 +95,10 @@ class ExamGate:
             _log.error("the record of exam %s is damaged; what is captured now is unassigned", exam_id)
             return None
 
+    def open_exam_id(self) -> str | None:
+        """The exam that is open now, for who captures nothing yet. OSError when the facts cannot be read."""
+        return self._facts.open_exam_id()
+
     def end(self, ticket: Ticket) -> None:
         """The capture is durable, or failed. Harmless when it was ended before."""
         with self._changed:

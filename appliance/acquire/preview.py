@@ -11,6 +11,7 @@ from PIL import Image
 
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
+from appliance.devices.video.pixels import reduced_from, stored_from
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ def small_jpeg_from(frame: Frame, size: tuple[int, int]) -> bytes:
     BadFrame when the coded picture is damaged between sound markers, which nobody knows before it is decoded.
     """
     try:
-        picture = _picture_from(frame, size)
+        picture = _picture_from(stored_from(reduced_from(frame, size[0]), is_clip=True), size)
         picture.thumbnail((max(1, size[0]), max(1, size[1])))
         return _encode(picture)
     except Exception as error:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from appliance.acquire.torn_clip import DamagedClipError, clear_away, is_aside, mend_clip, set_aside
+from appliance.acquire.torn_clip import clear_away, is_aside, mend_clip, set_aside
+from appliance.acquire.torn_header import DamagedClipError
 from appliance.base.durable import remove_file
 from appliance.base.errors import Finding
 from appliance.base.flash import reason_of

@@ -8,21 +8,14 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import FileDataset
-from pydicom.uid import SecondaryCaptureImageStorage
-
 from appliance.acquire.torn_frames import TornFrames, WholeFrame, find_frames
+from appliance.acquire.torn_header import ClipHeader, DamagedClipError, Mended, read_header, still_header
+from appliance.acquire.torn_native import is_native_clip, mend_native_clip
 from appliance.base.durable import forget_cached, make_directory, move_file, remove_file, sync_directory
-from appliance.base.errors import ApplianceError
-from appliance.compose.encode import Slot, encode_dataset, file_lead_bytes
 from appliance.compose.pixels import (
     ITEM_HEADER_BYTES,
     SEQUENCE_DELIMITER,
@@ -39,44 +32,29 @@ from appliance.spool.writer import ObjectWriter, publish_salvaged
 
 _BLOCK = 1024 * 1024
 _ASIDE = "interrupted-"
-_CLIP_FIELDS = ("NumberOfFrames", "FrameIncrementPointer", "FrameTime")
 # Stays free for the exams' own files while a copy is written; what a capture keeps free is the configuration's.
 _SPARE_BYTES = 64 * 1024 * 1024
 
 
-class DamagedClipError(ApplianceError):
-    """No frame can be given: the file's header, durable before the first of them, is damaged, or the way to them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mended:
-    """The published object, how many frames it has and how many before its last one were damaged and left out.
-
-    Not cut short is one whose end had been written and of which nothing was left out.
-    """
-
-    path: Path
-    frames: int
-    is_cut_short: bool
-    left_out: int = 0
-
-
-def mend_clip(path: Path, target: Path, quarantine: Path) -> Mended | None:
+def mend_clip(path: Path, target: Path, quarantine: Path, *, is_certain: bool = False) -> Mended | None:
     """Publish the whole frames of the temporary file `path` into `target`; None when there are none, and it stays.
 
     What holds more than can be given goes to `quarantine` afterwards. DamagedClipError, NoRoomError where a copy has
-    no room, or OSError when the medium fails; the file then stays as it was or was repaired in part.
+    no room, or OSError when the medium fails; the file then stays as it was or was repaired in part. `is_certain`:
+    there was no crash, so that nothing that the file holds can be lost.
     """
     name = _name_of(path)
     # After a sync that failed, memory may hold what the medium never got.
     forget_cached(path)
+    if is_native_clip(path, name):
+        return mend_native_clip(path, name, target, is_certain=is_certain)
     torn = find_frames(path, name.offset)
     frames = torn.whole
     if not frames:
         if torn.has_more:
             raise DamagedClipError(f"The first frame of {path.name} is damaged.")
         return None
-    header = _header_of(path, name)
+    header = read_header(path, name, pixel_data_header(b"OB", UNDEFINED_LENGTH))
     if len(frames) > 1 and not torn.left_out and not torn.has_more:
         is_short = _repair_clip(path, header, frames)
         return Mended(publish_salvaged(path, name, target), len(frames), is_short)
@@ -91,7 +69,11 @@ def clear_away(path: Path, quarantine: Path) -> None:
 
     A crash leaves it under its name or is over. OSError as `mend_clip`, and the file stays.
     """
-    _clear_away(path, find_frames(path, _name_of(path).offset), quarantine)
+    name = _name_of(path)
+    if is_native_clip(path, name):
+        remove_file(path)
+    else:
+        _clear_away(path, find_frames(path, name.offset), quarantine)
 
 
 def _clear_away(path: Path, torn: TornFrames, quarantine: Path) -> None:
@@ -149,48 +131,7 @@ def renew_file(path: Path) -> None:
     sync_directory(path.parent)
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
-    """What the file's header says; `slots` are the fields of fixed width that a clip's end fills in."""
-
-    data: bytes
-    dataset: FileDataset
-    slots: dict[str, Slot]
-    frame_bytes: int  # of one frame without compression
-
-
-def _header_of(path: Path, name: TemporaryName) -> _Header:
-    with path.open("rb") as file:
-        data = file.read(name.offset)
-    pixels = pixel_data_header(b"OB", UNDEFINED_LENGTH)
-    if not data.endswith(pixels):
-        raise DamagedClipError(f"The header of {path.name} is damaged.")
-    data = data.removesuffix(pixels)
-    try:
-        for _ in dcmread(io.BytesIO(data)).iterall():
-            pass  # pydicom reads a value when it is asked for it, and only then complains
-        dataset = dcmread(io.BytesIO(data))
-        slots = {keyword: _slot_in(dataset, keyword) for keyword in ("NumberOfFrames", "LossyImageCompressionRatio")}
-        frame_bytes = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel)
-        for keyword in _CLIP_FIELDS:
-            if keyword not in dataset:
-                raise KeyError(keyword)
-        if {str(dataset.SOPInstanceUID), str(dataset.file_meta.MediaStorageSOPInstanceUID)} != {name.sop_instance_uid}:
-            raise ValueError("SOPInstanceUID")
-    except Exception as error:  # on damaged bytes pydicom raises whatever its innermost line does
-        raise DamagedClipError(f"The header of {path.name} is damaged ({type(error).__name__}).") from error
-    return _Header(data + pixels, dataset, slots, frame_bytes)
-
-
-def _slot_in(dataset: FileDataset, keyword: str) -> Slot:
-    """Where the file holds the value of `keyword`; before it was looked at, pydicom knows."""
-    raw = dataset.get_item(keyword)
-    if not isinstance(raw, RawDataElement):
-        raise TypeError(f"{keyword} is not there as it was read")
-    return Slot(raw.value_tell, raw.length)
-
-
-def _repair_clip(path: Path, header: _Header, frames: Sequence[WholeFrame]) -> bool:
+def _repair_clip(path: Path, header: ClipHeader, frames: Sequence[WholeFrame]) -> bool:
     """Cut behind the last whole frame, end the sequence, fill in the header, and mark what was cut short: true then.
 
     The mark is durable before the file is cut: from then on nothing else tells it from a clip that came to its end.
@@ -211,7 +152,7 @@ def _repair_clip(path: Path, header: _Header, frames: Sequence[WholeFrame]) -> b
     return is_short
 
 
-def _end_values(header: _Header, frames: Sequence[WholeFrame]) -> Iterator[tuple[int, bytes]]:
+def _end_values(header: ClipHeader, frames: Sequence[WholeFrame]) -> Iterator[tuple[int, bytes]]:
     """What a clip's end fills into its header, and where."""
     coded = sum(frame.length for frame in frames)
     values = {
@@ -223,7 +164,7 @@ def _end_values(header: _Header, frames: Sequence[WholeFrame]) -> Iterator[tuple
         yield slot.position, slot.fill(value)
 
 
-def _clip_header(header: _Header, frames: Sequence[WholeFrame]) -> bytes:
+def _clip_header(header: ClipHeader, frames: Sequence[WholeFrame]) -> bytes:
     """The header of a file with these frames."""
     data = bytearray(header.data)
     for position, value in _end_values(header, frames):
@@ -231,15 +172,10 @@ def _clip_header(header: _Header, frames: Sequence[WholeFrame]) -> bytes:
     return bytes(data)
 
 
-def _still_header(name: TemporaryName, header: _Header, frame: WholeFrame) -> bytes:
+def _still_header(name: TemporaryName, header: ClipHeader, frame: WholeFrame) -> bytes:
     """A clip of one frame is a still (PS3.3 C.7.6.6): the same UID, another header."""
-    dataset = header.dataset
-    for keyword in _CLIP_FIELDS:
-        delattr(dataset, keyword)
-    dataset.SOPClassUID = SecondaryCaptureImageStorage
-    dataset.LossyImageCompressionRatio = format_ratio(header.frame_bytes, frame.length)
-    lead = file_lead_bytes(SecondaryCaptureImageStorage, name.sop_instance_uid, dataset.file_meta.TransferSyntaxUID)
-    return lead + encode_dataset(dataset) + pixel_data_header(b"OB", UNDEFINED_LENGTH)
+    header.dataset.LossyImageCompressionRatio = format_ratio(header.frame_bytes, frame.length)
+    return still_header(name, header) + pixel_data_header(b"OB", UNDEFINED_LENGTH)
 
 
 def _publish_copy(path: Path, name: TemporaryName, header: bytes, frames: Sequence[WholeFrame], target: Path) -> Path:

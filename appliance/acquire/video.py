@@ -5,27 +5,33 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from appliance.acquire.clip import ClipRecorder, video_format_of
-from appliance.acquire.gate import ExamGate
+from appliance.acquire.freeze import FreezeCapture
+from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
+from appliance.acquire.lookback import Lookback
 from appliance.acquire.preview import small_jpeg_from
 from appliance.acquire.runner import DeviceRunner, State
 from appliance.base.clock import Clock, Deadline
-from appliance.base.errors import ApplianceError, Finding, finding_from
+from appliance.base.errors import ApplianceError, Finding, counted, finding_from
 from appliance.base.findings import FindingBoard
-from appliance.compose.pixels import pixel_form_from
+from appliance.base.flash import reason_of
 from appliance.config.schema import GrabberDevice
-from appliance.devices.errors import BadFrame, DeviceError, DeviceGone, NoSignal
+from appliance.devices.errors import BadFrame, BlackPicture, DeviceError, DeviceGone, NoSignal, PictureChanged
 from appliance.devices.frame import Frame
+from appliance.devices.video.pixels import stored_from
 from appliance.devices.video.source import VideoSource
+from appliance.devices.video.watch import PictureWatch, is_black_frame
 
 _log = logging.getLogger(__name__)
 
 _OPEN_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _STALE_SECONDS = 2.0
+_FINISH_SECONDS = 10.0
 # The longest the loop stays in one read: how late it may notice that somebody wants it to stop.
 _SLICE_SECONDS = 0.5
 # A finding about damaged frames goes away after so many good ones in a row.
@@ -60,8 +66,15 @@ class VideoRunner(DeviceRunner):
         self._clip: ClipRecorder | None = None
         self._last_clip: ClipRecorder | None = None
         self._signal = self.state = State.NO_SIGNAL
-        self._torn = 0
+        self._watch = PictureWatch()
+        self._freeze = FreezeCapture(self._keep_frozen, findings, device.name)
+        self._last_sequence: int | None = None
+        self._lost = 0
+        self._torn = self._torn_in_a_row = 0
         self._good = 0
+        # Half of what a clip's queue holds: the clip goes on while these are written.
+        frames, size = device.clip_queue_frames // 2, device.clip_queue_bytes // 2
+        self._lookback = Lookback(device.lookback_seconds, frames, size, gate.open_exam_id)
         self._preview: tuple[Frame, bytes] | None = None
         self._preview_lock = threading.Lock()
 
@@ -71,12 +84,16 @@ class VideoRunner(DeviceRunner):
             alive()
             try:
                 self._source.open(Deadline.after(self.clock, _OPEN_SECONDS))
+                self._watch.begin()
+                self._freeze.begin()
+                self._last_sequence = None
                 self._read_until_gone(stop, alive)
             except DeviceError as error:
                 self._lose(error)
                 self.clock.wait(stop, _RETRY_SECONDS)
             finally:
                 self._source.close()
+        self._freeze.finish(_FINISH_SECONDS)
         clip = self._clip
         if clip is not None:
             clip.end("The box was stopped; the clip ended there.")
@@ -104,12 +121,13 @@ class VideoRunner(DeviceRunner):
             silence = Deadline.after(self.clock, self._video.frame_seconds)
 
     def _take(self, frame: Frame) -> None:
-        self._good += 1
-        if self._good == _GOOD_AGAIN:
-            self._torn = 0
-            self.findings.clear("bad_frame", self.device.name)
+        self._count(frame)
+        self._watch.see(frame)
+        self._tell_of_picture()
         with self._lock:
             clip = self._clip
+            if clip is None:
+                self._look_back(frame)
             if self._signal is not State.IDLE:
                 self._signal = State.IDLE
                 self._show_state()
@@ -119,10 +137,60 @@ class VideoRunner(DeviceRunner):
             self._fresh.notify_all()
         if clip is not None:
             clip.offer(frame)
+        if self._video.freeze_trigger:
+            self._freeze.see(frame)
+
+    def _look_back(self, frame: Frame) -> None:
+        try:
+            self._lookback.keep(frame, self.clock.monotonic())
+        except OSError as error:
+            self._lookback.forget()
+            _log.warning("which exam is open cannot be read (%s); nothing is held before a clip", reason_of(error))
+
+    def _count(self, frame: Frame) -> None:
+        """Frames whose numbers never came are lost; those that came damaged are told of by themselves."""
+        last, self._last_sequence = self._last_sequence, frame.sequence
+        missing = frame.sequence - last - 1 - self._torn_in_a_row if last is not None else 0
+        self._torn_in_a_row = 0
+        self._good += 1
+        if missing > 0:
+            self._lost += missing
+            self._good = 0
+            sentence = f"{counted(self._lost, 'frame')} of the {self.device.name} got lost on the way."
+            suggestion = "If this goes on, plug other USB devices elsewhere, or configure a lower rate or size."
+            self.findings.report(Finding("lost_frames", sentence, suggestion, self.device.name))
+        elif self._good == _GOOD_AGAIN:
+            self._torn = self._lost = 0
+            self.findings.clear("bad_frame", self.device.name)
+            self.findings.clear("lost_frames", self.device.name)
+
+    def _tell_of_picture(self) -> None:
+        """A black picture, or one that stands still: shown for as long as it is so."""
+        name, watch, longest = self.device.name, self._watch, self._video.frozen_seconds
+        if watch.is_black:
+            suggestion = "Check the machine's video output and its cable."
+            self.findings.report(Finding("black_picture", f"The {name}'s picture is black.", suggestion, name))
+        else:
+            self.findings.clear("black_picture", name)
+        if longest and watch.frozen_seconds >= longest:
+            sentence = f"The {name}'s picture has not changed at all for more than {longest:g} s."
+            suggestion = (
+                "Look whether the machine's own screen moves; if it does, unplug the grabber and plug it in again."
+            )
+            self.findings.report(Finding("frozen_picture", sentence, suggestion, name))
+        else:
+            self.findings.clear("frozen_picture", name)
+
+    def _refuse_black(self, what: str) -> None:
+        raise BlackPicture(
+            f"The {self.device.name}'s picture is black; {what}.",
+            "Check the machine's video output and its cable. Where black is meant, configure refuse_black = false.",
+        )
 
     def _note_torn(self, error: BadFrame) -> None:
         """A damaged frame is dropped and counted; the picture goes on with the next one."""
         self._torn += 1
+        self._torn_in_a_row += 1
         self._good = 0
         sentence = f"{error.sentence} {self._torn} damaged frame{'s were' if self._torn > 1 else ' was'} left out."
         suggestion = "Check the grabber's cable and its USB port if this goes on."
@@ -132,11 +200,16 @@ class VideoRunner(DeviceRunner):
         """No picture: say so, and end a clip with what it has."""
         with self._lock:
             self._signal = State.UNPLUGGED if isinstance(error, DeviceGone) else State.NO_SIGNAL
+            self._lookback.forget()
             self._show_state()
             clip = self._clip
         self.findings.report(finding_from(error, "no_signal", self.device.name))
+        for code in ("black_picture", "frozen_picture"):
+            self.findings.clear(code, self.device.name)  # of a picture that is not there any more
         if clip is not None:
-            clip.end("The picture was lost; the clip ended there.")
+            is_other = isinstance(error, PictureChanged)
+            what = "The machine changed its picture format" if is_other else "The picture was lost"
+            clip.end(f"{what}; the clip ended there.")
 
     def _show_state(self) -> None:
         self.state = State.RECORDING if self._clip is not None else self._signal
@@ -155,18 +228,33 @@ class VideoRunner(DeviceRunner):
             return self._latest
 
     def take_still(self, exam_id: str | None) -> Saved:
-        """The first whole frame after this call, durable. Never an older one."""
+        """The first whole frame after this call, durable. Never an older one, and no black one unless it is meant."""
         with self.gate.admitting(exam_id) as ticket:
             self.keeper.check(ticket)
             self.keeper.ensure_room()
             frame = self.next_frame(self.clock.monotonic(), self._video.frame_seconds * 2)
-            video_format = video_format_of(self._video, pixel_form_from(frame), frame)
-            saved = self.keeper.keep_still(ticket, frame, Kind.STILL, video_format=video_format)
+            if self._video.refuse_black and is_black_frame(frame):
+                self._refuse_black("nothing was captured")
+            return self._keep_still(ticket, frame)
+
+    def _keep_still(self, ticket: Ticket, frame: Frame) -> Saved:
+        video_format = video_format_of(self._video, frame)
+        saved = self.keeper.keep_still(ticket, stored_from(frame), Kind.STILL, video_format=video_format)
         self.note_saved(saved, frame)
         return saved
 
+    def _keep_frozen(self, frame: Frame) -> Saved:
+        """For whoever is open at the frame's moment; with nobody chosen it is unassigned, as what a machine sends."""
+        ticket = self.gate.admit(began=frame.timestamp)
+        try:
+            self.keeper.check(ticket)
+            self.keeper.ensure_room()
+            return self._keep_still(ticket, frame)
+        finally:
+            self.gate.end(ticket)
+
     def start_clip(self, exam_id: str | None) -> str:
-        """Begin to record; the clip's SOP Instance UID."""
+        """Begin to record, with what came in the configured seconds before; the clip's SOP Instance UID."""
         with self._lock:
             if self._clip is not None:
                 raise ApplianceError("A clip is being recorded already.", "Stop it first.")
@@ -175,12 +263,19 @@ class VideoRunner(DeviceRunner):
                     f"No picture comes from the {self.device.name}; no clip was started.",
                     "Check that the machine is on and its video cable is plugged in.",
                 )
+            if self._video.refuse_black and self._watch.is_black:
+                self._refuse_black("no clip was started")
             ticket = self.gate.admit(exam_id)
             try:
                 self.keeper.check(ticket)
                 self.keeper.ensure_room()
+                before = self._lookback.take(ticket.exam_id)
+                if before:
+                    ticket.captured_at -= timedelta(seconds=self.clock.monotonic() - before[0].timestamp)
                 clip = ClipRecorder(self.keeper, self._video, self.gate, ticket, self._note_end)
                 clip.start()
+                for frame in before:
+                    clip.offer(frame)
             except BaseException:
                 self.gate.end(ticket)
                 raise

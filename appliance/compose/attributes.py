@@ -2,10 +2,10 @@
 
 Read from PS3.3 A.8 (Secondary Capture IODs), C.7, C.8.6 and C.12.1, IHE RAD TF-2 4.8 and Appendix A (worklist → image →
 performed step). The order of rows is the order of modules; elements are written in the order of their tags.
-Conditions: `still`, `clip`, `film`, `color`, `lossy`, `printed` (text stands on a page); `exam` (there is one),
-`scheduled` (it was chosen from a worklist), `worklist's study` or `own study` (whose Study Instance UID it is); `self
-test` (of the box, no examination); `clock in doubt` (the box did not believe its clock when the frame was taken, or
-when its exam was opened).
+Conditions: `still`, `clip`, `film`, `color`, `gray frames` (of a multi-frame class), `lossy`, `printed` (text stands on
+a page); `exam` (there is one), `scheduled` (it was chosen from a worklist), `worklist's study` or `own study` (whose
+Study Instance UID it is); `self test` (of the box, no examination); `clock in doubt` (the box did not believe its clock
+when the frame was taken, or when its exam was opened).
 
 That the times are in doubt stands in Image Comments, of the General Image module (PS3.3 C.7.6.1), which viewers show.
 Acquisition Time Synchronized (0018,1800), which asks nearly the same, is of the Synchronization module (C.7.4.2), which
@@ -194,10 +194,10 @@ IMAGE: Rows = (
     Row("NumberOfFrames", "1", ALWAYS, (fixed(1),), when="film"),
     Row("FrameIncrementPointer", "1C", ALWAYS, (fixed(0x00181063),), when="clip"),
     Row("FrameTime", "1C", ALWAYS, (device("frame_time"),), when="clip"),
-    Row("PresentationLUTShape", "1C", ALWAYS, (fixed("IDENTITY"),), when="film"),
-    Row("RescaleIntercept", "1C", ALWAYS, (fixed("0"),), when="film"),
-    Row("RescaleSlope", "1C", ALWAYS, (fixed("1"),), when="film"),
-    Row("RescaleType", "1C", ALWAYS, (fixed("US"),), when="film"),
+    Row("PresentationLUTShape", "1C", ALWAYS, (fixed("IDENTITY"),), when="gray frames"),
+    Row("RescaleIntercept", "1C", ALWAYS, (fixed("0"),), when="gray frames"),
+    Row("RescaleSlope", "1C", ALWAYS, (fixed("1"),), when="gray frames"),
+    Row("RescaleType", "1C", ALWAYS, (fixed("US"),), when="gray frames"),
 )
 
 PIXEL: Rows = (

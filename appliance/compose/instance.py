@@ -14,6 +14,7 @@ from typing import Any
 from pydicom import Dataset
 from pydicom.uid import (
     UID,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
     SecondaryCaptureImageStorage,
@@ -105,32 +106,47 @@ def compose_still(origins: Origins, form: PixelForm, length: int, lossy_bytes: i
 
 
 def compose_clip(origins: Origins, form: PixelForm, frame_time_ms: float) -> Composed:
-    """A Multi-frame True Color object whose frames follow one by one, each as one fragment behind `fragment_header`.
+    """A multi-frame object whose frames follow one by one.
 
-    Slots: `NumberOfFrames`, `FrameTime` (nominal until patched), `LossyImageCompressionRatio`.
+    Each of a compressed `form` is one fragment behind `fragment_header`. Native ones lie behind each other, and the
+    header's last four bytes are zero until `native_length` is patched in; what follows is at most `padding`. Slots:
+    `NumberOfFrames`, `FrameTime` (nominal until patched), and `LossyImageCompressionRatio` where it is lossy.
     """
-    if form.photometric != "YBR_FULL_422":
+    sop_class = _CLIPS.get((form.is_native, form.photometric, form.bits_allocated))
+    if sop_class is None:
         raise ApplianceError(
             f"The grabber's frames are {form.photometric}, which a clip cannot hold.",
             "Set the grabber to colour JPEG.",
         )
     device = {
         "lossy_ratio": wide_number(DSfloat(1.0), "1.00", 16),
-        "frames": wide_number(IS(1), "1", 12),
+        # As many as are known to be on flash: a native frame cannot be told from a lost one by itself.
+        "frames": wide_number(IS(0), "0", 12) if form.is_native else wide_number(IS(1), "1", 12),
         "frame_time": wide_number(DSfloat(frame_time_ms), format_frame_time(frame_time_ms), 16),
     }
-    sop_class = MultiFrameTrueColorSecondaryCaptureImageStorage
-    dataset = _dataset_of(origins, form, sop_class, {"clip"}, device)
+    kind = {"clip", "gray frames"} if form.samples == 1 else {"clip"}
+    dataset = _dataset_of(origins, form, sop_class, kind, device)
+    if form.is_native:
+        return _composed(dataset, form, pixel_data_header(form.pixel_vr, 0), b"", ("NumberOfFrames", "FrameTime"))
     pixels = pixel_data_header(b"OB", UNDEFINED_LENGTH)
     slotted = ("NumberOfFrames", "FrameTime", "LossyImageCompressionRatio")
     return _composed(dataset, form, pixels, SEQUENCE_DELIMITER, slotted)
+
+
+# What holds many frames, by whether they are native, their photometric interpretation and bits (PS3.3 A.8.3 to A.8.5).
+_CLIPS = {
+    (False, "YBR_FULL_422", 8): MultiFrameTrueColorSecondaryCaptureImageStorage,
+    (True, "RGB", 8): MultiFrameTrueColorSecondaryCaptureImageStorage,
+    (True, "MONOCHROME2", 8): MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    (True, "MONOCHROME2", 16): MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+}
 
 
 def compose_film(origins: Origins, form: PixelForm, resolution_dpi: float) -> Composed:
     """A Multi-frame Grayscale Word object of one frame, whose 16-bit little-endian rows follow the header."""
     spacing = f"{25.4 / resolution_dpi:.6g}"
     sop_class = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
-    dataset = _dataset_of(origins, form, sop_class, {"film"}, {"scanned_spacing": [spacing, spacing]})
+    dataset = _dataset_of(origins, form, sop_class, {"film", "gray frames"}, {"scanned_spacing": [spacing, spacing]})
     pixels, trailer = _native_pixels(form, form.frame_bytes)
     return _composed(dataset, form, pixels, trailer)
 
@@ -225,8 +241,7 @@ def _native_pixels(form: PixelForm, length: int) -> tuple[bytes, bytes]:
             f"The picture has {length // 1_000_000} MB without compression; an object holds 2,147 MB.",
             "Lower the resolution.",
         )
-    vr = b"OW" if form.bits_allocated > 8 else b"OB"
-    return pixel_data_header(vr, length + length % 2), padding(length)
+    return pixel_data_header(form.pixel_vr, length + length % 2), padding(length)
 
 
 def _composed(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
 from appliance.devices.frame import Encoding, Frame
 from appliance.devices.video.jpeg import parse_jpeg
@@ -19,7 +19,15 @@ SEQUENCE_DELIMITER = _ITEM.pack(0xFFFE, 0xE0DD, 0)
 UNDEFINED_LENGTH = 0xFFFFFFFF
 # Explicit VR Little Endian, a VR with a 32-bit length: tag, VR, two reserved bytes, length (PS3.5 7.1.2).
 _PIXEL_DATA = struct.Struct("<HH2sHL")
+_LENGTH = struct.Struct("<L")
 ITEM_HEADER_BYTES = _ITEM.size
+# Samples per Pixel and Photometric Interpretation of what lies in an object without compression.
+_NATIVE = {
+    Encoding.RGB: (3, "RGB"),
+    Encoding.YBR: (3, "YBR_FULL"),
+    Encoding.GRAY8: (1, "MONOCHROME2"),
+    Encoding.GRAY16: (1, "MONOCHROME2"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +44,31 @@ class PixelForm:
     lossy_method: str = ""
 
     @property
+    def is_native(self) -> bool:
+        """Whether the pixels lie in the object one by one, without compression."""
+        return not UID(self.transfer_syntax_uid).is_compressed
+
+    @property
+    def pixel_vr(self) -> bytes:
+        """The VR of the pixel data (PS3.5 8.2, A.2)."""
+        return b"OW" if self.bits_allocated > 8 else b"OB"
+
+    @property
     def frame_bytes(self) -> int:
         """Bytes of one frame without compression."""
         return self.rows * self.columns * self.samples * self.bits_allocated // 8
 
 
 def pixel_form_from(frame: Frame) -> PixelForm:
-    """The form in which `frame` is kept. BadFrame when a JPEG frame is none."""
+    """The form in which `frame` is kept, which is not a raw one. BadFrame when a JPEG frame is none."""
     if frame.encoding is not Encoding.JPEG:
-        samples = 3 if frame.encoding is Encoding.RGB else 1
+        samples, photometric = _NATIVE[frame.encoding]
         return PixelForm(
             transfer_syntax_uid=ExplicitVRLittleEndian,
             rows=frame.height,
             columns=frame.width,
             samples=samples,
-            photometric="RGB" if samples == 3 else "MONOCHROME2",
+            photometric=photometric,
             bits_allocated=16 if frame.encoding is Encoding.GRAY16 else 8,
             bits_stored=frame.bits_stored,
             lossy_method="ISO_10918_1" if frame.lossy_bytes else "",
@@ -78,6 +96,11 @@ def pixel_data_header(vr: bytes, length: int) -> bytes:
     """The header of (7FE0,0010) with `length` bytes, or of undefined length and with its empty Basic Offset Table."""
     header = _PIXEL_DATA.pack(0x7FE0, 0x0010, vr, 0, length)
     return header + EMPTY_OFFSET_TABLE if length == UNDEFINED_LENGTH else header
+
+
+def native_length(length: int) -> bytes:
+    """The last four bytes of the header of native pixel data, patched in where the length is known only at the end."""
+    return _LENGTH.pack(length)
 
 
 def fragment_header(length: int) -> bytes:

@@ -7,7 +7,7 @@ Lengths are seconds, bytes, millimetres or pixels as the name says. The commente
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -288,8 +288,22 @@ class PrinterDevice(_Device):
         return self.dpi or {"escp9": 240, "escp24": 360, "escpos": 203, "pcl": 300}[self.language]
 
 
+Rectangle = tuple[
+    Annotated[int, Field(ge=0, le=8192)],
+    Annotated[int, Field(ge=0, le=8192)],
+    Annotated[int, Field(ge=1, le=8192)],
+    Annotated[int, Field(ge=1, le=8192)],
+]
+PixelFormatName = Literal["MJPEG", "RGB24", "BGR24", "YUYV", "UYVY", "NV12", "Y16", "Y12", "Y10", "GREY"]
+PIXEL_FORMATS: tuple[PixelFormatName, ...] = get_args(PixelFormatName)
+Standard = Literal["", "PAL", "PAL-M", "PAL-N", "PAL-Nc", "PAL-60", "NTSC", "NTSC-443", "SECAM"]
+
+
 class GrabberDevice(_Device):
-    """A frame grabber that delivers a video signal as JPEG frames."""
+    """A frame grabber: a video node of the kernel (V4L2) below /dev, or a socket that gives JPEG frames.
+
+    From `input` on, the keys are a video node's; `crop`, `masks` and `deinterlace` need an uncompressed format.
+    """
 
     driver: Literal["grabber"]
     source: Path
@@ -301,8 +315,32 @@ class GrabberDevice(_Device):
     max_clip_bytes: int = Field(default=2_000_000_000, ge=1_000_000, le=4_000_000_000)
     clip_queue_frames: int = Field(default=360, ge=2, le=2000)
     clip_queue_bytes: int = Field(default=96 * 1024 * 1024, ge=1_000_000, le=1 << 30)
+    lookback_seconds: float = Field(default=0.0, ge=0, le=60)
     preview_frames_per_second: float = Field(default=10.0, gt=0, le=30)
     preview_width: int = Field(default=640, ge=64, le=1920)
+    freeze_trigger: bool = False
+    refuse_black: bool = True
+    frozen_seconds: float = Field(default=10.0, ge=0, le=3600)
+    input: LongString = ""
+    standard: Standard = ""
+    formats: tuple[PixelFormatName, ...] = Field(default=PIXEL_FORMATS, min_length=1)
+    size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = None
+    crop: Rectangle | None = None
+    masks: tuple[Rectangle, ...] = Field(default=(), max_length=16)
+    deinterlace: bool = False
+    controls: dict[str, int] = Field(default_factory=dict, max_length=64)
+
+    @property
+    def is_video_node(self) -> bool:
+        """Whether `source` is the kernel's, and not a socket of another process."""
+        return self.source.is_relative_to("/dev")
+
+    @model_validator(mode="after")
+    def _check_areas(self) -> GrabberDevice:
+        is_changed = self.crop or self.masks or self.deinterlace
+        if is_changed and ("MJPEG" in self.formats or not self.is_video_node):
+            raise ValueError("crop, masks and deinterlace need formats without MJPEG, and a source below /dev")
+        return self
 
 
 class FilmDevice(_Device):

@@ -47,6 +47,18 @@ class NoSignal(DeviceError):
     code = "no_signal"
 
 
+class PictureChanged(DeviceError):
+    """The machine changed the size or the standard of its picture: the source must be closed and opened again."""
+
+    code = "picture_changed"
+
+
+class BlackPicture(DeviceError):
+    """A picture comes, and it is black all over."""
+
+    code = "black_picture"
+
+
 class BadFrame(DeviceError):
     """One frame of a video is damaged or of a kind that is not accepted. The next one may be good."""
 

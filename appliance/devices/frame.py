@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from appliance.devices.video.layout import RawLayout
+
 
 class Encoding(StrEnum):
     """How the pixels lie in `Frame.data`.
 
     JPEG: one whole baseline interchange file, YCbCr or gray, 8 bit, with its Huffman tables and its end marker.
     RGB: 3 bytes a pixel, row by row, no padding.  GRAY8: 1 byte a pixel.  GRAY16: 2 bytes a pixel, little-endian.
+    YBR: 3 bytes a pixel, Y Cb Cr, full range by BT.601.  RAW: as `Frame.layout` says; never stored so.
     """
 
     JPEG = "jpeg"
     RGB = "rgb"
     GRAY8 = "gray8"
     GRAY16 = "gray16"
+    YBR = "ybr"
+    RAW = "raw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,9 @@ class Frame:
     `sequence` counts a source's frames, so that a gap shows how many were lost on the way. `timestamp` is the moment
     of the first byte in seconds of the monotonic clock (CLOCK_MONOTONIC, as `Clock.monotonic`). `lossy_bytes` is not
     zero where the pixels were decoded from a lossy form, and then is that form's length: such pixels stay lossy for
-    ever (PS3.3 C.7.6.1.1.5).
+    ever (PS3.3 C.7.6.1.1.5). `width` and `height` are of what is kept of a raw frame. `format` is the grabber's own
+    word for its pixels, `rate` the frames a second that it was set to, where that is known; `is_interlaced` says that
+    two fields, a moment apart, share the picture.
     """
 
     data: bytes
@@ -37,3 +44,7 @@ class Frame:
     sequence: int
     timestamp: float
     lossy_bytes: int = 0
+    layout: RawLayout | None = None
+    format: str = ""
+    rate: float | None = None
+    is_interlaced: bool = False

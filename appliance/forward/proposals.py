@@ -33,6 +33,8 @@ WORKLIST_CONTEXT = Context("1.2.840.10008.5.1.4.31")
 _STILL = "1.2.840.10008.5.1.4.1.1.7"  # Secondary Capture Image Storage
 _FILM = "1.2.840.10008.5.1.4.1.1.7.3"  # Multi-frame Grayscale Word Secondary Capture Image Storage
 _CLIP = "1.2.840.10008.5.1.4.1.1.7.4"  # Multi-frame True Color Secondary Capture Image Storage
+_GRAY_CLIP = "1.2.840.10008.5.1.4.1.1.7.2"  # Multi-frame Grayscale Byte Secondary Capture Image Storage
+_GRAYS = frozenset({"GREY", "Y10", "Y12", "Y16"})
 _JPEG, _NATIVE = str(JPEGBaseline8Bit), str(ExplicitVRLittleEndian)
 
 
@@ -106,6 +108,21 @@ def _kinds_of(device: Device) -> tuple[tuple[str, str], ...]:
         case SerialDevice() | PrinterDevice():
             return ((_STILL, _NATIVE),)
         case GrabberDevice():
-            return ((_STILL, _JPEG), (_CLIP, _JPEG))
+            return _grabber_kinds(device)
         case FilmDevice():
             return ((_FILM, _NATIVE),)
+
+
+def _grabber_kinds(device: GrabberDevice) -> tuple[tuple[str, str], ...]:
+    """JPEG from a socket; from a video node what its formats make. Gray ones count where no colours are configured."""
+    formats = set(device.formats) if device.is_video_node else {"MJPEG"}
+    kinds = [(_STILL, _JPEG), (_CLIP, _JPEG)] if "MJPEG" in formats else []
+    native = formats - {"MJPEG"}
+    if native:
+        kinds.append((_STILL, _NATIVE))
+    if native - _GRAYS:
+        kinds.append((_CLIP, _NATIVE))
+    elif native:
+        kinds += [(_GRAY_CLIP, _NATIVE)] if "GREY" in native else []
+        kinds += [(_FILM, _NATIVE)] if native - {"GREY"} else []
+    return tuple(kinds)

@@ -38,7 +38,11 @@ from appliance.devices.film.options import FilmOptions
 from appliance.devices.printer.languages import decoder_of
 from appliance.devices.printer.paper import PaperSize
 from appliance.devices.serial.line import Flow, Parity, SerialLine
+from appliance.devices.video.layout import Area
+from appliance.devices.video.source import VideoSource
 from appliance.devices.video.stream import StreamGrabber
+from appliance.devices.video.v4l2_mode import CaptureWish
+from appliance.devices.video.v4l2_stream import V4l2Grabber
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.facts import ExamFacts
@@ -127,8 +131,7 @@ def make_runner(
     gate = ExamGate(facts, clock, ClockTrust(paths.clock).is_trusted)
     match device:
         case GrabberDevice():
-            source = StreamGrabber(str(paths.run / device.source), device.max_frame_bytes, clock, device.name)
-            return VideoRunner(device, source, keeper, gate, clock, findings)
+            return VideoRunner(device, make_source(device, paths.run, clock), keeper, gate, clock, findings)
         case SerialDevice():
             line = SerialLine(str(paths.run / device.line), clock, baud=device.baud, name=device.name)
             return TransferRunner(device, line, keeper, gate, clock, findings)
@@ -162,6 +165,25 @@ def paper_size_from(device: PrinterDevice) -> PaperSize:
         max_pixels=device.max_pixels,
         max_pages=device.max_pages,
     )
+
+
+def make_source(device: GrabberDevice, run: Path, clock: Clock) -> VideoSource:
+    """The kernel's video node, or the socket of another process; relative paths are below `run`."""
+    if not device.is_video_node:
+        return StreamGrabber(str(run / device.source), device.max_frame_bytes, clock, device.name)
+    wish = CaptureWish(
+        formats=device.formats,
+        rate=device.frames_per_second,
+        max_frame_bytes=device.max_frame_bytes,
+        input=device.input,
+        standard=device.standard,
+        size=device.size,
+        crop=Area(*device.crop) if device.crop else None,
+        masks=tuple(Area(*one) for one in device.masks),
+        deinterlace=device.deinterlace,
+        controls=tuple(device.controls.items()),
+    )
+    return V4l2Grabber(str(device.source), wish, clock, device.name)
 
 
 def film_options_from(device: FilmDevice, run: Path) -> FilmOptions:

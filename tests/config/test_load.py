@@ -319,3 +319,22 @@ def test_fail__any_tree(tree: dict[str, Any]) -> None:
     text = "".join(f"{key} = {toml(value)}\n" for key, value in tree.items())
     tomllib.loads(text)
     _configuration_or_problems(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("more", "is_accepted"),
+    [
+        ('formats = ["YUYV", "GREY"]\ncrop = [0, 0, 640, 480]\nmasks = [[0, 0, 64, 16]]\ndeinterlace = true\n', True),
+        ("crop = [0, 0, 640, 480]\n", False),  # MJPEG comes first by default
+        ('formats = ["YUYV", "MJPEG"]\nmasks = [[0, 0, 64, 16]]\n', False),  # nor may it be what is left over
+        ("deinterlace = true\n", False),
+    ],
+)
+def test_ok__only_uncompressed_pictures_can_be_cut(more: str, is_accepted: bool) -> None:
+    node = GRABBER.replace("grabber.sock", "/dev/appliance/endoscope")
+    if is_accepted:
+        (device,) = _read(node + more).devices
+        assert isinstance(device, GrabberDevice) and device.is_video_node
+        assert "below /dev" in str(_problems(GRABBER + more))  # a socket gives JPEG
+    else:
+        assert "need formats without MJPEG" in str(_problems(node + more))

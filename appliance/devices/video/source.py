@@ -12,14 +12,14 @@ class VideoSource(Protocol):
     """A source that is opened, read frame by frame and closed, by one thread; it may be opened again after that."""
 
     def open(self, deadline: Deadline) -> None:
-        """Make frames flow. Raises DeviceGone, DeviceBusy or DeviceTimeout."""
+        """Make frames flow. Raises DeviceError: DeviceGone, DeviceBusy, DeviceTimeout, NoSignal, or why not."""
         ...
 
     def read_frame(self, deadline: Deadline) -> Frame:
         """The next frame.
 
-        Raises NoSignal when none came by `deadline`, BadFrame when one was damaged (go on reading), DeviceGone when
-        the source must be closed and opened again.
+        Raises NoSignal when none came by `deadline`, BadFrame when one was damaged (go on reading); after any other
+        DeviceError (DeviceGone, DeviceTimeout, PictureChanged) the source must be closed and opened again.
         """
         ...
 
