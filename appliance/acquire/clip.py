@@ -29,7 +29,7 @@ from appliance.compose.pixels import (
     padding,
     pixel_form_from,
 )
-from appliance.config.schema import GrabberDevice
+from appliance.config.devices import GrabberDevice
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
 from appliance.devices.video.pixels import stored_from

@@ -17,7 +17,7 @@ from appliance.base.flash import flash_error_from
 from appliance.base.uids import new_uid
 from appliance.compose.instance import compose_film
 from appliance.compose.pixels import film_form_from
-from appliance.config.schema import FilmDevice
+from appliance.config.devices import FilmDevice
 from appliance.devices.errors import ScanCancelled
 from appliance.devices.film.options import FilmOptions
 from appliance.devices.film.scan import FilmScan, scan_film

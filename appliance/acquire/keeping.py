@@ -20,7 +20,8 @@ from appliance.base.flash import reason_of
 from appliance.base.uids import new_uid
 from appliance.compose.instance import Composed, Origins, compose_still
 from appliance.compose.pixels import pixel_form_from
-from appliance.config.schema import Box, Device
+from appliance.config.devices import Device
+from appliance.config.schema import Box
 from appliance.devices.frame import Frame
 from appliance.spool.names import object_name_from
 from appliance.spool.room import largest_capture_bytes

@@ -21,7 +21,7 @@ from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, Finding, counted, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_error_from, reason_of
-from appliance.config.schema import PrinterDevice
+from appliance.config.devices import PrinterDevice
 from appliance.devices.errors import DeviceError
 from appliance.devices.printer.decoder import PrinterDecoder
 from appliance.devices.printer.page import Began, Doubt, Ended, Event, Page, Refused, frame_from_page

@@ -16,7 +16,7 @@ from appliance.acquire.salvage import INTERRUPTED
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
-from appliance.config.schema import Device
+from appliance.config.devices import Device
 from appliance.devices.frame import Frame
 
 

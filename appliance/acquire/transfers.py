@@ -24,7 +24,7 @@ from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_error_from, reason_of
 from appliance.base.uids import uid_from_parts
-from appliance.config.schema import SerialDevice
+from appliance.config.devices import SerialDevice
 from appliance.devices.errors import DeviceError, DeviceGone, DeviceTimeout
 from appliance.devices.serial.line import SerialLine
 from appliance.devices.serial.picture import picture_from_file

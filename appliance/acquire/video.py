@@ -19,7 +19,7 @@ from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding, counted, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import reason_of
-from appliance.config.schema import GrabberDevice
+from appliance.config.devices import GrabberDevice
 from appliance.devices.errors import BadFrame, BlackPicture, DeviceError, DeviceGone, NoSignal, PictureChanged
 from appliance.devices.frame import Frame
 from appliance.devices.video.pixels import stored_from

@@ -20,7 +20,8 @@ from appliance.base.errors import ApplianceError
 from appliance.base.http import Asker, Refused, Unreachable
 from appliance.base.paths import Paths
 from appliance.cli.report import ObjectRecord, Report, StepRecord, seconds_between
-from appliance.config.schema import Configuration, FilmDevice, GrabberDevice, SerialDevice
+from appliance.config.devices import FilmDevice, GrabberDevice, SerialDevice
+from appliance.config.schema import Configuration
 
 _log = logging.getLogger(__name__)
 

@@ -48,7 +48,8 @@ from appliance.compose.pixels import (
     pixel_data_header,
 )
 from appliance.compose.rows import Facts, dataset_from
-from appliance.config.schema import Box, Device
+from appliance.config.devices import Device
+from appliance.config.schema import Box
 from appliance.exam.exam import Exam
 
 # A value of 32-bit length ends below the undefined length (PS3.5 7.1.1), and most readers at 2 GiB.

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import reason_of
-from appliance.config.schema import SHAPES, Configuration, Tls
+from appliance.config.schema import Configuration, Tls
+from appliance.config.texts import SHAPES
 
 MAX_FILE_BYTES = 1024 * 1024
 _LONGEST_SHOWN = 60

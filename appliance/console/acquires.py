@@ -9,7 +9,8 @@ from typing import Any
 from appliance.base.errors import ApplianceError
 from appliance.base.http import Asker, Refused, Unreachable
 from appliance.base.paths import Paths
-from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDevice
+from appliance.config.devices import Device, FilmDevice, GrabberDevice
+from appliance.config.schema import Configuration
 from appliance.console.closing import Drain
 
 # A panel that polls must never wait long for a device that hangs.

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from appliance.base.errors import counted
-from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDevice
+from appliance.config.devices import Device, FilmDevice, GrabberDevice
+from appliance.config.schema import Configuration
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.spool.room import floor_bytes_from
 from appliance.spool.settled import settled_path

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from appliance.base.errors import ApplianceError
 from appliance.base.uids import new_uid
-from appliance.config.schema import Device
+from appliance.config.devices import Device
 from appliance.exam.item import ISSUER_OF_PATIENT_ID, WorklistItem, text_at
 
 

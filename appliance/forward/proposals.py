@@ -7,18 +7,8 @@ from dataclasses import dataclass
 
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
-from appliance.config.schema import (
-    Configuration,
-    Destination,
-    Device,
-    FilmDevice,
-    GrabberDevice,
-    Peer,
-    PerformedStepManager,
-    PrinterDevice,
-    SerialDevice,
-    WorklistSource,
-)
+from appliance.config.devices import Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice
+from appliance.config.schema import Configuration, Destination, Peer, PerformedStepManager, WorklistSource
 from appliance.dimse.association import Context
 from appliance.dimse.commitment import COMMITMENT_CONTEXT
 from appliance.dimse.echo import VERIFICATION_CONTEXT

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from appliance.config.schema import Configuration, Device, GrabberDevice, PrinterDevice, Retention
+from appliance.config.devices import Device, GrabberDevice, PrinterDevice
+from appliance.config.schema import Configuration, Retention
 from appliance.exam.decisions import UNDECIDED, Decided, DecisionKind
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryState
 from appliance.spool.room import floor_bytes_from

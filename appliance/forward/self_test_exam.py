@@ -18,7 +18,8 @@ from appliance.base.uids import new_uid
 from appliance.compose.instance import Origins, compose_still
 from appliance.compose.pixels import PixelForm
 from appliance.compose.steps import creation_from, final_from
-from appliance.config.schema import Box, Configuration, Device, SerialDevice, TestPatient
+from appliance.config.devices import Device, SerialDevice
+from appliance.config.schema import Box, Configuration, TestPatient
 from appliance.exam.exam import Closed, Exam, Instance, Outcome, PlannedStep, open_exam
 from appliance.exam.item import ISSUER_OF_PATIENT_ID, PATIENT_ID, PATIENT_NAME, WorklistItem
 from appliance.exam.reasons import UNSPECIFIED

@@ -32,8 +32,9 @@ from appliance.base.log import configure_logging
 from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
 from appliance.base.paths import Paths
 from appliance.base.sockets import bind_unix
+from appliance.config.devices import Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice
 from appliance.config.load import load_configuration
-from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice
+from appliance.config.schema import Configuration
 from appliance.devices.film.options import FilmOptions
 from appliance.devices.printer.languages import decoder_of
 from appliance.devices.printer.paper import PaperSize

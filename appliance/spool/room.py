@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice
+from appliance.config.devices import Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice
+from appliance.config.schema import Configuration
 
 # Header, trailer and what a file system keeps of its own for a file.
 _AROUND_BYTES = 1_000_000

@@ -10,7 +10,7 @@ from appliance.acquire.gate import ExamGate
 from appliance.acquire.keeping import ObjectKeeper
 from appliance.base.clock import Clock
 from appliance.base.findings import FindingBoard
-from appliance.config.schema import Device
+from appliance.config.devices import Device
 from appliance.exam.facts import ExamFacts
 from appliance.spool.names import ObjectName, is_intact
 from appliance.spool.tree import Spool, list_objects

@@ -20,7 +20,8 @@ from appliance.acquire.keeping import ObjectKeeper
 from appliance.acquire.salvage import salvage_device
 from appliance.acquire.torn_clip import renew_file
 from appliance.base.errors import ApplianceError
-from appliance.config.schema import Box, GrabberDevice
+from appliance.config.devices import GrabberDevice
+from appliance.config.schema import Box
 from appliance.devices.frame import Encoding, Frame
 from appliance.spool.names import TemporaryName
 from appliance.spool.tree import NoRoomError, Spool

@@ -14,7 +14,7 @@ from pydicom.pixels import pixel_array
 
 from appliance.acquire.runner import State
 from appliance.acquire.video import VideoRunner
-from appliance.config.schema import GrabberDevice
+from appliance.config.devices import GrabberDevice
 from appliance.devices.errors import BlackPicture
 from appliance.devices.video import v4l2_abi as abi
 from appliance.devices.video.layout import BITS_STORED, LINE_BYTES_PER_PIXEL, PixelFormat

@@ -19,7 +19,8 @@ from appliance.acquire.runner import State
 from appliance.base.clock import SystemClock
 from appliance.base.paths import Paths
 from appliance.compose.attributes import CLOCK_IN_DOUBT
-from appliance.config.schema import Box, PrinterDevice
+from appliance.config.devices import PrinterDevice
+from appliance.config.schema import Box
 from appliance.exam.exam import Exam
 from appliance.exam.facts import ExamFacts
 from appliance.services.acquire import make_runner

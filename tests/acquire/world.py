@@ -16,8 +16,9 @@ from pydicom import Dataset
 from pydicom.sequence import Sequence
 
 from appliance.base.clock import Deadline
+from appliance.config.devices import Device, FilmDevice, GrabberDevice, SerialDevice
 from appliance.config.load import configuration_from
-from appliance.config.schema import Configuration, Device, FilmDevice, GrabberDevice, SerialDevice
+from appliance.config.schema import Configuration
 from appliance.devices.errors import NoSignal
 from appliance.devices.frame import Encoding, Frame
 from appliance.devices.video.jpeg import parse_jpeg, with_standard_huffman_tables

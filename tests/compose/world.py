@@ -22,7 +22,8 @@ from appliance.compose.pixels import (
     padding,
     pixel_form_from,
 )
-from appliance.config.schema import Box, Device, FilmDevice, GrabberDevice, SerialDevice
+from appliance.config.devices import Device, FilmDevice, GrabberDevice, SerialDevice
+from appliance.config.schema import Box
 from appliance.devices.frame import Encoding, Frame
 from appliance.exam.exam import Exam, open_exam
 from appliance.exam.item import WorklistItem

@@ -10,8 +10,9 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
+from appliance.config.devices import FilmDevice, GrabberDevice, SerialDevice
 from appliance.config.load import EXAMPLE, load_configuration
-from appliance.config.schema import Configuration, FilmDevice, GrabberDevice, SerialDevice
+from appliance.config.schema import Configuration
 
 _README = Path(__file__).parents[2] / "README.md"
 _LINES = EXAMPLE.read_text().splitlines()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.base.errors import ApplianceError
-from appliance.config.schema import Name
+from appliance.config.texts import Name
 from appliance.exam.decisions import Decided, Decision, DecisionKind, all_decided_from, decided_from
 from appliance.exam.facts import DamagedFactError, ExamFacts, bytes_from, fact_from
 

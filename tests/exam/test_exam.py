@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from appliance.base.errors import ApplianceError
-from appliance.config.schema import Device, SerialDevice
+from appliance.config.devices import Device, SerialDevice
 from appliance.exam.exam import Exam, StudySoFar, open_exam
 from appliance.exam.facts import bytes_from, fact_from
 from appliance.exam.item import WorklistItem

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config.schema import Configuration, Destination, GrabberDevice
+from appliance.config.devices import GrabberDevice
+from appliance.config.schema import Configuration, Destination
 from appliance.forward.proposals import proposals_for
 
 STILL, BYTE, WORD, COLOUR = (f"1.2.840.10008.5.1.4.1.1.7{rest}" for rest in ("", ".2", ".3", ".4"))

@@ -25,7 +25,8 @@ from pydicom import Dataset
 
 from appliance.base.findings import FindingBoard
 from appliance.compose.steps import creation_from, final_from
-from appliance.config.schema import Box, Device, PerformedStepManager, SerialDevice
+from appliance.config.devices import Device, SerialDevice
+from appliance.config.schema import Box, PerformedStepManager
 from appliance.dimse.association import AssociationAborted, Caller, PeerUnreachable
 from appliance.dimse.performed_step import StepAnswer
 from appliance.dimse.status import StepVerdict, create_verdict, set_verdict

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.config.schema import Configuration, FilmDevice, GrabberDevice, SerialDevice
+from appliance.config.devices import FilmDevice, GrabberDevice, SerialDevice
+from appliance.config.schema import Configuration
 from appliance.spool.room import captures_bytes_from, floor_bytes_from, largest_capture_bytes
 
 MB = 1_000_000

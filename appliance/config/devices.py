@@ -1,0 +1,144 @@
+"""The old machines that a site can configure: one model for each driver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from appliance.config.texts import CodeString, LongString, Name, Section, ShortString
+
+
+class MachineDevice(Section):
+    """What every attached machine says of itself in the objects (PS3.3 C.7.5.1, General Equipment)."""
+
+    name: Name
+    title: LongString = ""
+    modality: CodeString
+    manufacturer: LongString = ""
+    model: LongString = ""
+    serial_number: LongString = ""
+    station_name: ShortString = ""
+    series_description: LongString = ""
+    burned_in_annotation: Literal["YES", "NO"] = "YES"
+
+
+class SerialDevice(MachineDevice):
+    """A machine that sends image files over a serial line by XMODEM."""
+
+    driver: Literal["xmodem"]
+    line: Path
+    baud: int = Field(default=115_200, ge=300, le=4_000_000)
+    conversion_type: Literal["DI"] = "DI"
+    max_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1 << 30)
+    max_pixels: int = Field(default=16_000_000, ge=1024, le=100_000_000)
+    gap_seconds: float = Field(default=10.0, gt=0, le=120)
+    transfer_seconds: float = Field(default=1800.0, gt=0, le=14_400)
+
+
+class PrinterDevice(MachineDevice):
+    """A machine that prints: the box is its printer. `dpi` is the pages' resolution; None: the language's own."""
+
+    driver: Literal["printer"]
+    line: Path
+    baud: int = Field(default=9600, ge=300, le=4_000_000)
+    data_bits: Literal[7, 8] = 8
+    parity: Literal["none", "even", "odd"] = "none"
+    flow: Literal["none", "rtscts", "xonxoff", "dtr"] = "none"
+    conversion_type: Literal["DI"] = "DI"
+    language: Literal["escp9", "escp24", "escpos", "pcl"]
+    dpi: int | None = Field(default=None, ge=60, le=1200)
+    paper_width_mm: float = Field(default=210.0, ge=20, le=500)
+    paper_height_mm: float = Field(default=297.0, ge=0, le=1000)
+    ink: Literal["black", "white"] = "black"
+    idle_seconds: float = Field(default=10.0, ge=1, le=25)
+    max_pixels: int = Field(default=40_000_000, ge=100_000, le=400_000_000)
+    max_pages: int = Field(default=100, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _check_page(self) -> PrinterDevice:
+        width, height = (round(side * self.page_dpi / 25.4) for side in (self.paper_width_mm, self.paper_height_mm))
+        pixels = width * height
+        if pixels > self.max_pixels:
+            raise ValueError(f"max_pixels must not be below a page of this paper, which has {pixels} pixels")
+        return self
+
+    @property
+    def page_dpi(self) -> int:
+        """The pages' resolution: as fine as printers of this language mostly are."""
+        return self.dpi or {"escp9": 240, "escp24": 360, "escpos": 203, "pcl": 300}[self.language]
+
+
+Rectangle = tuple[
+    Annotated[int, Field(ge=0, le=8192)],
+    Annotated[int, Field(ge=0, le=8192)],
+    Annotated[int, Field(ge=1, le=8192)],
+    Annotated[int, Field(ge=1, le=8192)],
+]
+PixelFormatName = Literal["MJPEG", "RGB24", "BGR24", "YUYV", "UYVY", "NV12", "Y16", "Y12", "Y10", "GREY"]
+PIXEL_FORMATS: tuple[PixelFormatName, ...] = get_args(PixelFormatName)
+Standard = Literal["", "PAL", "PAL-M", "PAL-N", "PAL-Nc", "PAL-60", "NTSC", "NTSC-443", "SECAM"]
+
+
+class GrabberDevice(MachineDevice):
+    """A frame grabber: a video node of the kernel (V4L2) below /dev, or a socket that gives JPEG frames.
+
+    From `input` on, the keys are a video node's; `crop`, `masks` and `deinterlace` need an uncompressed format.
+    """
+
+    driver: Literal["grabber"]
+    source: Path
+    conversion_type: Literal["DV", "DI"] = "DV"
+    frames_per_second: float = Field(default=30.0, gt=0, le=240)
+    frame_seconds: float = Field(default=2.0, gt=0, le=30)
+    max_frame_bytes: int = Field(default=8 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
+    max_clip_seconds: float = Field(default=300.0, gt=0, le=3600)
+    max_clip_bytes: int = Field(default=2_000_000_000, ge=1_000_000, le=4_000_000_000)
+    clip_queue_frames: int = Field(default=360, ge=2, le=2000)
+    clip_queue_bytes: int = Field(default=96 * 1024 * 1024, ge=1_000_000, le=1 << 30)
+    lookback_seconds: float = Field(default=0.0, ge=0, le=60)
+    preview_frames_per_second: float = Field(default=10.0, gt=0, le=30)
+    preview_width: int = Field(default=640, ge=64, le=1920)
+    freeze_trigger: bool = False
+    refuse_black: bool = True
+    frozen_seconds: float = Field(default=10.0, ge=0, le=3600)
+    input: LongString = ""
+    standard: Standard = ""
+    formats: tuple[PixelFormatName, ...] = Field(default=PIXEL_FORMATS, min_length=1)
+    size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = None
+    crop: Rectangle | None = None
+    masks: tuple[Rectangle, ...] = Field(default=(), max_length=16)
+    deinterlace: bool = False
+    controls: dict[str, int] = Field(default_factory=dict, max_length=64)
+
+    @property
+    def is_video_node(self) -> bool:
+        """Whether `source` is the kernel's, and not a socket of another process."""
+        return self.source.is_relative_to("/dev")
+
+    @model_validator(mode="after")
+    def _check_areas(self) -> GrabberDevice:
+        is_changed = self.crop or self.masks or self.deinterlace
+        if is_changed and ("MJPEG" in self.formats or not self.is_video_node):
+            raise ValueError("crop, masks and deinterlace need formats without MJPEG, and a source below /dev")
+        return self
+
+
+class FilmDevice(MachineDevice):
+    """A film digitizer that SANE drives."""
+
+    driver: Literal["sane"]
+    sane_device: str
+    sane_config_directory: Path | None = None
+    conversion_type: Literal["DF"] = "DF"
+    resolution_dpi: int = Field(default=150, ge=25, le=4800)
+    width_mm: float = Field(default=200.0, gt=0, le=500)
+    height_mm: float = Field(default=250.0, gt=0, le=600)
+    options: dict[str, str] = Field(default_factory=dict)
+    stall_seconds: float = Field(default=30.0, gt=0, le=600)
+    scan_seconds: float = Field(default=600.0, gt=0, le=3600)
+    max_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, le=2_000_000_000)
+
+
+Device = Annotated[SerialDevice | PrinterDevice | GrabberDevice | FilmDevice, Field(discriminator="driver")]
