@@ -74,7 +74,11 @@ ALLOWED_WARNINGS = {
     "= <Nobody> - Retired Person Name form": "the worklist sent a name without components",
 }
 
-SOP_CLASSES = {"still": "1.2.840.10008.5.1.4.1.1.7", "clip": "1.2.840.10008.5.1.4.1.1.7.4"}
+SOP_CLASSES = {
+    "still": "1.2.840.10008.5.1.4.1.1.7",
+    "page": "1.2.840.10008.5.1.4.1.1.7",
+    "clip": "1.2.840.10008.5.1.4.1.1.7.4",
+}
 SOP_CLASSES["film"] = "1.2.840.10008.5.1.4.1.1.7.3"
 
 
