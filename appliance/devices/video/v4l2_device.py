@@ -1,6 +1,6 @@
 """One video node, asked and told in typed calls; what the kernel answers with an error becomes a sentence.
 
-Nothing is decided here: which input, format and size are wanted is `v4l2_mode`'s, frames are `v4l2_grabber`'s.
+Nothing is decided here: which input, format and size are wanted is `v4l2_mode`'s, frames are `v4l2_stream`'s.
 """
 
 from __future__ import annotations
