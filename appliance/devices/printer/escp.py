@@ -99,6 +99,7 @@ class EscpDecoder(PrinterDecoder):
         right = paper.width_units if self._right is None else min(self._right, paper.width_units)
         text = self._table.text_from(data)
         while text:
+            paper.begin()  # again for each part: the line in front of it may have ended the page
             width = max(1, self._width())
             fitting = (right - paper.x) // width
             if fitting < 1 and paper.x > self._left:

@@ -7,7 +7,6 @@ the middle or at the right; it is as high as the highest thing in it.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 
 from appliance.devices.printer.bits import row_from_bytes, rows_from_columns
 from appliance.devices.printer.characters import DEFAULT_PAGE, CharacterTable
@@ -19,6 +18,7 @@ from appliance.devices.printer.escpos_ignored import (
     IGNORED_FS,
     IGNORED_GS,
 )
+from appliance.devices.printer.escpos_line import Item
 from appliance.devices.printer.page import Doubt
 from appliance.devices.printer.paper import Paper
 
@@ -33,20 +33,6 @@ _RESYNC = b"\x1b\x0a\x0c\x1c\x1d"
 _MOST_ITEMS = 512
 # Rows of a stored picture that wait to be printed together take at most so many bytes.
 _MOST_STORED = 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """Something in a line: characters, or rows of dots, each `dx` × `dy` of the printer's."""
-
-    width: int
-    height: int
-    text: str = ""
-    rows: tuple[int, ...] = ()
-    columns: int = 0
-    dx: int = 1
-    dy: int = 1
-    is_underlined: bool = False
 
 
 class EscposDecoder(PrinterDecoder):
@@ -71,7 +57,7 @@ class EscposDecoder(PrinterDecoder):
         self._clear_line()
 
     def _clear_line(self) -> None:
-        self._line: list[tuple[int, _Item]] = []
+        self._line: list[tuple[int, Item]] = []
         self._x = 0  # in the line
 
     def _flush(self) -> None:
@@ -109,16 +95,21 @@ class EscposDecoder(PrinterDecoder):
         width, height = self._font[0] * self._wide + self._between, self._font[1] * self._high
         text = self._table.text_from(data)
         while text:
+            self.paper.begin()  # again for each part: the line in front of it may have ended the page
             fitting = (self._room - self._x) // width
             if fitting < 1 and self._line:
                 self._end_line(self._spacing)
                 continue
             fitting = max(1, fitting)
             part, text = text[:fitting], text[fitting:]
-            self._add(_Item(len(part) * width, height, text=part, is_underlined=self._is_underlined))
+            self._add(Item(len(part) * width, height, text=part, is_underlined=self._is_underlined))
 
-    def _add(self, item: _Item) -> None:
-        self._line.append((self._x, item))
+    def _add(self, item: Item) -> None:
+        x, last = self._line[-1] if self._line else (0, None)
+        if last is not None and x + last.width == self._x and (joined := last.joined(item)):
+            self._line[-1] = x, joined
+        else:
+            self._line.append((self._x, item))
         self._x += item.width
         if len(self._line) >= _MOST_ITEMS or self._x > 4 * self._room:
             self._end_line(self._spacing)
@@ -131,8 +122,7 @@ class EscposDecoder(PrinterDecoder):
         for x, item in line:
             paper.move_to(start + x)
             if item.text:
-                width = item.width // len(item.text)
-                paper.write(item.text, width, item.height, is_underlined=item.is_underlined)
+                paper.write(item.text, item.character_width, item.height, is_underlined=item.is_underlined)
             else:
                 paper.paint(item.rows, item.columns, item.dx, item.dy)
         height = max((item.height for _, item in line), default=0)
@@ -190,7 +180,7 @@ class EscposDecoder(PrinterDecoder):
         dots, dx, dy = _MODES[mode]
         data = yield from self._take(count * dots // 8)
         rows = tuple(rows_from_columns(data, dots))
-        self._add(_Item(count * dx, dots * dy, rows=rows, columns=count, dx=dx, dy=dy))
+        self._add(Item(count * dx, dots * dy, rows=rows, columns=count, dx=dx, dy=dy))
 
     def _skip_characters(self) -> Wait:
         """ESC &: a user's own characters; they are printed as the font has them."""
