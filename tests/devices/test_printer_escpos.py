@@ -122,10 +122,23 @@ def test_ok__pages_end_by_cuts() -> None:
 def test_ok__a_roll_has_an_end() -> None:
     """What a picture without end would need is bounded: the page ends, and says so."""
     size = size_of(200, (25.4, 0))
-    size = type(size)(size.width_mm, 0, 200, 200 * 100, 100)
+    size = type(size)(size.width_mm, 0, 200, 200 * 150, 100)  # the last 50 rows are for a band that begins above them
     pages = pages_in(print_out("escpos", size, b"\x1dv0\x00\x01\x00\xfa\x00" + b"\xff" * 250))
     assert [page.height for page in pages] == [100, 100, 50]
     assert [page.doubts for page in pages] == [{Doubt.FULL}, {Doubt.FULL}, frozenset()]
+    band = b"\x1b3\x63\n\x1b*\x21\x01\x00\xff\xff\xff\n"  # 24 dots that begin in the last row
+    (page,) = pages_in(print_out("escpos", size, band))
+    assert (page.height, page.doubts) == (99 + 24, {Doubt.FULL})
+    (page,) = pages_in(print_out("escpos", size, b"\x1b3\x63\n\x1d!\x07big\n"))  # 192 dots high: more than any head
+    assert (page.height, page.doubts) == (150, {Doubt.FULL, Doubt.CUT})
+
+
+def test_ok__a_long_line_is_the_same_in_pieces() -> None:
+    """Characters that come one by one are no more things in a line than those that come at once."""
+    size, line = size_of(200, (1000, 0)), b"\x1bM1" + b"a" * 700 + b"\n"
+    whole = print_out("escpos", size, line)
+    assert [page.text for page in pages_in(whole)] == ["a" * 700]
+    assert print_out("escpos", size, line, range(len(line))) == whole
 
 
 def test_ok__what_prints_nothing_is_passed_over() -> None:

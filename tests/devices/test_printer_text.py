@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from appliance.devices.printer.characters import CharacterTable
+from appliance.devices.printer.languages import Language
+from appliance.devices.printer.page import Doubt
 from appliance.devices.printer.text import COLUMNS, ROWS, Printed, cells_of, text_from
-from tests.devices.printer_world import drawn, inches, only_page
+from tests.devices.printer_world import drawn, grid_of, inches, only_page
 
 _A = "...... ...... ...... ####.. .###.. .#.#.. #####. ##.##. ##.### ...... ......"
 _CORNER = "...... ...... ...... ...... ...... ..#### ..#... ..#... ..#... ..#... ..#..."
@@ -34,6 +36,19 @@ def test_ok__a_character_on_paper() -> None:
     rows = drawn(page, ROWS, 18, 60, 72)
     assert [row[:12] for row in rows] == ["......" + row for row in _A.split()]
     assert rows[-1][12:] == "######"  # an underlined space
+
+
+@pytest.mark.parametrize(
+    ("language", "to_the_edge"),
+    [("escp24", b"\x1bl\xff\x1b-1"), ("escpos", b"\x1dL\xff\xff\x1b-1"), ("pcl", b"\x1b&a9999C\x1b&d0D")],
+)
+@pytest.mark.parametrize("text", [b"a", b" "])
+def test_fail__an_underlined_character_behind_the_papers_edge(
+    language: Language, to_the_edge: bytes, text: bytes
+) -> None:
+    page = only_page(language, inches(1, 1, 72), to_the_edge + text)
+    assert (page.doubts, page.text) == ({Doubt.CUT}, "")
+    assert not grid_of(page).any()
 
 
 def test_ok__text_reads_as_it_stands() -> None:

@@ -40,9 +40,20 @@ class PaperSize:
 
     @property
     def height(self) -> int:
-        """Pixels; of a roll as many as there may be."""
-        most = max(1, self.max_pixels // self.width)
-        return min(most, max(1, round(self.height_mm * self.dpi / 25.4))) if self.height_mm else most
+        """Pixels; of a roll as many as there may be, less those of a band of dots that begins on the last of them."""
+        most = self.most_rows(self.width)
+        if self.height_mm:
+            return min(most, max(1, round(self.height_mm * self.dpi / 25.4)))
+        return most - min(self.overhang, most // 2)
+
+    @property
+    def overhang(self) -> int:
+        """Pixels below a page's end: a band of dots that begins above it is kept whole. Print heads are less high."""
+        return self.dpi // 4
+
+    def most_rows(self, width: int) -> int:
+        """How many rows of so many pixels a page may have."""
+        return max(1, self.max_pixels // width)
 
 
 class Paper:
@@ -55,8 +66,6 @@ class Paper:
         self._size = size
         self._width, self._height = size.width, size.height
         self._units_high = self._height * units // size.dpi
-        # A band of dots that begins at the page's lower edge is kept whole: print heads are less than this high.
-        self._overhang = size.dpi // 4
         self._pages = 0
         self._events: list[Event] = []
         self._begin_page()
@@ -137,10 +146,12 @@ class Paper:
     def write(self, text: str, width: int, height: int, *, is_underlined: bool = False) -> None:
         """Characters in cells of `width` × `height` units; the head moves behind them, at most to the right edge."""
         here = max(0, -((self.x - self.width_units) // width))
-        if text[here:].strip():
+        beyond, text = text[here:], text[:here]
+        if beyond.strip() or (beyond and is_underlined):
             self._mark()
             self._doubts.add(Doubt.CUT)
-        text = text[:here]
+        if not text:
+            return
         if width % COLUMNS and len(text) > 1:
             for character in text:
                 self.write(character, width, height, is_underlined=is_underlined)
@@ -186,6 +197,9 @@ class Paper:
             self._width, self._height = (size.height, size.width) if is_landscape else (size.width, size.height)
             self._units_high = self._height * self.units // size.dpi
             self._canvas = self._blank()
+            # The head may stand where this sheet has no place any more.
+            self.move_to(self.x)
+            self.place_at(self.y)
 
     def _ended(self) -> Event:
         if not self._has_ink:
@@ -225,4 +239,6 @@ class Paper:
         self._skipped: list[bytes] = []
 
     def _blank(self) -> Canvas:
-        return Canvas(self._width, self._height + self._overhang, self._size.dpi, self.units)
+        size = self._size
+        height = min(self._height + size.overhang, size.most_rows(self._width))
+        return Canvas(self._width, height, size.dpi, self.units)
