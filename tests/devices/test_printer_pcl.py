@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.devices.printer.languages import decoder_of
 from appliance.devices.printer.page import Began, Doubt, Ended, Refusal, Refused
 from appliance.devices.printer.pcl_rows import (
     MAX_ROW,
@@ -187,6 +188,9 @@ def test_ok__pjl_around_a_job() -> None:
     assert [page.text for page in pages_in(events)] == ["first", "@PJL is text here"]
     assert [type(event) for event in events] == [Began, Ended, Began, Ended, Began, Ended]
     assert events[-1] == Ended(None)
+    # A command of PCL enters it too: what follows is text, whatever it begins with.
+    page = only_page("pcl", size_of(75), b"\x1b%-12345X@PJL JOB\r\n\x1bE\x1b(s10H @PJL\r\n\ttext")
+    assert page.text == " @PJL\n        text"
 
 
 def test_ok__a_page_ends_by_a_new_sheet_and_by_its_last_line() -> None:
@@ -197,6 +201,12 @@ def test_ok__a_page_ends_by_a_new_sheet_and_by_its_last_line() -> None:
 def test_ok__landscape() -> None:
     page = only_page("pcl", inches(1, 2, 300), b"\x1b&l1O" + START + b"\x1b*b1W\x80")
     assert (page.width, page.height) == (600, 300)
+    # After a silence the next sheet lies upright again, as after a reset.
+    decoder = decoder_of("pcl", inches(1, 2, 300))
+    pages = pages_in(
+        [*decoder.feed(b"\x1b&l1Oone"), *decoder.pause(), *decoder.feed(b"two\x1bEthree"), *decoder.pause()]
+    )
+    assert [(page.text, page.width) for page in pages] == [("one", 600), ("two", 300), ("three", 300)]
 
 
 def test_ok__what_carries_data_that_says_nothing_here() -> None:

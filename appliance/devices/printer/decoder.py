@@ -53,12 +53,13 @@ class PrinterDecoder(ABC):
         if self._is_inside:
             self.paper.doubt(Doubt.BROKEN_OFF)
         self._flush()
+        # Before the reset: a sheet that lies sideways can be turned back only when it is empty.
+        self.paper.end_job()
         self._buffer.clear()
         self._at = 0
         self._reset()
         self._language = self._decode()
         next(self._language)
-        self.paper.end_job()
         return self.paper.take_events()
 
     @abstractmethod
@@ -126,7 +127,11 @@ class PrinterDecoder(ABC):
             yield
 
     def _take_text(self) -> bytes:
-        """What is here of a run of printable bytes, 20H to 7EH and from 80H on; at least the first byte is one."""
+        """What is here of a run of printable bytes, 20H to 7EH and from 80H on; at least the first byte is one.
+
+        How far it goes depends on the pieces that came: what is printed of it must not. Where a page ends within the
+        run, the run's next byte begins the next page, as it does when it comes alone.
+        """
         match = _TEXT.match(self._buffer, self._at)
         assert match is not None
         self._at = match.end()

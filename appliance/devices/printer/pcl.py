@@ -14,7 +14,6 @@ from appliance.devices.printer.bits import row_from_bytes
 from appliance.devices.printer.characters import CharacterTable
 from appliance.devices.printer.decoder import ESC, PrinterDecoder, Wait
 from appliance.devices.printer.page import Doubt
-from appliance.devices.printer.paper import Paper
 from appliance.devices.printer.pcl_rows import MAX_ROW, UNPACK
 
 UNITS = 7200
@@ -39,11 +38,8 @@ _BAYER = ((0, 8, 2, 10), (12, 4, 14, 6), (3, 11, 1, 9), (15, 7, 13, 5))
 class PclDecoder(PrinterDecoder):
     """A printer with PCL."""
 
-    def __init__(self, paper: Paper) -> None:
-        self._is_pjl = False
-        super().__init__(paper)
-
     def _reset(self) -> None:
+        self._is_pjl = False
         self._table = CharacterTable()
         self._table.page = "cp1252"
         self._unit = UNITS // 300
@@ -69,6 +65,7 @@ class PclDecoder(PrinterDecoder):
         if self._is_pjl and byte != ESC:
             yield from self._take_pjl()
         elif byte == ESC:
+            self._is_pjl = False  # a command of the language enters it, without a word of PJL
             yield from self._escape()
         elif byte >= 0x20 and byte != 0x7F:
             self._print(self._take_text())
