@@ -102,6 +102,8 @@ def _run(case: Case, directory: Path, items: Sequence[WorklistItem], flash: Flas
             operations = flash.operations()
             told_until_then = job.told.everything()
             job.finish()
+            if case.kind is Kind.FLIP_WRITE:
+                job.start_again()
         verdict.wrong += job.told.wrong
         verdict.wrong += _wrong_words(case, verdict.fired, told_until_then, job.told, items)
         verdict.wrong += _wrong_at_the_end(case, paths.state, job.hospital, job.told)
