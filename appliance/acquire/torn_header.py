@@ -69,7 +69,7 @@ def read_header(path: Path, name: TemporaryName, pixels: bytes, slotted: Sequenc
         if {str(dataset.SOPInstanceUID), str(dataset.file_meta.MediaStorageSOPInstanceUID)} != {name.sop_instance_uid}:
             raise ValueError("SOPInstanceUID")
     except Exception as error:  # on damaged bytes pydicom raises whatever its innermost line does
-        raise DamagedClipError(f"The header of {path.name} is damaged ({type(error).__name__}).") from error
+        raise DamagedClipError(f"The header of {path.name} is damaged.") from error
     return ClipHeader(data + pixels, dataset, slots, frame_bytes)
 
 

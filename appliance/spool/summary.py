@@ -10,6 +10,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
+from appliance.base.durable import forget_cached
 from appliance.base.errors import ApplianceError
 from appliance.spool.cut_short import is_cut_short, left_out_of
 
@@ -76,7 +77,18 @@ class ObjectSummary:
 
 
 def read_summary(path: Path) -> ObjectSummary:
-    """The summary of the object at `path`. DamagedObjectError when it is not a DICOM file, OSError when unreadable."""
+    """The summary of the object at `path`. DamagedObjectError when it is not a DICOM file, OSError when unreadable.
+
+    What looks damaged is read once more: the medium may have given it wrongly once.
+    """
+    try:
+        return _read_summary(path)
+    except DamagedObjectError:
+        forget_cached(path)
+        return _read_summary(path)
+
+
+def _read_summary(path: Path) -> ObjectSummary:
     try:
         dataset = dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
         status = path.stat()
@@ -99,6 +111,5 @@ def read_summary(path: Path) -> ObjectSummary:
             left_out=left_out_of(dataset.preamble),
         )
     except _DAMAGE as error:
-        raise DamagedObjectError(
-            f"The file {path.name} is not a readable object ({type(error).__name__}).", "It is set aside in quarantine."
-        ) from error
+        sentence = f"The file {path.name} is not a readable object."
+        raise DamagedObjectError(sentence, "It is set aside in quarantine.") from error

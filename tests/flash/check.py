@@ -102,6 +102,8 @@ def _run(case: Case, directory: Path, items: Sequence[WorklistItem], flash: Flas
             operations = flash.operations()
             told_until_then = job.told.everything()
             job.finish()
+            if case.kind is Kind.FLIP_WRITE:
+                job.start_again()
         verdict.wrong += job.told.wrong
         verdict.wrong += _wrong_words(case, verdict.fired, told_until_then, job.told, items)
         verdict.wrong += _wrong_at_the_end(case, paths.state, job.hospital, job.told)
@@ -116,7 +118,7 @@ def _run(case: Case, directory: Path, items: Sequence[WorklistItem], flash: Flas
 
 def _wrong_words(case: Case, fired: str, told: str, all_told: Told, items: Sequence[WorklistItem]) -> Iterator[str]:
     for sentence in dict.fromkeys([*all_told.sentences, *all_told.logged]):
-        if _NO_WORDS.search(sentence.replace("(ValueError)", "")):
+        if _NO_WORDS.search(sentence):
             yield f"these are no words for people: {sentence}"
         if any(len(name) > 2 and name in sentence for item in items for name in (item.patient_id,)):
             yield "a patient is named"

@@ -157,6 +157,10 @@ class Job:
         self._most_rounds = _ROUNDS_WELL
         self._boot(self._end_everything)
 
+    def start_again(self) -> None:
+        """What was written wrongly last shows when it is read again."""
+        self._boot(self._settle)
+
     # -- starting and restarting
 
     def _boot(self, work: Callable[[Box], None]) -> None:

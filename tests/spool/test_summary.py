@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.spool import summary
 from appliance.spool.summary import DamagedObjectError, read_summary
 from tests.peers import save_object, small_object
 
@@ -51,6 +53,15 @@ def test_fail__a_file_that_is_no_object(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file.dcm").write_bytes(content)
     with pytest.raises(DamagedObjectError, match=r"file\.dcm is not a readable object"):
         read_summary(tmp_path / "file.dcm")
+
+
+def test_ok__what_the_medium_gives_wrongly_once_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save_object(tmp_path, small_object())
+    expected = read_summary(path)
+    content = path.read_bytes()
+    read, readings = summary.dcmread, iter([content.replace(b"DICM", b"DICL", 1)[:200], content])
+    monkeypatch.setattr(summary, "dcmread", lambda _path, **given: read(BytesIO(next(readings)), **given))
+    assert read_summary(path) == expected
 
 
 @pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID"])
