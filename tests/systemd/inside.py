@@ -14,13 +14,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import traceback
 from pathlib import Path
 from typing import Any
 
+from tests.crash.launcher import end
+
 SERVICES = ("acquire", "console", "forward", "export", "recover")
-_END_SECONDS = 20.0
 
 
 def lay_out(etc: str, tmpfiles: str, reachable: list[str]) -> None:
@@ -125,19 +125,7 @@ def main(log: str) -> None:
                 answer = call(**told)
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
-    _end(set(children.values()))
-
-
-def _end(children: set[int]) -> None:
-    for child in children:
-        os.kill(child, signal.SIGTERM)
-    deadline = time.monotonic() + _END_SECONDS
-    while children and time.monotonic() < deadline:
-        children = {child for child in children if not os.waitpid(child, os.WNOHANG)[0]}
-        time.sleep(0.02)
-    for child in children:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    end(set(children.values()))
 
 
 if __name__ == "__main__":
