@@ -15,7 +15,7 @@ _NO = "EACCES"
 
 
 @pytest.fixture(scope="module")
-def box() -> Iterator[WalledBox]:
+def box(mounts: None) -> Iterator[WalledBox]:
     with walled_box() as walled:
         yield walled
 
