@@ -253,7 +253,7 @@ class PageRunner(DeviceRunner):
         while True:
             with self._changed:
                 while not self._waiting and not self._is_ending:
-                    self._changed.wait()
+                    self._changed.wait(_RETRY_SECONDS)
                 if not self._waiting:
                     return
                 first = self._waiting[0]

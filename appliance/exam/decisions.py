@@ -17,7 +17,7 @@ from typing import Final
 from appliance.base.errors import ApplianceError
 
 _UID = r"[0-9.]{1,64}"
-_DESTINATION = r"[a-z][a-z0-9-]{0,23}"  # config.schema.Name
+_DESTINATION = r"[a-z][a-z0-9-]{0,23}"  # config.texts.Name
 
 
 class DecisionKind(StrEnum):

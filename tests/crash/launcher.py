@@ -14,14 +14,15 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 SERVICES = ("acquire", "console", "forward", "hospital", "recover")
 _END_SECONDS = 20.0
 
 
-def start(log: str, name: str, service: str, arguments: list[str]) -> int:
-    """A process that runs `python -m appliance.services.SERVICE ARGUMENTS`; its pid."""
+def start(log: str, name: str, service: str, arguments: list[str], become: Callable[[], None] = lambda: None) -> int:
+    """A process that runs `python -m appliance.services.SERVICE ARGUMENTS`; its pid. It first does `become`."""
     module = importlib.import_module(f"appliance.services.{service}")
     child = os.fork()
     if child:
@@ -33,6 +34,7 @@ def start(log: str, name: str, service: str, arguments: list[str]) -> int:
         for target, source in ((0, nothing), (1, output), (2, output)):
             os.dup2(source, target)
         os.closerange(3, 64)
+        become()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
         sys.argv = [str(module.__file__), *arguments]

@@ -9,16 +9,16 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
-import logging
 import os
 import signal
 import subprocess
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.crash.launcher import end
+from tests.crash.launcher import end, start
 
 SERVICES = ("acquire", "console", "forward", "export", "recover")
 
@@ -55,30 +55,6 @@ def become(identity: dict[str, Any]) -> None:
     os.setuid(identity["uid"])
 
 
-def start(log: str, name: str, service: str, arguments: list[str], identity: dict[str, Any]) -> int:
-    """A process that runs `python -m appliance.services.SERVICE ARGUMENTS` as `identity`; its pid."""
-    module = importlib.import_module(f"appliance.services.{service}")
-    child = os.fork()
-    if child:
-        return child
-    status = 1
-    try:
-        output = os.open(f"{log}/{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        for target, source in ((0, nothing), (1, output), (2, output)):
-            os.dup2(source, target)
-        os.closerange(3, 64)
-        become(identity)
-        sys.stdout = sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
-        sys.argv = [str(module.__file__), *arguments]
-        status = module.main(arguments) if service == "acquire" else module.main()
-        logging.shutdown()
-    except BaseException:  # noqa: BLE001 -- as the interpreter would print it
-        traceback.print_exc()
-    finally:
-        os._exit(status)
-
-
 def call(function: str, arguments: list[Any], identity: dict[str, Any]) -> Any:
     """What the function of `acts` answers in a process that is `identity`."""
     acts = importlib.import_module("tests.systemd.acts")
@@ -113,7 +89,8 @@ def main(log: str) -> None:
             case "lay out":
                 lay_out(**told)
             case "start":
-                answer = children[told["name"]] = start(log, **told)
+                identity = told.pop("identity")
+                answer = children[told["name"]] = start(log, **told, become=partial(become, identity))
             case "wait":
                 answer = os.waitstatus_to_exitcode(os.waitpid(children.pop(told["name"]), 0)[1])
             case "kill":

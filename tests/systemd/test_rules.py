@@ -100,7 +100,7 @@ def test_ok__what_nobody_named_and_what_goes_is_left_alone(tmp_path: Path, site_
 
 
 def test_ok__the_unit_whose_name_udev_escaped_is_bound_to_the_node_that_udev_named() -> None:
-    """A name may have hyphens (config.schema.Name)."""
+    """A name may have hyphens (config.texts.Name)."""
     (bound,) = read_values("appliance-acquire@.service", "BindsTo")
     for name in ("ultrasound", "c-arm", "x--1"):
         unit = _answer("systemd-escape", "--template=appliance-acquire@.service", name)
