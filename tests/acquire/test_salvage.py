@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 
 from appliance.acquire import torn_clip
-from appliance.acquire.clip import ClipRecorder
 from appliance.acquire.keeping import Kind
 from appliance.acquire.salvage import Fate, Salvaged, list_cut_short, salvage_device
 from appliance.compose.pixels import SEQUENCE_DELIMITER, fragment_header
@@ -27,6 +26,7 @@ from appliance.spool.names import is_intact
 from appliance.spool.summary import read_summary
 from appliance.spool.tree import Spool, list_objects
 from tests.acquire.conftest import Room
+from tests.acquire.torn import leave_torn
 from tests.acquire.world import (
     PATIENT,
     close_exam,
@@ -57,31 +57,15 @@ class Torn:
 
 @cache
 def torn() -> Torn:
-    """Written by the recorder itself: a clip whose patching fails leaves its file for a salvage."""
-    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        room = Room(Path(directory))
-        open_exam_of(room.facts)
-
-        def fail(*_: object) -> None:
-            raise RuntimeError
-
-        patch.setattr(ClipRecorder, "_patch", fail)
-        device = make_grabber()
-        clip = ClipRecorder(room.keeper(device), device, room.gate, room.gate.admit(), lambda _clip: None)
-        clip.start()
-        for frame in FRAMES:
-            clip.offer(frame)
-        clip.end()
-        assert clip._ended.wait(60)
-        (path,) = room.temporaries()
-        data = path.read_bytes()
-        offset = int(path.name.rpartition("~")[2])
-        ends, position = [], offset
-        for frame in FRAMES:
-            position += 8 + len(frame.data) + len(frame.data) % 2
-            ends.append(position)
-        assert position == len(data)
-        return Torn(path.name, data, offset, tuple(ends))
+    """The whole clip."""
+    name, data = leave_torn(FRAMES)
+    offset = int(name.rpartition("~")[2])
+    ends, position = [], offset
+    for frame in FRAMES:
+        position += 8 + len(frame.data) + len(frame.data) % 2
+        ends.append(position)
+    assert position == len(data)
+    return Torn(name, data, offset, tuple(ends))
 
 
 class Crashed:

@@ -12,14 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
 
-from appliance.acquire.clip import ClipRecorder
 from appliance.acquire.salvage import Fate, Salvaged, salvage_device
 from appliance.devices.frame import Encoding, Frame
 from appliance.exam.facts import ExamFacts
 from appliance.spool.cut_short import is_cut_short
 from appliance.spool.tree import Spool, list_objects
-from tests.acquire.conftest import Room
-from tests.acquire.world import errors_of, make_grabber, open_exam_of
+from tests.acquire.torn import leave_torn
+from tests.acquire.world import errors_of, open_exam_of
 
 # A frame is larger than two pages, and no multiple of one; the third is black.
 WIDTH, HEIGHT, COUNT, BLACK = 75, 61, 5, 2
@@ -30,26 +29,11 @@ FRAMES = [bytes(LENGTH) if n == BLACK else bytes((n + 1 + at) % 255 + 1 for at i
 @cache
 def torn() -> tuple[str, bytes, int, int]:
     """Name, bytes, offset of the pixels and place of the count of a clip whose end was never written."""
-    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
-        room = Room(Path(directory))
-        open_exam_of(room.facts)
-
-        def fail(*_: object) -> None:
-            raise RuntimeError
-
-        patch.setattr(ClipRecorder, "_patch", fail)
-        device = make_grabber()
-        clip = ClipRecorder(room.keeper(device), device, room.gate, room.gate.admit(), lambda _clip: None)
-        clip.start()
-        for number, data in enumerate(FRAMES):
-            clip.offer(Frame(data, Encoding.RGB, WIDTH, HEIGHT, 8, number, 500.0 + number / 25))
-        clip.end()
-        assert clip._ended.wait(60)
-        (path,) = room.temporaries()
-        data = path.read_bytes()
-        offset = int(path.name.rpartition("~")[2])
-        assert data[offset:] == b"".join(FRAMES)
-        return path.name, data, offset, data.index(b"IS\x0c\x00", 132) + 4
+    frames = (Frame(data, Encoding.RGB, WIDTH, HEIGHT, 8, at, 500.0 + at / 25) for at, data in enumerate(FRAMES))
+    name, data = leave_torn(frames)
+    offset = int(name.rpartition("~")[2])
+    assert data[offset:] == b"".join(FRAMES)
+    return name, data, offset, data.index(b"IS\x0c\x00", 132) + 4
 
 
 def left_by_a_crash(counted: int, size: int = COUNT * LENGTH) -> bytes:
