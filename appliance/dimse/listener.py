@@ -113,6 +113,11 @@ class _Visits:
             visit.has_association = True
             return True
 
+    def end_association(self, visit: _Visit) -> None:
+        """Its place is free."""
+        with self._lock:
+            visit.has_association = False
+
     def is_nobody_here(self) -> bool:
         with self._lock:
             return not self._present
@@ -177,6 +182,11 @@ class _Accepted(OwnedAssociation):
         self.requestor.address_info = AddressInformation.from_tuple(visit.connection.getpeername())
         for event, handler in server.report_handlers:
             self.bind(event, handler)
+        # Who hears that he is released may come back at once, and finds the place that was his.
+        self._end_association = lambda: server.visits.end_association(visit)
+
+    def _give_way(self) -> None:
+        self._end_association()
 
     def serve(
         self, address: str, may_associate: Callable[[], bool], seconds: float, on_message: Callable[[], None]
