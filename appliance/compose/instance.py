@@ -218,22 +218,29 @@ def _comments_from(printed_text: str, *, has_doubt: bool) -> str:
     return "\r\n".join([*lines, *printed_text.split("\n")])[:MAX_COMMENTS]
 
 
-def _configuration_facts(origins: Origins) -> dict[str, Any]:
-    device, box = origins.device, origins.box
-    series = origins.exam.series_of(device.name) if origins.exam else None
+def configured_facts(device: Device, box: Box) -> dict[str, Any]:
+    """What the rows' CONFIGURATION origins look up, before an exam has frozen any of it."""
     return {
         "modality": device.modality,
         "manufacturer": device.manufacturer,
         "model": device.model,
         "serial_number": device.serial_number,
         "station_name": device.station_name,
-        "series_description": series.series_description if series else device.series_description,
-        "protocol_name": series.protocol_name if series else "",
+        "series_description": device.series_description,
+        "protocol_name": device.protocol_name,
         "conversion_type": device.conversion_type,
         "burned_in_annotation": device.burned_in_annotation,
         "institution": box.institution,
         "box_name": box.name,
     }
+
+
+def _configuration_facts(origins: Origins) -> dict[str, Any]:
+    facts = configured_facts(origins.device, origins.box)
+    if origins.exam is None:
+        return facts
+    series = origins.exam.series_of(origins.device.name)
+    return facts | {"series_description": series.series_description, "protocol_name": series.protocol_name}
 
 
 def _native_pixels(form: PixelForm, length: int) -> tuple[bytes, bytes]:

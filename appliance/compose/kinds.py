@@ -70,9 +70,7 @@ def kinds_of(device: Device) -> tuple[Kind, ...]:
 def storable_kinds(devices: Iterable[Device]) -> tuple[tuple[str, str], ...]:
     """SOP class and transfer syntax of everything that `devices` make, each once."""
     return tuple(
-        dict.fromkeys(
-            (kind.sop_class_uid, kind.transfer_syntax_uid) for device in devices for kind in kinds_of(device)
-        )
+        dict.fromkeys((kind.sop_class_uid, kind.transfer_syntax_uid) for device in devices for kind in kinds_of(device))
     )
 
 

@@ -96,18 +96,9 @@ CREATION: Rows = (
     Row("TimezoneOffsetFromUTC", "3", ALWAYS, (generated("timezone"),)),
 )
 
-FINAL: Rows = (
-    Row("PerformedProcedureStepStatus", "3", ALWAYS, (generated("outcome"),)),
-    Row("PerformedProcedureStepEndDate", "1C", ALWAYS, (generated("ended_date"),)),
-    Row("PerformedProcedureStepEndTime", "1C", ALWAYS, (generated("ended_time"),)),
-    Row(
-        "PerformedProcedureStepDiscontinuationReasonCodeSequence",
-        "3",
-        ANAP,
-        (generated("reason"),),
-        when="discontinued",
-    ),
-    Row("PerformedSeriesSequence", "1C", ALWAYS, (generated("performed_series"),)),
+REFERENCE: Rows = (
+    Row("ReferencedSOPClassUID", "1", ALWAYS, (generated("sop_class_uid"),)),
+    Row("ReferencedSOPInstanceUID", "1", ALWAYS, (generated("sop_instance_uid"),)),
 )
 
 PERFORMED_SERIES: Rows = (
@@ -117,8 +108,28 @@ PERFORMED_SERIES: Rows = (
     Row("PerformingPhysicianName", "2", VNAP, (mwl(_STEP, "ScheduledPerformingPhysicianName", gather=COMMON),)),
     Row("OperatorsName", "2", VNAP, (user("operators_name"),)),
     Row("RetrieveAETitle", "2", EMPTY),
-    Row("ReferencedImageSequence", "2", VNAP, (generated("images"),)),
+    Row("ReferencedImageSequence", "2", VNAP, (generated("images"),), holds=REFERENCE),
     Row("ReferencedNonImageCompositeSOPInstanceSequence", "2", EMPTY),
+)
+
+REASON: Rows = (
+    Row("CodeValue", "1", ALWAYS, (user("reason_code"),)),
+    Row("CodingSchemeDesignator", "1", ALWAYS, (fixed("DCM"),)),
+    Row("CodeMeaning", "1", ALWAYS, (user("reason_meaning"),)),
+)
+
+FINAL: Rows = (
+    Row("PerformedProcedureStepStatus", "3", ALWAYS, (generated("outcome"),)),
+    Row("PerformedProcedureStepEndDate", "1C", ALWAYS, (generated("ended_date"),)),
+    Row("PerformedProcedureStepEndTime", "1C", ALWAYS, (generated("ended_time"),)),
+    Row(
+        "PerformedProcedureStepDiscontinuationReasonCodeSequence",
+        "3",
+        ALWAYS,
+        when="discontinued",
+        item=REASON,
+    ),
+    Row("PerformedSeriesSequence", "1C", ALWAYS, (generated("performed_series"),), holds=PERFORMED_SERIES),
 )
 
 
@@ -161,9 +172,9 @@ def final_from(exam: Exam, step: PlannedStep, closed: Closed) -> Dataset:
             "outcome": str(closed.outcome),
             "ended_date": date_from(ended_at),
             "ended_time": time_from(ended_at),
-            "reason": Sequence([_code_item(reason.code, "DCM", reason.meaning)]),
             "performed_series": Sequence(performed),
         },
+        people={"reason_code": reason.code, "reason_meaning": reason.meaning},
         conditions=frozenset({"discontinued"} if closed.outcome is Outcome.DISCONTINUED else ()),
     )
     dataset = dataset_from(FINAL, facts)
@@ -178,7 +189,7 @@ def _performed_series(chosen: Chosen, planned: PlannedSeries, instances: Iterabl
             "series_instance_uid": planned.series_instance_uid,
             "protocol_name": planned.protocol_name or planned.modality,
             "series_description": planned.series_description,
-            "images": Sequence([_reference_item(instance) for instance in instances]),
+            "images": Sequence([_reference_item(chosen, instance) for instance in instances]),
         },
     )
     return dataset_from(PERFORMED_SERIES, facts)
@@ -188,6 +199,7 @@ def _facts(
     chosen: Chosen,
     generated_facts: dict[str, Any],
     configuration: dict[str, Any] | None = None,
+    people: dict[str, Any] | None = None,
     conditions: frozenset[str] = frozenset(),
 ) -> Facts:
     return Facts(
@@ -195,21 +207,11 @@ def _facts(
         generated=generated_facts,
         configuration=configuration or {},
         device={},
-        user=chosen.user,
+        user={**chosen.user, **(people or {})},
         conditions=chosen.conditions | conditions,
     )
 
 
-def _reference_item(instance: Instance) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = instance.sop_class_uid
-    item.ReferencedSOPInstanceUID = instance.sop_instance_uid
-    return item
-
-
-def _code_item(value: str, scheme: str, meaning: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue = value
-    item.CodingSchemeDesignator = scheme
-    item.CodeMeaning = meaning
-    return item
+def _reference_item(chosen: Chosen, instance: Instance) -> Dataset:
+    uids = {"sop_class_uid": instance.sop_class_uid, "sop_instance_uid": instance.sop_instance_uid}
+    return dataset_from(REFERENCE, _facts(chosen, uids))

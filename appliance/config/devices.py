@@ -23,6 +23,11 @@ class MachineDevice(Section):
     series_description: LongString = ""
     burned_in_annotation: Literal["YES", "NO"] = "YES"
 
+    @property
+    def protocol_name(self) -> str:
+        """What an examination with it is called (PS3.3 C.7.3.1, Protocol Name), which must have a value in a step."""
+        return self.series_description or self.title or self.modality
+
 
 class SerialDevice(MachineDevice):
     """A machine that sends image files over a serial line by XMODEM."""

@@ -22,15 +22,15 @@ from typing import Any
 
 from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import AddressInformation, AssociationServer
 
 from appliance.base.errors import ApplianceError
 from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.config.schema import Listener
-from appliance.dimse.association import MAX_PDU_BYTES, UNCOMPRESSED, Caller
+from appliance.dimse.association import MAX_PDU_BYTES, Caller
 from appliance.dimse.certificate import PeerCertificate
-from appliance.dimse.commitment import OnReport, report_handlers
+from appliance.dimse.commitment import COMMITMENT_CONTEXT, OnReport, report_handlers
+from appliance.dimse.echo import VERIFICATION_CONTEXT
 from appliance.dimse.line import Line
 from appliance.dimse.tls import Identity
 from appliance.dimse.tls_reason import TlsError, refusal_of_caller
@@ -44,6 +44,8 @@ STALL_SECONDS = 30.0
 """Within this an association must stand, and something move; within four times this a message must be complete."""
 MOST_ASSOCIATIONS = 16
 MOST_CONNECTIONS = 32
+# Never deflated: a few bytes could become any number of them.
+LISTENER_CONTEXTS = (VERIFICATION_CONTEXT, COMMITMENT_CONTEXT)
 # A-ASSOCIATE-RJ (PS3.8 9.3.4): result, source, reason.
 _LIMIT_EXCEEDED = (0x02, 0x03, 0x02)  # transient, the presentation service, local limit exceeded
 _OTHER_TITLE = (0x01, 0x01, 0x07)  # permanent, the service user, called AE title not recognized
@@ -365,10 +367,11 @@ class CommitmentListener:
         entity.acse_timeout = stall_seconds
         entity.dimse_timeout = stall_seconds
         entity.maximum_pdu_size = MAX_PDU_BYTES
-        # Never deflated: a few bytes could become any number of them.
-        entity.add_supported_context(Verification, list(UNCOMPRESSED))
-        # The archive asks for the association and is SCP of the commitment: role selection (PS3.4 J.3.3).
-        entity.add_supported_context(StorageCommitmentPushModel, list(UNCOMPRESSED), scu_role=True, scp_role=True)
+        for context in LISTENER_CONTEXTS:
+            # An archive asks for the association and is SCP of the commitment: role selection (PS3.4 J.3.3).
+            may_choose = context == COMMITMENT_CONTEXT or None
+            syntaxes = list(context.transfer_syntaxes)
+            entity.add_supported_context(context.abstract_syntax, syntaxes, scu_role=may_choose, scp_role=may_choose)
         self._visits = _Visits()
         self._servers: list[_Server] = []
         if listener.tls_port and caller.identity is None:

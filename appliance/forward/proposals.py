@@ -17,10 +17,9 @@ from appliance.dimse.find import FIND_CONTEXT
 from appliance.dimse.performed_step import STEP_CONTEXT
 from appliance.dimse.store import storable_as
 from appliance.dimse.uid_names import uid_name_of
+from appliance.dimse.worklist import WORKLIST_CONTEXT
 from appliance.forward.self_test_report import Check, Verdict
 
-# Modality Worklist Information Model - FIND (PS3.4 K.6)
-WORKLIST_CONTEXT = Context("1.2.840.10008.5.1.4.31")
 _JPEG = str(JPEGBaseline8Bit)
 # What is proposed before any device is configured.
 _USUAL = ((str(SecondaryCaptureImageStorage), str(ExplicitVRLittleEndian)),)
