@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydicom.datadict import dictionary_VR
+from pydicom.tag import Tag
 
 from appliance.compose.attributes import ALTERNATIVES, CONDITIONS
 from appliance.compose.rows import Gather, Origin, Presence, Row, Rows, Source
@@ -85,8 +86,9 @@ def _attribute_of(row: Row, circumstances: Circumstances, above: tuple[str, ...]
         type=row.type,
         presence=presence,
         sources=tuple(dict.fromkeys(one.source for one in origins)),
-        value="; ".join(_value_words(one, circumstances) for one in origins),
+        value="; ".join(_value_words(one, dictionary_VR(row.keyword), circumstances) for one in origins),
         when=f"beside a value of {row.beside}" if row.beside else "",
+        worklist_paths=tuple(one.key for one in origins if one.source is Source.MWL),
     )
 
 
@@ -106,11 +108,11 @@ def _is_certain(origin: Origin, circumstances: Circumstances) -> bool:
     return origin.source is Source.CONFIGURATION and circumstances.configured[origin.key] is not None
 
 
-def _value_words(origin: Origin, circumstances: Circumstances) -> str:
+def _value_words(origin: Origin, vr: str, circumstances: Circumstances) -> str:
     match origin.source:
         case Source.FIXED:
             values = origin.key if isinstance(origin.key, tuple) else (origin.key,)
-            return "\\".join(str(one) for one in values)
+            return "\\".join(str(Tag(one) if vr == "AT" else one) for one in values)
         case Source.CONFIGURATION:
             value = circumstances.configured[origin.key]
             return str(origin.key).replace("_", " ") if value is None else str(value)
@@ -133,6 +135,7 @@ def _merged(group: Iterable[_Stated]) -> Attribute:
         update={
             "presence": presence if is_whole else Presence.ANAP,
             "sources": tuple(dict.fromkeys(source for one in group for source in one.attribute.sources)),
+            "worklist_paths": tuple(path for one in group for path in one.attribute.worklist_paths),
             "value": "; ".join(dict.fromkeys(one.attribute.value for one in group if one.attribute.value)),
             "when": "; ".join(part for part in ("" if is_whole else words, first.when) if part),
         }

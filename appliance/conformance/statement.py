@@ -81,7 +81,10 @@ class Service(Part):
 
 
 class Attribute(Part):
-    """One attribute of an object or message. `when` says in which objects, where it is not in all of them."""
+    """One attribute of an object or message. `when` says in which objects, where it is not in all of them.
+
+    `worklist_paths` are the worklist's attributes that it may be a copy of.
+    """
 
     path: Path_
     vr: str
@@ -90,6 +93,7 @@ class Attribute(Part):
     sources: tuple[Source, ...] = ()
     value: str = ""
     when: str = ""
+    worklist_paths: tuple[tuple[str, ...], ...] = ()
 
 
 class ObjectKind(Part):

@@ -47,8 +47,8 @@ MOST_CONNECTIONS = 32
 # Never deflated: a few bytes could become any number of them.
 LISTENER_CONTEXTS = (VERIFICATION_CONTEXT, COMMITMENT_CONTEXT)
 # A-ASSOCIATE-RJ (PS3.8 9.3.4): result, source, reason.
-_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)  # transient, the presentation service, local limit exceeded
-_OTHER_TITLE = (0x01, 0x01, 0x07)  # permanent, the service user, called AE title not recognized
+LIMIT_EXCEEDED = (0x02, 0x03, 0x02)  # transient, the presentation service, local limit exceeded
+OTHER_TITLE = (0x01, 0x01, 0x07)  # permanent, the service user, called AE title not recognized
 _MESSAGE_STALLS = 4
 # Who reads no answers shall not have many of them wait for him.
 _SEND_BUFFER_BYTES = 16_384
@@ -208,14 +208,14 @@ class _Accepted(OwnedAssociation):
             self.requestor.primitive = request
             own, called = self.acceptor.ae_title, request.called_ae_title.strip()
             if called != own:
-                self.acse.send_reject(*_OTHER_TITLE)
+                self.acse.send_reject(*OTHER_TITLE)
                 raise WrongTitle(
                     f"{request.calling_ae_title.strip()} at {address} was refused: it calls the box {called}, "
                     f"and the box's AE title is {own}.",
                     f"If that is an archive whose reports are awaited, let its administrator call the box {own}.",
                 )
             if not may_associate():
-                self.acse.send_reject(*_LIMIT_EXCEEDED)
+                self.acse.send_reject(*LIMIT_EXCEEDED)
                 return
             self.acse.negotiate_association()
             messages = self.dimse.msg_queue
