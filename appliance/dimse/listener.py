@@ -185,7 +185,7 @@ class _Accepted(OwnedAssociation):
         for event, handler in server.report_handlers:
             self.bind(event, handler)
         # Who hears that he is released may come back at once, and finds the place that was his.
-        self._end_association = lambda: server.visits.end_association(visit)
+        self._end_association: Callable[[], None] = lambda: server.visits.end_association(visit)
 
     def _give_way(self) -> None:
         self._end_association()
