@@ -1,0 +1,84 @@
+"""The virtual machine's parts, as QEMU's command line has them."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MEMORY_MIB = 1024
+DISK_BYTES = 4 << 30
+_FIRMWARE = Path("/usr/share/ovmf/OVMF.fd")
+
+# A root shell on a port that only a virtual machine has. It comes by systemd's credentials (systemd.system-credentials(7)),
+# so that the image under test is the image that ships, without a way in.
+_SHELL_UNIT = """\
+[Unit]
+Description=Root shell for the tests
+DefaultDependencies=no
+After=systemd-udevd.service
+
+[Service]
+ExecStart=/bin/bash -c 'until exec 3<>/dev/virtio-ports/shell; do sleep 0.2; done 2>/dev/null; exec bash <&3 >&3 2>&1'
+WorkingDirectory=/
+Environment=LANG=C.UTF-8 HOME=/root
+Restart=always
+RestartSec=200ms
+StartLimitIntervalSec=0
+"""
+_WANTS_SHELL = "[Unit]\nWants=vm-shell.service\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """One machine. `disk` is a qcow2 file; sockets and logs are made in `directory`, whose path is short."""
+
+    directory: Path
+    disk: Path
+    forwards: dict[int, int] = field(default_factory=dict)  # the host's port on loopback: the guest's
+    extra: tuple[str, ...] = ()
+
+    @property
+    def monitor_socket(self) -> Path:
+        return self.directory / "monitor"
+
+    @property
+    def shell_socket(self) -> Path:
+        return self.directory / "shell"
+
+    @property
+    def console_log(self) -> Path:
+        return self.directory / "console.log"
+
+    def command(self, incoming: Path | None = None) -> list[str]:
+        """QEMU's command line; with `incoming` it goes on from that saved memory instead of booting."""
+        forwards = "".join(f",hostfwd=tcp:127.0.0.1:{ours}-:{theirs}" for ours, theirs in self.forwards.items())
+        strings = ("io.systemd.stub.kernel-cmdline-extra=console=ttyS0", *_credentials())
+        return [
+            *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
+            *("-machine", "q35", "-cpu", "max", "-accel", "tcg,thread=multi,tb-size=512"),
+            *("-smp", "2", "-m", str(MEMORY_MIB), "-bios", str(_FIRMWARE)),
+            *("-qmp", f"unix:{self.monitor_socket},server=on,wait=off"),
+            *("-chardev", f"file,id=console,path={self.console_log},append=on", "-serial", "chardev:console"),
+            *("-device", "virtio-serial-pci", "-chardev", f"socket,id=shell,path={self.shell_socket},server=on,wait=off"),
+            *("-device", "virtserialport,chardev=shell,name=shell"),
+            *("-drive", f"if=none,id=disk,file={self.disk},format=qcow2,cache=unsafe,discard=unmap"),
+            *("-device", "virtio-blk-pci,drive=disk,serial=system,bootindex=1"),
+            *("-netdev", f"user,id=lan{forwards}", "-device", "virtio-net-pci,netdev=lan,romfile="),
+            *("-device", "virtio-rng-pci", "-device", "qemu-xhci,id=usb"),
+            # Free places for disks that are plugged while it runs.
+            *(part for place in range(1, 4) for part in ("-device", f"pcie-root-port,id=slot{place},chassis={place}")),
+            *(part for text in strings for part in ("-smbios", f"type=11,value={text.replace(',', ',,')}")),
+            *self.extra,
+            *(("-incoming", f"exec:cat {incoming}") if incoming else ()),
+        ]
+
+
+def _credentials() -> list[str]:
+    texts = {
+        "systemd.extra-unit.vm-shell.service": _SHELL_UNIT,
+        "systemd.unit-dropin.sysinit.target~vm-shell": _WANTS_SHELL,
+    }
+    return [
+        f"io.systemd.credential.binary:{name}={base64.b64encode(text.encode()).decode()}" for name, text in texts.items()
+    ]
