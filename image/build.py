@@ -1,8 +1,8 @@
-"""Builds the box's image from the description beside this file: `make image`, or `python3 image/build.py amd64`.
+"""Builds the box's image from the description beside this file: `make image`.
 
-Whatever was built is kept below .cache/ under a hash of all that went in: sources, units, wheels by their locks, and this
-description. Debian's packages come as the archive has them on that day; the image's manifest names each with its version.
-The last line printed is the directory of the image. Needs root (mmdebstrap and mkosi here do), the network, and half an hour at most.
+Whatever was built is kept below .cache/ under a hash of all that went in: sources, units, wheels by their locks, and
+this description. Debian's packages come as its archive has them on that day; the image's manifest names each with its
+version. The last line printed is the image's directory. Needs root, as mmdebstrap and mkosi do here, and the network.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ def _stage_units(stage: Path) -> None:
 
 
 def _description() -> Iterable[Path]:
-    return (path for path in _IMAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    files = (path for path in _IMAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return (path for path in files if path.suffix != ".md")
 
 
 def _sources() -> Iterable[Path]:
@@ -173,15 +174,16 @@ def _entry(path: Path) -> bytes:
 
 
 def _run_inside(root: Path, log: Path, *command: str) -> None:
-    """Run it with the tools root as its root; what it says goes into `log`, and the end of that to stderr if it fails."""
+    """Run it in the tools root. What it says goes into `log`; SystemExit with the end of it on failure."""
     enter = ("unshare", "--mount", "--pid", "--fork", "--propagation", "private", "sh", "-euc", _ENTER, "enter")
     with log.open("wb") as said:
         whole = (*enter, str(root), str(CACHE), str(_IMAGE), *command)
         done = subprocess.run(whole, check=False, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
     if done.returncode != 0:
-        words = [line for line in log.read_text(errors="replace").replace("\r", "\n").splitlines() if "%" not in line]
-        print(*words[-30:], sep="\n", file=sys.stderr)
-        raise SystemExit(f"{command[0]} failed; all of it stands in {log}.")
+        # Progress is drawn with carriage returns.
+        lines = log.read_text(errors="replace").replace("\r", "\n").splitlines()
+        words = "\n".join([line for line in lines if not line.endswith("%")][-30:])
+        raise SystemExit(f"{words}\n{command[0]} failed; all of it stands in {log}.")
 
 
 def _run(*command: str) -> None:
@@ -189,16 +191,14 @@ def _run(*command: str) -> None:
     subprocess.run(command, check=True, stdout=sys.stderr, stdin=subprocess.DEVNULL)
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description="Build the box's image; print its directory.")
     parser.add_argument("architecture", choices=_MACHINES, nargs="?", default="amd64")
     architecture: str = parser.parse_args().architecture
     if os.geteuid() != 0:
-        print("Building an image needs root: sudo make image.", file=sys.stderr)
-        return 1
-    print(build_image(architecture))
-    return 0
+        raise SystemExit("Building an image needs root: sudo make image.")
+    sys.stdout.write(f"{build_image(architecture)}\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

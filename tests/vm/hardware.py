@@ -10,8 +10,8 @@ MEMORY_MIB = 1024
 DISK_BYTES = 4 << 30
 _FIRMWARE = Path("/usr/share/ovmf/OVMF.fd")
 
-# A root shell on a port that only a virtual machine has. It comes by systemd's credentials (systemd.system-credentials(7)),
-# so that the image under test is the image that ships, without a way in.
+# A root shell on a port that only a virtual machine has. It comes by systemd's credentials
+# (systemd.system-credentials(7)), so that the image under test is the image that ships, without a way in.
 _SHELL_UNIT = """\
 [Unit]
 Description=Root shell for the tests
@@ -26,6 +26,8 @@ Restart=always
 RestartSec=200ms
 StartLimitIntervalSec=0
 """
+# An emulated boot beside other work may take systemd's patience, which is measured in the time of a real machine.
+_KERNEL = "console=ttyS0 systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900"
 _WANTS_SHELL = "[Unit]\nWants=vm-shell.service\n"
 
 
@@ -53,14 +55,15 @@ class Hardware:
     def command(self, incoming: Path | None = None) -> list[str]:
         """QEMU's command line; with `incoming` it goes on from that saved memory instead of booting."""
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{ours}-:{theirs}" for ours, theirs in self.forwards.items())
-        strings = ("io.systemd.stub.kernel-cmdline-extra=console=ttyS0", *_credentials())
+        strings = (f"io.systemd.stub.kernel-cmdline-extra={_KERNEL}", *_credentials())
+        shell = f"socket,id=shell,path={self.shell_socket},server=on,wait=off"
         return [
             *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
             *("-machine", "q35", "-cpu", "max", "-accel", "tcg,thread=multi,tb-size=512"),
             *("-smp", "2", "-m", str(MEMORY_MIB), "-bios", str(_FIRMWARE)),
             *("-qmp", f"unix:{self.monitor_socket},server=on,wait=off"),
             *("-chardev", f"file,id=console,path={self.console_log},append=on", "-serial", "chardev:console"),
-            *("-device", "virtio-serial-pci", "-chardev", f"socket,id=shell,path={self.shell_socket},server=on,wait=off"),
+            *("-device", "virtio-serial-pci", "-chardev", shell),
             *("-device", "virtserialport,chardev=shell,name=shell"),
             *("-drive", f"if=none,id=disk,file={self.disk},format=qcow2,cache=unsafe,discard=unmap"),
             *("-device", "virtio-blk-pci,drive=disk,serial=system,bootindex=1"),
@@ -80,5 +83,6 @@ def _credentials() -> list[str]:
         "systemd.unit-dropin.sysinit.target~vm-shell": _WANTS_SHELL,
     }
     return [
-        f"io.systemd.credential.binary:{name}={base64.b64encode(text.encode()).decode()}" for name, text in texts.items()
+        f"io.systemd.credential.binary:{name}={base64.b64encode(text.encode()).decode()}"
+        for name, text in texts.items()
     ]

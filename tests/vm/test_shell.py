@@ -15,7 +15,9 @@ from tests.vm.shell import Done, Shell, ShellError
 @pytest.fixture
 def shell() -> Iterator[Shell]:
     ours, theirs = socket.socketpair()
-    with subprocess.Popen(["bash", "--norc"], stdin=theirs, stdout=theirs, stderr=theirs) as bash:
+    with subprocess.Popen(
+        ["bash", "--norc"], stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=theirs.fileno()
+    ) as bash:
         theirs.close()
         opened = Shell(ours)
         yield opened
