@@ -21,11 +21,12 @@ _SECONDS = 3600.0
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.vm", description="The box as a virtual machine.")
     parser.add_argument("--fresh", action="store_true", help="boot anew, though a booted state is kept")
+    parser.add_argument("--image", type=Path, help="the directory of an image; that of today's sources otherwise")
     parser.add_argument("--before", default="true", help="a command for the guest's shell before: modprobe vivid")
     parser.add_argument("what", choices=("shell", "run", "console"))
     parser.add_argument("words", nargs=argparse.REMAINDER, help="the file and its arguments")
     given = parser.parse_args()
-    frozen = freeze(build_image(), given.fresh)
+    frozen = freeze(given.image or build_image(), given.fresh)
     if given.what == "console":
         print((frozen.directory / "console.log").read_text(errors="replace"))
         return 0

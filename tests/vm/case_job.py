@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from appliance.services.orthanc import write_worklist
-from tests.crash.world import transferred_image
+from tests.acquire.world import picture
 from tests.peers import Orthanc, running, start_orthanc
 from tests.ports import pick_free_port
 from tests.vm.box import HOST, LISTENER, STATE, Box
 from tests.vm.frozen import Frozen, thawed
 from tests.vm.serial_adapter import SerialAdapter, plugged
 
-_SERIAL = "FT4X1ABC"
-_RULES = f'SUBSYSTEM=="tty", ENV{{ID_SERIAL_SHORT}}=="{_SERIAL}", ENV{{APPLIANCE_NAME}}="ultrasound"\n'
-_CONFIGURATION = f"""
+SERIAL = "FT4X1ABC"
+RULES = f'SUBSYSTEM=="tty", ENV{{ID_SERIAL_SHORT}}=="{SERIAL}", ENV{{APPLIANCE_NAME}}="ultrasound"\n'
+CONFIGURATION = f"""
 [box]
 name = "bridge"
 ae_title = "BRIDGE"
@@ -45,8 +45,8 @@ modality = "US"
 line = "/dev/appliance/ultrasound"
 gap_seconds = 60
 """
-_ACQUIRE = "appliance-acquire@ultrasound.service"
-_SECONDS = 600.0
+ACQUIRE = "appliance-acquire@ultrasound.service"
+SECONDS = 600.0
 
 
 @pytest.fixture
@@ -58,16 +58,16 @@ def archive(tmp_path: Path) -> Orthanc:
 
 
 def test_ok__a_serial_image_is_committed(frozen: Frozen, archive: Orthanc, tmp_path: Path) -> None:
-    with running(archive), thawed(frozen, {_report_port(archive): LISTENER}) as guest:
+    with running(archive), thawed(frozen, {report_port(archive): LISTENER}) as guest:
         box = Box(guest)
-        box.configure(_CONFIGURATION.format(port=archive.port), _RULES)
-        with plugged(guest, _SERIAL) as adapter:
-            box.wait_active(_ACQUIRE)
+        box.configure(CONFIGURATION.format(port=archive.port), RULES)
+        with plugged(guest, SERIAL) as adapter:
+            box.wait_active(ACQUIRE)
             exam = box.open_exam()
             send_image(adapter, tmp_path / "image.jpg")
             (name,) = box.objects(exam, "ultrasound")
             box.close_exam(exam)
-            guest.shell.wait_until(f"test -e {STATE}/settled/{exam}.json", _SECONDS)
+            guest.shell.wait_until(f"test -e {STATE}/settled/{exam}.json", SECONDS)
             (kept,) = guest.shell.run(f"find {STATE}/kept -name '{name}'").split()
             data = guest.shell.read_file(kept)
         stored = archive.stored()
@@ -75,7 +75,7 @@ def test_ok__a_serial_image_is_committed(frozen: Frozen, archive: Orthanc, tmp_p
         assert name.startswith(f"{uid}~")
         assert _data_set(archive.file(stored[uid])) == _data_set(data)
         assert "Traceback" not in box.journal()
-        guest.shell.wait_until(f"test $(systemctl is-active {_ACQUIRE}) = inactive")
+        guest.shell.wait_until(f"test $(systemctl is-active {ACQUIRE}) = inactive")
         assert guest.shell.run("systemctl list-units --failed --plain --no-legend") == ""
 
 
@@ -84,39 +84,38 @@ def test_ok__a_transfer_that_is_pulled_out_leaves_a_finding_and_no_object(
 ) -> None:
     with running(archive), thawed(frozen) as guest:
         box = Box(guest)
-        box.configure(_CONFIGURATION.format(port=archive.port), _RULES)
-        with plugged(guest, _SERIAL) as adapter:
-            box.wait_active(_ACQUIRE)
+        box.configure(CONFIGURATION.format(port=archive.port), RULES)
+        with plugged(guest, SERIAL) as adapter:
+            box.wait_active(ACQUIRE)
             exam = box.open_exam()
-            adapter.line.settimeout(_SECONDS)
+            adapter.line.settimeout(SECONDS)
             assert adapter.line.recv(1) in (b"C", b"\x15")  # the receiver asks for the first block
             # Half of a block of 1 KiB (STX, number, complement).
             adapter.line.sendall(b"\x02\x01\xfe" + bytes(512))
             adapter.unplug()
-        guest.shell.wait_until(f"test $(systemctl is-active {_ACQUIRE}) = inactive", _SECONDS)
+        guest.shell.wait_until(f"test $(systemctl is-active {ACQUIRE}) = inactive", SECONDS)
         assert box.objects(exam, "ultrasound") == []
         # Plugged in again the same machine goes on.
-        with plugged(guest, _SERIAL) as adapter:
-            box.wait_active(_ACQUIRE)
+        with plugged(guest, SERIAL) as adapter:
+            box.wait_active(ACQUIRE)
             send_image(adapter, tmp_path / "image.jpg")
             assert len(box.objects(exam, "ultrasound")) == 1
 
 
-def send_image(adapter: SerialAdapter, file: Path) -> None:
+def send_image(adapter: SerialAdapter, file: Path, number: int = 1) -> None:
     """Press Print: lrzsz's sender at the other end of the line, until it has its acknowledgement."""
-    file.write_bytes(transferred_image())
+    file.write_bytes(picture(number, (64, 48)))
     adapter.line.settimeout(None)
-    # The receiver's questions of before are not answers to this one.
     subprocess.run(
         ["/usr/bin/sx", "-q", "-k", str(file)],
         stdin=adapter.line.fileno(),
         stdout=adapter.line.fileno(),
         check=True,
-        timeout=_SECONDS,
+        timeout=SECONDS,
     )
 
 
-def _report_port(archive: Orthanc) -> int:
+def report_port(archive: Orthanc) -> int:
     return int(archive.ask("/modalities/bridge/configuration")["Port"])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +11,17 @@ from tests.vm.frozen import Frozen, build_image, freeze, thawed
 from tests.vm.machine import Machine
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("the box as a virtual machine")
+    group.addoption("--image", type=Path, help="the directory of an image; that of today's sources otherwise")
+    group.addoption("--booted", action="store_true", help="go on from an earlier run's boot of the same image")
+
+
 @pytest.fixture(scope="session")
-def frozen() -> Frozen:
+def frozen(pytestconfig: pytest.Config) -> Frozen:
     """The image, booted once and kept."""
-    return freeze(build_image())
+    image = pytestconfig.getoption("--image") or build_image()
+    return freeze(image, is_fresh=not pytestconfig.getoption("--booted"))
 
 
 @pytest.fixture
