@@ -19,7 +19,8 @@ IMAGE_PACKAGES := $(BUILD_PACKAGES) mmdebstrap debian-archive-keyring util-linux
 VM_PACKAGES    := $(TEST_PACKAGES) $(IMAGE_PACKAGES) qemu-system-x86 qemu-utils ovmf e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench crash flash soak image vm-test lint format lock clean demo-packages test-packages image-packages vm-packages
+.PHONY: help demo test bench crash flash soak image vm-test lint format lock clean
+.PHONY: demo-packages test-packages image-packages vm-packages
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +47,8 @@ image: image-packages $(VENV)/base.stamp ## build the box's image (ARCH=amd64: f
 	@$(SUDO) $(BIN)/python image/build.py $(ARCH)
 
 vm-test: vm-packages $(VENV)/test.stamp ## run the box's image in a virtual machine, and its cases (ARGS="-k usb": some of them)
-	@$(BIN)/python -m pytest -p no:xdist -o python_files='case_*.py' -o timeout=1800 tests/vm $(ARGS)
+	@$(SUDO) $(BIN)/python image/build.py amd64
+	@$(BIN)/python -m pytest -p no:xdist -o python_files='case_*.py' -o timeout=7200 tests/vm $(ARGS)
 
 lint: $(VENV)/test.stamp ## ruff, mypy and the rooms' import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
