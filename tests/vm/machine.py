@@ -11,12 +11,13 @@ from pathlib import Path
 
 from tests.vm.hardware import DISK_BYTES, Hardware
 from tests.vm.qmp import Monitor, MonitorError
-from tests.vm.shell import Shell
+from tests.vm.shell import Shell, ShellError
 
 # Emulated, beside other work: a bound for what hangs, never a measure of the box.
 BOOT_SECONDS = 3600.0
 _START_SECONDS = 60.0
 _SAVE_SECONDS = 300.0
+_POLL_SECONDS = 3.0
 
 
 class Machine:
@@ -44,14 +45,20 @@ class Machine:
         return self._process.pid
 
     def wait_booted(self, seconds: float = BOOT_SECONDS) -> str:
-        """Until systemd has nothing more to start: `running`, or `degraded` when a unit failed."""
+        """Until systemd has nothing more to start: `running`, or `degraded` when a unit failed.
+
+        ShellError with the jobs that still wait when it does not come to that.
+        """
         deadline = time.monotonic() + seconds
         self.shell.wait_ready(seconds)
         while True:
-            remaining = max(1.0, deadline - time.monotonic())
-            state = self.shell.try_run("systemctl is-system-running --wait", remaining).output.strip().splitlines()[-1]
-            if state in ("running", "degraded") or time.monotonic() > deadline:
+            state = self.shell.try_run("systemctl is-system-running", seconds).output.strip()
+            if state in ("running", "degraded"):
                 return state
+            if time.monotonic() > deadline:
+                waiting = self.shell.try_run("systemctl list-jobs; systemctl list-units --failed", seconds).output
+                raise ShellError(f"the boot has not ended but is {state}:\n{waiting}")
+            time.sleep(_POLL_SECONDS)
 
     def save(self, memory: Path) -> None:
         """Stop it for good and keep its memory and devices in a file; its disk goes with it, unchanged from now on."""
