@@ -42,7 +42,7 @@ def test_ok__what_was_acknowledged_survives_any_cut(frozen: Frozen, archive: Ort
             box = Box(guest)
             for _ in range(_CUTS):
                 # From the moment that the box was ready: before it there is nothing to lose.
-                cut = chance.randint(min(promises.values()) - 20, len(entries))
+                cut = chance.randint(max(0, min(promises.values()) - 20), len(entries))
                 replay_cut(base, log, survivors_of_cut(entries, cut, chance), disk)
                 check_file_system(disk)
                 promised = {name for name, entry in promises.items() if entry <= cut}

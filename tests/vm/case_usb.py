@@ -21,9 +21,9 @@ def test_ok__plugged_in_it_has_a_name_and_unplugged_it_has_none(guest: Machine) 
 def test_ok__bytes_pass_in_both_directions(guest: Machine) -> None:
     with plugged(guest, "A1") as adapter:
         guest.shell.wait_until(f"test -c {adapter.by_id}")
-        guest.shell.run(f"stty -F {adapter.by_id} raw -echo 115200")
+        guest.shell.run(f"stty -F {adapter.by_id} raw -echo clocal 115200")
         # Opened before anything is sent: what comes before that is lost, as on a real adapter.
-        guest.shell.run(f"(head -c 256 > /tmp/heard) < {adapter.by_id} & echo started")
+        guest.shell.run(f"exec 3<{adapter.by_id}; head -c 256 <&3 >/tmp/heard & echo started")
         guest.shell.run(f"printf hello > {adapter.by_id}")
         adapter.line.settimeout(60)
         assert adapter.line.recv(5) == b"hello"
