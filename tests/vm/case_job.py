@@ -25,6 +25,7 @@ name = "bridge"
 ae_title = "BRIDGE"
 reserve_bytes = 1000000
 [listener]
+host = "0.0.0.0"
 port = {LISTENER}
 [[worklist]]
 name = "ris"
