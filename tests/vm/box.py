@@ -18,6 +18,10 @@ _INSIDE = Path(__file__).with_name("inside")
 _SECONDS = 600.0
 
 
+class RefusedError(Exception):
+    """A service of the box said no, or could not be reached; with its sentence."""
+
+
 class Box:
     """Our services in a running guest."""
 
@@ -43,9 +47,12 @@ class Box:
         self.shell.wait_until(f"test $(systemctl is-active {names} | grep -cx active) = {len(units)}", _SECONDS)
 
     def ask(self, service: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """A service's answer, by the box's own client. ShellError with its sentence when it refuses."""
+        """A service's answer, by the box's own client. RefusedError with its sentence when it refuses."""
         words = [PYTHON, "-I", "/run/ask.py", service, method, path, json.dumps(body)]
-        answer = json.loads(self.shell.run(shlex.join(words), _SECONDS))
+        told = json.loads(self.shell.run(shlex.join(words), _SECONDS))
+        if "refused" in told:
+            raise RefusedError(told["refused"])
+        answer = told["answer"]
         assert isinstance(answer, dict)
         return answer
 
