@@ -56,6 +56,7 @@ _COPIED = (
     ("systemd/journald.conf.d", "*", "usr/lib/systemd/journald.conf.d"),
     ("systemd/system.conf.d", "*", "usr/lib/systemd/system.conf.d"),
     ("systemd/system-preset", "*", "usr/lib/systemd/system-preset"),
+    ("systemd/kiosk", "*.py", "usr/lib/appliance/kiosk"),
     ("udev", "*.rules", "usr/lib/udev/rules.d"),
 )
 

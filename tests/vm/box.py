@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,18 @@ class Box:
         """What the unit that applies a configuration will do: the file, the site's names, the door for reports."""
         self.shell.write_file(f"{STATE}/config/active.toml", configuration.encode())
         self.shell.run(f"chmod 0644 {STATE}/config/active.toml")
-        self.shell.run("mkdir -p /run/udev/rules.d")
-        self.shell.write_file("/run/udev/rules.d/69-appliance-site.rules", rules.encode())
-        self.shell.run("udevadm control --reload")
+        if rules:
+            self.name_devices(rules)
         self.shell.run(f"nft add rule inet filter input tcp dport {LISTENER} accept")
         self.shell.run("systemctl restart appliance-forward.service appliance-console.service", _SECONDS)
         self.wait_active("appliance-forward.service", "appliance-console.service")
         self.ask("console", "POST", "/api/clock/trust", {})
+
+    def name_devices(self, rules: str) -> None:
+        """The site's rules for udev, for what is plugged in from now on."""
+        self.shell.run("mkdir -p /run/udev/rules.d")
+        self.shell.write_file("/run/udev/rules.d/69-appliance-site.rules", rules.encode())
+        self.shell.run("udevadm control --reload")
 
     def wait_active(self, *units: str) -> None:
         names = " ".join(shlex.quote(unit) for unit in units)
@@ -55,6 +61,16 @@ class Box:
         answer = told["answer"]
         assert isinstance(answer, dict)
         return answer
+
+    def wait_finding(self, code: str) -> str:
+        """The sentence of a finding that the panel shows, once it is there."""
+        end = time.monotonic() + _SECONDS
+        while True:
+            findings = {one["code"]: one["sentence"] for one in self.ask("console", "GET", "/api/status")["findings"]}
+            if code in findings:
+                return str(findings[code])
+            assert time.monotonic() < end, f"not within {_SECONDS:g} s: {code} among {findings}"
+            time.sleep(1.0)
 
     def open_exam(self, number: int = 0) -> str:
         """Choose the `number`-th patient of the day."""

@@ -36,6 +36,8 @@ StartLimitIntervalSec=0
 _KERNEL = (
     "console=ttyS0 loglevel=4 audit=0 mitigations=off cryptomgr.notests=1"
     " systemd.default_device_timeout_sec=900 systemd.default_timeout_start_sec=900"
+    # The screen is there when a case asks for it: all others have no use for a browser.
+    " modprobe.blacklist=virtio_gpu"
 )
 _WANTS_SHELL = "[Unit]\nWants=vm-shell.service\n"
 
@@ -78,6 +80,7 @@ class Hardware:
             *("-device", "virtio-blk-pci,drive=disk,serial=system,bootindex=1"),
             *("-netdev", f"user,id=lan{forwards}", "-device", "virtio-net-pci,netdev=lan,romfile="),
             *("-device", "virtio-rng-pci", "-device", "qemu-xhci,id=usb"),
+            *("-device", "virtio-gpu-pci,id=screen,xres=800,yres=480"),
             # Free places for disks that are plugged while it runs.
             *(part for place in range(1, 4) for part in ("-device", f"pcie-root-port,id=slot{place},chassis={place}")),
             *(part for text in strings for part in ("-smbios", f"type=11,value={text.replace(',', ',,')}")),
