@@ -24,8 +24,9 @@ from appliance.conformance.statement import (
 )
 from appliance.conformance.worklist_keys import worklist_keys
 from appliance.dimse.association import MAX_PDU_BYTES
-from appliance.dimse.listener import MOST_ASSOCIATIONS, STALL_SECONDS
+from appliance.dimse.listener import STALL_SECONDS
 from appliance.dimse.text import READ_TERMS
+from appliance.dimse.visits import MOST_ASSOCIATIONS
 from appliance.exam.audit_codes import Event
 from appliance.exam.exam import Outcome
 from appliance.exam.reasons import REASONS
