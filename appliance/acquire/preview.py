@@ -12,6 +12,7 @@ from PIL import Image
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
 from appliance.devices.video.pixels import reduced_from, stored_from
+from appliance.devices.video.small import small_jpeg_picture
 
 _log = logging.getLogger(__name__)
 
@@ -27,18 +28,18 @@ def small_jpeg_from(frame: Frame, size: tuple[int, int]) -> bytes:
     BadFrame when the coded picture is damaged between sound markers, which nobody knows before it is decoded.
     """
     try:
-        picture = _picture_from(stored_from(reduced_from(frame, size[0]), is_clip=True), size)
+        if frame.encoding is Encoding.JPEG:
+            picture = small_jpeg_picture(frame, "RGB", size)  # libjpeg decodes at that size, not the rest
+        else:
+            picture = _picture_from(stored_from(reduced_from(frame, size[0]), is_clip=True))
         picture.thumbnail((max(1, size[0]), max(1, size[1])))
         return _encode(picture)
     except Exception as error:
         raise BadFrame("A frame's picture is damaged and cannot be shown.") from error
 
 
-def _picture_from(frame: Frame, size: tuple[int, int]) -> Image.Image:
-    if frame.encoding is Encoding.JPEG:
-        picture: Image.Image = Image.open(io.BytesIO(frame.data))
-        picture.draft("RGB", size)  # libjpeg decodes at 1/2, 1/4 or 1/8 without touching the rest
-    elif frame.encoding is Encoding.GRAY16:
+def _picture_from(frame: Frame) -> Image.Image:
+    if frame.encoding is Encoding.GRAY16:
         # The high byte of each little-endian sample, at the depth that is stored.
         shift = frame.bits_stored - 8
         high = (
@@ -49,10 +50,8 @@ def _picture_from(frame: Frame, size: tuple[int, int]) -> Image.Image:
                 for at in range(0, len(frame.data), 2)
             )
         )
-        picture = Image.frombytes("L", (frame.width, frame.height), high)
-    else:
-        picture = Image.frombytes(_MODES[frame.encoding], (frame.width, frame.height), frame.data)
-    return picture
+        return Image.frombytes("L", (frame.width, frame.height), high)
+    return Image.frombytes(_MODES[frame.encoding], (frame.width, frame.height), frame.data)
 
 
 class FilmThumbnail:

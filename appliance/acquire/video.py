@@ -306,8 +306,11 @@ class VideoRunner(DeviceRunner):
             self._show_state()
         if clip.trouble is not None:
             self.findings.report(finding_from(clip.trouble, "clip_ended", self.device.name))
-        elif clip.notice:
-            self.findings.report(Finding("clip_ended", clip.notice, "", self.device.name))
+        else:
+            left_out = f"{counted(clip.left_out, 'damaged frame')} of the clip left out." if clip.left_out else ""
+            notice = " ".join(filter(None, (clip.notice, left_out)))
+            if notice:
+                self.findings.report(Finding("clip_ended", notice, "", self.device.name))
         if clip.saved is not None:
             self.note_saved(clip.saved, clip.first_frame)
 

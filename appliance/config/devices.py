@@ -84,7 +84,7 @@ Standard = Literal["", "PAL", "PAL-M", "PAL-N", "PAL-Nc", "PAL-60", "NTSC", "NTS
 class GrabberDevice(MachineDevice):
     """A frame grabber: a video node of the kernel (V4L2) below /dev, or a socket that gives JPEG frames.
 
-    From `input` on, the keys are a video node's; `crop`, `masks` and `deinterlace` need an uncompressed format.
+    From `input` on, the keys are a video node's, but for `crop` and `masks`. `deinterlace` needs uncompressed formats.
     """
 
     driver: Literal["grabber"]
@@ -118,10 +118,12 @@ class GrabberDevice(MachineDevice):
         return self.source.is_relative_to("/dev")
 
     @model_validator(mode="after")
-    def _check_areas(self) -> GrabberDevice:
-        is_changed = self.crop or self.masks or self.deinterlace
-        if is_changed and ("MJPEG" in self.formats or not self.is_video_node):
-            raise ValueError("crop, masks and deinterlace need formats without MJPEG, and a source below /dev")
+    def _check_fields(self) -> GrabberDevice:
+        if self.deinterlace and ("MJPEG" in self.formats or not self.is_video_node):
+            raise ValueError(
+                "deinterlace needs formats without MJPEG, and a source below /dev: "
+                "fields cannot be taken out of a JPEG picture without coding it anew"
+            )
         return self
 
 

@@ -170,8 +170,11 @@ def paper_size_from(device: PrinterDevice) -> PaperSize:
 
 def make_source(device: GrabberDevice, run: Path, clock: Clock) -> VideoSource:
     """The kernel's video node, or the socket of another process; relative paths are below `run`."""
+    crop = Area(*device.crop) if device.crop else None
+    masks = tuple(Area(*one) for one in device.masks)
     if not device.is_video_node:
-        return StreamGrabber(str(run / device.source), device.max_frame_bytes, clock, device.name)
+        path = str(run / device.source)
+        return StreamGrabber(path, device.max_frame_bytes, clock, device.name, crop=crop, masks=masks)
     wish = CaptureWish(
         formats=device.formats,
         rate=device.frames_per_second,
@@ -179,8 +182,8 @@ def make_source(device: GrabberDevice, run: Path, clock: Clock) -> VideoSource:
         input=device.input,
         standard=device.standard,
         size=device.size,
-        crop=Area(*device.crop) if device.crop else None,
-        masks=tuple(Area(*one) for one in device.masks),
+        crop=crop,
+        masks=masks,
         deinterlace=device.deinterlace,
         controls=tuple(device.controls.items()),
     )

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import select
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.base.clock import Clock, Deadline
 from appliance.devices.errors import BadFrame, DeviceError, DeviceGone, DeviceTimeout, NoSignal, PictureChanged
 from appliance.devices.frame import Encoding, Frame
-from appliance.devices.video.jpeg import parse_jpeg, with_standard_huffman_tables
+from appliance.devices.video.jpeg_frame import frame_from_jpeg
 from appliance.devices.video.order import SequenceOrder
 from appliance.devices.video.v4l2_device import CHECK_SIGNAL, V4l2Device
 from appliance.devices.video.v4l2_kernel import Kernel, LinuxKernel, Mapped
@@ -207,23 +207,9 @@ class V4l2Grabber:
                 rate=setting.rate,
                 is_interlaced=setting.is_interlaced,
             )
-        header = parse_jpeg(taken.data)
-        if not header.is_gray_or_ycbcr:
-            raise BadFrame(
-                f"The {self.name} sends JPEG frames in RGB, which DICOM's JPEG does not have.",
-                "Set the grabber to YCbCr (YUV), its usual form.",
-            )
-        if header.height * 2 == setting.height:
+        wish = self._wish
+        frame = frame_from_jpeg(taken.data, sequence, taken.moment, self.name, wish.crop, wish.masks)
+        lines = frame.edit.lines if frame.edit else frame.height
+        if lines * 2 == setting.height:
             raise BadFrame(f"The {self.name} sends half pictures as JPEG, which cannot be put together.", _CHECK_CABLE)
-        return Frame(
-            data=with_standard_huffman_tables(taken.data, header),
-            encoding=Encoding.JPEG,
-            width=header.width,
-            height=header.height,
-            bits_stored=8,
-            sequence=sequence,
-            timestamp=taken.moment,
-            format="MJPEG",
-            rate=setting.rate,
-            is_interlaced=setting.is_interlaced,
-        )
+        return replace(frame, format="MJPEG", rate=setting.rate, is_interlaced=setting.is_interlaced)
