@@ -87,6 +87,7 @@ class VideoRunner(DeviceRunner):
                 self._watch.begin()
                 self._freeze.begin()
                 self._last_sequence = None
+                self._tell_of_quality()
                 self._read_until_gone(stop, alive)
             except DeviceError as error:
                 self._lose(error)
@@ -180,6 +181,16 @@ class VideoRunner(DeviceRunner):
             self.findings.report(Finding("frozen_picture", sentence, suggestion, name))
         else:
             self.findings.clear("frozen_picture", name)
+
+    def _tell_of_quality(self) -> None:
+        """Diagnostic quality was asked for, and the picture comes compressed: shown for as long as it is so."""
+        name, why = self.device.name, self._source.compromise
+        if not why:
+            self.findings.clear("compressed_picture", name)
+            return
+        sentence = f"The {name}'s picture comes compressed, against the wish for diagnostic quality: {why}."
+        suggestion = "Use a faster USB plug and cable, or configure a smaller size or a lower rate."
+        self.findings.report(Finding("compressed_picture", sentence, suggestion, name))
 
     def _refuse_black(self, what: str) -> None:
         raise BlackPicture(

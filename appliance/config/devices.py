@@ -105,6 +105,7 @@ class GrabberDevice(MachineDevice):
     frozen_seconds: float = Field(default=10.0, ge=0, le=3600)
     input: LongString = ""
     standard: Standard = ""
+    quality: Literal["normal", "diagnostic"] = "normal"
     formats: tuple[PixelFormatName, ...] = Field(default=PIXEL_FORMATS, min_length=1)
     size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = None
     crop: Rectangle | None = None

@@ -29,6 +29,12 @@ class DeviceBusy(DeviceError):
     code = "device_busy"
 
 
+class NoBusRoom(DeviceError):
+    """The bus has no room for what the device was to send."""
+
+    code = "no_bus_room"
+
+
 class DeviceTimeout(DeviceError):
     """The device is there and did not answer in time."""
 

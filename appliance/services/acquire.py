@@ -179,6 +179,7 @@ def make_source(device: GrabberDevice, run: Path, clock: Clock) -> VideoSource:
         formats=device.formats,
         rate=device.frames_per_second,
         max_frame_bytes=device.max_frame_bytes,
+        is_diagnostic=device.quality == "diagnostic",
         input=device.input,
         standard=device.standard,
         size=device.size,

@@ -54,7 +54,7 @@ class Node:
         self.room = room
         clock = RealTime()
         self.kernel = FakeKernel(clock, FakeMode(pixels, {SIZE: (30,)}), path="/dev/video7")
-        device = make_grabber(source="/dev/video7", formats=(pixels.name,), **changes)
+        device = make_grabber(source="/dev/video7", **{"formats": (pixels.name,), **changes})
         device = GrabberDevice.model_validate(device.model_dump())
         source = make_source(device, room.spool.state, clock)
         assert isinstance(source, V4l2Grabber)

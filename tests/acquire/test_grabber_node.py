@@ -116,6 +116,28 @@ def test_ok__a_native_clip_ends_at_its_largest_size(room: Room, make_node: Calla
     assert 940_000 < room.only_object("endoscope", None).stat().st_size <= 1_000_000
 
 
+def test_ok__diagnostic_quality_that_the_bus_does_not_carry_is_told_of(
+    room: Room, make_node: Callable[..., Node]
+) -> None:
+    def prepare(node: Node) -> None:
+        node.kernel.modes = [FakeMode(one, {(1280, 720): (30,)}) for one in (PixelFormat.YUYV, PixelFormat.MJPEG)]
+        node.kernel.speed = 480.0
+
+    node = make_node(PixelFormat.MJPEG, prepare, formats=("MJPEG", "YUYV"), quality="diagnostic")
+    node.wait_for(State.IDLE)
+    assert room.finding("compressed_picture") == (
+        "The endoscope's picture comes compressed, against the wish for diagnostic quality: "
+        "YUYV 1280×720 at 30/s needs 55 MB/s, and USB 2 carries 24."
+    )
+    node.kernel.unplug()
+    node.wait_for(State.UNPLUGGED)
+    node.kernel.speed = 5000.0
+    node.frame = lambda number: noise(number, 1280 * 720 * 2)
+    node.kernel.plug_in()
+    node.wait_for(State.IDLE)
+    assert room.finding("compressed_picture") == ""
+
+
 def test_ok__another_size_in_the_middle_of_a_clip(room: Room, make_node: Callable[..., Node]) -> None:
     def prepare(node: Node) -> None:
         node.kernel.inputs = [FakeInput("HDMI", capabilities=abi.IN_CAP_DV_TIMINGS)]

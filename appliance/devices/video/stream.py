@@ -49,6 +49,11 @@ class StreamGrabber:
         self._body = bytearray()
         self._filled = 0
 
+    @property
+    def compromise(self) -> str:
+        """None: such a socket has one picture."""
+        return ""
+
     def open(self, deadline: Deadline) -> None:
         """Connect. Raises DeviceGone when no grabber listens, DeviceTimeout when it does not take the connection."""
         self.close()
