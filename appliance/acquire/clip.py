@@ -59,6 +59,7 @@ class ClipRecorder:
         self.sop_instance_uid = new_uid()
         self.exam_id = ticket.exam_id
         self.notice = ""  # why the clip ended by itself, in a sentence; empty if somebody ended it
+        self.faults: set[str] = set()  # what was wrong with the picture meanwhile: it "was black"
         self.left_out = 0  # frames that were damaged, so that they could not be cropped or masked
         self._keeper, self._device, self._gate, self._ticket = keeper, device, gate, ticket
         self._on_end = on_end

@@ -171,6 +171,7 @@ class VideoRunner(DeviceRunner):
         if watch.is_black:
             suggestion = "Check the machine's video output and its cable."
             self.findings.report(Finding("black_picture", f"The {name}'s picture is black.", suggestion, name))
+            self._note_in_clip("was black")
         else:
             self.findings.clear("black_picture", name)
         if longest and watch.frozen_seconds >= longest:
@@ -179,8 +180,15 @@ class VideoRunner(DeviceRunner):
                 "Look whether the machine's own screen moves; if it does, unplug the grabber and plug it in again."
             )
             self.findings.report(Finding("frozen_picture", sentence, suggestion, name))
+            self._note_in_clip("stood still")
         else:
             self.findings.clear("frozen_picture", name)
+
+    def _note_in_clip(self, what: str) -> None:
+        """The finding goes away with its reason; what is in a clip stays there, and is told of when it ends."""
+        clip = self._clip
+        if clip is not None and not clip.is_over:
+            clip.faults.add(what)
 
     def _tell_of_quality(self) -> None:
         """Diagnostic quality was asked for, and the picture comes compressed: shown for as long as it is so."""
@@ -319,7 +327,8 @@ class VideoRunner(DeviceRunner):
             self.findings.report(finding_from(clip.trouble, "clip_ended", self.device.name))
         else:
             left_out = f"{counted(clip.left_out, 'damaged frame')} of the clip left out." if clip.left_out else ""
-            notice = " ".join(filter(None, (clip.notice, left_out)))
+            faults = f"In a part of the clip the picture {' and '.join(sorted(clip.faults))}." if clip.faults else ""
+            notice = " ".join(filter(None, (clip.notice, left_out, faults)))
             if notice:
                 self.findings.report(Finding("clip_ended", notice, "", self.device.name))
         if clip.saved is not None:

@@ -117,6 +117,7 @@ class FakeKernel:
         self.is_plugged, self.is_busy, self.has_events = True, False, True
         self.most_buffers = 32
         self.stream_error = 0
+        self.age = 0.0  # how long ago, by its own word, a frame was taken that it gives now
         self.speed: float | None = None  # of the USB connection, in Mbit/s
         self.megabytes = float("inf")  # the bus has no room for more than so many a second
         self.numbers: Callable[[int], int] = lambda number: number
@@ -154,7 +155,7 @@ class FakeKernel:
         assert len(data) <= len(memory), "the driver's buffer is too small for this frame"
         memory[: len(data)] = data
         given = len(data) if used is None else used
-        moment = self.clock.monotonic()
+        moment = self.clock.monotonic() - self.age
         self.filled.append(_Filled(index, given, self.numbers(number), flags | self.timestamp_flag, moment))
 
     def swap(self) -> None:
