@@ -57,23 +57,31 @@ def _picture_from(frame: Frame) -> Image.Image:
 class FilmThumbnail:
     """Picks every n-th pixel of every n-th row while a film's rows go by: no second copy of the film is held."""
 
-    def __init__(self, width: int, height: int) -> None:
-        self._row_bytes = width * 2
+    def __init__(self, width: int, height: int, bits: int) -> None:
+        self._sample_bytes = 1 if bits == 8 else 2
+        self._shift = bits - 8
+        self._row_bytes = width * self._sample_bytes
         self._step = max(1, -(-width // THUMBNAIL_SIZE[0]), -(-height // THUMBNAIL_SIZE[1]))
         self._pending = bytearray()
         self._row = 0
         self._rows: list[bytes] = []
 
     def feed(self, chunk: bytes) -> None:
-        """Little-endian 16-bit samples, as they come."""
+        """Samples of one byte, or of two in little-endian order, as they come."""
         self._pending += chunk
         whole = len(self._pending) // self._row_bytes
         for index in range(whole):
             if (self._row + index) % self._step == 0:
                 start = index * self._row_bytes
-                self._rows.append(bytes(self._pending[start + 1 : start + self._row_bytes : 2 * self._step]))
+                self._rows.append(self._picked(start, start + self._row_bytes))
         self._row += whole
         del self._pending[: whole * self._row_bytes]
+
+    def _picked(self, start: int, end: int) -> bytes:
+        if self._sample_bytes == 1:
+            return bytes(self._pending[start : end : self._step])
+        low, high = (self._pending[start + at : end : 2 * self._step] for at in (0, 1))
+        return bytes((a | b << 8) >> self._shift for a, b in zip(low, high, strict=True))
 
     def jpeg(self) -> bytes:
         """The picture; b"" when no row came."""

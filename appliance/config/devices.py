@@ -135,7 +135,13 @@ class FilmDevice(MachineDevice):
     sane_device: str
     sane_config_directory: Path | None = None
     conversion_type: Literal["DF"] = "DF"
+    source: str = Field(default="", max_length=100)
+    stack: bool = False
+    max_films: int = Field(default=50, ge=1, le=500)
     resolution_dpi: int = Field(default=150, ge=25, le=4800)
+    depth: int = Field(default=16, ge=8, le=16)
+    left_mm: float = Field(default=0.0, ge=0, le=500)
+    top_mm: float = Field(default=0.0, ge=0, le=600)
     width_mm: float = Field(default=200.0, gt=0, le=500)
     height_mm: float = Field(default=250.0, gt=0, le=600)
     options: dict[str, str] = Field(default_factory=dict)

@@ -47,6 +47,12 @@ class DeviceNotReady(DeviceError):
     code = "device_not_ready"
 
 
+class NoFilm(DeviceNotReady):
+    """The digitizer has no film, or its feeder no more."""
+
+    code = "no_film"
+
+
 class NoSignal(DeviceError):
     """The grabber works, and no picture comes out of the machine."""
 
