@@ -89,7 +89,7 @@ Standard = Literal["", "PAL", "PAL-M", "PAL-N", "PAL-Nc", "PAL-60", "NTSC", "NTS
 class GrabberDevice(MachineDevice):
     """A frame grabber: a video node of the kernel (V4L2) below /dev, or a socket that gives JPEG frames.
 
-    From `input` on, the keys are a video node's; `crop`, `masks` and `deinterlace` need an uncompressed format.
+    From `input` on, the keys are a video node's, but for `crop` and `masks`. `deinterlace` needs uncompressed formats.
     """
 
     driver: Literal["grabber"]
@@ -110,6 +110,7 @@ class GrabberDevice(MachineDevice):
     frozen_seconds: float = Field(default=10.0, ge=0, le=3600)
     input: LongString = ""
     standard: Standard = ""
+    quality: Literal["normal", "diagnostic"] = "normal"
     formats: tuple[PixelFormatName, ...] = Field(default=PIXEL_FORMATS, min_length=1)
     size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = None
     crop: Rectangle | None = None
@@ -123,10 +124,12 @@ class GrabberDevice(MachineDevice):
         return self.source.is_relative_to("/dev")
 
     @model_validator(mode="after")
-    def _check_areas(self) -> GrabberDevice:
-        is_changed = self.crop or self.masks or self.deinterlace
-        if is_changed and ("MJPEG" in self.formats or not self.is_video_node):
-            raise ValueError("crop, masks and deinterlace need formats without MJPEG, and a source below /dev")
+    def _check_fields(self) -> GrabberDevice:
+        if self.deinterlace and ("MJPEG" in self.formats or not self.is_video_node):
+            raise ValueError(
+                "deinterlace needs formats without MJPEG, and a source below /dev: "
+                "fields cannot be taken out of a JPEG picture without coding it anew"
+            )
         return self
 
 
@@ -137,7 +140,13 @@ class FilmDevice(MachineDevice):
     sane_device: str
     sane_config_directory: Path | None = None
     conversion_type: Literal["DF"] = "DF"
+    source: str = Field(default="", max_length=100)
+    stack: bool = False
+    max_films: int = Field(default=50, ge=1, le=500)
     resolution_dpi: int = Field(default=150, ge=25, le=4800)
+    depth: int = Field(default=16, ge=8, le=16)
+    left_mm: float = Field(default=0.0, ge=0, le=500)
+    top_mm: float = Field(default=0.0, ge=0, le=600)
     width_mm: float = Field(default=200.0, gt=0, le=500)
     height_mm: float = Field(default=250.0, gt=0, le=600)
     options: dict[str, str] = Field(default_factory=dict)

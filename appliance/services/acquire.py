@@ -170,17 +170,21 @@ def paper_size_from(device: PrinterDevice) -> PaperSize:
 
 def make_source(device: GrabberDevice, run: Path, clock: Clock) -> VideoSource:
     """The kernel's video node, or the socket of another process; relative paths are below `run`."""
+    crop = Area(*device.crop) if device.crop else None
+    masks = tuple(Area(*one) for one in device.masks)
     if not device.is_video_node:
-        return StreamGrabber(str(run / device.source), device.max_frame_bytes, clock, device.name)
+        path = str(run / device.source)
+        return StreamGrabber(path, device.max_frame_bytes, clock, device.name, crop=crop, masks=masks)
     wish = CaptureWish(
         formats=device.formats,
         rate=device.frames_per_second,
         max_frame_bytes=device.max_frame_bytes,
+        is_diagnostic=device.quality == "diagnostic",
         input=device.input,
         standard=device.standard,
         size=device.size,
-        crop=Area(*device.crop) if device.crop else None,
-        masks=tuple(Area(*one) for one in device.masks),
+        crop=crop,
+        masks=masks,
         deinterlace=device.deinterlace,
         controls=tuple(device.controls.items()),
     )
@@ -195,6 +199,10 @@ def film_options_from(device: FilmDevice, run: Path) -> FilmOptions:
         resolution_dpi=device.resolution_dpi,
         width_mm=device.width_mm,
         height_mm=device.height_mm,
+        depth=device.depth,
+        source=device.source,
+        left_mm=device.left_mm,
+        top_mm=device.top_mm,
         extra=device.options,
         config_directory=run / directory if directory else None,
         name=device.name,
