@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +66,7 @@ def test_ok__however_the_stream_is_cut_the_same_is_found(data: bytes, cuts: list
     patterns = (ACQUIRE, PRINT, pattern_from_text("aa aa"), pattern_from_text("41 ?? 49"))
     whole = PatternFinder(patterns).feed(data)
     finder, edges = PatternFinder(patterns), sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    pieces = [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [data[a:b] for a, b in itertools.pairwise(edges)]
     assert [number for piece in pieces for number in finder.feed(piece)] == whole
     assert len(finder._tail) < 6
     assert [whole.count(number) for number in range(4)] == [one.count_in(data) for one in patterns]

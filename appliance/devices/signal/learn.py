@@ -110,7 +110,7 @@ def _grow(core: bytes, presses: Sequence[bytes]) -> BytePattern:
     behind = _agreeing([one[at + len(core) :] for one, at in places], MAX_PATTERN_BYTES - len(positions))
     positions += behind
     before = _agreeing([one[:at][::-1] for one, at in places], MAX_PATTERN_BYTES - len(positions))
-    return BytePattern(tuple([*reversed(before), *positions]))
+    return BytePattern((*reversed(before), *positions))
 
 
 def _agreeing(sides: Sequence[bytes], room: int) -> list[int | None]:
