@@ -1,8 +1,9 @@
 """A machine that sends image files by itself: receive, keep, and only then acknowledge to the machine.
 
-The exam that is open at a transfer's first byte owns it. A sender whose acknowledgement was lost, since the box was
-killed or the line was cut, sends once more: the same bytes from the same machine in the same exam are the same object,
-under the same SOP Instance UID.
+The exam that is open at a transfer's first byte owns it. The files of a YMODEM batch are of one patient: what comes of
+it after its exam has ended belongs to nobody. A sender whose acknowledgement was lost, since the box was killed or the
+line was cut, sends once more: the same bytes from the same machine in the same exam are the same object, under the same
+SOP Instance UID.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class TransferRunner(DeviceRunner):
         self._received: int | None = None
         self._ticket: Ticket | None = None
         self._kept_at: float | None = None
+        self._batch_exam_id: str | None = None  # of the first file of the batch that goes on, or went on last
 
     def run(self, stop: threading.Event, alive: Callable[[], None]) -> None:
         """Open the line, take transfers until it is gone, and again."""
@@ -98,7 +100,7 @@ class TransferRunner(DeviceRunner):
                 self._end_ticket()
 
     def _take_one(self, receiver: XmodemReceiver, stop: threading.Event, alive: Callable[[], None]) -> None:
-        if not receiver.wait_for_sender(stop, _POLL_SECONDS, self._begin):
+        if not receiver.wait_for_sender(stop, _POLL_SECONDS, lambda at: self._begin(at, receiver.is_next_of_batch)):
             return
         transfer = receiver.receive_transfer(self._note_progress, stop)
         failed = self._keep_while_alive(transfer, alive)
@@ -137,15 +139,26 @@ class TransferRunner(DeviceRunner):
             )
         return None
 
-    def _begin(self, at: float) -> None:
-        """The first byte: from here on the image is the open exam's."""
+    def _begin(self, at: float, is_next: bool) -> None:
+        """The first byte: from here on the image is the open exam's; `is_next` of a batch is of its first file's."""
         self._received = 0
         self.state = State.RECEIVING
         try:
-            self._ticket = self.gate.admit(began=at)
+            ticket = self.gate.admit(began=at)
         except OSError as error:
             # The transfer is let come to its end: then the machine can be told that it failed.
             _log.error("the exams cannot be read: %s", reason_of(error))
+            return
+        if not is_next:
+            self._batch_exam_id = ticket.exam_id
+            for code in ("batch_unassigned", "empty_file"):
+                self.findings.clear(code, self.device.name)  # of the batch before
+        elif ticket.exam_id != self._batch_exam_id:
+            sentence = f"{self.title} went on with its images after their exam had ended; they are kept unassigned."
+            self.findings.report(Finding("batch_unassigned", sentence, "Check whose they are.", self.device.name))
+            self.gate.end(ticket)
+            ticket = ticket.unassigned
+        self._ticket = ticket
 
     def _admitted(self) -> Ticket:
         if self._ticket is None:
@@ -173,6 +186,10 @@ class TransferRunner(DeviceRunner):
             self.state = State.IDLE
 
     def _keep(self, ticket: Ticket, transfer: Transfer) -> None:
+        if not transfer.payload:
+            sentence = f"{self.title} sent an empty file among its images; there is nothing to keep of it."
+            self.findings.report(Finding("empty_file", sentence, "Compare with the machine.", self.device.name))
+            return
         frame = picture_from_file(transfer.payload, self._serial.max_pixels, timestamp=transfer.started_at)
         # Without the last block's padding: another block size does not make it another image.
         digest = hashlib.sha256(transfer.payload.rstrip(PADDING)).hexdigest()
@@ -193,7 +210,8 @@ class TransferRunner(DeviceRunner):
             self.findings.report(Finding("sent_again", sentence, "Nothing needs to be done.", self.device.name))
             return
         self.findings.clear("sent_again", self.device.name)
-        saved = self.keeper.keep_still(ticket, frame, Kind.TRANSFER, uid=uid, digital_format="XMODEM")
+        digital_format = "YMODEM" if transfer.is_batch else "XMODEM"
+        saved = self.keeper.keep_still(ticket, frame, Kind.TRANSFER, uid=uid, digital_format=digital_format)
         self.note_saved(saved, frame)
 
     def _uid_of(self, exam_id: str | None, digest: str) -> str:

@@ -30,7 +30,7 @@ class MachineDevice(Section):
 
 
 class SerialDevice(MachineDevice):
-    """A machine that sends image files over a serial line by XMODEM."""
+    """A machine that sends image files over a serial line by XMODEM or YMODEM."""
 
     driver: Literal["xmodem"]
     line: Path
