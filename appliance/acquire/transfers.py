@@ -12,15 +12,14 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
 
+from appliance.acquire.answering import keep_while_alive, was_kept_before
 from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper
-from appliance.acquire.runner import DeviceRunner, State
+from appliance.acquire.runner import DeviceRunner, State, transcript_from
 from appliance.base.clock import Clock, Deadline
-from appliance.base.durable import sync_directory
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_error_from, reason_of
@@ -36,10 +35,7 @@ from appliance.spool.tree import list_objects
 _log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
-_EXAMS_REMEMBERED = 3
 _POLL_SECONDS = 0.5
-# A flash that does not come back from a sync for so long is no stall: the watchdog may then act.
-_STALL_SECONDS = 60.0
 PADDING = b"\x1a"
 
 
@@ -103,7 +99,7 @@ class TransferRunner(DeviceRunner):
         if not receiver.wait_for_sender(stop, _POLL_SECONDS, lambda at: self._begin(at, receiver.is_next_of_batch)):
             return
         transfer = receiver.receive_transfer(self._note_progress, stop)
-        failed = self._keep_while_alive(transfer, alive)
+        failed = keep_while_alive(lambda: self._keep_or_say_why_not(transfer), self.clock, alive)
         if failed is None:
             self._kept_at = self.clock.monotonic()
             self.findings.clear("transfer_failed", self.device.name)
@@ -111,16 +107,6 @@ class TransferRunner(DeviceRunner):
         else:
             self._note_failure(failed)  # first: refusing needs the line once more
             transfer.refuse()
-
-    def _keep_while_alive(self, transfer: Transfer, alive: Callable[[], None]) -> ApplianceError | None:
-        """Keep it in a thread of its own: a flash that stalls in a sync is not this loop being stuck, for a while."""
-        patience = Deadline.after(self.clock, _STALL_SECONDS)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keep") as one:
-            kept = one.submit(self._keep_or_say_why_not, transfer)
-            while not wait([kept], timeout=_POLL_SECONDS).done:
-                if not patience.is_over():
-                    alive()
-            return kept.result()
 
     def _keep_or_say_why_not(self, transfer: Transfer) -> ApplianceError | None:
         """None when the image is durable. Whatever the fault, the machine is told, and the line stays in use."""
@@ -193,7 +179,7 @@ class TransferRunner(DeviceRunner):
         frame = picture_from_file(transfer.payload, self._serial.max_pixels, timestamp=transfer.started_at)
         # Without the last block's padding: another block size does not make it another image.
         digest = hashlib.sha256(transfer.payload.rstrip(PADDING)).hexdigest()
-        if ticket.exam is not None and self._was_sent_before(digest):
+        if ticket.exam is not None and was_kept_before(self.gate, lambda exam_id: self._uid_of(exam_id, digest)):
             # The acknowledgement was lost, the exam ended, and the machine tries again: this is not the next patient's.
             sentence = (
                 f"{self.title} sent an image of an earlier exam once more; it is kept unassigned, not in this exam."
@@ -203,9 +189,7 @@ class TransferRunner(DeviceRunner):
         elif next(list_objects(self.keeper.directory(ticket.unassigned)), None) is None:
             self.findings.clear("sent_late", self.device.name)  # a person has said whose it is
         uid = self._uid_of(ticket.exam_id, digest)
-        directory = self.keeper.directory(ticket)
-        if any(name.sop_instance_uid == uid for _, name in list_objects(directory)):
-            sync_directory(directory)  # what published it may have been cut off, or failed, before its own sync
+        if self.keeper.has(ticket, uid):
             sentence = f"{self.title} sent an image that is saved already; it was kept once."
             self.findings.report(Finding("sent_again", sentence, "Nothing needs to be done.", self.device.name))
             return
@@ -218,13 +202,9 @@ class TransferRunner(DeviceRunner):
         """The same bytes from the same machine in the same exam are the same object."""
         return uid_from_parts("transfer", exam_id or "", self.device.name, digest)
 
-    def _was_sent_before(self, digest: str) -> bool:
-        """Whether one of the last exams has this image."""
-        return any(
-            instance.sop_instance_uid == self._uid_of(exam_id, digest)
-            for exam_id, closed in self.gate.recently_closed(_EXAMS_REMEMBERED)
-            for instance in closed.instances
-        )
+    def transcript(self) -> list[dict[str, Any]]:
+        kept = transcript_from(self._line, self.clock)
+        return super().transcript() if kept is None else kept
 
     def progress(self) -> dict[str, Any] | None:
         received = self._received

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
-from appliance.acquire import transfers
+from appliance.acquire import answering, transfers
 from appliance.acquire.gate import ExamGate
 from appliance.acquire.keeping import ObjectKeeper
 from appliance.acquire.runner import State
@@ -411,8 +411,8 @@ def test_fail__a_fault_while_writing_refuses(
 def test_ok__flash_that_stalls_trips_no_watchdog_unless_it_goes_on(
     machine: Ultrasound, monkeypatch: pytest.MonkeyPatch, patience: float, is_fed: bool
 ) -> None:
-    monkeypatch.setattr(transfers, "_STALL_SECONDS", patience)
-    monkeypatch.setattr(transfers, "_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(answering, "_STALL_SECONDS", patience)
+    monkeypatch.setattr(answering, "_POLL_SECONDS", 0.02)
     publish, fed = ObjectWriter.publish, list[int]()
 
     def stall(writer: ObjectWriter) -> Path:
@@ -436,7 +436,7 @@ def test_fail__a_name_that_flash_does_not_confirm_is_acknowledged_only_when_it_d
 
     with monkeypatch.context() as patch:
         patch.setattr("appliance.spool.writer.sync_directory", refuse)
-        patch.setattr("appliance.acquire.transfers.sync_directory", refuse)
+        patch.setattr("appliance.acquire.keeping.sync_directory", refuse)
         assert not machine.send(make_png()).acknowledged
         machine.wait_until_idle()
         assert "did not confirm" in machine.room.finding("transfer_failed")
