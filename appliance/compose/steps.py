@@ -7,7 +7,7 @@ the offset from UTC of its opening, which N-CREATE says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pydicom import Dataset
@@ -168,9 +168,9 @@ def final_from(exam: Exam, step: PlannedStep, closed: Closed) -> Dataset:
     ended_at = closed.closed_at.astimezone(zone_from(exam.opened_at)).replace(microsecond=0)
     series = [planned for planned in exam.series if planned.modality == step.modality]
     performed = [
-        _performed_series(chosen, planned, uid, [one for one in closed.instances if one.series_instance_uid == uid])
+        _performed_series(chosen, planned, uid, instances)
         for planned in series
-        for uid in dict.fromkeys(one.series_instance_uid for one in closed.instances if one.device == planned.device)
+        for uid, instances in _series_filled(planned, closed.instances)
     ] or [_performed_series(chosen, series[0], series[0].series_instance_uid, [])]  # a final state needs a series
     reason = reason_from(closed.reason)
     facts = _facts(
@@ -189,8 +189,18 @@ def final_from(exam: Exam, step: PlannedStep, closed: Closed) -> Dataset:
     return dataset
 
 
+def _series_filled(planned: PlannedSeries, instances: Iterable[Instance]) -> Iterator[tuple[str, Sequence[Instance]]]:
+    """The device's images, and its documents, which are a series of their own; only what there is."""
+    of_device = [one for one in instances if one.device == planned.device]
+    images = [one for one in of_device if one.sop_class_uid != EncapsulatedPDFStorage]
+    documents = [one for one in of_device if one.sop_class_uid == EncapsulatedPDFStorage]
+    if images:
+        yield planned.series_instance_uid, images
+    if documents:
+        yield documents[0].series_instance_uid, documents
+
+
 def _performed_series(chosen: Chosen, planned: PlannedSeries, uid: str, instances: Sequence[Instance]) -> Dataset:
-    """One series that a device has filled: its images', or its documents'."""
     documents = [one for one in instances if one.sop_class_uid == EncapsulatedPDFStorage]
     images = [one for one in instances if one not in documents]
     facts = _facts(

@@ -239,8 +239,14 @@ def make_still(path: Path, exam: Exam | None, device: Device, frame: Frame, prin
     return Made(path, composed, frame.data)
 
 
-def make_document(path: Path, exam: Exam | None, pdf: bytes = b"%PDF-1.4\n%%EOF", is_trusted: bool = True) -> Made:
-    origins = replace(origins_of(exam, SERIAL), is_clock_trusted=is_trusted)
+def make_document(
+    path: Path,
+    exam: Exam | None,
+    pdf: bytes = b"%PDF-1.4\n%%EOF",
+    is_trusted: bool = True,
+    device: Device = SERIAL,
+) -> Made:
+    origins = replace(origins_of(exam, device), is_clock_trusted=is_trusted)
     composed = compose_document(origins, "Lensmeter: Results", len(pdf))
     path.write_bytes(composed.header + pdf + composed.trailer)
     return Made(path, composed, pdf)
