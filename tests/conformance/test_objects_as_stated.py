@@ -106,7 +106,7 @@ def check(attributes: tuple[Attribute, ...], dataset: Dataset) -> None:
             found.setdefault(path, []).append(has_value)
     assert found.keys() <= stated.keys(), "something is there that nobody stated"
     for path, one in stated.items():
-        if path[:-1] and path[:-1] not in found:
+        if path[:-1] and not any(found.get(path[:-1], [])):
             continue  # there is no item
         values = found.get(path, [])
         match one.presence:
