@@ -242,5 +242,35 @@ SOP_COMMON: Rows = (
     Row("TimezoneOffsetFromUTC", "3", ALWAYS, (generated("timezone"),)),
 )
 
-# One table for every object: what differs between still, clip and film stands in the rows' conditions.
+# One table for every image: what differs between still, clip and film stands in the rows' conditions.
 OBJECT: Rows = (*PATIENT, *STUDY, *SERIES, *EQUIPMENT, *IMAGE, *PIXEL, *SOP_COMMON)
+
+# Encapsulated PDF (PS3.3 A.45.1): Encapsulated Document Series (C.24.1), Secondary Capture Equipment (C.8.6.1) and
+# Encapsulated Document (C.24.2). A document is no image: its series is one of its own beside the images', without side
+# and people, which C.24.1 does not have, and it has no comments; that the clock is in doubt stands in its title.
+_NOT_OF_DOCUMENTS = frozenset(
+    {
+        *("Laterality", "PerformingPhysicianName", "OperatorsName"),
+        *("SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
+    }
+)
+
+DOCUMENT: Rows = (
+    *PATIENT,
+    *STUDY,
+    *(row for row in SERIES if row.keyword not in _NOT_OF_DOCUMENTS),
+    Row("SeriesInstanceUID", "1", ALWAYS, (generated("document_series_uid"),)),
+    Row("SeriesNumber", "1", ALWAYS, (generated("document_series_number"),)),
+    Row("SeriesDescription", "3", ANAP, (configured("series_description"),)),
+    *(row for row in EQUIPMENT if row.keyword != "VideoImageFormatAcquired"),
+    Row("InstanceNumber", "1", ALWAYS, (generated("instance_number"),)),
+    Row("ContentDate", "2", ALWAYS, (generated("captured_date"),)),
+    Row("ContentTime", "2", ALWAYS, (generated("captured_time"),)),
+    Row("AcquisitionDateTime", "2", ALWAYS, (generated("captured_at"),)),
+    Row("BurnedInAnnotation", "1", ALWAYS, (configured("burned_in_annotation"),)),
+    Row("DocumentTitle", "2", ALWAYS, (device("document_title"),)),
+    Row("ConceptNameCodeSequence", "2", EMPTY),
+    Row("MIMETypeOfEncapsulatedDocument", "1", ALWAYS, (fixed("application/pdf"),)),
+    Row("EncapsulatedDocumentLength", "3", ALWAYS, (device("document_length"),)),
+    *SOP_COMMON,
+)

@@ -155,6 +155,26 @@ def compose_film(origins: Origins, form: PixelForm, resolution_dpi: float) -> Co
 def _dataset_of(
     origins: Origins, form: PixelForm, sop_class_uid: str, kind: set[str], device: Mapping[str, Any]
 ) -> Dataset:
+    of_pixels = ({"color"} if form.samples > 1 else set()) | ({"lossy"} if form.lossy_method else set())
+    pixels = {
+        "rows": form.rows,
+        "columns": form.columns,
+        "samples": form.samples,
+        "photometric": form.photometric,
+        "bits_allocated": form.bits_allocated,
+        "bits_stored": form.bits_stored,
+        "high_bit": form.bits_stored - 1,
+        "lossy": "01" if form.lossy_method else "00",
+        "lossy_method": form.lossy_method,
+    }
+    facts = facts_from(origins, sop_class_uid, kind | of_pixels, {**pixels, **device})
+    dataset = dataset_from(OBJECT, facts)
+    set_character_set(dataset, facts.entries)
+    return dataset
+
+
+def facts_from(origins: Origins, sop_class_uid: str, kind: set[str], device: Mapping[str, Any]) -> Facts:
+    """What the rows of an object's table look their values up in; `kind` are the conditions that the object fulfils."""
     exam = origins.exam
     chosen = chosen_from(exam)
     # Study Date and Time are the same text in everything of the study, and one object has one offset from UTC: so the
@@ -163,12 +183,11 @@ def _dataset_of(
     captured_at = origins.captured_at.astimezone(zone)
     study_began_at = exam.study_began_at.astimezone(zone) if exam else captured_at
     started_at = exam.opened_at.astimezone(zone) if exam else captured_at
-    of_pixels = ({"color"} if form.samples > 1 else set()) | ({"lossy"} if form.lossy_method else set())
     purpose = {"self test"} if origins.is_self_test else set()
     is_trusted = origins.is_clock_trusted and (exam is None or exam.is_clock_trusted)
     doubt = set() if is_trusted else {"clock in doubt"}
     printed = {"printed"} if origins.printed_text else set()
-    facts = Facts(
+    return Facts(
         entries=chosen.entries,
         generated={
             "study_instance_uid": exam.study_instance_uid if exam else new_uid(),
@@ -190,26 +209,14 @@ def _dataset_of(
         },
         configuration=_configuration_facts(origins),
         device={
-            "rows": form.rows,
-            "columns": form.columns,
-            "samples": form.samples,
-            "photometric": form.photometric,
-            "bits_allocated": form.bits_allocated,
-            "bits_stored": form.bits_stored,
-            "high_bit": form.bits_stored - 1,
-            "lossy": "01" if form.lossy_method else "00",
-            "lossy_method": form.lossy_method,
             "video_format": origins.video_format,
             "digital_format": origins.digital_format,
             "printed_text": _comments_from(origins.printed_text, has_doubt=not is_trusted),
             **device,
         },
         user=chosen.user,
-        conditions=chosen.conditions | kind | of_pixels | purpose | doubt | printed,
+        conditions=chosen.conditions | kind | purpose | doubt | printed,
     )
-    dataset = dataset_from(OBJECT, facts)
-    set_character_set(dataset, chosen.entries)
-    return dataset
 
 
 def _comments_from(printed_text: str, *, has_doubt: bool) -> str:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from pydicom.uid import (
+    EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
     MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
@@ -21,10 +22,11 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from appliance.config.devices import Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice
+from appliance.config.devices import Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice, TextDevice
 
 _STILL, _CLIP = str(SecondaryCaptureImageStorage), str(MultiFrameTrueColorSecondaryCaptureImageStorage)
 _GRAY_CLIP = str(MultiFrameGrayscaleByteSecondaryCaptureImageStorage)
+_PDF = str(EncapsulatedPDFStorage)
 _WORD = str(MultiFrameGrayscaleWordSecondaryCaptureImageStorage)
 _JPEG, _NATIVE = str(JPEGBaseline8Bit), str(ExplicitVRLittleEndian)
 _GRAYS: Final = frozenset({"GREY", "Y10", "Y12", "Y16"})
@@ -37,6 +39,7 @@ class Form(StrEnum):
     CLIP = "clip"
     PAGE = "page"
     FILM = "film"
+    DOCUMENT = "document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,9 @@ def kinds_of(device: Device) -> tuple[Kind, ...]:
             return (_still(perhaps={"color", "lossy"}),)
         case PrinterDevice():
             return (Kind(Form.PAGE, _STILL, _NATIVE, frozenset({"still"}), frozenset({"printed"})),)
+        case TextDevice():
+            page = Kind(Form.PAGE, _STILL, _NATIVE, frozenset({"still", "printed"}))
+            return (page, Kind(Form.DOCUMENT, _PDF, _NATIVE, frozenset({"document"}))) if device.pdf else (page,)
         case GrabberDevice():
             return _grabber_kinds(device)
         case FilmDevice():

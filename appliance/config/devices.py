@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from appliance.config.text_profiles import list_profiles
 from appliance.config.texts import CodeString, LongString, Name, Section, ShortString
 
 
@@ -29,11 +30,17 @@ class MachineDevice(Section):
         return self.series_description or self.title or self.modality
 
 
-class SerialDevice(MachineDevice):
-    """A machine that sends image files over a serial line by XMODEM."""
+class LineDevice(MachineDevice):
+    """A machine on a serial line. `transcript_bytes` of what went over it are kept in memory for support."""
+
+    line: Path
+    transcript_bytes: int = Field(default=0, ge=0, le=16 * 1024 * 1024)
+
+
+class SerialDevice(LineDevice):
+    """A machine that sends image files over a serial line by XMODEM or YMODEM."""
 
     driver: Literal["xmodem"]
-    line: Path
     baud: int = Field(default=115_200, ge=300, le=4_000_000)
     conversion_type: Literal["DI"] = "DI"
     max_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1 << 30)
@@ -42,15 +49,19 @@ class SerialDevice(MachineDevice):
     transfer_seconds: float = Field(default=1800.0, gt=0, le=14_400)
 
 
-class PrinterDevice(MachineDevice):
-    """A machine that prints: the box is its printer. `dpi` is the pages' resolution; None: the language's own."""
+class TalkingDevice(LineDevice):
+    """A machine that speaks by itself, on a line that is set as the machine is."""
 
-    driver: Literal["printer"]
-    line: Path
     baud: int = Field(default=9600, ge=300, le=4_000_000)
     data_bits: Literal[7, 8] = 8
     parity: Literal["none", "even", "odd"] = "none"
     flow: Literal["none", "rtscts", "xonxoff", "dtr"] = "none"
+
+
+class PrinterDevice(TalkingDevice):
+    """A machine that prints: the box is its printer. `dpi` is the pages' resolution; None: the language's own."""
+
+    driver: Literal["printer"]
     conversion_type: Literal["DI"] = "DI"
     language: Literal["escp9", "escp24", "escpos", "pcl"]
     dpi: int | None = Field(default=None, ge=60, le=1200)
@@ -73,6 +84,27 @@ class PrinterDevice(MachineDevice):
     def page_dpi(self) -> int:
         """The pages' resolution: as fine as printers of this language mostly are."""
         return self.dpi or {"escp9": 240, "escp24": 360, "escpos": 203, "pcl": 300}[self.language]
+
+
+class TextDevice(TalkingDevice):
+    """A machine that says its results in framed text. `profile` is a name of `text_profiles`, or the path of a file."""
+
+    driver: Literal["text"]
+    conversion_type: Literal["DI"] = "DI"
+    profile: str = Field(min_length=1, max_length=200)
+    pdf: bool = False
+    max_bytes: int = Field(default=65_536, ge=256, le=1_048_576)
+
+    @model_validator(mode="after")
+    def _check_profile(self) -> TextDevice:
+        if "/" not in self.profile and self.profile not in list_profiles():
+            raise ValueError(f"there is no text profile {self.profile!r}; there are {', '.join(list_profiles())}")
+        return self
+
+    @property
+    def page_bytes(self) -> int:
+        """The most that one of its objects takes: a page, or the document of all of them."""
+        return 8_000_000
 
 
 Rectangle = tuple[
@@ -155,4 +187,6 @@ class FilmDevice(MachineDevice):
     max_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, le=2_000_000_000)
 
 
-Device = Annotated[SerialDevice | PrinterDevice | GrabberDevice | FilmDevice, Field(discriminator="driver")]
+Device = Annotated[
+    SerialDevice | PrinterDevice | TextDevice | GrabberDevice | FilmDevice, Field(discriminator="driver")
+]

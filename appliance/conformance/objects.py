@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from appliance.compose.attributes import OBJECT
+from appliance.compose.attributes import DOCUMENT, OBJECT
 from appliance.compose.charset import CHARACTER_SET
+from appliance.compose.document import ENCAPSULATED
 from appliance.compose.instance import configured_facts
-from appliance.compose.kinds import Kind, kinds_of
+from appliance.compose.kinds import Form, Kind, kinds_of
 from appliance.compose.pixels import PIXEL_DATA
 from appliance.compose.rows import Rows, Source
 from appliance.compose.steps import CREATION, FINAL
@@ -59,7 +60,8 @@ def _object_attributes(configuration: Configuration, device: Device, kind: Kind)
         configured=configured_facts(device, configuration.box),
         sources=_sources(configuration),
     )
-    return _attributes((*OBJECT, *PIXEL_DATA), circumstances)
+    table = (*DOCUMENT, *ENCAPSULATED) if kind.form is Form.DOCUMENT else (*OBJECT, *PIXEL_DATA)
+    return _attributes(table, circumstances)
 
 
 def _attributes(rows: Rows, circumstances: Circumstances) -> tuple[Attribute, ...]:

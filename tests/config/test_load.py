@@ -129,7 +129,7 @@ WRONG: list[tuple[str, str, str]] = [
     (
         SERIAL.replace("xmodem", "usb"),
         "devices[0].driver",
-        "must be one of 'xmodem', 'printer', 'grabber', 'sane' (it is 'usb')",
+        "must be one of 'xmodem', 'printer', 'text', 'grabber', 'sane' (it is 'usb')",
     ),
     (
         SERIAL.replace('"xmodem"', '"printer"\nlanguage = "pcl"\ndpi = 1200'),
