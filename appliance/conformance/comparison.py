@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Final
+
+from pydantic import ValidationError
 
 from appliance.config.schema import Configuration
 from appliance.conformance.box import statement_of
@@ -61,19 +62,27 @@ def compare_box(profile: Profile, configuration: Configuration) -> Comparison:
     """This box, configured so; what it lacks it may have under another configuration."""
 
     @cache
-    def stated(key: str) -> Statement:
-        return statement_of(Configuration.model_validate_json(key))
+    def stated(written: str) -> Statement | None:
+        """None where that is no configuration: nobody could write it."""
+        try:
+            return statement_of(Configuration.model_validate_json(written))
+        except ValidationError:
+            return None
 
     def met_by(requirement: Requirement) -> Callable[[Configuration], bool]:
-        return lambda other: all(
-            judge(need, stated(other.model_dump_json())).is_met is not False for need in requirement.needs
-        )
+        def is_met(other: Configuration) -> bool:
+            statement = stated(other.model_dump_json())
+            return statement is not None and all(
+                judge(need, statement).is_met is not False for need in requirement.needs
+            )
+
+        return is_met
 
     def keys_for(requirement: Requirement) -> tuple[str, ...] | None:
         levers = smallest(configuration, met_by(requirement))
         return None if levers is None else tuple(one.keys for one in levers)
 
-    return _compare(profile, stated(configuration.model_dump_json()), keys_for)
+    return _compare(profile, statement_of(configuration), keys_for)
 
 
 def compare_statement(profile: Profile, statement: Statement) -> Comparison:
@@ -104,12 +113,3 @@ def _finding_of(
 
 def _evidence(judged: Sequence[Judged]) -> tuple[str, ...]:
     return tuple(one.evidence if one.is_met is not None else f"Look at: {one.evidence}" for one in judged)
-
-
-COUNTED: Final[Mapping[Verdict, str]] = {
-    Verdict.MET: "met",
-    Verdict.NOT_MET: "not met",
-    Verdict.MET_IF: "met if configured so",
-    Verdict.BY_PERSON: "for a person",
-    Verdict.NOT_UNDERSTOOD: "not understood",
-}

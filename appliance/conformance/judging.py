@@ -180,7 +180,8 @@ def _judge_worklist_key(need: WorklistKeyNeed, statement: Statement) -> Judged:
     if need.is_shown and not found.is_shown:
         return Judged(False, f"{need.path} is not shown.")
     uses = [f"matching in the {one} query" for one in found.matching] + (["shown"] if found.is_shown else [])
-    return Judged(True, f"{need.path} is asked for{f': {chr(44).join(uses)}' if uses else ''}.")
+    said = f": {', '.join(uses)}" if uses else ""
+    return Judged(True, f"{need.path} is asked for{said}.")
 
 
 def _judge_security(need: SecurityNeed, statement: Statement) -> Judged:

@@ -41,10 +41,14 @@ def smallest(
     chosen = list(LEVERS if levers is None else levers)
     if not is_met(_pulled(configuration, chosen)):
         return None
-    for lever in tuple(chosen):
-        without = [one for one in chosen if one is not lever]
-        if is_met(_pulled(configuration, without)):
-            chosen = without
+    before: list[Lever] = []
+    # One may be needed only while another one is there: so until a round spares nothing more.
+    while before != chosen:
+        before = chosen
+        for lever in before:
+            without = [one for one in chosen if one is not lever]
+            if is_met(_pulled(configuration, without)):
+                chosen = without
     return tuple(chosen)
 
 

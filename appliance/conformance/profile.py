@@ -29,7 +29,6 @@ from appliance.dimse.uid_names import KEYWORD_UIDS, is_known_uid
 _MOST_BYTES: Final = 1024 * 1024
 _MOST_REQUIREMENTS: Final = 1000
 EQUIPMENT: Final = "modality interface"
-_KEYS: Final = {"id", "strength", "text", "source", "needs"}
 
 
 class Strength(StrEnum):
@@ -208,6 +207,30 @@ Need = Annotated[
 _NEED: Final[TypeAdapter[Any]] = TypeAdapter(Need)
 
 
+class WrittenRequirement(Part):
+    """A requirement as it is written."""
+
+    id: str = Field(min_length=1)
+    strength: Strength
+    text: str = Field(min_length=1)
+    source: str = ""
+    needs: tuple[Need, ...] = Field(min_length=1)
+
+
+class WrittenProfile(Part):
+    """A profile as it is written: for the schema that editors use, since reading forgives one requirement at a time."""
+
+    equipment: Literal["modality interface"]
+    title: str = ""
+    purchaser: str = ""
+    requirements: tuple[WrittenRequirement, ...] = Field(min_length=1, max_length=_MOST_REQUIREMENTS)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a profile."""
+    return WrittenProfile.model_json_schema()
+
+
 @dataclass(frozen=True, slots=True)
 class Requirement:
     """One requirement. `fault` says why it cannot be understood; then `needs` is what could be."""
@@ -258,7 +281,7 @@ def _profile_from(tree: dict[str, Any], file: Path) -> Profile:
             else f"{file} does not say what equipment it is for.",
             f'A profile for this kind of equipment says equipment = "{EQUIPMENT}".',
         )
-    unknown = sorted(tree.keys() - {"equipment", "title", "purchaser", "requirements"})
+    unknown = sorted(tree.keys() - WrittenProfile.model_fields.keys())
     if unknown:
         raise UnreadableProfile(f"{file} has {unknown[0]!r} at its top, which no profile has.")
     given = tree.get("requirements")
@@ -276,7 +299,10 @@ def _profile_from(tree: dict[str, Any], file: Path) -> Profile:
 
 def _requirement_from(given: object, number: int) -> Requirement:
     table = given if isinstance(given, dict) else {}
-    faults = [f"{key!r} is no key of a requirement" for key in sorted(map(str, table.keys() - _KEYS))]
+    faults = [
+        f"{key!r} is no key of a requirement"
+        for key in sorted(map(str, table.keys() - WrittenRequirement.model_fields.keys()))
+    ]
     strength, text = table.get("strength"), table.get("text")
     if strength not in set(Strength):
         faults.append(f"its strength is {strength!r}: it must be shall, should or may")
