@@ -19,7 +19,8 @@ body { font: 15px/1.45 "Noto Sans", Helvetica, Arial, sans-serif; color: #111; b
 h1 { font-size: 2em; } h2 { font-size: 1.5em; margin-top: 2em; } h3 { font-size: 1.2em; } h4, h5, h6 { font-size: 1em; }
 table { border-collapse: collapse; width: 100%; margin: 1em 0; font-size: .87em; }
 caption { text-align: left; font-weight: bold; padding: .3em 0; }
-th, td { border: 1px solid #888; padding: .25em .5em; text-align: left; vertical-align: top; overflow-wrap: break-word; }
+th, td { border: 1px solid #888; padding: .25em .5em; text-align: left; vertical-align: top;
+         overflow-wrap: break-word; }
 th { background: #eee; } svg { max-width: 100%; height: auto; } figure { margin: 1em 0; break-inside: avoid; }
 figcaption { font-weight: bold; } nav a { display: block; color: inherit; }
 @media print { body { font-size: 9.5pt; margin: 0; max-width: none; padding: 0; } h2 { break-before: page; }
