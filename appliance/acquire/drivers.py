@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 from appliance.base.clock import Clock
@@ -14,6 +16,8 @@ from appliance.devices.video.source import VideoSource
 from appliance.devices.video.stream import StreamGrabber
 from appliance.devices.video.v4l2_mode import CaptureWish
 from appliance.devices.video.v4l2_stream import V4l2Grabber
+
+_USB_NODE = re.compile(r"/dev/bus/usb/([0-9]{3})/([0-9]{3})")
 
 
 def transcript_for(device: LineDevice) -> Transcript | None:
@@ -76,7 +80,7 @@ def film_options_from(device: FilmDevice, run: Path) -> FilmOptions:
     """What the digitizer is asked for, from its configuration; relative paths are below `run`."""
     directory = device.sane_config_directory
     return FilmOptions(
-        device=device.sane_device,
+        device=sane_name_from(device.sane_device),
         resolution_dpi=device.resolution_dpi,
         width_mm=device.width_mm,
         height_mm=device.height_mm,
@@ -92,3 +96,15 @@ def film_options_from(device: FilmDevice, run: Path) -> FilmOptions:
         stall=device.stall_seconds,
         total=device.scan_seconds,
     )
+
+
+def sane_name_from(configured: str) -> str:
+    """`epson2:/dev/appliance/film` as SANE has it now, `epson2:libusb:001:009`: its number changes with every plug.
+
+    Anything else, and a digitizer that is not plugged in, comes back as it is.
+    """
+    backend, _, node = configured.partition(":/dev/")
+    if not node:
+        return configured
+    match = _USB_NODE.fullmatch(os.path.realpath(f"/dev/{node}"))
+    return f"{backend}:libusb:{match[1]}:{match[2]}" if match else configured

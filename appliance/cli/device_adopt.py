@@ -12,7 +12,7 @@ from appliance.cli.device_list import read_configuration
 from appliance.cli.device_table import NODES, Seen, known_as, path_of, read_seen, snippet_lines, way_of
 from appliance.cli.table import printable_text
 from appliance.devices.plugging.adopted import AdoptedDevices
-from appliance.devices.plugging.attached import Attached, Kind
+from appliance.devices.plugging.attached import Attached
 from appliance.devices.plugging.rules import NamedBy, has_name_by, rule_from
 from appliance.devices.plugging.udev import list_attached
 
@@ -43,7 +43,7 @@ def adopt_device(node: str, name: str, by: NamedBy | None, *, may_replace: bool)
     if configured is None:
         print(f"The configuration has no device {name} yet; it needs:\n")
         print("\n".join(f"    {line}" for line in snippet_lines(seen, name)))
-    elif attached.kind is not Kind.SCANNER and path_of(configured, paths.run) != str(NODES / name):
+    elif not path_of(configured, paths.run).endswith(str(NODES / name)):
         print(f"In the configuration, {name} must name it as {NODES / name} now.")
     return 0
 

@@ -10,6 +10,7 @@ from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
 from appliance.base.paths import Paths
 from appliance.cli.device_probe import Probed, Target
+from appliance.cli.device_table import NODES
 from appliance.config.devices import FilmDevice
 from appliance.devices.errors import DeviceError
 from appliance.devices.film.offered import Offered, check_offered, read_offered
@@ -75,7 +76,9 @@ def probed_from(name: str, offered: Mapping[str, Offered], target: Target, troub
         notes.append(f"It gives no 16 bits a sample: set depth to one of {depth.words}.")
     known = target.seen.known if target.seen else None
     settings = [f'hardware = "{known.hardware}"'] if known else []
-    settings.append(f'sane_device = "{name}"')
+    adopted = target.seen.adopted if target.seen else ""
+    lasting = f"{name.partition(':')[0]}:{NODES / adopted}" if adopted else name
+    settings.append(f'sane_device = "{lasting}"')
     for key, option in (("width_mm", offered.get("x")), ("height_mm", offered.get("y"))):
         if option is not None and option.most:
             settings.append(f"{key} = {option.most}   # at most")

@@ -66,11 +66,7 @@ def read_seen(found: Sequence[Attached], paths: Paths, configuration: Configurat
 def missing_from(seen: Iterable[Seen], devices: Iterable[Device]) -> list[Device]:
     """The configured devices that a plug decides about, and that are not here: a simulated one has no plug."""
     here = {one.device for one in seen}
-    return [
-        device
-        for device in devices
-        if device.name not in here and (isinstance(device, FilmDevice) or Path("/dev") in _path(device).parents)
-    ]
+    return [device for device in devices if device.name not in here and _has_plug(device)]
 
 
 def way_of(seen: Seen, others: Iterable[Attached]) -> NamedBy:
@@ -98,7 +94,8 @@ def snippet_lines(seen: Seen, name: str) -> list[str]:
         lines.append(f'hardware = "{seen.known.hardware}"{doubt}')
     lines.append('modality = ""   # the machine\'s own: US, ES, XA, …')
     if kind is Kind.SCANNER:
-        lines.append('sane_device = ""   # as `scanimage -L` names it')
+        backend = seen.known.kernel if seen.known else "BACKEND"
+        lines.append(f'sane_device = "{backend}:{NODES / name}"   # with the backend as `scanimage -L` names it')
     else:
         lines.append(f'{_KEYS[kind]} = "{NODES / name}"')
     return lines
@@ -116,8 +113,16 @@ def _is_it(attached: Attached, adopted: str, name: str, path: str) -> bool:
     if name == adopted:
         return True
     if attached.kind is Kind.SCANNER:
-        return bool(attached.bus_address) and path.endswith(f":libusb:{attached.bus_address}")
+        nodes = (f":libusb:{attached.bus_address}", *(f":{node}" for node in (attached.node, *attached.links)))
+        return bool(attached.bus_address) and path.endswith(nodes)
     return path in (attached.node, *attached.links) and bool(path)
+
+
+def _has_plug(device: Device) -> bool:
+    """Whether udev would know of it: not of a simulated machine's socket, nor of a digitizer in the network."""
+    if isinstance(device, FilmDevice):
+        return ":libusb:" in device.sane_device or ":/dev/" in device.sane_device
+    return Path("/dev") in _path(device).parents
 
 
 def path_of(device: Device, run: Path) -> str:

@@ -12,8 +12,9 @@ import pytest
 
 from appliance.base.paths import Paths
 from appliance.cli import device_adopt
-from appliance.cli.device_table import seen_from, snippet_lines
+from appliance.cli.device_table import missing_from, seen_from, snippet_lines
 from appliance.cli.main import main
+from appliance.config.devices import FilmDevice
 from appliance.devices.plugging.attached import Attached, Kind
 from tests.cli.plugged import HERE, run_appliance
 
@@ -229,10 +230,28 @@ def test_fail__what_is_not_there_and_what_carries_no_number(
             },
         ),
         (Attached(Kind.VIDEO, "/dev/video0"), {'driver = "grabber"', 'source = "/dev/appliance/x"'}),
-        (Attached(Kind.SCANNER, "/dev/bus/usb/001/002"), {'driver = "sane"'}),
+        (
+            Attached(Kind.SCANNER, "/dev/bus/usb/001/002", usb_id="04b8:012c"),
+            {
+                'driver = "sane"',
+                'sane_device = "epson2:/dev/appliance/x"   # with the backend as `scanimage -L` names it',
+            },
+        ),
         (Attached(Kind.INPUT, "/dev/input/event1"), {"# what presses: /dev/appliance/x"}),
     ],
 )
 def test_ok__what_the_configuration_needs(attached: Attached, lines: set[str]) -> None:
     (seen,) = seen_from([attached], {}, (), Path("/run"))
     assert lines <= set(snippet_lines(seen, "x"))
+
+
+def test_ok__which_device_of_the_configuration_a_digitizer_is() -> None:
+    here = Attached(Kind.SCANNER, "/dev/bus/usb/001/009", ("/dev/appliance/film",), bus_address="001:009")
+    devices = {
+        sane: FilmDevice(name="film", driver="sane", modality="RG", sane_device=sane)
+        for sane in ("epson2:libusb:001:009", "epson2:/dev/appliance/film", "epson2:libusb:001:010", "test:0")
+    }
+    found = {sane: seen_from([here], {}, [device], Path("/run")) for sane, device in devices.items()}
+    assert [seen[0].device for seen in found.values()] == ["film", "film", "", ""]
+    missing = [bool(missing_from(seen, [devices[sane]])) for sane, seen in found.items()]
+    assert missing == [False, False, True, False], "nobody knows of the backend for tests whether it is plugged in"
