@@ -7,14 +7,19 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from appliance.config.known import HardwareName
 from appliance.config.text_profiles import list_profiles
 from appliance.config.texts import CodeString, LongString, Name, Section, ShortString
 
 
 class MachineDevice(Section):
-    """What every attached machine says of itself in the objects (PS3.3 C.7.5.1, General Equipment)."""
+    """What every attached machine says of itself in the objects (PS3.3 C.7.5.1, General Equipment).
+
+    What `hardware` sets (known_devices.toml) is filled in before a model is made: here it only says where it came from.
+    """
 
     name: Name
+    hardware: HardwareName | Literal[""] = ""
     title: LongString = ""
     modality: CodeString
     manufacturer: LongString = ""

@@ -8,11 +8,11 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from appliance.acquire.api import make_app
+from appliance.acquire.drivers import film_options_from, line_from, make_source, paper_size_from
 from appliance.acquire.films import FilmRunner
 from appliance.acquire.gate import ExamGate
 from appliance.acquire.keeping import ObjectKeeper
@@ -37,24 +37,14 @@ from appliance.config.devices import (
     Device,
     FilmDevice,
     GrabberDevice,
-    LineDevice,
     PrinterDevice,
     SerialDevice,
-    TalkingDevice,
     TextDevice,
 )
 from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
 from appliance.config.text_profiles import load_profile
-from appliance.devices.film.options import FilmOptions
 from appliance.devices.printer.languages import decoder_of
-from appliance.devices.printer.paper import PaperSize
-from appliance.devices.serial.line import Flow, Parity, SerialLine, Transcript
-from appliance.devices.video.layout import Area
-from appliance.devices.video.source import VideoSource
-from appliance.devices.video.stream import StreamGrabber
-from appliance.devices.video.v4l2_mode import CaptureWish
-from appliance.devices.video.v4l2_stream import V4l2Grabber
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.facts import ExamFacts
@@ -145,13 +135,7 @@ def make_runner(
         case GrabberDevice():
             return VideoRunner(device, make_source(device, paths.run, clock), keeper, gate, clock, findings)
         case SerialDevice():
-            line = SerialLine(
-                str(paths.run / device.line),
-                clock,
-                baud=device.baud,
-                name=device.name,
-                transcript=transcript_for(device),
-            )
+            line = line_from(device, paths.run, clock)
             return TransferRunner(device, line, keeper, gate, clock, findings)
         case PrinterDevice():
             line = line_from(device, paths.run, clock)
@@ -163,81 +147,6 @@ def make_runner(
             return TextRunner(device, profile, line, keeper, gate, clock, findings)
         case FilmDevice():
             return FilmRunner(device, film_options_from(device, paths.run), keeper, gate, clock, findings)
-
-
-def transcript_for(device: LineDevice) -> Transcript | None:
-    """Where what goes over the device's line is kept, if that is configured."""
-    return Transcript(device.transcript_bytes) if device.transcript_bytes else None
-
-
-def line_from(device: TalkingDevice, run: Path, clock: Clock) -> SerialLine:
-    """The line on which `device` speaks; a relative path is below `run`."""
-    return SerialLine(
-        str(run / device.line),
-        clock,
-        baud=device.baud,
-        data_bits=device.data_bits,
-        parity=Parity[device.parity.upper()],
-        flow=Flow(device.flow),
-        name=device.name,
-        transcript=transcript_for(device),
-    )
-
-
-def paper_size_from(device: PrinterDevice) -> PaperSize:
-    """The paper that is in the printer."""
-    return PaperSize(
-        width_mm=device.paper_width_mm,
-        height_mm=device.paper_height_mm,
-        dpi=device.page_dpi,
-        max_pixels=device.max_pixels,
-        max_pages=device.max_pages,
-    )
-
-
-def make_source(device: GrabberDevice, run: Path, clock: Clock) -> VideoSource:
-    """The kernel's video node, or the socket of another process; relative paths are below `run`."""
-    crop = Area(*device.crop) if device.crop else None
-    masks = tuple(Area(*one) for one in device.masks)
-    if not device.is_video_node:
-        path = str(run / device.source)
-        return StreamGrabber(path, device.max_frame_bytes, clock, device.name, crop=crop, masks=masks)
-    wish = CaptureWish(
-        formats=device.formats,
-        rate=device.frames_per_second,
-        max_frame_bytes=device.max_frame_bytes,
-        is_diagnostic=device.quality == "diagnostic",
-        input=device.input,
-        standard=device.standard,
-        size=device.size,
-        crop=crop,
-        masks=masks,
-        deinterlace=device.deinterlace,
-        controls=tuple(device.controls.items()),
-    )
-    return V4l2Grabber(str(device.source), wish, clock, device.name)
-
-
-def film_options_from(device: FilmDevice, run: Path) -> FilmOptions:
-    """What the digitizer is asked for, from its configuration; relative paths are below `run`."""
-    directory = device.sane_config_directory
-    return FilmOptions(
-        device=device.sane_device,
-        resolution_dpi=device.resolution_dpi,
-        width_mm=device.width_mm,
-        height_mm=device.height_mm,
-        depth=device.depth,
-        source=device.source,
-        left_mm=device.left_mm,
-        top_mm=device.top_mm,
-        extra=device.options,
-        config_directory=run / directory if directory else None,
-        name=device.name,
-        max_bytes=device.max_bytes,
-        warm_up=device.stall_seconds,
-        stall=device.stall_seconds,
-        total=device.scan_seconds,
-    )
 
 
 class _SignOfLife:
