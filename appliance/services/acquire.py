@@ -7,9 +7,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from appliance.acquire.api import make_app
 from appliance.acquire.drivers import film_options_from, line_from, make_source, paper_size_from
@@ -21,8 +22,9 @@ from appliance.acquire.runner import DeviceRunner
 from appliance.acquire.salvage import list_cut_short, salvage_device
 from appliance.acquire.texts import TextRunner
 from appliance.acquire.transfers import TransferRunner
+from appliance.acquire.triggers import TriggerWatch, title_of
 from appliance.acquire.video import VideoRunner
-from appliance.base.clock import Clock, SystemClock
+from appliance.base.clock import Clock, Deadline, SystemClock
 from appliance.base.clock_trust import ClockTrust
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
@@ -40,11 +42,20 @@ from appliance.config.devices import (
     PrinterDevice,
     SerialDevice,
     TextDevice,
+    TriggeredDevice,
 )
 from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
 from appliance.config.text_profiles import load_profile
+from appliance.config.triggers import BytesTrigger, GpioTrigger, KeyTrigger, Trigger, WireTrigger
 from appliance.devices.printer.languages import decoder_of
+from appliance.devices.serial.line import Parity, SerialLine
+from appliance.devices.signal.gpio import Bias, GpioSource, LineWish
+from appliance.devices.signal.heard import HeardSource
+from appliance.devices.signal.keys import KeySource
+from appliance.devices.signal.modem import ModemSource, Wire, WireWish
+from appliance.devices.signal.pattern import pattern_from_text
+from appliance.devices.signal.source import SignalSource
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.facts import ExamFacts
@@ -98,8 +109,13 @@ def run_acquire(paths: Paths, name: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     alive = _SignOfLife(clock, runner.sentence)
-    thread = threading.Thread(target=_work, args=(runner, stop, alive, died), name=name, daemon=True)
-    thread.start()
+    watches = make_watches(paths.run, device, runner, findings, clock)
+    threads = [
+        threading.Thread(target=_work, args=(one, stop, life, died), name=name, daemon=True)
+        for one, life in ((runner, alive), *((watch, _quietly) for watch in watches))
+    ]
+    for thread in threads:
+        thread.start()
 
     def report_ready() -> None:
         notify_ready(runner.sentence())
@@ -112,7 +128,9 @@ def run_acquire(paths: Paths, name: str) -> int:
     serve(make_app(runner), [bind_unix(paths.acquire_socket(name))], report_ready)
     notify_stopping()
     stop.set()
-    thread.join(_STOP_SECONDS)
+    deadline = Deadline.after(clock, _STOP_SECONDS)
+    for thread in threads:
+        thread.join(deadline.remaining())
     outcome = Effect.MAJOR_FAILURE if died.is_set() else Effect.SUCCESS
     audit.record(Act.SERVICE_STOPPED, actor=audit.process, outcome=outcome)
     lock.release()
@@ -149,6 +167,41 @@ def make_runner(
             return FilmRunner(device, film_options_from(device, paths.run), keeper, gate, clock, findings)
 
 
+def make_watches(
+    run: Path, device: Device, runner: DeviceRunner, findings: FindingBoard, clock: Clock
+) -> list[TriggerWatch]:
+    """One for each node that something may say *now* at; relative paths are below `run`."""
+    by_node: dict[Path, list[Trigger]] = {}
+    for trigger in device.triggers if isinstance(device, TriggeredDevice) else ():
+        by_node.setdefault(trigger.node, []).append(trigger)
+    return [
+        TriggerWatch(make_signal_source(str(run / node), triggers, clock), triggers, runner, clock, findings)
+        for node, triggers in by_node.items()
+    ]
+
+
+def make_signal_source(path: str, triggers: Sequence[Trigger], clock: Clock) -> SignalSource:
+    """What listens at `path`, all of whose triggers are of one kind."""
+    name = title_of(triggers[0])
+    match triggers[0]:
+        case KeyTrigger():
+            wanted = [frozenset(one.codes) for one in triggers if isinstance(one, KeyTrigger)]
+            return KeySource(path, wanted, clock, name)
+        case GpioTrigger():
+            lines = [
+                LineWish(one.pin, one.is_active_low, Bias(one.bias)) for one in triggers if isinstance(one, GpioTrigger)
+            ]
+            return GpioSource(path, lines, clock, name)
+        case WireTrigger():
+            wires = [WireWish(Wire(one.wire), one.is_released) for one in triggers if isinstance(one, WireTrigger)]
+            return ModemSource(path, wires, clock, name)
+        case BytesTrigger() as first:
+            patterns = [pattern_from_text(one.pattern) for one in triggers if isinstance(one, BytesTrigger)]
+            parity = Parity[first.parity.upper()]
+            line = SerialLine(path, clock, baud=first.baud, data_bits=first.data_bits, parity=parity, name=name)
+            return HeardSource(line, patterns, clock)
+
+
 class _SignOfLife:
     """Feeds the watchdog from the working loop, which comes round for every frame: once a second is enough.
 
@@ -176,7 +229,15 @@ def _stopping_first(stop: threading.Event, uvicorns: Any) -> Callable[[int, Fram
     return handle
 
 
-def _work(runner: DeviceRunner, stop: threading.Event, alive: Callable[[], None], died: threading.Event) -> None:
+class _Working(Protocol):
+    def run(self, stop: threading.Event, alive: Callable[[], None]) -> None: ...
+
+
+def _quietly() -> None:
+    """The sign of life is the device's loop's, not its triggers'."""
+
+
+def _work(runner: _Working, stop: threading.Event, alive: Callable[[], None], died: threading.Event) -> None:
     """Run the device's loop; if it dies, so does the process, and the supervisor starts it again."""
     try:
         runner.run(stop, alive)
