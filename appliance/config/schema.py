@@ -6,6 +6,7 @@ Lengths are seconds, bytes, millimetres or pixels as the name says. The commente
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -93,10 +94,26 @@ class AuditCollector(Section):
         return self
 
 
+class Language(StrEnum):
+    """The languages of the panel (ISO 639-1)."""
+
+    ENGLISH = "en"
+    GERMAN = "de"
+    FRENCH = "fr"
+    SPANISH = "es"
+    JAPANESE = "ja"
+    ARABIC = "ar"
+
+
 class Panel(Section):
-    """Names under which a browser may reach the panel (guards against DNS rebinding)."""
+    """The touchscreen's page.
+
+    `allowed_hosts` are the names under which a browser may reach it (guards against DNS rebinding).
+    """
 
     allowed_hosts: tuple[Host, ...] = Field(default=("127.0.0.1", "localhost"), min_length=1)
+    language: Language = Language.ENGLISH
+    clock_hours: Literal[12, 24] = 24
 
 
 class Peer(Section):

@@ -30,7 +30,7 @@ from appliance.console.acquires import Acquires, NoSuchDeviceError
 from appliance.console.clock import ClockWatch
 from appliance.console.exams import ExamKeeper
 from appliance.console.guard import Guard
-from appliance.console.page import page_from
+from appliance.console.page import LANGUAGE_COOKIE, language_from, pages_from
 from appliance.console.releasing import Releases, release_routes
 from appliance.console.room import Room
 from appliance.console.views import (
@@ -77,10 +77,11 @@ class Parts:
 def build_app(parts: Parts) -> Starlette:
     """The console's application: the routes below, guarded."""
     api = _Api(parts)
-    page = page_from(parts.configuration)
+    pages = pages_from(parts.configuration)
 
-    def show_page(_request: Request) -> Response:
-        return Response(page, media_type="text/html; charset=utf-8")
+    def show_page(request: Request) -> Response:
+        language = language_from(request.cookies.get(LANGUAGE_COOKIE), parts.configuration)
+        return Response(pages[language], media_type="text/html; charset=utf-8")
 
     def show_no_icon(_request: Request) -> Response:
         return Response(status_code=204)

@@ -25,9 +25,10 @@ import { chosenReason, drawAbandoning, drawEnding } from "./ending.js";
 import { ExamScreen } from "./exam.js";
 import { BoxError, get, post, repeat, watchConnection } from "./link.js";
 import { drawQueue } from "./queue.js";
+import { said, text } from "./texts.js";
 import { clearUnscheduled, itemTyped } from "./unscheduled.js";
-import { askHospital, birthText, drawConfirm, drawWorklist, forgetFound, readWorklist } from "./worklist.js";
-import { countText, sexText } from "./words.js";
+import { birthText, clockText, sexText } from "./words.js";
+import { askHospital, drawConfirm, drawWorklist, forgetFound, readWorklist, saidBy } from "./worklist.js";
 
 const EXAM_EVERY_MS = 700;
 const WORKLIST_EVERY_MS = 2500;
@@ -91,7 +92,7 @@ function retryRefused() {
 function closingText() {
   const titles = new Map(state.devices.map((device) => [device.device, device.title]));
   const waiting = (state.exam.waiting_for || []).map((device) => titles.get(device) || device);
-  return waiting.length ? `Ending the exam. Waiting for ${waiting.join(", ")}…` : "Ending the exam…";
+  return waiting.length ? text("ending.waiting_for", { devices: waiting.join(", ") }) : text("ending.closing");
 }
 
 function drawBar(screen) {
@@ -110,7 +111,7 @@ function drawBar(screen) {
         { class: "banner-who" },
         make("span", { text: birthText(exam, state.now) }),
         make("span", { text: sexText(exam.sex) }),
-        make("bdi", { text: exam.patient_id ? `ID ${exam.patient_id}` : "no ID" }),
+        make("bdi", { text: exam.patient_id ? text("who.id", { id: exam.patient_id }) : text("who.no_id") }),
         make("bdi", { class: "banner-procedure", text: exam.procedure, dir: "auto" }),
       ),
     );
@@ -126,7 +127,8 @@ function drawFindingLine(screen) {
   const fresh = all.filter((finding) => !isShown(finding));
   const line = byId("finding-line");
   show(line, fresh.length > 0 && screen !== "queue");
-  if (fresh.length) setText(line, fresh.at(-1).sentence + (fresh.length > 1 ? ` (and ${fresh.length - 1} more)` : ""));
+  const sentence = said(fresh.at(-1)?.sentence || "");
+  setText(line, fresh.length > 1 ? text("bar.more_findings", { sentence, count: fresh.length - 1 }) : sentence);
   byId("show-queue").classList.toggle("attention", all.length > 0);
 }
 
@@ -171,7 +173,7 @@ async function askWorklist() {
     Object.assign(state, { worklist: answer, now: answer.now });
   } catch (error) {
     if (!(error instanceof BoxError) || error.isLost) throw error; // the connection line tells of a loss
-    state.worklist = { now: state.now, sources: [{ source: "worklist", answered_at: "", trouble: error.sentence }], items: [] };
+    state.worklist = { now: state.now, sources: [{ source: text("worklist.source"), answered_at: "", trouble: error.sentence }], items: [] };
   }
   draw();
 }
@@ -245,11 +247,10 @@ async function endExam(outcome, reason) {
   });
   state.exam = null;
   wanted = null;
-  const what = countText(answer.instances, "object", "objects");
   say(
     answer.instances
-      ? `The exam has ended: ${what} handed over for sending. ${answer.findings.join(" ")}`
-      : "The exam has ended. Nothing was captured.",
+      ? [text("notice.ended", { count: answer.instances }), ...answer.findings.map(said)].join(" ")
+      : text("notice.ended_empty"),
   );
   askWorklist().catch(ignoreBoxError);
 }
@@ -261,7 +262,7 @@ function say(sentence, suggestion = "", isBad = false) {
   notice.classList.toggle("bad", isBad);
   notice.replaceChildren(
     make("span", {}, make("strong", { text: sentence }), suggestion ? ` ${suggestion}` : ""),
-    make("button", { type: "button", testid: "notice-close", text: "OK", onclick: () => show(notice, false) }),
+    make("button", { type: "button", testid: "notice-close", text: text("notice.close"), onclick: () => show(notice, false) }),
   );
   show(notice, true);
   clearTimeout(noticeTimer);
@@ -270,14 +271,13 @@ function say(sentence, suggestion = "", isBad = false) {
 }
 
 function sayError(error) {
-  say(error.sentence, error.suggestion, true);
+  say(said(error.sentence), said(error.suggestion), true);
 }
 
 function showConnection(isLost) {
   const line = byId("connection");
   if (isLost) {
-    const since = new Date().toTimeString().slice(0, 8);
-    setText(line, `No connection to the box since ${since}. What was saved stays saved. It comes back by itself.`);
+    setText(line, text("connection.lost", { time: clockText(`T${new Date().toTimeString().slice(0, 8)}`) }));
   } else {
     askExam().catch(ignoreBoxError);
   }
@@ -306,7 +306,7 @@ listen("refresh", (event) =>
     const { answers } = await post("/api/worklist/refresh");
     await askWorklist();
     const trouble = answers.find((answer) => answer.trouble);
-    if (trouble) say(`${trouble.source}: ${trouble.trouble}`, "The list on the screen is the last one that came.", true);
+    if (trouble) say(saidBy(trouble.source, trouble.trouble), text("worklist.last_list"), true);
   }),
 );
 listen("confirm-back", () => {

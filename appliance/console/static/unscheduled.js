@@ -1,6 +1,7 @@
 // A patient who is on no list: what is typed, and the same as an entry that the confirm screen can show.
 
 import { byId } from "./elements.js";
+import { text } from "./texts.js";
 
 const FIELDS = ["family-name", "given-name", "patient-id", "birth-date", "sex"];
 
@@ -33,7 +34,7 @@ export function itemTyped() {
     sex: patient.sex,
     accession_number: "",
     modality: "",
-    procedure: "Unscheduled",
+    procedure: text("unscheduled.procedure"),
     missing: [],
     findings: [],
     examined: false,
