@@ -164,7 +164,7 @@ class WorklistItem:
 
     @property
     def allergies(self) -> str:
-        """As the hospital wrote them, each once; empty where it says nothing, which does not mean that there are none."""
+        """As the hospital wrote them; empty where it says nothing, which does not mean that there are none."""
         return _texts_at(self.elements, ALLERGIES)
 
     @property
