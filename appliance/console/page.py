@@ -27,18 +27,18 @@ def pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
         language: template.render(
             box=configuration.box,
             catalogue=catalogue,
-            languages=list(catalogues.values()),
             text=catalogue.text,
-            given=_given_from(configuration, catalogue),
+            given=_given_from(configuration, catalogue, {code: one.name for code, one in catalogues.items()}),
         ).encode()
         for language, catalogue in catalogues.items()
     }
 
 
-def _given_from(configuration: Configuration, catalogue: Catalogue) -> Markup:
+def _given_from(configuration: Configuration, catalogue: Catalogue, languages: Mapping[str, str]) -> Markup:
     """What texts.js reads: a block of data, which is no script to a browser and needs no leave of the policy's."""
     given = {
         "language": catalogue.language,
+        "languages": languages,
         "clock_hours": configuration.panel.clock_hours,
         "texts": catalogue.texts,
     }

@@ -116,7 +116,9 @@ def make_item(
     time_of_day: str = "093000",
     accession: str = "A-1",
     step: str = "S1",
+    day: str = "",
 ) -> WorklistItem:
+    """An entry of today, since the panel shows no other day's unless it is asked to."""
     groups = {"Alphabetic": name} if isinstance(name, str) else name
     return WorklistItem(
         source="ris",
@@ -134,7 +136,7 @@ def make_item(
                 "Value": [
                     {
                         "00080060": {"vr": "CS", "Value": [modality]},
-                        "00400002": {"vr": "DA", "Value": ["20261122"]},
+                        "00400002": {"vr": "DA", "Value": [day or f"{datetime.now():%Y%m%d}"]},
                         "00400003": {"vr": "TM", "Value": [time_of_day]},
                         "00400009": {"vr": "SH", "Value": [step]},
                     }

@@ -27,7 +27,7 @@ _PLURALS = {
 _LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`(?:[^`\\]|\\.)*`')
 _COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'`\w])//[^\n]*", re.DOTALL)
 # Names of the web's own, and states as the acquires call them.
-_NO_PROSE = {"Enter", "Escape", "Backspace", "Content-Type", "X-Appliance-Panel", "no signal", "not running"}
+_NO_PROSE = {"Enter", "Escape", "Backspace", "Shift", "Content-Type", "X-Appliance-Panel", "no signal", "not running"}
 _PUNCTUATION = re.compile("[·…×✓]")
 
 

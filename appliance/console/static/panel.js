@@ -1,13 +1,15 @@
 // The panel: which screen is shown, what is asked of the box and when.
 //
 // For tests and support, elements bear data-testid:
-//   panel (body; data-screen = starting|worklist|confirm|unscheduled|exam|ending|abandoning|closing|queue), screen-NAME,
-//   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, patient-banner (data-exam-id),
+//   panel (body; data-screen = starting|languages|worklist|confirm|unscheduled|exam|ending|abandoning|closing|queue), screen-NAME,
+//   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, show-languages, language (data-language),
+//   patient-banner (data-exam-id),
 //   worklist: search, list-age, refresh, unscheduled, list-trouble, ask-hospital, worklist, list-empty,
-//             worklist-row (data-key, data-patient-id, data-examined), examined-mark, entry-wrong,
+//             worklist-row (data-key, data-patient-id, data-examined), examined-mark, similar-mark, entry-wrong,
+//             filter-day, filter-modality (data-value; aria-pressed), pull,
 //             found, found-trouble, listed
 //   confirm:  confirm-name, confirm-birth-date, confirm-patient-id, confirm-sex, confirm-accession, confirm-procedure,
-//             confirm-missing, confirm-findings, confirm-back, open-exam, add-step (data-key; aria-checked)
+//             confirm-missing, confirm-findings, confirm-allergies, confirm-alerts, confirm-similar, confirm-back, open-exam, add-step (data-key; aria-checked)
 //   unscheduled: family-name, given-name, patient-id, birth-date, sex, unscheduled-back, unscheduled-next
 //   exam:     stage, preview (canvas; data-frames counts pictures drawn), preview-state (the veil over a stale picture),
 //             device-state, device-sentence, progress, progress-text, device-trouble,
@@ -23,8 +25,12 @@ import { byId, make, nameElements, setText, show } from "./elements.js";
 import { drawFurtherSteps, sameStepsOf } from "./confirm.js";
 import { chosenReason, drawAbandoning, drawEnding } from "./ending.js";
 import { ExamScreen } from "./exam.js";
+import { forgetFilter } from "./filter.js";
+import { drawLanguages } from "./languages.js";
 import { BoxError, get, post, repeat, watchConnection } from "./link.js";
 import { drawQueue } from "./queue.js";
+import { watchPull } from "./pull.js";
+import { itemsScanned, watchScanner } from "./scan.js";
 import { said, text } from "./texts.js";
 import { clearUnscheduled, itemTyped } from "./unscheduled.js";
 import { birthText, clockText, sexText } from "./words.js";
@@ -53,6 +59,7 @@ const state = {
 };
 let wanted = null; // what the person chose beside the main screen: confirm, unscheduled, ending, abandoning; or null
 let isQueueWanted = false;
+let isLanguageWanted = false;
 let chosen = null; // the worklist item on the confirm screen
 let addedKeys = []; // further steps of the same patient
 let epoch = 0; // grows with each act that changes whose exam is open: answers that were asked before it are old
@@ -64,6 +71,7 @@ const examScreen = new ExamScreen(lookNow, sayError);
 
 function screenNow() {
   if (!state.isStarted) return "starting";
+  if (isLanguageWanted) return "languages";
   if (isQueueWanted) return "queue";
   if (state.exam?.state === "closing") return "closing";
   if (state.exam) return wanted === "ending" || wanted === "abandoning" ? wanted : "exam";
@@ -100,8 +108,9 @@ function drawBar(screen) {
   show(byId("bar-patient"), exam !== null);
   show(byId("bar-worklist"), exam === null && screen === "worklist");
   show(byId("bar-title"), exam === null && screen !== "worklist");
-  show(byId("show-queue"), screen !== "queue" && !["starting", "confirm", "unscheduled"].includes(screen));
-  show(byId("leave-queue"), screen === "queue");
+  show(byId("show-queue"), screen !== "queue" && !["starting", "confirm", "unscheduled", "languages"].includes(screen));
+  show(byId("leave-queue"), screen === "queue" || screen === "languages");
+  show(byId("show-languages"), screen === "queue");
   if (exam && byId("bar-patient").dataset.examId !== exam.exam_id) {
     byId("bar-patient").dataset.examId = exam.exam_id;
     byId("bar-patient").replaceChildren(
@@ -202,8 +211,8 @@ function choose(item) {
   chosen = item;
   addedKeys = [];
   wanted = "confirm";
-  drawConfirm(item, state.now);
-  drawFurtherSteps(item.patient ? [] : sameStepsOf(item, state.worklist.items), (keys) => {
+  drawConfirm(item, state.now, state.worklist?.items);
+  drawFurtherSteps(item.patient ? [] : sameStepsOf(item, state.worklist?.items || []), (keys) => {
     addedKeys = keys;
   });
   draw();
@@ -232,6 +241,7 @@ async function openExam() {
   // The next person to choose begins with the whole list.
   Object.assign(state, { exam, captured: [], search: "" });
   forgetFound();
+  forgetFilter();
   byId("search").value = "";
   wanted = null;
   chosen = null;
@@ -294,7 +304,36 @@ byId("search").addEventListener("input", (event) => {
   forgetFound();
   draw();
 });
-// A barcode scanner types, and presses Enter behind it; it knows nothing of a field.
+/** A wristband or a request's barcode, read on any screen: it opens its entry, or says why it cannot. */
+async function takeScanned(scanned) {
+  const { exam } = state;
+  if (exam) {
+    const isHis = exam.patient_id.toLowerCase() === scanned.toLowerCase() || exam.accession_number.split(", ").includes(scanned);
+    say(text(isHis ? "scan.same" : "scan.other", { scanned }), isHis ? "" : text("scan.other_advice"), !isHis);
+    return;
+  }
+  isQueueWanted = isLanguageWanted = false;
+  wanted = null;
+  const listed = itemsScanned(state.worklist?.items || [], scanned);
+  Object.assign(state, { search: scanned });
+  byId("search").value = scanned;
+  forgetFound();
+  if (listed.length === 1) return choose(listed[0]);
+  draw();
+  if (listed.length > 1) return; // several entries of one patient, or of two: the list asks
+  const answered = itemsScanned(await askHospital(scanned), scanned);
+  if (answered.length === 1 && wanted === null && !state.exam && state.search === scanned) choose(answered[0]);
+  else draw();
+}
+
+watchScanner((scanned, isInField) => {
+  const screen = screenNow();
+  // On the form a scan fills the field that is being filled.
+  if (screen === "starting" || screen === "closing" || (isInField && screen !== "worklist")) return false;
+  takeScanned(scanned).catch(sayError);
+  return true;
+});
+// Who types anywhere searches.
 document.addEventListener("keydown", (event) => {
   if (screenNow() !== "worklist" || event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.key === "Enter" && event.target === byId("search")) byId("ask-hospital").click();
@@ -349,10 +388,17 @@ listen("show-queue", () => {
   askQueue().catch(ignoreBoxError);
 });
 listen("leave-queue", () => {
-  isQueueWanted = false;
+  if (isLanguageWanted) isLanguageWanted = false;
+  else isQueueWanted = false;
   draw();
   askWorklist().catch(ignoreBoxError);
 });
+listen("show-languages", () => {
+  isLanguageWanted = true;
+  drawLanguages();
+  draw();
+});
+watchPull(byId("list"), byId("pull"), () => byId("refresh").click());
 listen("finding-line", () => byId("show-queue").click());
 
 watchConnection(showConnection);

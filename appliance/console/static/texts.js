@@ -5,6 +5,8 @@ const plural = new Intl.PluralRules(given.language);
 const isRightToLeft = document.documentElement.dir === "rtl";
 
 export const language = given.language;
+/** Code → the language's name in itself, of all that there are. */
+export const { languages } = given;
 /** 12 or 24, as the site reads the clock. */
 export const clockHours = given.clock_hours;
 

@@ -1,8 +1,10 @@
 // The worklist: rows of who is scheduled, filtered as one types, and the screen that confirms the choice.
 
 import { byId, make, nameElements, setText, show } from "./elements.js";
+import { drawFilter, filterKey, itemsPassing } from "./filter.js";
 import { get, post } from "./link.js";
 import { Rows } from "./rows.js";
+import { similarOf } from "./similar.js";
 import { said, text } from "./texts.js";
 import { ageText, agoText, birthText, dateText, foldText, sexText, shortDateText, timeText, whatText } from "./words.js";
 
@@ -12,10 +14,12 @@ const OLD_MS = 15 * 60 * 1000;
 let rows = null;
 let choose = () => {};
 let now = "";
+let all = []; // the items of the list
 let drawn = "";
 let drawnSearch = "";
 let found = null; // what the hospital answered: { search, answers }
 const searchTexts = new WeakMap();
+let similar = { items: null, of: new Map() }; // of the items that are shown
 
 /** GET the list; its entries only if they are others than those of `before`. */
 export async function readWorklist(before) {
@@ -28,6 +32,13 @@ export async function askHospital(search) {
   const { answers } = await post("/api/worklist/search", { text: search });
   found = { search, answers };
   drawn = "";
+  return answers.flatMap((answer) => answer.items);
+}
+
+/** Another patient's entry with a name that may be taken for this one's. */
+export function similarTo(item, items) {
+  if (similar.items !== items) similar = { items, of: similarOf(items) };
+  return similar.of.get(item);
 }
 
 export function forgetFound() {
@@ -60,11 +71,13 @@ export function drawWorklist(worklist, search, chooseItem) {
   now = worklist.now;
   drawAge(worklist);
   drawAsk(search);
-  const key = [worklist.version, search, worklist.now.slice(0, 10)].join("\n");
+  drawFilter(worklist.items, now, search.trim() === "", () => drawWorklist(worklist, search, chooseItem));
+  const key = [worklist.version, search, filterKey(), worklist.now.slice(0, 10)].join("\n");
   if (key === drawn) return;
-  const isOther = search !== drawnSearch || drawn === "";
+  const isOther = drawnSearch !== `${search} ${filterKey()}` || drawn === "";
   drawn = key;
-  drawnSearch = search;
+  drawnSearch = `${search} ${filterKey()}`;
+  all = worklist.items;
   rows ||= new Rows(byId("list"), build);
   rows.draw(entriesOf(worklist, search), isOther);
 }
@@ -77,7 +90,8 @@ function drawAsk(search) {
 
 /** What the list shows, from its top: items, sentences as { said }. */
 function entriesOf(worklist, search) {
-  const listed = itemsFound(worklist.items, search);
+  // Who searches may mean another day's patient: its row says which day.
+  const listed = search.trim() ? itemsFound(worklist.items, search) : itemsPassing(worklist.items, worklist.now);
   if (!found) return listed.length ? listed : [{ said: emptyText(worklist, search), testid: "list-empty" }];
   const items = found.answers.flatMap((answer) => answer.items);
   const keys = new Set(items.map((item) => item.key));
@@ -107,7 +121,8 @@ function build(entry) {
 function emptyText(worklist, search) {
   if (search.trim()) return text("worklist.no_match");
   if (worklist.sources.length === 0) return text("worklist.unconfigured");
-  return text(worklist.sources.some((source) => source.answered_at) ? "worklist.nobody" : "worklist.not_arrived");
+  if (!worklist.sources.some((source) => source.answered_at)) return text("worklist.not_arrived");
+  return text(worklist.items.length ? "worklist.nobody_here" : "worklist.nobody");
 }
 
 function drawAge(worklist) {
@@ -151,6 +166,9 @@ function row(item) {
       { class: "entry-name" },
       ...nameElements(item.names),
       item.examined ? make("span", { class: "mark", testid: "examined-mark", text: text("worklist.examined") }) : null,
+      similarTo(item, all)
+        ? make("span", { class: "mark alike", testid: "similar-mark", text: text("worklist.similar") })
+        : null,
     ),
     make(
       "span",
@@ -194,7 +212,8 @@ function wrongText(item) {
 const isLong = (item) => item.names.join(" ").length > 48 || item.patient_id.length > 24;
 
 /** Draw the confirm screen: three identifiers, large. */
-export function drawConfirm(item, at) {
+export function drawConfirm(item, at, items = []) {
+  const other = similarTo(item, items);
   byId("confirm-card").replaceChildren(
     make("p", { class: "question", text: text("confirm.question") }),
     make("p", { class: isLong(item) ? "huge long" : "huge", testid: "confirm-name" }, ...nameElements(item.names)),
@@ -213,6 +232,19 @@ export function drawConfirm(item, at) {
       " ",
       make("bdi", { text: whatText(item), dir: "auto" }),
     ),
+    item.allergies
+      ? make("p", { class: "medical", testid: "confirm-allergies" }, text("confirm.allergies", { words: item.allergies }))
+      : "",
+    item.alerts
+      ? make("p", { class: "medical", testid: "confirm-alerts" }, text("confirm.alerts", { words: item.alerts }))
+      : "",
+    other
+      ? make("p", {
+          class: "warn",
+          testid: "confirm-similar",
+          text: text("confirm.similar", { who: [...other.names, birthText(other, at), other.patient_id].join(", ") }),
+        })
+      : "",
     item.examined
       ? make("p", {
           class: "warn",
