@@ -42,6 +42,7 @@ from appliance.console.examined import Examined, read_examined
 from appliance.exam.exam import Closed, Closing, Exam, Outcome, Started, open_exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.exam.item import WorklistItem
+from appliance.exam.unscheduled import with_patient_id
 from appliance.spool.cut_short import cut_short_sentence
 from appliance.spool.tree import Spool, list_captured, list_objects
 
@@ -138,11 +139,14 @@ class ExamKeeper:
                     "The exam before is still being ended.", "Wait until it has ended; then try again."
                 )
             now = self._clock.now()
+            exam_id = self._facts.next_exam_id(now)
+            given = self._configuration.unscheduled
+            called = self._configuration.box.ae_title
             exam = open_exam(
-                item,
+                with_patient_id(item, exam_id, given.id_prefix or called, given.issuer or called),
                 self._configuration.devices,
                 now,
-                self._facts.next_exam_id(now),
+                exam_id,
                 further_items=further,
                 so_far=self._examined.study_so_far(item),
                 is_clock_trusted=self._is_clock_trusted(),
