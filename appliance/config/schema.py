@@ -37,6 +37,9 @@ class Box(Section):
     reserve_bytes: int = Field(
         default=256 * 1024 * 1024, ge=0, description="flash kept free; below it capture is refused"
     )
+    corrections: bool = Field(
+        default=False, description="images that were sent as of a wrong patient are rejected by a note, and sent anew"
+    )
 
 
 class Retention(Section):

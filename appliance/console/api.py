@@ -27,9 +27,11 @@ from appliance.base.flash import in_words
 from appliance.base.http import Asker, answer_appliance_error, error_response, read_json
 from appliance.config.schema import Configuration
 from appliance.console.acquires import Acquires, NoSuchDeviceError
+from appliance.console.aftercare import count_unassigned
 from appliance.console.clock import ClockWatch
 from appliance.console.exams import ExamKeeper
 from appliance.console.guard import Guard
+from appliance.console.image_api import ImageParts, image_routes, read_discarded
 from appliance.console.page import LANGUAGE_COOKIE, language_from, pages_from
 from appliance.console.releasing import Releases, release_routes
 from appliance.console.room import Room
@@ -43,7 +45,7 @@ from appliance.console.worklist import Worklist
 from appliance.exam.exam import Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.exam.item import WorklistItem
-from appliance.exam.reasons import REASONS, is_reason
+from appliance.exam.reasons import DISCARD_REASONS, REASONS, is_reason
 from appliance.exam.unscheduled import unscheduled_item_from
 from appliance.spool.tree import Spool
 
@@ -72,6 +74,7 @@ class Parts:
     watch: ClockWatch
     releases: Releases
     room: Room
+    images: ImageParts
 
 
 def build_app(parts: Parts) -> Starlette:
@@ -110,6 +113,7 @@ def build_app(parts: Parts) -> Starlette:
             Route("/api/clock", api.show_clock),
             _command("/api/clock/trust", api.trust_clock),
             *release_routes(parts.releases),
+            *image_routes(parts.images, api.items_from),
         ],
         middleware=[Middleware(Guard, allowed_hosts=parts.configuration.panel.allowed_hosts)],
         exception_handlers={
@@ -192,9 +196,10 @@ class _Api:
 
         Answered when it is on disk.
         """
-        return exam_view_from(self._parts.keeper.open(*self._items_from(body)), "open")
+        return exam_view_from(self._parts.keeper.open(*self.items_from(body)), "open")
 
-    def _items_from(self, body: Body) -> list[WorklistItem]:
+    def items_from(self, body: Body) -> list[WorklistItem]:
+        """The entries that a request names, or the patient that it describes."""
         if "patient" in body:
             return [self._typed_item_from(body["patient"])]
         if body.get("emergency") is True:
@@ -222,10 +227,13 @@ class _Api:
             {
                 "exam": current_view_from(current),
                 "devices": statuses,
-                "captured": read_captured(parts.spool, current.exam.exam_id, statuses) if current else [],
+                "captured": read_captured(parts.spool, self._facts, current.exam.exam_id, statuses) if current else [],
+                "discarded": read_discarded(parts.spool, self._facts, current.exam.exam_id) if current else [],
+                "unassigned": sum(count_unassigned(parts.spool, self._facts).values()),
                 "destinations": [destination.name for destination in configuration.destinations],
                 "tells_performed_step": configuration.performed_step is not None,
                 "reasons": [{"code": reason.code, "sentence": reason.sentence} for reason in REASONS],
+                "discard_reasons": list(DISCARD_REASONS),
                 "findings": parts.findings.as_json(),
             }
         )
@@ -298,7 +306,7 @@ class _Api:
             return error_response(ApplianceError("There is no such exam."), 404)
         queue = parts.forward.ask("GET", f"/queue?exam_id={exam_id}" if exam_id else "/queue", seconds=10.0)
         current = parts.keeper.current()
-        captured = read_captured(parts.spool, current.exam.exam_id, []) if current else []
+        captured = read_captured(parts.spool, self._facts, current.exam.exam_id, []) if current else []
         named = {str(entry.get("exam_id", "")) for part in ("objects", "steps") for entry in queue.get(part, ())}
         return JSONResponse(
             {

@@ -34,6 +34,16 @@ REASONS: Final[tuple[Reason, ...]] = (
     UNSPECIFIED,
 )
 
+# Why a person takes an image out, before anything was sent. They are kept and shown as they are.
+DISCARD_REASONS: Final[tuple[str, ...]] = (
+    "The image is not good enough.",
+    "It was taken by mistake.",
+    "It is twice here.",
+    "It is a test image.",
+    "It is of nobody.",
+    "Another reason.",
+)
+
 _BY_CODE: Final = {reason.code: reason for reason in REASONS}
 # What exams that were closed by earlier releases say instead of a code.
 _EARLIER_WORDS: Final = {"wrong entry": WRONG_ENTRY}
