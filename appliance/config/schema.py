@@ -24,6 +24,7 @@ from appliance.config.texts import (
     Name,
     Port,
     Section,
+    ShortString,
 )
 
 
@@ -119,6 +120,14 @@ class Panel(Section):
     clock_hours: Literal[12, 24] = 24
 
 
+class Unscheduled(Section):
+    """Patients whom nobody scheduled. The box gives a Patient ID to those who have none: prefix, counter and moment."""
+
+    id_prefix: ShortString = Field(default="", description="empty: the box's AE title")
+    issuer: LongString = Field(default="", description="of those IDs; empty: the box's AE title")
+    emergency_name: LongString = Field(default="UNKNOWN^EMERGENCY", min_length=1)
+
+
 class Peer(Section):
     """A DICOM application entity of the hospital."""
 
@@ -209,6 +218,7 @@ class Configuration(Section):
     tls: Tls | None = None
     audit: AuditCollector | None = None
     panel: Panel = Panel()
+    unscheduled: Unscheduled = Unscheduled()
     worklist: tuple[WorklistSource, ...] = ()
     performed_step: PerformedStepManager | None = None
     destinations: tuple[Destination, ...] = ()

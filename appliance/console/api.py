@@ -194,13 +194,19 @@ class _Api:
     # -- exam
 
     def open_exam(self, body: Body) -> dict[str, Any]:
-        """Open an exam on the entry `key`, the entries `keys` or the typed `patient`; answered when it is on disk."""
+        """Open an exam on the entry `key`, the entries `keys`, the typed `patient`, or whoever an `emergency` is.
+
+        Answered when it is on disk.
+        """
         return exam_view_from(self._parts.keeper.open(*self.items_from(body)), "open")
 
     def items_from(self, body: Body) -> list[WorklistItem]:
         """The entries that a request names, or the patient that it describes."""
         if "patient" in body:
             return [self._typed_item_from(body["patient"])]
+        if body.get("emergency") is True:
+            name = self._parts.configuration.unscheduled.emergency_name
+            return [unscheduled_item_from(name, "", "", "", self._parts.clock.now().date())]
         keys = body.get("keys", [body.get("key")])
         if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST_STEPS or not all(isinstance(k, str) for k in keys):
             raise ApplianceError("The request lacks key.")
@@ -209,7 +215,7 @@ class _Api:
     def _typed_item_from(self, patient: Any) -> WorklistItem:
         if not isinstance(patient, dict):
             raise ApplianceError("The request lacks patient.")
-        name, patient_id = _text_from(patient, "name"), _text_from(patient, "patient_id")
+        name, patient_id = _text_from(patient, "name"), _text_from(patient, "patient_id", default="")
         birth_date, sex = _text_from(patient, "birth_date", default=""), _text_from(patient, "sex", default="")
         return unscheduled_item_from(name, patient_id, birth_date, sex, self._parts.clock.now().date())
 

@@ -42,6 +42,7 @@ from appliance.exam.exam import Closed, Closing, Exam, Outcome, Started, open_ex
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.exam.item import WorklistItem
 from appliance.exam.moved import MOVED, Moved
+from appliance.exam.unscheduled import with_patient_id
 from appliance.spool.cut_short import cut_short_sentence
 from appliance.spool.tree import UNASSIGNED, Spool, list_captured
 
@@ -139,11 +140,13 @@ class ExamKeeper:
     def plan(self, item: WorklistItem, *further: WorklistItem) -> Exam:
         """The exam that would be opened on these entries now, with all of its identifiers. Nothing is written."""
         now = self._clock.now()
+        exam_id = self._facts.next_exam_id(now)
+        given, called = self._configuration.unscheduled, self._configuration.box.ae_title
         return open_exam(
-            item,
+            with_patient_id(item, exam_id, given.id_prefix or called, given.issuer or called),
             self._configuration.devices,
             now,
-            self._facts.next_exam_id(now),
+            exam_id,
             further_items=further,
             so_far=self._examined.study_so_far(item),
             is_clock_trusted=self._is_clock_trusted(),

@@ -4,13 +4,14 @@
 //   panel (body; data-screen = starting|languages|worklist|confirm|unscheduled|exam|ending|abandoning|closing|queue), screen-NAME,
 //   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, show-languages, language (data-language),
 //   patient-banner (data-exam-id),
-//   worklist: search, list-age, refresh, unscheduled, list-trouble, ask-hospital, worklist, list-empty,
+//   keyboard, key (data-key) while a field is typed in by touch
+//   worklist: search, list-age, refresh, unscheduled, emergency, list-trouble, ask-hospital, worklist, list-empty,
 //             worklist-row (data-key, data-patient-id, data-examined), examined-mark, similar-mark, entry-wrong,
 //             filter-day, filter-modality (data-value; aria-pressed), pull,
 //             found, found-trouble, listed
 //   confirm:  confirm-name, confirm-birth-date, confirm-patient-id, confirm-sex, confirm-accession, confirm-procedure,
 //             confirm-missing, confirm-findings, confirm-allergies, confirm-alerts, confirm-similar, confirm-back, open-exam, add-step (data-key; aria-checked)
-//   unscheduled: family-name, given-name, patient-id, birth-date, sex, unscheduled-back, unscheduled-next
+//   unscheduled: family-name, given-name, patient-id, birth-date, sex (data-value; aria-checked), unscheduled-back, unscheduled-next
 //   exam:     stage, preview (canvas; data-frames counts pictures drawn), preview-state (the veil over a stale picture),
 //             device-state, device-sentence, progress, progress-text, device-trouble,
 //             device-tab (data-device, data-state), capture, record, stop, scan, cancel, end-exam,
@@ -28,6 +29,7 @@ import { ExamScreen } from "./exam.js";
 import { forgetFilter } from "./filter.js";
 import { drawLanguages } from "./languages.js";
 import { BoxError, get, post, repeat, watchConnection } from "./link.js";
+import { watchFields } from "./keyboard.js";
 import { drawQueue } from "./queue.js";
 import { watchPull } from "./pull.js";
 import { itemsScanned, watchScanner } from "./scan.js";
@@ -232,11 +234,8 @@ async function press(button, work) {
   }
 }
 
-async function openExam() {
-  const exam = await post(
-    "/api/exams",
-    chosen.patient ? { patient: chosen.patient } : { keys: [chosen.key, ...addedKeys] },
-  );
+async function openExam(whom) {
+  const exam = await post("/api/exams", whom);
   epoch += 1;
   // The next person to choose begins with the whole list.
   Object.assign(state, { exam, captured: [], search: "" });
@@ -363,7 +362,12 @@ listen("unscheduled-back", () => {
 });
 listen("unscheduled-next", () => choose(itemTyped()));
 byId("unscheduled-form").addEventListener("submit", (event) => event.preventDefault());
-listen("open-exam", (event) => press(event.currentTarget, openExam));
+listen("open-exam", (event) =>
+  press(event.currentTarget, () =>
+    openExam(chosen.patient ? { patient: chosen.patient } : { keys: [chosen.key, ...addedKeys] }),
+  ),
+);
+listen("emergency", (event) => press(event.currentTarget, () => openExam({ emergency: true })));
 listen("end-exam", () => {
   wanted = "ending";
   draw();
@@ -401,6 +405,7 @@ listen("show-languages", () => {
 watchPull(byId("list"), byId("pull"), () => byId("refresh").click());
 listen("finding-line", () => byId("show-queue").click());
 
+watchFields();
 watchConnection(showConnection);
 repeat(EXAM_EVERY_MS, askExam);
 repeat(WORKLIST_EVERY_MS, askWorklist);

@@ -21,6 +21,23 @@ export function dateText(date, key = "date.day") {
   return text(key, { year, month: MONTHS[Number(month) - 1] ?? month, day });
 }
 
+/** What a person typed of a day, in the language's order or year first → DICOM DA; as it was typed if it is no day. */
+export function dateTyped(typed) {
+  if (typed === "") return "";
+  const order = text("date.day", { year: "y", month: "m", day: "d" }).replace(/[^ymd]/g, "");
+  const parts = /^\d{8}$/.test(typed) ? eightDigits(typed, order) : typed.split(/\D+/).filter(Boolean);
+  if (parts.length !== 3) return typed;
+  const [year, month, day] = parts[0].length === 4 ? parts : [..."ymd"].map((part) => parts[order.indexOf(part)]);
+  return `${year}${month.padStart(2, "0")}${day.padStart(2, "0")}`;
+}
+
+/** Digits alone: in the order of the language where its year can be one, else year first. */
+function eightDigits(typed, order) {
+  const last = Number(typed.slice(4));
+  if (order[0] === "y" || last < 1850 || last > 2200) return [typed.slice(0, 4), typed.slice(4, 6), typed.slice(6)];
+  return [typed.slice(0, 2), typed.slice(2, 4), typed.slice(4)];
+}
+
 /** The day without its year. */
 export const shortDateText = (date) => dateText(date, "date.short");
 

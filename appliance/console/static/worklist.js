@@ -221,7 +221,7 @@ export function drawConfirm(item, at, items = []) {
       "div",
       { class: "identifiers" },
       identifier(text("confirm.born"), birthText(item, at), "confirm-birth-date", !item.birth_date),
-      identifier(text("confirm.id"), item.patient_id || text("who.not_given"), "confirm-patient-id", !item.patient_id, isLong(item) ? "long" : ""),
+      identifier(text("confirm.id"), item.patient_id || text(item.patient ? "unscheduled.id_hint" : "who.not_given"), "confirm-patient-id", !item.patient_id, isLong(item) ? "long" : ""),
       identifier(text("confirm.sex"), ["M", "F", "O"].includes(item.sex) ? sexText(item.sex) : text("sex.missing"), "confirm-sex", false, "minor"),
       identifier(text("confirm.accession"), item.accession_number || text("confirm.none"), "confirm-accession", false, "minor"),
     ),
