@@ -10,13 +10,10 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from pydicom import dcmread
-
 from appliance.acquire.gate import Ticket
 from appliance.base.clock import Clock
 from appliance.base.durable import make_directory, sync_directory
 from appliance.base.errors import ApplianceError
-from appliance.base.flash import reason_of
 from appliance.base.uids import new_uid
 from appliance.compose.document import compose_document
 from appliance.compose.instance import Composed, Origins, compose_still
@@ -26,6 +23,7 @@ from appliance.config.schema import Box
 from appliance.devices.frame import Frame
 from appliance.spool.names import object_name_from
 from appliance.spool.room import largest_capture_bytes
+from appliance.spool.summary import highest_instance_number
 from appliance.spool.tree import Spool, ensure_room, list_objects
 from appliance.spool.writer import ObjectWriter
 
@@ -69,6 +67,7 @@ class ObjectKeeper:
         self._spool = spool
         self._box = box
         self._numbers: dict[str, int] = {}
+        self._counted: set[str] = set()
         self._lock = threading.Lock()
         self._made: set[Path] = set()
         self._saved: OrderedDict[str, Saved] = OrderedDict()
@@ -189,6 +188,7 @@ class ObjectKeeper:
             bytes=size,
         )
         with self._lock:
+            self._counted.add(path.name)
             self._saved[saved.sop_instance_uid] = saved
             while len(self._saved) > _REMEMBERED:
                 self._saved.popitem(last=False)
@@ -205,26 +205,15 @@ class ObjectKeeper:
     def _next_number(self, ticket: Ticket) -> int:
         """Instance Number (0020,0013): counts the device's captures of the exam, across restarts too.
 
-        What belongs to no exam is in a series of its own.
+        What belongs to no exam is in a series of its own. The console may have put objects there that were captured for
+        none, or for another patient: those are looked at too.
         """
         if ticket.exam_id is None:
             return 1
         with self._lock:
             if ticket.exam_id not in self._numbers:
-                self._numbers = {ticket.exam_id: _highest_number_in(self.directory(ticket))}
-            self._numbers[ticket.exam_id] += 1
+                self._numbers, self._counted = {ticket.exam_id: 0}, set()
+            here = [path for path, _ in list_objects(self.directory(ticket)) if path.name not in self._counted]
+            self._counted.update(path.name for path in here)
+            self._numbers[ticket.exam_id] = 1 + max(self._numbers[ticket.exam_id], highest_instance_number(here))
             return self._numbers[ticket.exam_id]
-
-
-def _highest_number_in(directory: Path) -> int:
-    """The highest Instance Number of the objects in `directory`; a damaged one counts as one more."""
-    highest = 0
-    for path, _ in list_objects(directory):
-        try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=["InstanceNumber"])
-            highest = max(highest, int(header.InstanceNumber))
-        except Exception as error:  # noqa: BLE001 -- an old object's damage must not keep a new one from being captured
-            why = reason_of(error) if isinstance(error, OSError) else type(error).__name__
-            _log.warning("the number of %s cannot be read (%s)", path.name, why)
-            highest += 1
-    return highest

@@ -177,36 +177,21 @@ def facts_from(origins: Origins, sop_class_uid: str, kind: set[str], device: Map
     """What the rows of an object's table look their values up in; `kind` are the conditions that the object fulfils."""
     exam = origins.exam
     chosen = chosen_from(exam)
-    # Study Date and Time are the same text in everything of the study, and one object has one offset from UTC: so the
-    # offset is that of the study's beginning, also for what is captured after a change of daylight saving.
-    zone = zone_from(exam.study_began_at if exam else origins.captured_at)
-    captured_at = origins.captured_at.astimezone(zone)
-    study_began_at = exam.study_began_at.astimezone(zone) if exam else captured_at
-    started_at = exam.opened_at.astimezone(zone) if exam else captured_at
     purpose = {"self test"} if origins.is_self_test else set()
     is_trusted = origins.is_clock_trusted and (exam is None or exam.is_clock_trusted)
     doubt = set() if is_trusted else {"clock in doubt"}
     printed = {"printed"} if origins.printed_text else set()
     return Facts(
         entries=chosen.entries,
-        generated={
-            "study_instance_uid": exam.study_instance_uid if exam else new_uid(),
-            "series_instance_uid": exam.series_of(origins.device.name).series_instance_uid if exam else new_uid(),
-            "series_number": exam.series_of(origins.device.name).series_number if exam else 1,
-            "performed_step_uid": exam.step_of(origins.device.modality).sop_instance_uid if exam else "",
-            "performed_step_id": exam.step_of(origins.device.modality).performed_procedure_step_id if exam else "",
-            "study_date": date_from(study_began_at),
-            "study_time": time_from(study_began_at),
-            "started_date": date_from(started_at),
-            "started_time": time_from(started_at),
-            "captured_date": date_from(captured_at),
-            "captured_time": time_from(captured_at),
-            "timezone": f"{captured_at:%z}",
-            "instance_number": origins.instance_number,
-            "sop_class_uid": sop_class_uid,
-            "sop_instance_uid": origins.sop_instance_uid,
-            "software_version": VERSION,
-        },
+        generated=generated_from(
+            exam,
+            origins.device.name,
+            origins.device.modality,
+            origins.captured_at,
+            instance_number=origins.instance_number,
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=origins.sop_instance_uid,
+        ),
         configuration=_configuration_facts(origins),
         device={
             "video_format": origins.video_format,
@@ -217,6 +202,47 @@ def facts_from(origins: Origins, sop_class_uid: str, kind: set[str], device: Map
         user=chosen.user,
         conditions=chosen.conditions | kind | purpose | doubt | printed,
     )
+
+
+def generated_from(
+    exam: Exam | None,
+    device: str,
+    modality: str,
+    captured_at: datetime,
+    *,
+    instance_number: int,
+    sop_class_uid: str,
+    sop_instance_uid: str,
+) -> dict[str, Any]:
+    """What the rows' GENERATED origins look up; `captured_at` is aware; no `modality`: it is of no performed step.
+
+    KeyError for a device or a modality that is unknown to the exam.
+    """
+    # Study Date and Time are the same text in everything of the study, and one object has one offset from UTC: so the
+    # offset is that of the study's beginning, also for what is captured after a change of daylight saving.
+    zone = zone_from(exam.study_began_at if exam else captured_at)
+    captured_at = captured_at.astimezone(zone)
+    study_began_at = exam.study_began_at.astimezone(zone) if exam else captured_at
+    started_at = exam.opened_at.astimezone(zone) if exam else captured_at
+    step = exam.step_of(modality) if exam and modality else None
+    return {
+        "study_instance_uid": exam.study_instance_uid if exam else new_uid(),
+        "series_instance_uid": exam.series_of(device).series_instance_uid if exam else new_uid(),
+        "series_number": exam.series_of(device).series_number if exam else 1,
+        "performed_step_uid": step.sop_instance_uid if step else "",
+        "performed_step_id": step.performed_procedure_step_id if step else "",
+        "study_date": date_from(study_began_at),
+        "study_time": time_from(study_began_at),
+        "started_date": date_from(started_at),
+        "started_time": time_from(started_at),
+        "captured_date": date_from(captured_at),
+        "captured_time": time_from(captured_at),
+        "timezone": f"{captured_at:%z}",
+        "instance_number": instance_number,
+        "sop_class_uid": sop_class_uid,
+        "sop_instance_uid": sop_instance_uid,
+        "software_version": VERSION,
+    }
 
 
 def _comments_from(printed_text: str, *, has_doubt: bool) -> str:

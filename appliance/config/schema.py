@@ -6,6 +6,7 @@ Lengths are seconds, bytes, millimetres or pixels as the name says. The commente
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from appliance.config.texts import (
     Name,
     Port,
     Section,
+    ShortString,
 )
 
 
@@ -34,6 +36,9 @@ class Box(Section):
     institution: LongString = ""
     reserve_bytes: int = Field(
         default=256 * 1024 * 1024, ge=0, description="flash kept free; below it capture is refused"
+    )
+    corrections: bool = Field(
+        default=False, description="images that were sent as of a wrong patient are rejected by a note, and sent anew"
     )
 
 
@@ -93,10 +98,34 @@ class AuditCollector(Section):
         return self
 
 
+class Language(StrEnum):
+    """The languages of the panel (ISO 639-1)."""
+
+    ENGLISH = "en"
+    GERMAN = "de"
+    FRENCH = "fr"
+    SPANISH = "es"
+    JAPANESE = "ja"
+    ARABIC = "ar"
+
+
 class Panel(Section):
-    """Names under which a browser may reach the panel (guards against DNS rebinding)."""
+    """The touchscreen's page.
+
+    `allowed_hosts` are the names under which a browser may reach it (guards against DNS rebinding).
+    """
 
     allowed_hosts: tuple[Host, ...] = Field(default=("127.0.0.1", "localhost"), min_length=1)
+    language: Language = Language.ENGLISH
+    clock_hours: Literal[12, 24] = 24
+
+
+class Unscheduled(Section):
+    """Patients whom nobody scheduled. The box gives a Patient ID to those who have none: prefix, counter and moment."""
+
+    id_prefix: ShortString = Field(default="", description="empty: the box's AE title")
+    issuer: LongString = Field(default="", description="of those IDs; empty: the box's AE title")
+    emergency_name: LongString = Field(default="UNKNOWN^EMERGENCY", min_length=1)
 
 
 class Peer(Section):
@@ -189,6 +218,7 @@ class Configuration(Section):
     tls: Tls | None = None
     audit: AuditCollector | None = None
     panel: Panel = Panel()
+    unscheduled: Unscheduled = Unscheduled()
     worklist: tuple[WorklistSource, ...] = ()
     performed_step: PerformedStepManager | None = None
     destinations: tuple[Destination, ...] = ()

@@ -27,10 +27,13 @@ from appliance.base.flash import in_words
 from appliance.base.http import Asker, answer_appliance_error, error_response, read_json
 from appliance.config.schema import Configuration
 from appliance.console.acquires import Acquires, NoSuchDeviceError
+from appliance.console.aftercare import count_unassigned
 from appliance.console.clock import ClockWatch
 from appliance.console.exams import ExamKeeper
 from appliance.console.guard import Guard
-from appliance.console.page import page_from
+from appliance.console.image_api import ImageParts, image_routes, read_discarded
+from appliance.console.lights import count_on_the_way, lights_from
+from appliance.console.page import LANGUAGE_COOKIE, language_from, pages_from
 from appliance.console.releasing import Releases, release_routes
 from appliance.console.room import Room
 from appliance.console.views import (
@@ -43,7 +46,7 @@ from appliance.console.worklist import Worklist
 from appliance.exam.exam import Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.exam.item import WorklistItem
-from appliance.exam.reasons import REASONS, is_reason
+from appliance.exam.reasons import DISCARD_REASONS, REASONS, is_reason
 from appliance.exam.unscheduled import unscheduled_item_from
 from appliance.spool.tree import Spool
 
@@ -72,15 +75,17 @@ class Parts:
     watch: ClockWatch
     releases: Releases
     room: Room
+    images: ImageParts
 
 
 def build_app(parts: Parts) -> Starlette:
     """The console's application: the routes below, guarded."""
     api = _Api(parts)
-    page = page_from(parts.configuration)
+    pages = pages_from(parts.configuration)
 
-    def show_page(_request: Request) -> Response:
-        return Response(page, media_type="text/html; charset=utf-8")
+    def show_page(request: Request) -> Response:
+        language = language_from(request.cookies.get(LANGUAGE_COOKIE), parts.configuration)
+        return Response(pages[language], media_type="text/html; charset=utf-8")
 
     def show_no_icon(_request: Request) -> Response:
         return Response(status_code=204)
@@ -97,6 +102,7 @@ def build_app(parts: Parts) -> Starlette:
             _command("/api/exams", api.open_exam),
             Route("/api/exam", api.show_exam),
             _command("/api/exam/close", api.close_exam),
+            _command("/api/exam/go-on", api.go_on),
             Route("/api/devices/{device}/preview", api.show_preview),
             Route("/api/devices/{device}/thumbnail/{uid}", api.show_thumbnail),
             *(
@@ -109,6 +115,7 @@ def build_app(parts: Parts) -> Starlette:
             Route("/api/clock", api.show_clock),
             _command("/api/clock/trust", api.trust_clock),
             *release_routes(parts.releases),
+            *image_routes(parts.images, api.items_from),
         ],
         middleware=[Middleware(Guard, allowed_hosts=parts.configuration.panel.allowed_hosts)],
         exception_handlers={
@@ -187,12 +194,19 @@ class _Api:
     # -- exam
 
     def open_exam(self, body: Body) -> dict[str, Any]:
-        """Open an exam on the entry `key`, the entries `keys` or the typed `patient`; answered when it is on disk."""
-        return exam_view_from(self._parts.keeper.open(*self._items_from(body)), "open")
+        """Open an exam on the entry `key`, the entries `keys`, the typed `patient`, or whoever an `emergency` is.
 
-    def _items_from(self, body: Body) -> list[WorklistItem]:
+        Answered when it is on disk.
+        """
+        return exam_view_from(self._parts.keeper.open(*self.items_from(body)), "open")
+
+    def items_from(self, body: Body) -> list[WorklistItem]:
+        """The entries that a request names, or the patient that it describes."""
         if "patient" in body:
             return [self._typed_item_from(body["patient"])]
+        if body.get("emergency") is True:
+            name = self._parts.configuration.unscheduled.emergency_name
+            return [unscheduled_item_from(name, "", "", "", self._parts.clock.now().date())]
         keys = body.get("keys", [body.get("key")])
         if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST_STEPS or not all(isinstance(k, str) for k in keys):
             raise ApplianceError("The request lacks key.")
@@ -201,7 +215,7 @@ class _Api:
     def _typed_item_from(self, patient: Any) -> WorklistItem:
         if not isinstance(patient, dict):
             raise ApplianceError("The request lacks patient.")
-        name, patient_id = _text_from(patient, "name"), _text_from(patient, "patient_id")
+        name, patient_id = _text_from(patient, "name"), _text_from(patient, "patient_id", default="")
         birth_date, sex = _text_from(patient, "birth_date", default=""), _text_from(patient, "sex", default="")
         return unscheduled_item_from(name, patient_id, birth_date, sex, self._parts.clock.now().date())
 
@@ -215,13 +229,21 @@ class _Api:
             {
                 "exam": current_view_from(current),
                 "devices": statuses,
-                "captured": read_captured(parts.spool, current.exam.exam_id, statuses) if current else [],
+                "captured": read_captured(parts.spool, self._facts, current.exam.exam_id, statuses) if current else [],
+                "discarded": read_discarded(parts.spool, self._facts, current.exam.exam_id) if current else [],
+                "unassigned": sum(count_unassigned(parts.spool, self._facts).values()),
                 "destinations": [destination.name for destination in configuration.destinations],
                 "tells_performed_step": configuration.performed_step is not None,
                 "reasons": [{"code": reason.code, "sentence": reason.sentence} for reason in REASONS],
+                "discard_reasons": list(DISCARD_REASONS),
                 "findings": parts.findings.as_json(),
             }
         )
+
+    def go_on(self, _body: Body) -> dict[str, Any]:
+        """The exam that a restart interrupted goes on."""
+        self._parts.keeper.go_on()
+        return {}
 
     def close_exam(self, body: Body) -> dict[str, Any]:
         """End the exam; answered when its objects are in forward's hands. `reason` is a code of exam.reasons."""
@@ -291,7 +313,7 @@ class _Api:
             return error_response(ApplianceError("There is no such exam."), 404)
         queue = parts.forward.ask("GET", f"/queue?exam_id={exam_id}" if exam_id else "/queue", seconds=10.0)
         current = parts.keeper.current()
-        captured = read_captured(parts.spool, current.exam.exam_id, []) if current else []
+        captured = read_captured(parts.spool, self._facts, current.exam.exam_id, []) if current else []
         named = {str(entry.get("exam_id", "")) for part in ("objects", "steps") for entry in queue.get(part, ())}
         return JSONResponse(
             {
@@ -305,12 +327,14 @@ class _Api:
         """Everything that is wrong anywhere on the box, in sentences, and how the destinations are."""
         parts = self._parts
         findings = parts.findings.as_json()
-        for status in parts.acquires.statuses():
+        statuses, is_silent = parts.acquires.statuses(), False
+        for status in statuses:
             findings += status.get("findings", [])
         try:
             forward = parts.forward.ask("GET", "/status", seconds=2.0)
         except ApplianceError as error:
             forward = {"sentence": error.sentence, "destinations": [], "steps": {"due": 0, "trouble": ""}}
+            is_silent = True
             findings.append(
                 {
                     "code": "forward-silent",
@@ -321,7 +345,19 @@ class _Api:
             )
         room = parts.room.view(forward)
         findings += [asdict(finding) for finding in room.findings]
-        return JSONResponse({**forward, "room": room.json, "findings": findings + list(forward.get("findings", []))})
+        findings += list(forward.get("findings", []))
+        current = parts.keeper.current()
+        here = read_captured(parts.spool, self._facts, current.exam.exam_id, []) if current else []
+        lights = lights_from(
+            statuses=statuses,
+            current=current,
+            findings=findings,
+            captured=len(here),
+            unassigned=sum(count_unassigned(parts.spool, self._facts).values()),
+            on_the_way=count_on_the_way(parts.spool),
+            is_forward_silent=is_silent,
+        )
+        return JSONResponse({**forward, "room": room.json, "lights": lights, "findings": findings})
 
 
 def _text_from(body: Body, key: str, default: str | None = None) -> str:

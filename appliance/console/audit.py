@@ -7,7 +7,7 @@ never an act without one. Where flash does not take the record, `AuditGate` keep
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from appliance.base.errors import ApplianceError
@@ -15,13 +15,14 @@ from appliance.base.flash import reason_of
 from appliance.exam.audit import Act, Effect
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.exam import Closed, Exam, Outcome
+from appliance.exam.moved import MovedObject
 from appliance.exam.reasons import is_reason, reason_from
 
 PANEL = "panel"
 
 
 class PanelAudit:
-    """Records the opening and the end of exams."""
+    """Records the opening and the end of exams, and what was decided about their images."""
 
     def __init__(self, gate: AuditGate) -> None:
         self._gate = gate
@@ -39,6 +40,46 @@ class PanelAudit:
                 Act.EXAM_OPENED, actor=PANEL, exam=exam, outcome=Effect.SERIOUS_FAILURE, detail=f"Not opened: {said}"
             )
             raise
+
+    def record_moved(self, source: Exam | None, target: Exam, objects: Sequence[MovedObject], actor: str) -> None:
+        """Before it is decided: these objects of `source`, or of no exam, are made anew in `target`."""
+        where = source.exam_id if source else "no exam"
+        if source is not None:
+            self._gate.record(
+                Act.OBJECT_REASSIGNED,
+                actor=actor,
+                exam=source,
+                objects=[one.sop_instance_uid for one in objects],
+                detail=f"Wrong patient: moved to the exam {target.exam_id}.",
+            )
+        self._gate.record(
+            Act.OBJECT_REASSIGNED,
+            actor=actor,
+            exam=target,
+            objects=[one.new_sop_instance_uid for one in objects],
+            detail=f"Made anew of images of {where}.",
+        )
+
+    def record_described(self, exam: Exam, one: MovedObject, actor: str) -> None:
+        """Before it is decided: an image is made anew since its series is called otherwise."""
+        uids = [one.sop_instance_uid, one.new_sop_instance_uid]
+        self._gate.record(
+            Act.OBJECT_REASSIGNED,
+            actor=actor,
+            exam=exam,
+            objects=uids,
+            detail="Made anew: its series is called otherwise.",
+        )
+
+    def record_discarded(self, exam: Exam | None, objects: Sequence[str], actor: str, reason: str) -> None:
+        """Before it is decided: these objects are taken out of the exam, or out of those that belong to none."""
+        self._gate.record(Act.OBJECT_DISCARDED, actor=actor, exam=exam, objects=objects, detail=reason)
+
+    def record_taken_back(self, exam: Exam, objects: Sequence[str], actor: str) -> None:
+        """Before it is done: what was discarded is in the exam again."""
+        self._gate.record(
+            Act.OBJECT_REASSIGNED, actor=actor, exam=exam, objects=objects, detail="Discarding taken back."
+        )
 
     def record_end(self, exam: Exam, closed: Closed) -> None:
         """Before `closed.json` is written: how the exam ended, and every image that it has.

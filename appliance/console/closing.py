@@ -220,6 +220,6 @@ def unassigned_finding_from(device: str, count: int) -> Finding:
     return Finding(
         UNASSIGNED_CODE,
         f"{subject} to no exam (device {device}).",
-        "They are safe on this box and were sent nowhere. Support can write them onto a stick (appliance export).",
+        "They are safe on this box and were sent nowhere. Assign or discard them on the panel (Unassigned).",
         device,
     )

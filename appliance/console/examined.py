@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from appliance.exam.decisions import DecisionKind
 from appliance.exam.exam import Closed, Exam, StudySoFar
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.exam.item import WorklistItem
@@ -21,8 +22,8 @@ class Examined:
 
     def add(self, exam: Exam, closed: Closed) -> None:
         """Take in an exam that has ended; in the order of their opening. One without objects did not take place."""
-        if not closed.instances or not exam.is_scheduled:
-            return
+        if not closed.instances or not exam.is_scheduled or not exam.steps:
+            return  # a rejection note has no step
         for item in exam.items:
             self._study_of[item.key] = exam.study_instance_uid
             self._newest[item.key] = exam.exam_id
@@ -68,6 +69,13 @@ def read_examined(facts: ExamFacts) -> Examined:
         except DamagedFactError as error:
             _log.error("%s", error.sentence)
             continue
-        if closed is not None and exam is not None:
+        if closed is not None and exam is not None and not _is_rejected(facts, closed, exam_id):
             examined.add(exam, closed)
     return examined
+
+
+def _is_rejected(facts: ExamFacts, closed: Closed, exam_id: str) -> bool:
+    """Whether a person said of all of its images that they are another patient's."""
+    decided = facts.decided(exam_id)
+    rejected = {uid for uid, one in decided.items() if DecisionKind.REJECTED in one.kinds}
+    return bool(closed.instances) and rejected.issuperset(one.sop_instance_uid for one in closed.instances)

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from appliance.base.clock import Clock, Deadline
@@ -25,9 +24,9 @@ from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_error_from, in_words, telling_of_flash
 from appliance.base.http import Unreachable
 from appliance.config.schema import Configuration
+from appliance.console.aftercare import Aftercare
 from appliance.console.audit import PanelAudit
 from appliance.console.closing import (
-    UNASSIGNED_CODE,
     Drain,
     Draining,
     closed_from,
@@ -35,34 +34,25 @@ from appliance.console.closing import (
     list_instances,
     list_leftovers,
     read_closing,
-    set_aside_late,
-    unassigned_finding_from,
 )
+from appliance.console.current import CurrentExam
 from appliance.console.examined import Examined, read_examined
+from appliance.console.moving import Mover
 from appliance.exam.exam import Closed, Closing, Exam, Outcome, Started, open_exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.exam.item import WorklistItem
+from appliance.exam.moved import MOVED, Moved
+from appliance.exam.unscheduled import with_patient_id
 from appliance.spool.cut_short import cut_short_sentence
-from appliance.spool.tree import Spool, list_captured, list_objects
+from appliance.spool.tree import UNASSIGNED, Spool, list_captured
 
 _log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 0.5
-# Every captured directory of every exam is looked through this often; those that just closed, in every round.
-_LOOK_EVERYWHERE_SECONDS = 60.0
 _CLOSE_ANSWER_SECONDS = 120.0
-_NOTICING, _ENDING, _LOOKING_AFTER = "watching", "ending", "hand-over"
-_TASKS = {_NOTICING: "The start", _ENDING: "The end", _LOOKING_AFTER: "The hand-over"}
+_NOTICING, _ENDING, _LOOKING_AFTER, _MOVING = "watching", "ending", "hand-over", "moving"
+_TASKS = {_NOTICING: "The start", _ENDING: "The end", _LOOKING_AFTER: "The hand-over", _MOVING: "The moving of images"}
 _AGAIN = "It is tried again by itself; call support if it stays."
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentExam:
-    """The exam that occupies the box: open, or closing while `waiting_for` (devices) finish what is under way."""
-
-    exam: Exam
-    is_closing: bool
-    waiting_for: tuple[str, ...] = ()
 
 
 class ExamKeeper:
@@ -79,9 +69,11 @@ class ExamKeeper:
         findings: FindingBoard,
         audit: PanelAudit,
         is_clock_trusted: Callable[[], bool] = lambda: True,
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         """`drain(devices, exam_id)` asks each of the devices once, for a few seconds at most; `hint()` tells forward
-        that the outbox has something new and may raise ApplianceError, since forward looks by itself."""
+        that the outbox has something new and may raise ApplianceError, since forward looks by itself; `on_progress()`
+        is called again and again while a large object is made anew."""
         self._spool = spool
         self._configuration = configuration
         self._clock = clock
@@ -91,15 +83,17 @@ class ExamKeeper:
         self._findings = findings
         self._audit = audit
         self._facts = ExamFacts(spool.exams)
+        self._mover = Mover(
+            spool, self._facts, configuration.box, clock, findings=findings, audit=audit, on_progress=on_progress
+        )
+        self._after = Aftercare(spool, self._facts, findings, clock, self._tell_forward)
         self._lock = threading.RLock()
+        self._moving = threading.Lock()  # held while objects of the open exam are put away, or taken back
         self._wake = threading.Event()
         self._done: dict[str, threading.Event] = {}
         self._draining: dict[str, Draining] = {}
         self._started: set[tuple[str, str]] = set()
-        self._just_closed: deque[str] = deque(maxlen=4)
-        self._look_everywhere = Deadline.after(clock, 0.0)
         self._stuck: dict[str, Finding] = {}  # exams whose ending fails, and why
-        self._with_unassigned: frozenset[str] = frozenset()
         self._open: Exam | None = None
         self._closing: dict[str, Exam | None] = {}
         self._examined = Examined()
@@ -107,7 +101,9 @@ class ExamKeeper:
         with telling_of_flash(findings, "spool-unmade", "The box's directories cannot be looked after"):
             spool.make()
             self._facts.sweep()
+            self._mover.sweep()
         self._read_exams()
+        self._interrupted = self._open.exam_id if self._open else ""  # until a person says that it goes on
 
     # -- what is asked of the keeper, from any thread
 
@@ -115,7 +111,7 @@ class ExamKeeper:
         """The exam that occupies the box, or None when another may be opened."""
         with self._lock:
             if self._open is not None:
-                return CurrentExam(self._open, is_closing=False)
+                return CurrentExam(self._open, False, is_interrupted=self._interrupted == self._open.exam_id)
             for exam_id, exam in self._closing.items():
                 if exam is not None and exam_id not in self._stuck:
                     draining = self._draining.get(exam_id)
@@ -128,25 +124,10 @@ class ExamKeeper:
         ApplianceError when another occupies the box, or when the entries are not one patient's.
         """
         with self._lock:
-            self._read_exams()
-            if not self._is_informed:
-                raise ApplianceError("The exams on this box cannot be read.", "See the findings for what is wrong.")
+            self._check_free()
             if self._open is not None:
                 raise ApplianceError("Another exam is open.", "End it before you open the next one.")
-            if any(exam_id not in self._stuck for exam_id in self._closing):
-                raise ApplianceError(
-                    "The exam before is still being ended.", "Wait until it has ended; then try again."
-                )
-            now = self._clock.now()
-            exam = open_exam(
-                item,
-                self._configuration.devices,
-                now,
-                self._facts.next_exam_id(now),
-                further_items=further,
-                so_far=self._examined.study_so_far(item),
-                is_clock_trusted=self._is_clock_trusted(),
-            )
+            exam = self.plan(item, *further)
             self._is_informed = False  # if writing fails, the file may be there all the same
             with self._audit.opening(exam), in_words("The exam was not opened", "Look at the screen again."):
                 if not self._facts.write(exam.exam_id, "exam", exam):
@@ -155,6 +136,61 @@ class ExamKeeper:
             self._open = exam
         _log.info("exam %s opened", exam.exam_id)
         return exam
+
+    def plan(self, item: WorklistItem, *further: WorklistItem) -> Exam:
+        """The exam that would be opened on these entries now, with all of its identifiers. Nothing is written."""
+        now = self._clock.now()
+        exam_id = self._facts.next_exam_id(now)
+        given, called = self._configuration.unscheduled, self._configuration.box.ae_title
+        return open_exam(
+            with_patient_id(item, exam_id, given.id_prefix or called, given.issuer or called),
+            self._configuration.devices,
+            now,
+            exam_id,
+            further_items=further,
+            so_far=self._examined.study_so_far(item),
+            is_clock_trusted=self._is_clock_trusted(),
+        )
+
+    def _check_free(self) -> None:
+        """ApplianceError unless the exams are known and none of them is being ended."""
+        self._read_exams()
+        if not self._is_informed:
+            raise ApplianceError("The exams on this box cannot be read.", "See the findings for what is wrong.")
+        if any(exam_id not in self._stuck for exam_id in self._closing):
+            raise ApplianceError("The exam before is still being ended.", "Wait until it has ended; then try again.")
+
+    @contextmanager
+    def holding(self, exam_id: str) -> Iterator[Exam]:
+        """The exam, which stays open inside, and is read again after. ApplianceError when it is not open any more."""
+        with self._lock, self._moving:
+            if self._open is None or self._open.exam_id != exam_id:
+                raise ApplianceError("This exam is not open any more.", "Look at the screen again.")
+            yield self._open
+            self._open = self._find_open() or self._open
+        self._wake.set()
+
+    def move(self, moved: Moved) -> None:
+        """Begin what `moved` says, whose exam comes from `plan` inside of `planning`; the keeper's thread does it."""
+        self._is_informed = False  # as in `open`
+        with self._audit.opening(moved.exam), in_words("Nothing was moved", "Look at the screen again."):
+            if not self._facts.write(moved.exam.exam_id, MOVED, moved):
+                raise ApplianceError("Nothing was moved.", "Try again.")
+            self._mover.begin(moved)
+        ending: list[Exam | None] = [moved.exam, moved.note_exam] if moved.is_released else [self._open]
+        for exam in filter(None, ending):
+            self._closing[exam.exam_id] = exam
+            self._done[exam.exam_id] = threading.Event()
+        self._open = self._open if moved.is_released else moved.exam
+        self._is_informed = True
+        self._wake.set()
+
+    @contextmanager
+    def planning(self) -> Iterator[CurrentExam | None]:
+        """What occupies the box; nothing changes inside. ApplianceError while an exam is being ended."""
+        with self._lock:
+            self._check_free()
+            yield self.current()
 
     def close(self, exam_id: str, outcome: Outcome, reason: str = "") -> Closed:
         """End the exam and wait until it is handed over. Asked again after a lost answer, it gives the same answer.
@@ -192,6 +228,10 @@ class ExamKeeper:
                 raise ApplianceError("There is no such exam open.", "Look at the screen again: it may have been ended.")
         self._wake.set()
 
+    def go_on(self) -> None:
+        """A person has seen that the exam was interrupted by a restart, and goes on with it."""
+        self._interrupted = ""
+
     def wake(self) -> None:
         """Something was captured: look now, not only in half a second."""
         self._wake.set()
@@ -224,12 +264,14 @@ class ExamKeeper:
             current, closing = self._open, list(self._closing)
         if current is not None:
             self._try(_NOTICING, current.exam_id, partial(self._notice, current))
+            self._try(_MOVING, current.exam_id, partial(self._put_away, current.exam_id))
+        self._try(_MOVING, UNASSIGNED, self._mover.carry_out_unassigned)
         for exam_id in closing:
             self._try(_ENDING, exam_id, partial(self._advance, exam_id))
         with telling_of_flash(self._findings, "captures-unreadable", "The captured images cannot be listed", _AGAIN):
-            for exam_id in self._exams_to_look_after():
-                self._try(_LOOKING_AFTER, exam_id, partial(self._look_after, exam_id))
-            self._report_unassigned()
+            for exam_id in self._after.exams():
+                self._try(_LOOKING_AFTER, exam_id, partial(self._after.complete, exam_id))
+            self._after.report_unassigned()
 
     def _try(self, task: str, exam_id: str, act: Callable[[], None]) -> None:
         """Do one exam's step; a fault of it becomes a finding, and the step is repeated in the next round."""
@@ -250,15 +292,20 @@ class ExamKeeper:
 
     def _notice(self, exam: Exam) -> None:
         """Write `started-MODALITY.json` for each modality whose first object is durable."""
+        planned = {step.modality for step in exam.steps}
         for device, path, name in list_captured(self._spool, exam.exam_id):
             modality = next((series.modality for series in exam.series if series.device == device), None)
-            if modality is None or (exam.exam_id, modality) in self._started or not path.exists():
+            if modality not in planned or (exam.exam_id, modality) in self._started or not path.exists():
                 continue
             fact = Started(modality, self._clock.now().replace(microsecond=0), name.sop_instance_uid)
             if self._facts.write(exam.exam_id, f"started-{modality}", fact):
                 _log.info("exam %s: %s started", exam.exam_id, modality)
                 self._tell_forward()
             self._started.add((exam.exam_id, modality))
+
+    def _put_away(self, exam_id: str) -> None:
+        with self._moving:
+            self._mover.carry_out_of(exam_id)
 
     def _advance(self, exam_id: str) -> None:
         """Bring an exam that is being ended one step further: drain, list, write `closed.json`, hand over."""
@@ -273,13 +320,17 @@ class ExamKeeper:
             if not self._is_drained(exam_id):
                 return
             self._notice(exam)
+            self._mover.decide_rest(exam_id)
+            self._mover.carry_out_of(exam_id)
+            if not self._mover.is_complete(exam_id):
+                return
             closed = self._list_and_close(exam, closing)
         hand_over(self._spool, exam_id, closed)
         self._tell_forward()
         with self._lock:
             self._draining.pop(exam_id, None)
             self._closing.pop(exam_id, None)
-            self._just_closed.append(exam_id)
+            self._after.note_closed(exam_id)
             self._examined.add(exam, closed)
             # Normally none: an older one can only be open if a file was damaged and came back.
             self._open = self._open or self._find_open()
@@ -315,45 +366,6 @@ class ExamKeeper:
         # What was written first stands, if a round before this one was cut off between writing and moving.
         return self._facts.closed(exam.exam_id) or closed
 
-    def _exams_to_look_after(self) -> list[str]:
-        """Ended exams below whose captured directories something may still lie."""
-        if not self._look_everywhere.is_over():
-            return list(self._just_closed)
-        self._look_everywhere = Deadline.after(self._clock, _LOOK_EVERYWHERE_SECONDS)
-        known = set(self._facts.exam_ids())
-        lying = {
-            directory.name
-            for device in self._spool.captured_devices()
-            for directory in self._spool.captured(device, None).parent.iterdir()
-            if directory.name in known and next(list_objects(directory), None) is not None
-        }
-        return sorted(lying)
-
-    def _look_after(self, exam_id: str) -> None:
-        """Complete the hand-over of a closed exam and set aside what came too late."""
-        if next(iter(list_captured(self._spool, exam_id)), None) is None:
-            return
-        closed = self._facts.closed(exam_id)
-        if closed is None:  # open, or being ended: not ours to touch yet
-            return
-        if hand_over(self._spool, exam_id, closed):
-            self._tell_forward()
-        for finding in set_aside_late(self._spool, exam_id, closed):
-            self._findings.report(finding)
-
-    def _report_unassigned(self) -> None:
-        """What belongs to no exam stays on the board for as long as it lies there."""
-        counts = {
-            device: sum(1 for _ in list_objects(self._spool.captured(device, None)))
-            for device in self._spool.captured_devices()
-        }
-        found = frozenset(device for device, count in counts.items() if count)
-        for device in found:
-            self._findings.report(unassigned_finding_from(device, counts[device]))
-        for device in self._with_unassigned - found:
-            self._findings.clear(UNASSIGNED_CODE, device)
-        self._with_unassigned = found
-
     def _tell_forward(self) -> None:
         try:
             self._hint()
@@ -367,6 +379,7 @@ class ExamKeeper:
         if self._is_informed:
             return
         with self._lock, telling_of_flash(self._findings, "exams-unreadable", "The exams cannot be read", _AGAIN):
+            self._mover.begin_again()
             current, unfinished = self._find_open(), list(self._facts.unfinished())
             self._examined = read_examined(self._facts)
             self._open = current

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from appliance.console.exams import CurrentExam
+from appliance.console.current import CurrentExam
 from appliance.exam.exam import Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.spool.names import ObjectName
 from appliance.spool.tree import Spool, list_captured
 
 _MOST_REMEMBERED = 2000
@@ -41,11 +43,18 @@ def current_view_from(current: CurrentExam | None) -> dict[str, Any] | None:
     return {
         **exam_view_from(current.exam, "closing" if current.is_closing else "open"),
         "waiting_for": list(current.waiting_for),
+        "is_interrupted": current.is_interrupted,
+        "series": {one.device: one.series_description for one in current.exam.series},
     }
 
 
-def read_captured(spool: Spool, exam_id: str, statuses: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The exam's objects that are saved and still here, oldest first; their kind as far as the acquires remember."""
+def read_captured(
+    spool: Spool, facts: ExamFacts, exam_id: str, statuses: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The exam's objects that are saved and still here, oldest first; their kind as far as the acquires remember.
+
+    What was discarded or moved elsewhere is not among them, also while its file lies there still.
+    """
     kinds = {
         captured.get("sop_instance_uid"): captured
         for status in statuses
@@ -54,25 +63,32 @@ def read_captured(spool: Spool, exam_id: str, statuses: Sequence[dict[str, Any]]
     }
     # A device that knows one kind only made no other, even if its process was started again since.
     only = {status["device"]: status["kinds"][0] for status in statuses if len(status.get("kinds", ())) == 1}
+    decided = facts.decided(exam_id)
     view = []
     for device, path, name in list_captured(spool, exam_id):
-        try:
-            status = path.stat()
-        except FileNotFoundError:  # handed over in this moment
+        seen = None if name.sop_instance_uid in decided else object_view_from(device, path, name)
+        if seen is None:
             continue
         remembered = kinds.get(name.sop_instance_uid, {})
         view.append(
-            {
-                "sop_instance_uid": name.sop_instance_uid,
-                "device": device,
-                "file_name": path.name,
-                "bytes": status.st_size,
-                "saved_at": datetime.fromtimestamp(status.st_mtime, UTC).astimezone().isoformat(timespec="seconds"),
-                "kind": remembered.get("kind") or only.get(device, ""),
-                "frames": remembered.get("frames"),
-            }
+            {**seen, "kind": remembered.get("kind") or only.get(device, ""), "frames": remembered.get("frames")}
         )
     return view
+
+
+def object_view_from(device: str, path: Path, name: ObjectName) -> dict[str, Any] | None:
+    """A saved object as its file tells of it; None when it was handed over in this moment."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return {
+        "sop_instance_uid": name.sop_instance_uid,
+        "device": device,
+        "file_name": path.name,
+        "bytes": status.st_size,
+        "saved_at": datetime.fromtimestamp(status.st_mtime, UTC).astimezone().isoformat(timespec="seconds"),
+    }
 
 
 class NamedExams:

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from appliance.base.durable import (
     forget_cached,
     make_directory,
+    remove_file,
     remove_temporaries,
     replace_file,
     sync_directory,
@@ -25,12 +26,14 @@ from appliance.base.durable import (
 )
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import reason_of
-from appliance.exam.decisions import Decision, decided_from
+from appliance.exam.decisions import Decided, Decision, all_decided_from, decided_from
 from appliance.exam.exam import Closed, Closing, Exam, Started
+from appliance.exam.moved import DESCRIBED, MOVED, Described, Moved, exam_as_described
 
 _log = logging.getLogger(__name__)
 
-Fact = TypeVar("Fact", Exam, Started, Closing, Closed, Decision)
+AnyFact = Exam | Started | Closing | Closed | Decision | Moved | Described
+Fact = TypeVar("Fact", Exam, Started, Closing, Closed, Decision, Moved, Described)
 
 # The first release wrote no number: `20261122-093015-4af1`. Those stand before the others in any list.
 _EXAM_ID = re.compile(r"\A(?:E(?P<number>[0-9]{6})-)?(?P<day>[0-9]{8})-[0-9]{6}(?(number)|-[0-9a-f]{4})\Z")
@@ -44,7 +47,7 @@ class DamagedFactError(ApplianceError):
     """A fact's file cannot be read back: the medium lied, or somebody edited it."""
 
 
-_KINDS = (Exam, Started, Closing, Closed, Decision)
+_KINDS = (Exam, Started, Closing, Closed, Decision, Moved, Described)
 _ADAPTERS: dict[type[object], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in _KINDS}
 
 
@@ -52,7 +55,7 @@ _ADAPTERS: dict[type[object], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for k
 _SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n}\Z')
 
 
-def bytes_from(fact: Exam | Started | Closing | Closed | Decision) -> bytes:
+def bytes_from(fact: AnyFact) -> bytes:
     """The fact as JSON, and in it the digest of itself: a bit that flips in a name leaves it a name."""
     body = _ADAPTERS[type(fact)].dump_json(fact, indent=1).removesuffix(b"\n}")
     return body + b',\n "sha256": "' + hashlib.sha256(body).hexdigest().encode() + b'"\n}'
@@ -111,7 +114,7 @@ class ExamFacts:
         self.directory = directory
         self._over: set[str] = set()  # exams known to have been closed or to be closing: facts never change
 
-    def write(self, exam_id: str, name: str, fact: Exam | Started | Closing | Closed | Decision) -> bool:
+    def write(self, exam_id: str, name: str, fact: AnyFact) -> bool:
         """Write `exams/EXAM/NAME.json` durably; false when it had been written before, and stands."""
         directory = self.directory / exam_id
         make_directory(directory, _MODE)
@@ -130,7 +133,23 @@ class ExamFacts:
             return None
 
     def exam(self, exam_id: str) -> Exam | None:
-        return self.read(exam_id, "exam", Exam)
+        """The exam as it was opened, its series called as people called them since."""
+        exam = self.read(exam_id, "exam", Exam)
+        return exam if exam is None else exam_as_described(exam, self.described(exam_id))
+
+    def described(self, exam_id: str) -> list[Described]:
+        """What people called the exam's series, each device's last word last."""
+        directory = self.directory / exam_id
+        found = [
+            (int(match["number"]), path)
+            for path in (directory.iterdir() if directory.is_dir() else ())
+            if path.suffix == ".json" and (match := DESCRIBED.match(path.stem))
+        ]
+        return [_read_fact(path, Described) for _number, path in sorted(found)]
+
+    def moved(self, exam_id: str) -> Moved | None:
+        """What was moved into the exam when it was opened; None where nothing was."""
+        return self.read(exam_id, MOVED, Moved)
 
     def closing(self, exam_id: str) -> Closing | None:
         return self.read(exam_id, "closing", Closing)
@@ -155,6 +174,15 @@ class ExamFacts:
     def decide(self, exam_id: str, decision: Decision) -> bool:
         """Write the decision durably; false when the same was decided before, which stands."""
         return self.write(exam_id, decision.name, decision)
+
+    def take_back(self, exam_id: str, decision: Decision) -> None:
+        """Let a decision be none any more, durably. Only of an exam that has not ended: nobody has obeyed it yet."""
+        remove_file(self.directory / exam_id / f"{decision.name}.json")
+
+    def decided(self, exam_id: str) -> dict[str, Decided]:
+        """By SOP Instance UID what was decided, as the names of the exam's files say it."""
+        directory = self.directory / exam_id
+        return all_decided_from(path.name for path in directory.iterdir()) if directory.is_dir() else {}
 
     def decisions(self, exam_id: str) -> list[Decision]:
         """What people decided about the exam's objects, in the order of time. DamagedFactError when one is damaged."""

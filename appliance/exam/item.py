@@ -22,6 +22,8 @@ PATIENT_ID = "00100020"
 ISSUER_OF_PATIENT_ID = "00100021"
 PATIENT_BIRTH_DATE = "00100030"
 PATIENT_SEX = "00100040"
+MEDICAL_ALERTS = "00102000"
+ALLERGIES = "00102110"
 STUDY_INSTANCE_UID = "0020000D"
 REQUESTED_PROCEDURE_DESCRIPTION = "00321060"
 SCHEDULED_STEPS = "00400100"
@@ -80,6 +82,10 @@ def text_at(elements: Elements, *path: str) -> str:
     """The first value at `path` as text; empty when there is none."""
     values = _find_values(elements, path)
     return "" if not values or values[0] is None else str(values[0])
+
+
+def _texts_at(elements: Elements, tag: str) -> str:
+    return ", ".join(dict.fromkeys(str(value).strip() for value in values_at(elements, tag) if _has_text(value)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,16 @@ class WorklistItem:
         return text_at(self.elements, ACCESSION_NUMBER)
 
     @property
+    def allergies(self) -> str:
+        """As the hospital wrote them; empty where it says nothing, which does not mean that there are none."""
+        return _texts_at(self.elements, ALLERGIES)
+
+    @property
+    def alerts(self) -> str:
+        """Medical Alerts, the same."""
+        return _texts_at(self.elements, MEDICAL_ALERTS)
+
+    @property
     def study_instance_uid(self) -> str:
         """Empty also when what was sent is no UID: then the exam generates one, as where there is none."""
         uid = text_at(self.elements, STUDY_INSTANCE_UID)
@@ -221,9 +237,12 @@ class WorklistItem:
             "patient_id": self.patient_id,
             "birth_date": self.birth_date,
             "sex": self.sex,
+            "allergies": self.allergies,
+            "alerts": self.alerts,
             "accession_number": self.accession_number,
             "modality": self.modality,
             "procedure": self.procedure,
+            "procedure_id": text_at(self.elements, REQUESTED_PROCEDURE_ID),
             "step": self.step,
             "scheduled_date": self.scheduled_date,
             "scheduled_time": self.scheduled_time,

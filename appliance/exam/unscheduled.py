@@ -8,11 +8,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
 from appliance.base.errors import ApplianceError
-from appliance.exam.item import PATIENT_BIRTH_DATE, PATIENT_ID, PATIENT_NAME, PATIENT_SEX, WorklistItem
+from appliance.exam.item import (
+    ISSUER_OF_PATIENT_ID,
+    PATIENT_BIRTH_DATE,
+    PATIENT_ID,
+    PATIENT_NAME,
+    PATIENT_SEX,
+    WorklistItem,
+)
 
 _LONGEST_TEXT = 64  # LO, and each component group of a PN (PS3.5 Table 6.2-1)
 _MOST_COMPONENTS = 5
@@ -20,19 +28,22 @@ _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _SEXES: Final = ("M", "F", "O")
 _FIRST_YEAR = 1850
 _DATE = re.compile(r"\A[0-9]{8}\Z")
+_EXAM_ID = re.compile(r"\A(E[0-9]{6})-[0-9]{2}([0-9]{6})-([0-9]{6})\Z")
 
 
 def unscheduled_item_from(name: str, patient_id: str, birth_date: str, sex: str, today: date) -> WorklistItem:
     """The entry that a worklist would have had, with an empty source. ApplianceError in a sentence when a value is not
     one.
 
-    `name` is a PN (`Family^Given^Middle`, groups behind `=`), `patient_id` an LO, both needed; `birth_date` a DA and
-    `sex` M, F or O, both empty where they are not known (PS3.3 C.7.1.1).
+    `name` is a PN (`Family^Given^Middle`, groups behind `=`), which is needed; `patient_id` is an LO, empty where the
+    box gives one (`with_patient_id`); `birth_date` a DA and `sex` M, F or O, both empty where they are not known
+    (PS3.3 C.7.1.1).
     """
     elements: dict[str, object] = {
         PATIENT_NAME: {"vr": "PN", "Value": [_name_groups_from(name)]},
-        PATIENT_ID: {"vr": "LO", "Value": [_text_from("Patient ID", patient_id)]},
     }
+    if patient_id.strip():
+        elements[PATIENT_ID] = {"vr": "LO", "Value": [_text_from("Patient ID", patient_id)]}
     if birth_date:
         elements[PATIENT_BIRTH_DATE] = {"vr": "DA", "Value": [_date_from(birth_date, today)]}
     if sex:
@@ -40,6 +51,24 @@ def unscheduled_item_from(name: str, patient_id: str, birth_date: str, sex: str,
             raise ApplianceError("The sex is M, F or O.", "Leave it empty where it is not known.")
         elements[PATIENT_SEX] = {"vr": "CS", "Value": [sex]}
     return WorklistItem(source="", elements=elements)
+
+
+def with_patient_id(item: WorklistItem, exam_id: str, prefix: str, issuer: str) -> WorklistItem:
+    """`item` with a Patient ID of the box and its issuer, where it was typed without one; else as it is.
+
+    `BRIDGE-E000123-261122-093015`: of the exam's number, which the box never gives twice, and of its moment, for the
+    day on which a box is given a new, empty flash and begins to count anew.
+    """
+    if item.source or item.patient_id:
+        return item
+    match = _EXAM_ID.match(exam_id)
+    assert match is not None, exam_id
+    elements = {
+        **item.elements,
+        PATIENT_ID: {"vr": "LO", "Value": ["-".join((prefix, *match.groups()))]},
+        ISSUER_OF_PATIENT_ID: {"vr": "LO", "Value": [issuer]},
+    }
+    return replace(item, elements=dict(sorted(elements.items())))
 
 
 def _name_groups_from(name: str) -> dict[str, str]:

@@ -263,7 +263,8 @@ class Intake:
                     self._ledger.expire(uid)
 
     def _end_steps(self, exam: Exam, closed: Closed, steps: StepLedger) -> None:
-        performed = {instance.modality for instance in closed.instances}
+        # A rejection note is an object of no step.
+        performed = {instance.modality for instance in closed.instances} & {step.modality for step in exam.steps}
         for modality in sorted(performed):
             self._begin_step(exam, modality)
             steps.end(exam.exam_id, modality, closed.outcome)

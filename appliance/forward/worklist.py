@@ -36,7 +36,7 @@ from appliance.forward.worker import Worker
 _log = logging.getLogger(__name__)
 
 # What the reading of an entry's bytes depends on beside them: another number when other things are read out of them.
-_READING = 1
+_READING = 2
 _MOST_SEARCHES = 2
 
 

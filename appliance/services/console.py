@@ -25,9 +25,14 @@ from appliance.console.api import Parts, build_app
 from appliance.console.audit import PanelAudit
 from appliance.console.clock import ClockWatch, newest_moment
 from appliance.console.configuration import record_configuration
+from appliance.console.correcting import Corrections
+from appliance.console.deciding import Decisions
+from appliance.console.discarded import DiscardedObjects
 from appliance.console.exams import ExamKeeper
 from appliance.console.expired import ExpiredExams
 from appliance.console.flash import FlashWatch
+from appliance.console.image_api import ImageParts
+from appliance.console.objects import Pictures
 from appliance.console.releasing import Releases
 from appliance.console.room import Room
 from appliance.console.worklist import Worklist
@@ -76,6 +81,7 @@ def run_console(paths: Paths) -> int:
     trust = ClockTrust(paths.clock)
     watch = ClockWatch(trust, clock, findings, newest_moment(ExamFacts(spool.exams)))
     watch.look()
+    panel_audit = PanelAudit(audit)
     keeper = ExamKeeper(
         spool,
         configuration,
@@ -83,8 +89,9 @@ def run_console(paths: Paths) -> int:
         drain=acquires.drain,
         hint=hint,
         findings=findings,
-        audit=PanelAudit(audit),
+        audit=panel_audit,
         is_clock_trusted=trust.is_trusted,
+        on_progress=notify_watchdog,
     )
     expired = ExpiredExams(spool, findings, clock, keeper.forget)
     worklist = Worklist(paths.worklist, [source.name for source in configuration.worklist], keeper.is_examined)
@@ -106,15 +113,24 @@ def run_console(paths: Paths) -> int:
     )
     names = [one.name for one in configuration.destinations]
     releases = Releases(spool, clock, audit, destinations=names, ask_states=ask_states, hint=hint)
+    facts, box = ExamFacts(spool.exams), configuration.box
+    images = ImageParts(
+        spool,
+        facts,
+        Decisions(spool, facts, box, clock, keeper=keeper, audit=panel_audit),
+        Corrections(spool, facts, box, clock, keeper=keeper, audit=panel_audit, ask_states=ask_states),
+        Pictures(spool, facts),
+    )
+    discarded = DiscardedObjects(spool, facts, findings, clock)
     app = build_app(
-        Parts(configuration, spool, keeper, worklist, acquires, forward, findings, clock, watch, releases, room)
+        Parts(configuration, spool, keeper, worklist, acquires, forward, findings, clock, watch, releases, room, images)
     )
 
     stop, died = threading.Event(), threading.Event()
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    on_round = (watch.look, flash.look, expired.work, audit.flush, notify_watchdog)
+    on_round = (watch.look, flash.look, expired.work, discarded.work, audit.flush, notify_watchdog)
     thread = threading.Thread(target=_keep, args=(keeper, on_round, stop, died), name="keeper", daemon=True)
     thread.start()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +14,10 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from appliance.base.durable import forget_cached
 from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
 from appliance.spool.cut_short import is_cut_short, left_out_of
+
+_log = logging.getLogger(__name__)
 
 _TAGS = [
     "SOPClassUID",
@@ -35,7 +40,7 @@ _CAPTURED_AT = ("DateOfSecondaryCapture", "TimeOfSecondaryCapture", "TimezoneOff
 _MADE_AT = ("ContentDate", "ContentTime", "TimezoneOffsetFromUTC")
 
 # What pydicom raises for bytes that are no data set; OSError stays what it is, the medium's.
-_DAMAGE = (
+DAMAGE = (
     InvalidDicomError,
     BytesLengthException,
     struct.error,
@@ -117,6 +122,20 @@ def _read_summary(path: Path) -> ObjectSummary:
             is_cut_short=is_cut_short(dataset.preamble),
             left_out=left_out_of(dataset.preamble),
         )
-    except _DAMAGE as error:
+    except DAMAGE as error:
         sentence = f"The file {path.name} is not a readable object."
         raise DamagedObjectError(sentence, "It is set aside in quarantine.") from error
+
+
+def highest_instance_number(paths: Iterable[Path]) -> int:
+    """The highest Instance Number (0020,0013) of these objects; 0 where there are none, a damaged one is one more."""
+    highest = 0
+    for path in paths:
+        try:
+            header = dcmread(path, stop_before_pixels=True, specific_tags=["InstanceNumber"])
+            highest = max(highest, int(header.get("InstanceNumber") or 0))
+        except Exception as error:  # noqa: BLE001 -- an old object's damage must not keep a new one from being captured
+            why = reason_of(error) if isinstance(error, OSError) else type(error).__name__
+            _log.warning("the number of %s cannot be read (%s)", path.name, why)
+            highest += 1
+    return highest

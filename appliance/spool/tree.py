@@ -41,6 +41,15 @@ class Spool:
         return self.state / "quarantine"
 
     @property
+    def composed(self) -> Path:
+        """Objects that are made anew for another exam, until they are whole."""
+        return self.state / "composed"
+
+    def discarded(self, device: str, exam_id: str | None) -> Path:
+        """Where what a person discarded, or what is in another exam anew, lies for a day."""
+        return self.state / "discarded" / device / (exam_id or UNASSIGNED)
+
+    @property
     def settled(self) -> Path:
         return self.state / "settled"
 
@@ -58,7 +67,8 @@ class Spool:
 
         A crash leaves the first of them, and the next start makes the others.
         """
-        for directory in (self.exams, self.state / "captured", self.outbox, self.kept, self.quarantine, self.settled):
+        taken = (self.state / "captured", self.composed, self.state / "discarded")
+        for directory in (self.exams, *taken, self.outbox, self.kept, self.quarantine, self.settled):
             make_directory(directory)
 
 

@@ -107,8 +107,10 @@ class ObjectWriter:
         self._header[position : position + len(value)] = value
         os.pwrite(self._descriptor, value, position)
 
-    def publish(self) -> Path:
+    def publish(self, number: int = 0) -> Path:
         """Give the object its final name, durably, and answer its path: from now on it is *saved*.
+
+        `number` is its place in the order of saving, where that is not the next in this directory.
 
         (1) fsync: a crash leaves the temporary file, whole, or, if it is not patched, so that nobody synced its name,
         none; (2) rename: that, or the whole object; (3) sync of the directory: the object. OSError when (1) or (2)
@@ -116,7 +118,7 @@ class ObjectWriter:
         where it comes once more, made a second time.
         """
         self._digest.update(self._header)
-        number = next_number(self._directory)
+        number = number or next_number(self._directory)
         target = self._directory / str(ObjectName(self._uid, self._offset, self._digest.hexdigest(), number))
         with self._doubting():
             os.fsync(self._descriptor)

@@ -79,6 +79,9 @@ scan_seconds = 20.0
 """
 
 
+MODALITIES = {"ultrasound": "US", "endoscope": "ES", "film": "RG"}
+
+
 def make_configuration() -> Configuration:
     return configuration_from(CONFIGURATION.encode(), Path("test.toml"))
 
@@ -113,7 +116,9 @@ def make_item(
     time_of_day: str = "093000",
     accession: str = "A-1",
     step: str = "S1",
+    day: str = "",
 ) -> WorklistItem:
+    """An entry of today, since the panel shows no other day's unless it is asked to."""
     groups = {"Alphabetic": name} if isinstance(name, str) else name
     return WorklistItem(
         source="ris",
@@ -131,7 +136,7 @@ def make_item(
                 "Value": [
                     {
                         "00080060": {"vr": "CS", "Value": [modality]},
-                        "00400002": {"vr": "DA", "Value": ["20261122"]},
+                        "00400002": {"vr": "DA", "Value": [day or f"{datetime.now():%Y%m%d}"]},
                         "00400003": {"vr": "TM", "Value": [time_of_day]},
                         "00400009": {"vr": "SH", "Value": [step]},
                     }
@@ -196,28 +201,38 @@ def write_worklist(paths: Paths, items: list[WorklistItem], *, trouble: str = ""
 
 def write_object(
     spool: Spool,
-    exam: Exam,
+    exam: Exam | None,
     device: str,
     *,
     study: str | None = None,
     into: str | None = None,
     size: int = 64,
     preamble: bytes = b"",
+    pixels: bytes = b"",
+    bits: int = 8,
 ) -> Path:
-    """A small, true Secondary Capture object of `exam`, published as an acquire does."""
+    """A small, true Secondary Capture object of `exam`, or of none, published as an acquire does."""
     uid = new_uid()
+    series = exam.series_of(device) if exam else None
     dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
     dataset.SOPClassUID = SecondaryCaptureImageStorage
     dataset.SOPInstanceUID = uid
-    dataset.StudyInstanceUID = study or exam.study_instance_uid
-    dataset.SeriesInstanceUID = exam.series_of(device).series_instance_uid
-    dataset.Modality = exam.series_of(device).modality
-    dataset.PatientID = exam.item.patient_id
+    dataset.StudyInstanceUID = study or (exam.study_instance_uid if exam else new_uid())
+    dataset.SeriesInstanceUID = series.series_instance_uid if series else new_uid()
+    dataset.Modality = series.modality if series else MODALITIES[device]
+    dataset.PatientID = exam.item.patient_id if exam else ""
+    dataset.PatientName = exam.item.patient_name.alphabetic if exam else ""
+    if series and series.series_description:
+        dataset.SeriesDescription = series.series_description
+    dataset.InstanceNumber = 1
+    dataset.AcquisitionDate, dataset.AcquisitionTime = "20261122", "093105"
+    dataset.TimezoneOffsetFromUTC = "+0100"
     dataset.Rows = dataset.Columns = size
-    dataset.BitsAllocated = dataset.BitsStored = 8
-    dataset.HighBit, dataset.PixelRepresentation, dataset.SamplesPerPixel = 7, 0, 1
+    dataset.BitsAllocated = dataset.BitsStored = bits
+    dataset.HighBit, dataset.PixelRepresentation, dataset.SamplesPerPixel = bits - 1, 0, 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.PixelData = bytes(size * size)
+    dataset.PixelData = pixels or bytes(size * size * bits // 8)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = uid
@@ -225,7 +240,7 @@ def write_object(
     dataset.file_meta = meta
     buffer = io.BytesIO()
     dataset.save_as(buffer, enforce_file_format=True)
-    directory = spool.captured(device, into or exam.exam_id)
+    directory = spool.captured(device, into or (exam.exam_id if exam else None))
     make_directory(directory)
     return ObjectWriter(directory, uid, preamble + buffer.getvalue()[len(preamble) :]).publish()
 

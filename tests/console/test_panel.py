@@ -50,6 +50,12 @@ class Panel:
         )
         self.page.goto(bench.url)
 
+    def speak(self, language: str) -> None:
+        """Read the page again in another language."""
+        self.context.add_cookies([{"name": "language", "value": language, "url": self.page.url}])
+        self.page.reload()
+        expect(self.page.locator("html")).to_have_attribute("lang", language)
+
     def tap(self, testid: str) -> None:
         self.page.get_by_test_id(testid).first.tap()
 
@@ -125,7 +131,7 @@ def test_ok__the_main_job_by_taps(bench: Bench, panel: Panel) -> None:
     panel.tap("worklist-row")
     panel.is_on("confirm")
     panel.has("confirm-name", "山田 太郎")
-    panel.has("confirm-birth-date", "1975-08-01 (51 y)")
+    panel.has("confirm-birth-date", "01 Aug 1975 (51 y)")
     panel.has("confirm-patient-id", "JP-000123")
     panel.check_touch_targets()
     panel.shot("confirm-japanese")
@@ -357,12 +363,12 @@ def test_ok__a_patient_whom_nobody_scheduled(bench: Bench, panel: Panel) -> None
     panel.page.get_by_test_id("given-name").fill("Íñigo")
     panel.page.get_by_test_id("patient-id").fill("EMERGENCY\\1")
     panel.page.get_by_test_id("birth-date").fill("1975-08-01")
-    panel.page.get_by_test_id("sex").select_option("M")
+    panel.page.locator("[data-testid=sex][data-value=M]").tap()
     panel.shot("unscheduled")
     panel.tap("unscheduled-next")
     panel.is_on("confirm")
     panel.has("confirm-name", "Núñez Íñigo")
-    panel.has("confirm-birth-date", "1975-08-01")
+    panel.has("confirm-birth-date", "01 Aug 1975")
     panel.tap("open-exam")
     panel.has("notice", "The Patient ID holds a character that DICOM does not allow there.")
     panel.tap("notice-close")
@@ -508,16 +514,46 @@ def test_ok__words_of_the_page(quiet_panel: Panel) -> None:
         "": "",
     }.items():
         assert call("ageText", birth_date, now) == age, birth_date
-    assert call("dateText", "19610304") == "1961-03-04"
+    assert call("dateText", "19610304") == "04 Mar 1961"
     assert call("timeText", "073000.000") == "07:30"
     assert call("timeText", "") == ""
     assert call("clockText", "2026-11-22T09:30:12.5+01:00") == "09:30:12"
     assert call("agoText", "2026-11-22T09:29:41+01:00", now) == "19 s"
     assert call("agoText", "2026-11-20T09:30:00+01:00", now) == "2 days"
+    for typed, day in {"01081975": "19750801", "1.8.1975": "19750801", "1975-08-01": "19750801", "20010203": "20010203",
+                       "": "", "1975": "1975", "19750801": "19750801"}.items():  # fmt: skip
+        assert call("dateTyped", typed) == day, typed
     assert call("durationText", 65.9) == "1:05"
     assert call("bytesText", 999) == "999 B"
     assert call("bytesText", 1_234_567) == "1.2 MB"
     assert call("foldText", "Jérôme MÜLLER") == "jerome muller"
+
+
+@pytest.mark.parametrize(
+    ("language", "day", "moment", "age", "first"),
+    [
+        ("de", "04.03.1961", "22.11.2026 09:30:12", "65 J.", "Yamada Tarou"),
+        ("fr", "04/03/1961", "22/11/2026 09:30:12", "65 ans", "Yamada Tarou"),
+        ("es", "04/03/1961", "22/11/2026 09:30:12", "65 años", "Yamada Tarou"),
+        ("ja", "1961/03/04", "2026/11/22 09:30:12", "65歳", "山田 太郎"),
+        ("ar", "04/03/1961", "22/11/2026 09:30:12", "65 سنة", "أحمد ليلى"),
+    ],
+)
+def test_ok__dates_and_names_as_each_language_has_them(
+    quiet_panel: Panel, language: str, day: str, moment: str, age: str, first: str
+) -> None:
+    quiet_panel.speak(language)
+    said = quiet_panel.page.evaluate(
+        """async () => {
+            const words = await import("/static/words.js");
+            const now = "2026-11-22T09:30:12+01:00";
+            return [
+                words.dateText("19610304"), words.momentText(now), words.ageText("19610304", now),
+                words.orderedNames(["Yamada Tarou", "أحمد ليلى", "山田 太郎"])[0],
+            ];
+        }"""
+    )
+    assert [one.replace("\u2068", "").replace("\u2069", "") for one in said] == [day, moment, age, first]
 
 
 def test_fail__a_damaged_worklist_is_said_and_heals(quiet_bench: Bench, quiet_panel: Panel) -> None:
@@ -543,3 +579,47 @@ def test_ok__the_list_is_refreshed_by_tap(quiet_bench: Bench, quiet_panel: Panel
     quiet_panel.tap("refresh")
     quiet_panel.has("notice", "The sender does not answer")
     quiet_bench.forward.start()
+
+
+def test_ok__an_emergency_is_captured_in_two_taps(bench: Bench, panel: Panel) -> None:
+    panel.is_on("worklist")
+    panel.tap("emergency")
+    panel.is_on("exam")
+    panel.tap("capture")
+    panel.count("strip-item", 1)
+    panel.has("saved", "saved")
+    panel.has("patient-banner", "UNKNOWN EMERGENCY")
+    panel.has("patient-banner", "ID BRIDGE-E000001-")
+
+
+def test_ok__a_patient_is_typed_on_the_screen(bench: Bench, browser: Browser) -> None:
+    panel = Panel(browser, bench, "800x480")
+    panel.speak("ja")
+    panel.is_on("worklist")
+    panel.tap("unscheduled")
+    panel.tap("family-name")
+
+    def press(*keys: str) -> None:
+        for key in keys:
+            panel.page.locator(f"[data-testid=key][data-key='{key}']").tap()
+
+    panel.check_touch_targets()
+    press("M", "e", "shift", "I", "erase", "i")
+    panel.shot("keyboard-latin")
+    panel.tap("given-name")
+    press("own", "カ", "\u309b", "ス", "digits", "7", "erase")
+    panel.check_touch_targets()
+    panel.shot("keyboard-own")
+    expect(panel.page.get_by_test_id("family-name")).to_have_value("Mei")
+    expect(panel.page.get_by_test_id("given-name")).to_have_value("ガス")
+    panel.tap("birth-date")
+    press("1", "9", "7", "5", "0", "8", "0", "1", "done")
+    expect(panel.page.get_by_test_id("keyboard")).to_be_hidden()
+    panel.tap("unscheduled-next")
+    panel.has("confirm-birth-date", "1975/08/01")
+    panel.tap("open-exam")
+    panel.is_on("exam")
+    exam = bench.facts.exam(bench.facts.open_exam_id() or "")
+    assert exam is not None
+    assert (exam.item.patient_name.alphabetic, exam.item.birth_date) == ("Mei^ガス", "19750801")
+    panel.close()

@@ -12,7 +12,7 @@ from pydicom import Dataset, dcmread
 
 from appliance.base.errors import ApplianceError
 from appliance.exam.item import WorklistItem
-from appliance.exam.unscheduled import unscheduled_item_from
+from appliance.exam.unscheduled import unscheduled_item_from, with_patient_id
 
 TODAY = date(2026, 11, 22)
 
@@ -53,7 +53,6 @@ def test_ok__a_name_in_several_scripts() -> None:
         ({"name": "A\\B"}, "does not allow"),
         ({"name": "A\x1b$B"}, "does not allow"),
         ({"name": "A\ud800"}, "does not allow"),
-        ({"patient_id": "  "}, "Patient ID is missing"),
         ({"patient_id": "1" * 65}, "longer than 64"),
         ({"patient_id": "1\r\n2"}, "does not allow"),
         ({"birth_date": "1999-01-01"}, "no date"),
@@ -82,5 +81,22 @@ def test_ok__whatever_is_taken_can_be_written_and_read(name: str, patient_id: st
     buffer = io.BytesIO()
     dataset.save_as(buffer, implicit_vr=False, little_endian=True)
     read = dcmread(io.BytesIO(buffer.getvalue()), force=True)
-    assert read.PatientID == item.patient_id
+    assert read.get("PatientID", "") == item.patient_id
     assert read.PatientName == dataset.PatientName
+
+
+def test_ok__who_has_no_patient_id_gets_one_of_the_box() -> None:
+    given_id = with_patient_id(_typed(patient_id=" "), "E000123-20261122-093015", "BRIDGE", "KLINIK")
+    assert given_id.patient_id == "BRIDGE-E000123-261122-093015"
+    assert given_id.elements["00100021"] == {"vr": "LO", "Value": ["KLINIK"]}
+    assert list(given_id.elements) == sorted(given_id.elements)
+    longest = with_patient_id(_typed(patient_id=""), "E999999-20261122-093015", "P" * 16, "")
+    assert len(longest.patient_id) <= 64
+
+
+def test_ok__who_has_a_patient_id_keeps_it() -> None:
+    """What was typed has no issuer that the box knew, and a worklist's entry is the hospital's."""
+    typed = _typed(patient_id="X-1")
+    listed = WorklistItem("ris", {})
+    for item in (typed, listed):
+        assert with_patient_id(item, "E000123-20261122-093015", "BRIDGE", "KLINIK") is item

@@ -31,7 +31,7 @@ def test_ok__the_tree_is_made_once(tmp_path: Path) -> None:
     spool.make()
     spool.make()
     made = {path.name for path in spool.state.iterdir()}
-    assert made == {"exams", "captured", "outbox", "kept", "quarantine", "settled"}
+    assert made == {"exams", "captured", "composed", "discarded", "outbox", "kept", "quarantine", "settled"}
     assert {spool.exams.name, spool.outbox.name, spool.kept.name, spool.quarantine.name, spool.settled.name} < made
     assert spool.captured("us", "20261122-093015-4af1") == spool.state / "captured" / "us" / "20261122-093015-4af1"
     assert spool.captured("us", None) == spool.state / "captured" / "us" / "unassigned"

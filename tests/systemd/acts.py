@@ -121,6 +121,18 @@ def tap(device: str, action: str, exam_id: str) -> dict[str, Any]:
     return _technologist().tap(device, action, exam_id)
 
 
+def discard(exam_id: str, uid: str, reason: str) -> None:
+    _ask("/api/exam/discard", {"exam_id": exam_id, "uid": uid, "reason": reason})
+
+
+def describe(exam_id: str, device: str, description: str) -> None:
+    _ask("/api/exam/describe", {"exam_id": exam_id, "device": device, "description": description})
+
+
+def _ask(path: str, body: dict[str, Any]) -> None:
+    Asker(_PATHS.console_socket, "The console").ask("POST", path, body)
+
+
 def close_exam(exam_id: str) -> dict[str, Any]:
     return _technologist().close_exam(exam_id)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,8 @@ def test_ok__each_thing_has_the_owner_group_and_mode_of_its_wall(box: WalledBox)
         f"/captured/{DEVICE}": "acquire objects 770",
         f"/captured/{DEVICE}/E*": "acquire objects 770",
         "/outbox": "console forward 2770",
+        "/composed": "console console 750",
+        "/discarded": "console console 750",
         "/kept": "forward console 2750",
         "/kept/*.dcm": "acquire objects 640",
         "/quarantine": "root objects 2770",
@@ -183,6 +186,21 @@ def test_ok__support_sees_everything_that_it_is_asked_about(box: WalledBox) -> N
     assert {" ".join(words): box.call("admin", "command", *words) for words in commands} == {
         " ".join(words): 0 for words in commands
     }
+
+
+def test_ok__what_is_discarded_and_what_is_made_anew_goes_through_every_wall(box: WalledBox) -> None:
+    exam_id = box.call("admin", "open_exam")
+    discarded, kept = (box.call("admin", "tap", DEVICE, "still", exam_id) for _ in range(2))
+    box.call("admin", "discard", exam_id, discarded["sop_instance_uid"], "quality")
+    box.call("admin", "describe", exam_id, DEVICE, "Stomach")
+    assert box.call("admin", "close_exam", exam_id)["instances"] == 1
+    box.wait_for("admin", "find", f"settled/{exam_id}.json")
+    lying = box.call("admin", "find", f"discarded/{DEVICE}/{exam_id}/*.dcm")
+    assert sorted(Path(path).name for path in lying) == sorted(one["file_name"] for one in (discarded, kept))
+    assert box.call("root", "find", "composed/*") == []
+    for who in ("acquire", "forward"):
+        assert box.call(who, "attempt", "list", f"{STATE}/discarded") == _NO
+    assert box.died() == [], box.logs()
 
 
 def test_ok__the_export_reads_everything_and_writes_a_stick(box: WalledBox) -> None:

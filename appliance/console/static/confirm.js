@@ -1,6 +1,7 @@
 // Beside the patient on the confirm screen: further steps of the same patient, to be examined in one exam.
 
 import { byId, make, show } from "./elements.js";
+import { text } from "./texts.js";
 import { timeText, whatText } from "./words.js";
 
 /** Other entries of the list that are of the same patient as `item`; the box itself refuses those of another. */
@@ -32,12 +33,12 @@ export function drawFurtherSteps(steps, onChange) {
       make("span", { class: "modality", text: step.modality }),
       ` ${timeText(step.scheduled_time)} `,
       make("bdi", { text: whatText(step), dir: "auto" }),
-      make("bdi", { class: "small", text: step.accession_number ? ` Acc. ${step.accession_number}` : "" }),
+      make("bdi", { class: "small", text: step.accession_number ? ` ${text("who.accession", { number: step.accession_number })}` : "" }),
     ),
   );
   const box = byId("confirm-steps");
   box.replaceChildren(
-    ...(steps.length ? [make("p", { class: "muted", text: "Add another step of this patient to the same exam:" })] : []),
+    ...(steps.length ? [make("p", { class: "muted", text: text("confirm.add_steps") })] : []),
     ...buttons,
   );
   show(box, steps.length > 0);

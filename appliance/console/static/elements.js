@@ -1,5 +1,8 @@
 // Making elements. Text is only ever set as text, never as markup: names come from outside.
 
+import { text } from "./texts.js";
+import { orderedNames } from "./words.js";
+
 /** A new element. `options`: class, text, testid, data {name: value}, and any property of the element. */
 export function make(tag, options = {}, ...children) {
   const element = document.createElement(tag);
@@ -24,14 +27,14 @@ export function show(element, isShown) {
 }
 
 /** Set text only when it differs, so that a polled screen does not flicker or lose a selection. */
-export function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+export function setText(element, words) {
+  if (element.textContent !== words) element.textContent = words;
 }
 
 /** Every name group in its own direction: a right-to-left name must not reorder what stands beside it. */
 export function nameElements(names) {
-  if (!names || names.length === 0) return [make("bdi", { class: "name-group missing", text: "no name" })];
-  return names.map((group, index) =>
+  if (!names || names.length === 0) return [make("bdi", { class: "name-group missing", text: text("who.no_name") })];
+  return orderedNames(names).map((group, index) =>
     make("bdi", { class: index === 0 ? "name-group" : "name-group further", text: group, dir: "auto" }),
   );
 }

@@ -1,7 +1,8 @@
 // Ending an exam: what will be sent where, and the reason when it is abandoned (a code of the box's own table).
 
 import { byId, make, nameElements } from "./elements.js";
-import { countText, kindText } from "./words.js";
+import { text } from "./texts.js";
+import { kindText } from "./words.js";
 
 const AT_WORK = new Set(["recording", "receiving", "scanning"]);
 
@@ -14,7 +15,7 @@ function whoElement(exam) {
 function countByKind(captured) {
   const counts = new Map();
   for (const object of captured) counts.set(kindText(object.kind), (counts.get(kindText(object.kind)) || 0) + 1);
-  return [...counts].map(([kind, count]) => `${count} × ${kind.toLowerCase()}`).join(", ");
+  return [...counts].map(([kind, count]) => text("ending.of_kind", { count, kind })).join(", ");
 }
 
 /** What ending does, drawn again with every poll: something may still arrive. */
@@ -22,21 +23,19 @@ export function drawEnding(state) {
   const { exam, captured, destinations, devices } = state;
   const lines = [];
   if (captured.length === 0) {
-    lines.push(make("p", { class: "warn", testid: "ending-empty", text: "Nothing was captured. The hospital will see no examination." }));
+    lines.push(make("p", { class: "warn", testid: "ending-empty", text: text("ending.empty") }));
   } else {
-    const where = destinations.length ? destinations.join(", ") : "nowhere: no archive is configured";
+    const where = destinations.length ? destinations.join(", ") : text("ending.nowhere");
     lines.push(
       make(
         "p",
         { class: "large", testid: "ending-count" },
-        `${countText(captured.length, "object", "objects")} will be sent to ${where}`,
+        text("ending.count", { count: captured.length, where }),
       ),
       make("p", { text: countByKind(captured) }),
       make("p", {
         class: "muted",
-        text: state.tellsPerformedStep
-          ? "The hospital will be told that the examination is completed."
-          : "Nobody is configured to be told that the examination took place.",
+        text: text(state.tellsPerformedStep ? "ending.tells" : "ending.tells_nobody"),
       }),
     );
   }
@@ -45,17 +44,17 @@ export function drawEnding(state) {
       make("p", {
         class: "warn",
         testid: "ending-at-work",
-        text: `${device.title} is still ${device.state}. Ending waits for it, at most half a minute.`,
+        text: text("ending.at_work", { device: device.title }),
       }),
     );
-  setCard("ending-card", [make("p", { class: "question", text: "End this exam?" }), whoElement(exam), ...lines]);
+  setCard("ending-card", [make("p", { class: "question", text: text("ending.question") }), whoElement(exam), ...lines]);
 }
 
 /** Begin with no reason chosen; `onReason()` when one is. */
 export function drawAbandoning(state, onReason) {
   reason = "";
   byId("confirm-abandon").disabled = true;
-  const choices = state.reasons.map(({ code, sentence }) =>
+  const choices = state.reasons.map(({ code }) =>
     make("button", {
       type: "button",
       class: "reason",
@@ -63,7 +62,7 @@ export function drawAbandoning(state, onReason) {
       ariaChecked: "false",
       testid: "reason",
       data: { code },
-      text: sentence,
+      text: text(`reason.${code}`),
       onclick: (event) => {
         reason = code;
         for (const choice of choices) choice.setAttribute("aria-checked", String(choice === event.currentTarget));
@@ -72,10 +71,10 @@ export function drawAbandoning(state, onReason) {
     }),
   );
   const kept = state.captured.length
-    ? `${countText(state.captured.length, "object", "objects")} that are saved will be sent all the same, as of a discontinued examination.`
-    : "Nothing was captured.";
+    ? text("abandoning.kept", { count: state.captured.length })
+    : text("abandoning.empty");
   byId("abandoning-card").replaceChildren(
-    make("p", { class: "question", text: "Why is this exam abandoned?" }),
+    make("p", { class: "question", text: text("abandoning.question") }),
     whoElement(state.exam),
     make("p", { class: "muted", text: kept }),
     make("div", { role: "radiogroup", class: "reasons" }, ...choices),

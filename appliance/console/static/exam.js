@@ -4,17 +4,18 @@ import { byId, make, setText, show } from "./elements.js";
 import { BoxError, post } from "./link.js";
 import { Preview } from "./preview.js";
 import { drawStrip, expectObject, forgetExpected, keepAnswer } from "./strip.js";
-import { bytesText, durationText } from "./words.js";
+import { said, text } from "./texts.js";
+import { bytesText, durationText, percentText, spanText } from "./words.js";
 
 const IDLE = new Set(["idle", "recording"]);
 
 /** What the buttons of a device do. `when` is the state in which it may be tapped, null for any that works. */
 const ACTIONS = {
-  capture: { kind: "still", text: "Capture", path: "still", class: "primary", testid: "capture" },
-  record: { kind: "clip", text: "Record", path: "clip/start", testid: "record" },
-  stop: { kind: "clip", text: "Stop", path: "clip/stop", class: "danger", testid: "stop" },
-  scan: { kind: "film", text: "Scan film", path: "film", class: "primary", testid: "scan" },
-  cancel: { kind: "film", text: "Cancel scan", path: "cancel", class: "danger", testid: "cancel" },
+  capture: { kind: "still", text: text("exam.capture"), path: "still", class: "primary", testid: "capture" },
+  record: { kind: "clip", text: text("exam.record"), path: "clip/start", testid: "record" },
+  stop: { kind: "clip", text: text("exam.stop"), path: "clip/stop", class: "danger", testid: "stop" },
+  scan: { kind: "film", text: text("exam.scan"), path: "film", class: "primary", testid: "scan" },
+  cancel: { kind: "film", text: text("exam.cancel"), path: "cancel", class: "danger", testid: "cancel" },
 };
 
 export class ExamScreen {
@@ -122,27 +123,28 @@ export class ExamScreen {
     this.device = device;
     if (isLive && device.state === "not running") this.drawPreviewState({ isStale: true, age: null, sentence: "" });
     setText(this.word, shortState(device, ""));
-    setText(this.sentence, device.sentence);
+    setText(this.sentence, said(device.sentence));
     const progress = device.progress;
     const isCounted = Boolean(progress && progress.total);
     show(this.bar, Boolean(progress));
     if (isCounted) this.bar.value = progress.done / progress.total;
     else this.bar.removeAttribute("value");
     setText(this.amount, progress ? progressText(progress) : "");
-    const troubles = (device.findings || []).map((finding) => `${finding.sentence} ${finding.suggestion}`.trim());
+    const troubles = (device.findings || []).map((finding) => `${said(finding.sentence)} ${said(finding.suggestion)}`.trim());
     setText(this.trouble, troubles.slice(-2).join(" "));
     show(this.trouble, troubles.length > 0);
   }
 
   drawPreviewState({ isStale, age, sentence }) {
     const isShown = isStale || this.device?.state === "no signal" || this.device?.state === "unplugged";
-    let text = "";
+    let words = "";
     if (isShown && this.device) {
       const isSilent = !["idle", "recording"].includes(this.device.state);
-      const said = isSilent ? this.device.sentence : sentence;
-      text = age === null ? said || "Waiting for the first picture…" : `Picture is ${durationSeconds(age)} old. ${said}`.trim();
+      const why = said(isSilent ? this.device.sentence : sentence);
+      const span = spanText(Math.max(1, age / 1000));
+      words = age === null ? why || text("exam.first_picture") : text("exam.picture_age", { span, sentence: why }).trim();
     }
-    setText(this.veil, text);
+    setText(this.veil, words);
     show(this.veil, isShown);
   }
 
@@ -159,15 +161,15 @@ export class ExamScreen {
       box.dataset.key = key;
       box.replaceChildren(...wanted.map((name) => this.actionButton(device, name)));
       if (device.kinds.includes("transfer"))
-        box.append(make("p", { class: "small hint", text: "Send the image at the machine. It is saved here by itself." }));
+        box.append(make("p", { class: "small hint", text: text("exam.send_hint") }));
       if (device.kinds.includes("page"))
-        box.append(make("p", { class: "small hint", text: "Print at the machine. Each page is saved here by itself." }));
+        box.append(make("p", { class: "small hint", text: text("exam.print_hint") }));
     }
     for (const button of box.querySelectorAll("button")) {
       const action = ACTIONS[button.dataset.action];
       const isBusy = this.busy.has(`${device.device}/${action.path}`);
       button.disabled = isBusy || !(IDLE.has(device.state) || (action === ACTIONS.cancel && isScanning));
-      setText(button.querySelector("span"), action === ACTIONS.stop ? `Stop ${this.runningTime(device)}`.trim() : action.text);
+      setText(button.querySelector("span"), action === ACTIONS.stop ? `${action.text} ${this.runningTime(device)}`.trim() : action.text);
     }
   }
 
@@ -208,15 +210,14 @@ export class ExamScreen {
   }
 }
 
-function durationSeconds(milliseconds) {
-  return `${Math.max(1, Math.floor(milliseconds / 1000))} s`;
-}
-
 function progressText(progress) {
   if (progress.unit === "seconds") return durationText(progress.done);
-  if (!progress.total) return `${bytesText(progress.done)} received`;
-  const percent = Math.min(100, Math.floor((100 * progress.done) / progress.total));
-  return `${percent} % (${bytesText(progress.done)} of ${bytesText(progress.total)})`;
+  if (!progress.total) return text("exam.received", { amount: bytesText(progress.done) });
+  return text("exam.progress", {
+    percent: percentText(progress.done / progress.total),
+    done: bytesText(progress.done),
+    total: bytesText(progress.total),
+  });
 }
 
 /** The state of a device in two or three words. */
@@ -224,20 +225,22 @@ function shortState(device, runningTime) {
   const progress = device.progress;
   switch (device.state) {
     case "idle":
-      if (device.kinds.includes("page")) return "Waiting for a page";
-      return device.kinds.includes("transfer") ? "Waiting for an image" : "Ready";
+      if (device.kinds.includes("page")) return text("state.waiting_page");
+      return text(device.kinds.includes("transfer") ? "state.waiting_image" : "state.ready");
     case "recording":
-      return progress ? `Recording ${runningTime}`.trim() : "Saving the clip";
+      return progress ? text("state.recording", { time: runningTime }).trim() : text("state.saving_clip");
     case "receiving":
-      return progress ? `Receiving, ${bytesText(progress.done)}` : "Receiving";
+      return progress ? text("state.receiving_amount", { amount: bytesText(progress.done) }) : text("state.receiving");
     case "scanning":
-      return progress?.total ? `Scanning, ${Math.floor((100 * progress.done) / progress.total)} %` : "Scanning";
+      return progress?.total
+        ? text("state.scanning_percent", { percent: percentText(progress.done / progress.total) })
+        : text("state.scanning");
     case "no signal":
-      return "No signal";
+      return text("state.no_signal");
     case "unplugged":
-      return "Unplugged";
+      return text("state.unplugged");
     case "not running":
-      return "Not connected";
+      return text("state.not_running");
     default:
       return device.state;
   }

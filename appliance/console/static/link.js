@@ -1,5 +1,7 @@
 // Asking the box. One form of an error, and one place that knows whether the box is there at all.
 
+import { text } from "./texts.js";
+
 const ALIVE_EVERY_MS = 600;
 const ALIVE_TIMEOUT_MS = 1200;
 const LOST_AFTER_MS = 1700;
@@ -21,7 +23,7 @@ async function request(path, options) {
   try {
     response = await fetch(path, { cache: "no-store", ...options });
   } catch {
-    throw new BoxError("The box did not answer.", "Look at the screen before you do it again: it may have been done.", true);
+    throw new BoxError(text("connection.no_answer"), text("connection.look_first"), true);
   }
   return response;
 }
@@ -33,7 +35,7 @@ async function errorFrom(response) {
   } catch {
     // no JSON: the sentence below says all that is known
   }
-  return new BoxError(said.sentence || `The box refused (status ${response.status}).`, said.suggestion || "");
+  return new BoxError(said.sentence || text("connection.refused", { status: response.status }), said.suggestion || "");
 }
 
 async function jsonFrom(response) {
@@ -41,7 +43,7 @@ async function jsonFrom(response) {
   try {
     return await response.json();
   } catch {
-    throw new BoxError("The box's answer was cut off.", "It is asked again by itself.", true);
+    throw new BoxError(text("connection.cut_off"), text("connection.asks_again"), true);
   }
 }
 

@@ -1,14 +1,17 @@
 // The panel: which screen is shown, what is asked of the box and when.
 //
 // For tests and support, elements bear data-testid:
-//   panel (body; data-screen = starting|worklist|confirm|unscheduled|exam|ending|abandoning|closing|queue), screen-NAME,
-//   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, patient-banner (data-exam-id),
-//   worklist: search, list-age, refresh, unscheduled, list-trouble, ask-hospital, worklist, list-empty,
-//             worklist-row (data-key, data-patient-id, data-examined), examined-mark, entry-wrong,
+//   panel (body; data-screen = starting|languages|worklist|confirm|unscheduled|exam|ending|abandoning|closing|queue), screen-NAME,
+//   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, show-languages, language (data-language),
+//   patient-banner (data-exam-id),
+//   keyboard, key (data-key) while a field is typed in by touch
+//   worklist: search, list-age, refresh, unscheduled, emergency, list-trouble, ask-hospital, worklist, list-empty,
+//             worklist-row (data-key, data-patient-id, data-examined), examined-mark, similar-mark, entry-wrong,
+//             filter-day, filter-modality (data-value; aria-pressed), pull,
 //             found, found-trouble, listed
 //   confirm:  confirm-name, confirm-birth-date, confirm-patient-id, confirm-sex, confirm-accession, confirm-procedure,
-//             confirm-missing, confirm-findings, confirm-back, open-exam, add-step (data-key; aria-checked)
-//   unscheduled: family-name, given-name, patient-id, birth-date, sex, unscheduled-back, unscheduled-next
+//             confirm-missing, confirm-findings, confirm-allergies, confirm-alerts, confirm-similar, confirm-back, open-exam, add-step (data-key; aria-checked)
+//   unscheduled: family-name, given-name, patient-id, birth-date, sex (data-value; aria-checked), unscheduled-back, unscheduled-next
 //   exam:     stage, preview (canvas; data-frames counts pictures drawn), preview-state (the veil over a stale picture),
 //             device-state, device-sentence, progress, progress-text, device-trouble,
 //             device-tab (data-device, data-state), capture, record, stop, scan, cancel, end-exam,
@@ -23,11 +26,17 @@ import { byId, make, nameElements, setText, show } from "./elements.js";
 import { drawFurtherSteps, sameStepsOf } from "./confirm.js";
 import { chosenReason, drawAbandoning, drawEnding } from "./ending.js";
 import { ExamScreen } from "./exam.js";
+import { forgetFilter } from "./filter.js";
+import { drawLanguages } from "./languages.js";
 import { BoxError, get, post, repeat, watchConnection } from "./link.js";
+import { watchFields } from "./keyboard.js";
 import { drawQueue } from "./queue.js";
+import { watchPull } from "./pull.js";
+import { itemsScanned, watchScanner } from "./scan.js";
+import { said, text } from "./texts.js";
 import { clearUnscheduled, itemTyped } from "./unscheduled.js";
-import { askHospital, birthText, drawConfirm, drawWorklist, forgetFound, readWorklist } from "./worklist.js";
-import { countText, sexText } from "./words.js";
+import { birthText, clockText, sexText } from "./words.js";
+import { askHospital, drawConfirm, drawWorklist, forgetFound, readWorklist, saidBy } from "./worklist.js";
 
 const EXAM_EVERY_MS = 700;
 const WORKLIST_EVERY_MS = 2500;
@@ -52,6 +61,7 @@ const state = {
 };
 let wanted = null; // what the person chose beside the main screen: confirm, unscheduled, ending, abandoning; or null
 let isQueueWanted = false;
+let isLanguageWanted = false;
 let chosen = null; // the worklist item on the confirm screen
 let addedKeys = []; // further steps of the same patient
 let epoch = 0; // grows with each act that changes whose exam is open: answers that were asked before it are old
@@ -63,6 +73,7 @@ const examScreen = new ExamScreen(lookNow, sayError);
 
 function screenNow() {
   if (!state.isStarted) return "starting";
+  if (isLanguageWanted) return "languages";
   if (isQueueWanted) return "queue";
   if (state.exam?.state === "closing") return "closing";
   if (state.exam) return wanted === "ending" || wanted === "abandoning" ? wanted : "exam";
@@ -91,7 +102,7 @@ function retryRefused() {
 function closingText() {
   const titles = new Map(state.devices.map((device) => [device.device, device.title]));
   const waiting = (state.exam.waiting_for || []).map((device) => titles.get(device) || device);
-  return waiting.length ? `Ending the exam. Waiting for ${waiting.join(", ")}…` : "Ending the exam…";
+  return waiting.length ? text("ending.waiting_for", { devices: waiting.join(", ") }) : text("ending.closing");
 }
 
 function drawBar(screen) {
@@ -99,8 +110,9 @@ function drawBar(screen) {
   show(byId("bar-patient"), exam !== null);
   show(byId("bar-worklist"), exam === null && screen === "worklist");
   show(byId("bar-title"), exam === null && screen !== "worklist");
-  show(byId("show-queue"), screen !== "queue" && !["starting", "confirm", "unscheduled"].includes(screen));
-  show(byId("leave-queue"), screen === "queue");
+  show(byId("show-queue"), screen !== "queue" && !["starting", "confirm", "unscheduled", "languages"].includes(screen));
+  show(byId("leave-queue"), screen === "queue" || screen === "languages");
+  show(byId("show-languages"), screen === "queue");
   if (exam && byId("bar-patient").dataset.examId !== exam.exam_id) {
     byId("bar-patient").dataset.examId = exam.exam_id;
     byId("bar-patient").replaceChildren(
@@ -110,7 +122,7 @@ function drawBar(screen) {
         { class: "banner-who" },
         make("span", { text: birthText(exam, state.now) }),
         make("span", { text: sexText(exam.sex) }),
-        make("bdi", { text: exam.patient_id ? `ID ${exam.patient_id}` : "no ID" }),
+        make("bdi", { text: exam.patient_id ? text("who.id", { id: exam.patient_id }) : text("who.no_id") }),
         make("bdi", { class: "banner-procedure", text: exam.procedure, dir: "auto" }),
       ),
     );
@@ -126,7 +138,8 @@ function drawFindingLine(screen) {
   const fresh = all.filter((finding) => !isShown(finding));
   const line = byId("finding-line");
   show(line, fresh.length > 0 && screen !== "queue");
-  if (fresh.length) setText(line, fresh.at(-1).sentence + (fresh.length > 1 ? ` (and ${fresh.length - 1} more)` : ""));
+  const sentence = said(fresh.at(-1)?.sentence || "");
+  setText(line, fresh.length > 1 ? text("bar.more_findings", { sentence, count: fresh.length - 1 }) : sentence);
   byId("show-queue").classList.toggle("attention", all.length > 0);
 }
 
@@ -171,7 +184,7 @@ async function askWorklist() {
     Object.assign(state, { worklist: answer, now: answer.now });
   } catch (error) {
     if (!(error instanceof BoxError) || error.isLost) throw error; // the connection line tells of a loss
-    state.worklist = { now: state.now, sources: [{ source: "worklist", answered_at: "", trouble: error.sentence }], items: [] };
+    state.worklist = { now: state.now, sources: [{ source: text("worklist.source"), answered_at: "", trouble: error.sentence }], items: [] };
   }
   draw();
 }
@@ -200,8 +213,8 @@ function choose(item) {
   chosen = item;
   addedKeys = [];
   wanted = "confirm";
-  drawConfirm(item, state.now);
-  drawFurtherSteps(item.patient ? [] : sameStepsOf(item, state.worklist.items), (keys) => {
+  drawConfirm(item, state.now, state.worklist?.items);
+  drawFurtherSteps(item.patient ? [] : sameStepsOf(item, state.worklist?.items || []), (keys) => {
     addedKeys = keys;
   });
   draw();
@@ -221,15 +234,13 @@ async function press(button, work) {
   }
 }
 
-async function openExam() {
-  const exam = await post(
-    "/api/exams",
-    chosen.patient ? { patient: chosen.patient } : { keys: [chosen.key, ...addedKeys] },
-  );
+async function openExam(whom) {
+  const exam = await post("/api/exams", whom);
   epoch += 1;
   // The next person to choose begins with the whole list.
   Object.assign(state, { exam, captured: [], search: "" });
   forgetFound();
+  forgetFilter();
   byId("search").value = "";
   wanted = null;
   chosen = null;
@@ -245,11 +256,10 @@ async function endExam(outcome, reason) {
   });
   state.exam = null;
   wanted = null;
-  const what = countText(answer.instances, "object", "objects");
   say(
     answer.instances
-      ? `The exam has ended: ${what} handed over for sending. ${answer.findings.join(" ")}`
-      : "The exam has ended. Nothing was captured.",
+      ? [text("notice.ended", { count: answer.instances }), ...answer.findings.map(said)].join(" ")
+      : text("notice.ended_empty"),
   );
   askWorklist().catch(ignoreBoxError);
 }
@@ -261,7 +271,7 @@ function say(sentence, suggestion = "", isBad = false) {
   notice.classList.toggle("bad", isBad);
   notice.replaceChildren(
     make("span", {}, make("strong", { text: sentence }), suggestion ? ` ${suggestion}` : ""),
-    make("button", { type: "button", testid: "notice-close", text: "OK", onclick: () => show(notice, false) }),
+    make("button", { type: "button", testid: "notice-close", text: text("notice.close"), onclick: () => show(notice, false) }),
   );
   show(notice, true);
   clearTimeout(noticeTimer);
@@ -270,14 +280,13 @@ function say(sentence, suggestion = "", isBad = false) {
 }
 
 function sayError(error) {
-  say(error.sentence, error.suggestion, true);
+  say(said(error.sentence), said(error.suggestion), true);
 }
 
 function showConnection(isLost) {
   const line = byId("connection");
   if (isLost) {
-    const since = new Date().toTimeString().slice(0, 8);
-    setText(line, `No connection to the box since ${since}. What was saved stays saved. It comes back by itself.`);
+    setText(line, text("connection.lost", { time: clockText(`T${new Date().toTimeString().slice(0, 8)}`) }));
   } else {
     askExam().catch(ignoreBoxError);
   }
@@ -294,7 +303,36 @@ byId("search").addEventListener("input", (event) => {
   forgetFound();
   draw();
 });
-// A barcode scanner types, and presses Enter behind it; it knows nothing of a field.
+/** A wristband or a request's barcode, read on any screen: it opens its entry, or says why it cannot. */
+async function takeScanned(scanned) {
+  const { exam } = state;
+  if (exam) {
+    const isHis = exam.patient_id.toLowerCase() === scanned.toLowerCase() || exam.accession_number.split(", ").includes(scanned);
+    say(text(isHis ? "scan.same" : "scan.other", { scanned }), isHis ? "" : text("scan.other_advice"), !isHis);
+    return;
+  }
+  isQueueWanted = isLanguageWanted = false;
+  wanted = null;
+  const listed = itemsScanned(state.worklist?.items || [], scanned);
+  Object.assign(state, { search: scanned });
+  byId("search").value = scanned;
+  forgetFound();
+  if (listed.length === 1) return choose(listed[0]);
+  draw();
+  if (listed.length > 1) return; // several entries of one patient, or of two: the list asks
+  const answered = itemsScanned(await askHospital(scanned), scanned);
+  if (answered.length === 1 && wanted === null && !state.exam && state.search === scanned) choose(answered[0]);
+  else draw();
+}
+
+watchScanner((scanned, isInField) => {
+  const screen = screenNow();
+  // On the form a scan fills the field that is being filled.
+  if (screen === "starting" || screen === "closing" || (isInField && screen !== "worklist")) return false;
+  takeScanned(scanned).catch(sayError);
+  return true;
+});
+// Who types anywhere searches.
 document.addEventListener("keydown", (event) => {
   if (screenNow() !== "worklist" || event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.key === "Enter" && event.target === byId("search")) byId("ask-hospital").click();
@@ -306,7 +344,7 @@ listen("refresh", (event) =>
     const { answers } = await post("/api/worklist/refresh");
     await askWorklist();
     const trouble = answers.find((answer) => answer.trouble);
-    if (trouble) say(`${trouble.source}: ${trouble.trouble}`, "The list on the screen is the last one that came.", true);
+    if (trouble) say(saidBy(trouble.source, trouble.trouble), text("worklist.last_list"), true);
   }),
 );
 listen("confirm-back", () => {
@@ -324,7 +362,12 @@ listen("unscheduled-back", () => {
 });
 listen("unscheduled-next", () => choose(itemTyped()));
 byId("unscheduled-form").addEventListener("submit", (event) => event.preventDefault());
-listen("open-exam", (event) => press(event.currentTarget, openExam));
+listen("open-exam", (event) =>
+  press(event.currentTarget, () =>
+    openExam(chosen.patient ? { patient: chosen.patient } : { keys: [chosen.key, ...addedKeys] }),
+  ),
+);
+listen("emergency", (event) => press(event.currentTarget, () => openExam({ emergency: true })));
 listen("end-exam", () => {
   wanted = "ending";
   draw();
@@ -349,12 +392,20 @@ listen("show-queue", () => {
   askQueue().catch(ignoreBoxError);
 });
 listen("leave-queue", () => {
-  isQueueWanted = false;
+  if (isLanguageWanted) isLanguageWanted = false;
+  else isQueueWanted = false;
   draw();
   askWorklist().catch(ignoreBoxError);
 });
+listen("show-languages", () => {
+  isLanguageWanted = true;
+  drawLanguages();
+  draw();
+});
+watchPull(byId("list"), byId("pull"), () => byId("refresh").click());
 listen("finding-line", () => byId("show-queue").click());
 
+watchFields();
 watchConnection(showConnection);
 repeat(EXAM_EVERY_MS, askExam);
 repeat(WORKLIST_EVERY_MS, askWorklist);

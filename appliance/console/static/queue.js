@@ -2,14 +2,15 @@
 // The three yeses are three columns and are never drawn as one.
 
 import { byId, make, nameElements, replaceKeepingPlace } from "./elements.js";
-import { bytesText, clockText, countText, kindText } from "./words.js";
+import { said, text } from "./texts.js";
+import { bytesText, clockText, kindText, momentText, spanText } from "./words.js";
 
 const MOST_EXAMS = 30;
 const MOST_OBJECTS = 100; // of one exam
 const STORED = new Set(["stored", "commit_requested", "committed", "expired"]);
 const COMMITTED = new Set(["committed", "expired"]);
 // At a destination that is configured as one without commitment: nothing more is to come from there.
-const NEVER_COMMITTED = { stored_only: "", verified: " and found there" };
+const NEVER_COMMITTED = new Set(["stored_only", "verified"]);
 
 let drawn = "";
 
@@ -24,7 +25,7 @@ export function drawQueue(queue, status, trouble, devices, retry) {
   if (queue?.open) parts.push(openExam(queue.open, titles));
   if (queue) parts.push(...endedExams(queue, titles));
   if (queue && !queue.open && queue.objects.length === 0)
-    parts.push(make("p", { class: "middle", testid: "queue-empty", text: "Nothing is waiting." }));
+    parts.push(make("p", { class: "middle", testid: "queue-empty", text: text("queue.nothing") }));
   replaceKeepingPlace(byId("queue"), parts);
 }
 
@@ -32,7 +33,7 @@ function findings(status, trouble, retry) {
   const list = make("div", { class: "findings" });
   if (trouble) list.append(finding({ code: "queue", sentence: trouble, suggestion: "" }));
   for (const one of status?.findings || []) list.append(finding(one));
-  if (status?.room) list.append(make("p", { class: "destination", testid: "room", text: status.room.sentence }));
+  if (status?.room) list.append(make("p", { class: "destination", testid: "room", text: said(status.room.sentence) }));
   for (const destination of status?.destinations || [])
     list.append(
       make(
@@ -40,7 +41,7 @@ function findings(status, trouble, retry) {
         { class: "destination", testid: "destination", data: { name: destination.name } },
         make("strong", { text: destination.name }),
         ` ${destinationText(destination)}`,
-        destination.refused ? make("span", { class: "bad", text: ` · ${destination.refused} refused ` }) : "",
+        destination.refused ? make("span", { class: "bad", text: ` · ${text("queue.refused", { count: destination.refused })} ` }) : "",
         destination.refused && destination.is_configured !== false ? retryButton(retry) : "",
         destination.trouble ? make("span", { class: "warn", text: ` ${troubleText(destination)}` }) : "",
       ),
@@ -49,59 +50,60 @@ function findings(status, trouble, retry) {
 }
 
 function troubleText(destination) {
-  if (destination.is_configured === false) return destination.trouble;
+  const sentence = said(destination.trouble);
+  if (destination.is_configured === false) return sentence;
   const seconds = Math.round(destination.seconds_to_next_attempt || 0);
-  return `${destination.trouble} It is tried again ${seconds ? `in ${seconds} s` : "now"}.`;
+  return seconds ? text("queue.tried_in", { sentence, span: spanText(seconds) }) : text("queue.tried_now", { sentence });
 }
 
 /** Whether a destination commits that was removed is not known any more: what it never did is not counted. */
 const REMOVED_COUNTS = [
-  ["stored", "stored, not committed"],
-  ["stored_only", "stored"],
-  ["verified", "stored and found there"],
-  ["committed", "committed"],
-  ["released", "released"],
+  ["stored", "queue.not_committed"],
+  ["stored_only", "queue.stored_only"],
+  ["verified", "queue.verified"],
+  ["committed", "queue.committed"],
+  ["released", "queue.released"],
 ];
 
 function destinationText(destination) {
-  const since = destination.pending ? sinceText(destination.pending_since) : "";
-  const waiting = `${destination.pending} waiting${since}`;
+  // With the date, since it may be days: a destination that is not configured any more waits for a person.
+  const moment = destination.pending ? momentText(destination.pending_since) : "";
+  const waiting = text(moment ? "queue.waiting_since" : "queue.waiting", { count: destination.pending, moment });
   if (destination.is_configured === false) {
-    const counted = REMOVED_COUNTS.filter(([key]) => destination[key]);
-    return [waiting, ...counted.map(([key, words]) => `${destination[key]} ${words}`)].join(" · ");
+    const counted = REMOVED_COUNTS.filter(([name]) => destination[name]);
+    return [waiting, ...counted.map(([name, key]) => text(key, { count: destination[name] }))].join(" · ");
   }
   if (destination.commits !== false)
-    return `${waiting} · ${destination.stored} stored, not committed yet · ${destination.committed} committed`;
+    return [
+      waiting,
+      text("queue.not_committed_yet", { count: destination.stored }),
+      text("queue.committed", { count: destination.committed }),
+    ].join(" · ");
   const stored = destination.stored + destination.stored_only + destination.verified;
-  return `${waiting} · ${stored} stored; this archive does not commit`;
-}
-
-/** With the date, since it may be days: a destination that is not configured any more waits for a person. */
-function sinceText(iso) {
-  return iso ? ` since ${iso.slice(0, 10)} ${clockText(iso)}` : "";
+  return `${waiting} · ${text("queue.no_commitment", { count: stored })}`;
 }
 
 /** Tries again what was refused; the next drawing shows what came of it. */
 function retryButton(retry) {
-  return make("button", { testid: "retry", text: "Try again", onclick: retry });
+  return make("button", { testid: "retry", text: text("queue.retry"), onclick: retry });
 }
 
 function finding(one) {
   return make(
     "p",
     { class: "finding", testid: "finding", data: { code: one.code } },
-    make("strong", { text: one.sentence }),
-    one.suggestion ? ` ${one.suggestion}` : "",
+    make("strong", { text: said(one.sentence) }),
+    one.suggestion ? ` ${said(one.suggestion)}` : "",
   );
 }
 
 function openExam(open, titles) {
   return examElement(
     open.exam,
-    open.exam.state === "open" ? "open" : "being ended",
+    text(open.exam.state === "open" ? "queue.open" : "queue.being_ended"),
     [],
     open.captured.map((object) => objectRow(object, titles, [])),
-    open.captured.length ? "It is sent when the exam is ended." : "Nothing is captured yet.",
+    text(open.captured.length ? "queue.sent_at_end" : "strip.empty"),
   );
 }
 
@@ -122,15 +124,17 @@ function endedExams(queue, titles) {
     const names = [...new Set(objects.flatMap((object) => Object.keys(object.destinations)))];
     const rows = objects.slice(0, MOST_OBJECTS).map((object) => objectRow(object, titles, names));
     const rest = objects.length - rows.length;
-    const said = [...(exam.findings || []), rest > 0 ? `and ${countText(rest, "more object", "more objects")}` : ""];
-    return examElement(exam, (exam.outcome || "").toLowerCase(), steps, rows, said.filter(Boolean).join(" "));
+    const remarks = [...(exam.findings || []).map(said), rest > 0 ? text("queue.more_objects", { count: rest }) : ""];
+    return examElement(exam, outcomeText(exam.outcome), steps, rows, remarks.filter(Boolean).join(" "));
   });
   if (latest.length > MOST_EXAMS)
-    elements.push(make("p", { class: "middle", text: `${countText(latest.length - MOST_EXAMS, "older exam", "older exams")}` }));
+    elements.push(make("p", { class: "middle", text: text("queue.older_exams", { count: latest.length - MOST_EXAMS }) }));
   return elements;
 }
 
-function examElement(exam, outcome, steps, rows, said) {
+const outcomeText = (outcome) => (outcome ? text(`queue.${outcome.toLowerCase()}`) : "");
+
+function examElement(exam, outcome, steps, rows, remark) {
   return make(
     "article",
     { class: "queue-exam", testid: "queue-exam", data: { examId: exam.exam_id } },
@@ -143,32 +147,33 @@ function examElement(exam, outcome, steps, rows, said) {
       outcome ? make("span", { class: "outcome", testid: "exam-outcome", text: outcome }) : "",
       ...steps.map(stepElement),
     ),
-    said ? make("p", { class: "small", text: said }) : "",
+    remark ? make("p", { class: "small", text: remark }) : "",
     ...rows,
   );
 }
 
 /** Empty where the exam's record is damaged: what became of its objects is shown all the same. */
 function openedText(iso) {
-  return iso ? `${iso.slice(0, 10)} ${clockText(iso).slice(0, 5)}` : "";
+  return momentText(iso);
 }
 
 function stepElement(step) {
-  const said = wordsOf(step);
+  const sentence = wordsOf(step);
+  const state = text(`step.${step.state.replace(" ", "_")}`);
   return make("span", {
-    class: said ? "step warn" : "step",
+    class: sentence ? "step warn" : "step",
     testid: "step",
     data: { modality: step.modality, state: step.state },
-    text: `Step ${step.modality}: ${step.state === "due" ? "to be told" : step.state}${said ? ` (${said})` : ""}`,
+    text: text(sentence ? "queue.step_said" : "queue.step", { modality: step.modality, state, sentence }),
   });
 }
 
 function objectRow(object, titles, destinations) {
-  const details = [kindOf(object), titles.get(object.device) || object.device, bytesText(object.bytes)];
+  const what = { kind: kindOf(object), device: titles.get(object.device) || object.device, amount: bytesText(object.bytes) };
   return make(
     "div",
     { class: "queue-object", testid: "queue-object", data: { uid: object.sop_instance_uid } },
-    make("span", { class: "what", text: details.join(", ") }),
+    make("span", { class: "what", text: text("queue.what", what) }),
     object.expired_at ? expired(object.expired_at) : yes("saved", true, object.saved_at),
     ...(destinations.length
       ? destinations.flatMap((name) => destinationCells(name, object.destinations[name], destinations.length > 1))
@@ -178,28 +183,25 @@ function objectRow(object, titles, destinations) {
 
 function kindOf(object) {
   if (object.kind) return kindText(object.kind);
-  return object.frames > 1 ? `Clip of ${object.frames} frames` : "Image";
+  return object.frames > 1 ? text("queue.clip_of", { count: object.frames }) : kindText("transfer");
 }
 
 function destinationCells(name, ledger, isNamed) {
   if (!ledger) return [];
-  const suffix = isNamed ? ` in ${name}` : "";
-  const found = NEVER_COMMITTED[ledger.state];
-  const cells =
-    found !== undefined
-      ? [neverCommitted(`stored${suffix}${found}; this archive does not commit`, ledger.stored_at, name, ledger.state)]
-      : [
-          yes(`stored${suffix}`, STORED.has(ledger.state), ledger.stored_at, name),
-          yes(`committed${suffix}`, COMMITTED.has(ledger.state), ledger.committed_at, name),
-        ];
+  const cells = NEVER_COMMITTED.has(ledger.state)
+    ? [neverCommitted(ledger, name, isNamed)]
+    : [
+        yes("stored", STORED.has(ledger.state), ledger.stored_at, name, isNamed),
+        yes("committed", COMMITTED.has(ledger.state), ledger.committed_at, name, isNamed),
+      ];
   const isBad = ledger.state === "refused";
-  const said = wordsOf(ledger);
-  if (isBad || said)
+  const sentence = wordsOf(ledger);
+  if (isBad || sentence)
     cells.push(
       make("span", {
         class: isBad ? "said bad" : "said warn",
         testid: isBad ? "refused" : "said",
-        text: `${isBad ? "Refused. " : ""}${said}`,
+        text: isBad ? text("queue.refused_said", { sentence }).trim() : sentence,
       }),
     );
   return cells;
@@ -208,17 +210,18 @@ function destinationCells(name, ledger, isNamed) {
 /** What was said of it, and what keeps its destination or manager from being tried; once, if it is the same. */
 function wordsOf(told) {
   const trouble = told.trouble || "";
-  const said = told.said || "";
-  return trouble.includes(said.replace(/\.$/, "")) ? trouble : [said, trouble].filter(Boolean).join(" · ");
+  const answer = told.said || "";
+  const isSame = trouble.includes(answer.replace(/\.$/, ""));
+  return (isSame ? [trouble] : [answer, trouble]).filter(Boolean).map(said).join(" · ");
 }
 
 /** The second yes where there is no third: it must not look like one that is still to come, nor like one that has. */
-function neverCommitted(words, at, destination, state) {
+function neverCommitted({ state, stored_at }, destination, isNamed) {
   return make(
     "span",
     { class: "yes stored is-so", testid: "never-committed", data: { destination, state } },
-    make("span", { text: `✓ ${words}` }),
-    make("span", { class: "small", text: clockText(at) }),
+    make("span", { text: text(isNamed ? `yes.${state}_in` : `yes.${state}`, { name: destination }) }),
+    make("span", { class: "small", text: clockText(stored_at) }),
   );
 }
 
@@ -227,18 +230,18 @@ function expired(at) {
   return make(
     "span",
     { class: "yes saved not-yet", testid: "saved", data: { yes: "false", destination: "" } },
-    make("span", { text: "expired" }),
+    make("span", { text: text("yes.expired") }),
     make("span", { class: "small", text: clockText(at) }),
   );
 }
 
 /** One of the three yeses: said or not yet, in words and not by colour alone. */
-function yes(word, isSo, at = "", destination = "") {
-  const name = word.split(" ")[0];
+function yes(name, isSo, at = "", destination = "", isNamed = false) {
+  const key = isSo ? name : `not_${name}`;
   return make(
     "span",
     { class: `yes ${name} ${isSo ? "is-so" : "not-yet"}`, testid: name, data: { yes: String(isSo), destination } },
-    make("span", { text: isSo ? `✓ ${word}` : `not ${word}` }),
+    make("span", { text: text(isNamed ? `yes.${key}_in` : `yes.${key}`, { name: destination }) }),
     make("span", { class: "small", text: isSo ? clockText(at) : "" }),
   );
 }

@@ -1,7 +1,8 @@
 // The strip below the picture: what was captured in this exam, and that it is saved, never before it is.
 
 import { byId, make } from "./elements.js";
-import { bytesText, clockText, countText, kindText } from "./words.js";
+import { text } from "./texts.js";
+import { bytesText, clockText, kindText } from "./words.js";
 
 let shownExam = null;
 const tiles = new Map(); // SOP Instance UID → element
@@ -14,7 +15,7 @@ export function expectObject(device, kind) {
     "div",
     { class: "tile expected", testid: "strip-saving", data: { device } },
     make("span", { class: "tile-kind", text: kindText(kind) }),
-    make("span", { class: "tile-state", text: "saving…" }),
+    make("span", { class: "tile-state", text: text("strip.saving") }),
   );
   expected.add(tile);
   byId("strip").append(tile);
@@ -48,7 +49,7 @@ export function drawStrip(captured, examId) {
   const isEmpty = tiles.size === 0 && expected.size === 0;
   strip.dataset.count = String(tiles.size);
   if (isEmpty && !strip.querySelector(".hint"))
-    strip.replaceChildren(make("p", { class: "hint", text: "Nothing is captured yet." }));
+    strip.replaceChildren(make("p", { class: "hint", text: text("strip.empty") }));
   else if (!isEmpty) strip.querySelector(".hint")?.remove();
 }
 
@@ -62,7 +63,7 @@ function addTile(object) {
     }
     return;
   }
-  const details = [object.frames > 1 ? countText(object.frames, "frame", "frames") : "", bytesText(object.bytes)];
+  const details = [object.frames > 1 ? text("amount.frames", { count: object.frames }) : "", bytesText(object.bytes)];
   const tile = make(
     "div",
     {
@@ -77,7 +78,7 @@ function addTile(object) {
       onerror: (event) => event.target.remove(), // the words below say what it is
     }),
     make("span", { class: "tile-kind", text: kindText(object.kind) }),
-    make("span", { class: "tile-state saved", testid: "saved", text: `saved ${clockText(object.saved_at)}` }),
+    make("span", { class: "tile-state saved", testid: "saved", text: text("strip.saved", { time: clockText(object.saved_at) }) }),
   );
   tiles.set(object.sop_instance_uid, tile);
   byId("strip").insertBefore(tile, [...expected][0] ?? null);

@@ -1,13 +1,35 @@
 // A patient who is on no list: what is typed, and the same as an entry that the confirm screen can show.
 
-import { byId } from "./elements.js";
+import { byId, make } from "./elements.js";
+import { text } from "./texts.js";
+import { dateTyped } from "./words.js";
 
-const FIELDS = ["family-name", "given-name", "patient-id", "birth-date", "sex"];
+const FIELDS = ["family-name", "given-name", "patient-id", "birth-date"];
+
+let sex = "";
 
 const valueOf = (id) => byId(`unscheduled-${id}`).value.trim();
 
 export function clearUnscheduled() {
   for (const id of FIELDS) byId(`unscheduled-${id}`).value = "";
+  chooseSex("");
+}
+
+function chooseSex(chosen) {
+  sex = chosen;
+  const choices = ["F", "M", "O", ""].map((value) =>
+    make("button", {
+      type: "button",
+      class: "chip",
+      role: "radio",
+      testid: "sex",
+      data: { value },
+      ariaChecked: String(value === sex),
+      text: text(value ? `sex.${value}` : "sex.none"),
+      onclick: () => chooseSex(value),
+    }),
+  );
+  byId("unscheduled-sex").replaceChildren(...choices);
 }
 
 /** What the box is asked to open an exam on (POST /api/exams); it holds every value to the standard's forms. */
@@ -16,8 +38,8 @@ function patientTyped() {
   return {
     name: valueOf("family-name") + (given ? `^${given}` : ""),
     patient_id: valueOf("patient-id"),
-    birth_date: valueOf("birth-date").replaceAll("-", ""),
-    sex: valueOf("sex"),
+    birth_date: dateTyped(valueOf("birth-date")),
+    sex,
   };
 }
 
@@ -33,7 +55,7 @@ export function itemTyped() {
     sex: patient.sex,
     accession_number: "",
     modality: "",
-    procedure: "Unscheduled",
+    procedure: text("unscheduled.procedure"),
     missing: [],
     findings: [],
     examined: false,

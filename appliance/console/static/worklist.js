@@ -1,9 +1,12 @@
 // The worklist: rows of who is scheduled, filtered as one types, and the screen that confirms the choice.
 
 import { byId, make, nameElements, setText, show } from "./elements.js";
+import { drawFilter, filterKey, itemsPassing } from "./filter.js";
 import { get, post } from "./link.js";
 import { Rows } from "./rows.js";
-import { agoText, ageText, countText, dateText, foldText, sexText, timeText, whatText } from "./words.js";
+import { similarOf } from "./similar.js";
+import { said, text } from "./texts.js";
+import { ageText, agoText, birthText, dateText, foldText, sexText, shortDateText, timeText, whatText } from "./words.js";
 
 // Older than this the list is called old, loudly.
 const OLD_MS = 15 * 60 * 1000;
@@ -11,10 +14,12 @@ const OLD_MS = 15 * 60 * 1000;
 let rows = null;
 let choose = () => {};
 let now = "";
+let all = []; // the items of the list
 let drawn = "";
 let drawnSearch = "";
-let found = null; // what the hospital answered: { text, answers }
+let found = null; // what the hospital answered: { search, answers }
 const searchTexts = new WeakMap();
+let similar = { items: null, of: new Map() }; // of the items that are shown
 
 /** GET the list; its entries only if they are others than those of `before`. */
 export async function readWorklist(before) {
@@ -23,10 +28,17 @@ export async function readWorklist(before) {
 }
 
 /** Ask the hospital for one patient: a name, or what identifies an examination, typed or scanned. */
-export async function askHospital(text) {
-  const { answers } = await post("/api/worklist/search", { text });
-  found = { text, answers };
+export async function askHospital(search) {
+  const { answers } = await post("/api/worklist/search", { text: search });
+  found = { search, answers };
   drawn = "";
+  return answers.flatMap((answer) => answer.items);
+}
+
+/** Another patient's entry with a name that may be taken for this one's. */
+export function similarTo(item, items) {
+  if (similar.items !== items) similar = { items, of: similarOf(items) };
+  return similar.of.get(item);
 }
 
 export function forgetFound() {
@@ -34,14 +46,13 @@ export function forgetFound() {
 }
 
 function searchTextOf(item) {
-  let text = searchTexts.get(item);
-  if (text === undefined) {
-    text = foldText(
-      [...item.names, item.patient_id, item.accession_number, item.procedure, item.step, item.modality, dateText(item.birth_date)].join(" "),
-    );
-    searchTexts.set(item, text);
+  let searched = searchTexts.get(item);
+  if (searched === undefined) {
+    const { names, patient_id, accession_number, procedure, step, modality, birth_date } = item;
+    searched = foldText([...names, patient_id, accession_number, procedure, step, modality, dateText(birth_date)].join(" "));
+    searchTexts.set(item, searched);
   }
-  return text;
+  return searched;
 }
 
 /** The items that hold every word of `search`. */
@@ -49,8 +60,8 @@ export function itemsFound(items, search) {
   const words = foldText(search).split(/\s+/).filter(Boolean);
   if (words.length === 0) return items;
   return items.filter((item) => {
-    const text = searchTextOf(item);
-    return words.every((word) => text.includes(word));
+    const searched = searchTextOf(item);
+    return words.every((word) => searched.includes(word));
   });
 }
 
@@ -60,37 +71,40 @@ export function drawWorklist(worklist, search, chooseItem) {
   now = worklist.now;
   drawAge(worklist);
   drawAsk(search);
-  const key = [worklist.version, search, worklist.now.slice(0, 10)].join("\n");
+  drawFilter(worklist.items, now, search.trim() === "", () => drawWorklist(worklist, search, chooseItem));
+  const key = [worklist.version, search, filterKey(), worklist.now.slice(0, 10)].join("\n");
   if (key === drawn) return;
-  const isOther = search !== drawnSearch || drawn === "";
+  const isOther = drawnSearch !== `${search} ${filterKey()}` || drawn === "";
   drawn = key;
-  drawnSearch = search;
+  drawnSearch = `${search} ${filterKey()}`;
+  all = worklist.items;
   rows ||= new Rows(byId("list"), build);
   rows.draw(entriesOf(worklist, search), isOther);
 }
 
 function drawAsk(search) {
-  const text = search.trim();
-  show(byId("ask-hospital"), text !== "");
-  setText(byId("ask-text"), text);
+  const asked = search.trim();
+  show(byId("ask-hospital"), asked !== "");
+  setText(byId("ask-hospital"), text("worklist.ask", { search: asked }));
 }
 
 /** What the list shows, from its top: items, sentences as { said }. */
 function entriesOf(worklist, search) {
-  const listed = itemsFound(worklist.items, search);
+  // Who searches may mean another day's patient: its row says which day.
+  const listed = search.trim() ? itemsFound(worklist.items, search) : itemsPassing(worklist.items, worklist.now);
   if (!found) return listed.length ? listed : [{ said: emptyText(worklist, search), testid: "list-empty" }];
   const items = found.answers.flatMap((answer) => answer.items);
   const keys = new Set(items.map((item) => item.key));
   const others = listed.filter((item) => !keys.has(item.key));
   const troubles = found.answers.flatMap((answer) => [
-    ...(answer.trouble ? [`${answer.source}: ${answer.trouble}`] : []),
-    ...(answer.is_cut_off ? [`${answer.source} has more than are shown here: type more.`] : []),
+    ...(answer.trouble ? [saidBy(answer.source, answer.trouble)] : []),
+    ...(answer.is_cut_off ? [text("worklist.found_more", { source: answer.source })] : []),
   ]);
-  const said = `The hospital has ${countText(items.length, "entry", "entries")} for “${found.text}”.`;
+  const sentence = text("worklist.found", { count: items.length, search: found.search });
   return [
-    { said, testid: "found", trouble: troubles.join(" ") },
+    { said: sentence, testid: "found", trouble: troubles.join(" ") },
     ...items,
-    ...(others.length ? [{ said: "On the list:", testid: "listed" }, ...others] : []),
+    ...(others.length ? [{ said: text("worklist.listed"), testid: "listed" }, ...others] : []),
   ];
 }
 
@@ -105,22 +119,25 @@ function build(entry) {
 }
 
 function emptyText(worklist, search) {
-  if (search.trim()) return "Nobody on the list matches.";
-  if (worklist.sources.length === 0) return "No worklist source is configured.";
-  return worklist.sources.some((source) => source.answered_at) ? "Nobody is scheduled." : "The worklist has not arrived yet.";
+  if (search.trim()) return text("worklist.no_match");
+  if (worklist.sources.length === 0) return text("worklist.unconfigured");
+  if (!worklist.sources.some((source) => source.answered_at)) return text("worklist.not_arrived");
+  return text(worklist.items.length ? "worklist.nobody_here" : "worklist.nobody");
 }
 
 function drawAge(worklist) {
   const troubles = [];
   let isOld = false;
   const ages = worklist.sources.map((source) => {
-    if (source.trouble) troubles.push(`${source.source}: ${source.trouble}`);
-    if (source.is_cut_off) troubles.push(`${source.source}: the list was too long and is cut off.`);
+    if (source.trouble) troubles.push(saidBy(source.source, source.trouble));
+    if (source.is_cut_off) troubles.push(text("worklist.cut_off", { source: source.source }));
     isOld ||= !source.answered_at || Date.parse(worklist.now) - Date.parse(source.answered_at) > OLD_MS;
-    return source.answered_at ? `${agoText(source.answered_at, worklist.now)} old` : "not here yet";
+    return source.answered_at
+      ? text("worklist.old", { span: agoText(source.answered_at, worklist.now) })
+      : text("worklist.not_here");
   });
   const isBad = isOld || troubles.length > 0;
-  setText(byId("list-age"), `List ${ages.join(", ") || "without a source"}`);
+  setText(byId("list-age"), text("worklist.age", { ages: ages.join(", ") || text("worklist.no_source") }));
   byId("list-age").classList.toggle("warn", isBad);
   setText(byId("list-trouble"), troubles.join(" "));
   show(byId("list-trouble"), troubles.length > 0);
@@ -140,7 +157,7 @@ function row(item) {
     make(
       "span",
       { class: "entry-time" },
-      isToday || !item.scheduled_date ? null : make("span", { class: "small", text: dateText(item.scheduled_date).slice(5) }),
+      isToday || !item.scheduled_date ? null : make("span", { class: "small", text: shortDateText(item.scheduled_date) }),
       make("span", { text: timeText(item.scheduled_time) }),
       make("span", { class: "modality", text: item.modality }),
     ),
@@ -148,14 +165,17 @@ function row(item) {
       "span",
       { class: "entry-name" },
       ...nameElements(item.names),
-      item.examined ? make("span", { class: "mark", testid: "examined-mark", text: "examined already" }) : null,
+      item.examined ? make("span", { class: "mark", testid: "examined-mark", text: text("worklist.examined") }) : null,
+      similarTo(item, all)
+        ? make("span", { class: "mark alike", testid: "similar-mark", text: text("worklist.similar") })
+        : null,
     ),
     make(
       "span",
       { class: "entry-who" },
       item.birth_date
         ? make("span", { text: dateText(item.birth_date) })
-        : make("span", { class: "missing", text: "birth date not given" }),
+        : make("span", { class: "missing", text: text("worklist.no_birth_date") }),
       make("span", { class: "small", text: [ageText(item.birth_date, now), sexText(item.sex)].filter(Boolean).join(", ") }),
     ),
     make(
@@ -163,8 +183,8 @@ function row(item) {
       { class: "entry-id" },
       item.patient_id
         ? make("bdi", { class: "breaks", text: item.patient_id })
-        : make("span", { class: "missing", text: "no ID" }),
-      make("bdi", { class: "small breaks", text: item.accession_number ? `Acc. ${item.accession_number}` : "" }),
+        : make("span", { class: "missing", text: text("who.no_id") }),
+      make("bdi", { class: "small breaks", text: item.accession_number ? text("who.accession", { number: item.accession_number }) : "" }),
     ),
     make(
       "span",
@@ -175,26 +195,35 @@ function row(item) {
   );
 }
 
+/** What a part of the hospital said. */
+export function saidBy(source, sentence) {
+  return text("worklist.said_by", { source, sentence: said(sentence) });
+}
+
+/** What the standard calls a value, as people of the language call it. */
+const lackingText = (name) => text(`lacking.${name.toLowerCase().replace(/\W+/g, "_")}`);
+
 /** What an entry lacks, and what of it cannot be used as it is. */
 function wrongText(item) {
-  return [...item.missing.map((name) => `lacks ${name}`), ...(item.findings || [])].join("; ");
+  return [...item.missing.map((name) => text("worklist.lacks", { name: lackingText(name) })), ...(item.findings || []).map(said)].join("; ");
 }
 
 /** True when name or ID are so long that in large type they would push each other off a small screen. */
 const isLong = (item) => item.names.join(" ").length > 48 || item.patient_id.length > 24;
 
 /** Draw the confirm screen: three identifiers, large. */
-export function drawConfirm(item, at) {
+export function drawConfirm(item, at, items = []) {
+  const other = similarTo(item, items);
   byId("confirm-card").replaceChildren(
-    make("p", { class: "question", text: "Is this the patient in front of you?" }),
+    make("p", { class: "question", text: text("confirm.question") }),
     make("p", { class: isLong(item) ? "huge long" : "huge", testid: "confirm-name" }, ...nameElements(item.names)),
     make(
       "div",
       { class: "identifiers" },
-      identifier("Born", birthText(item, at), "confirm-birth-date", !item.birth_date),
-      identifier("Patient ID", item.patient_id || "not given", "confirm-patient-id", !item.patient_id, isLong(item) ? "long" : ""),
-      identifier("Sex", sexText(item.sex).replace("sex ", ""), "confirm-sex", false, "minor"),
-      identifier("Accession", item.accession_number || "none", "confirm-accession", false, "minor"),
+      identifier(text("confirm.born"), birthText(item, at), "confirm-birth-date", !item.birth_date),
+      identifier(text("confirm.id"), item.patient_id || text(item.patient ? "unscheduled.id_hint" : "who.not_given"), "confirm-patient-id", !item.patient_id, isLong(item) ? "long" : ""),
+      identifier(text("confirm.sex"), ["M", "F", "O"].includes(item.sex) ? sexText(item.sex) : text("sex.missing"), "confirm-sex", false, "minor"),
+      identifier(text("confirm.accession"), item.accession_number || text("confirm.none"), "confirm-accession", false, "minor"),
     ),
     make(
       "p",
@@ -203,28 +232,35 @@ export function drawConfirm(item, at) {
       " ",
       make("bdi", { text: whatText(item), dir: "auto" }),
     ),
+    item.allergies
+      ? make("p", { class: "medical", testid: "confirm-allergies" }, text("confirm.allergies", { words: item.allergies }))
+      : "",
+    item.alerts
+      ? make("p", { class: "medical", testid: "confirm-alerts" }, text("confirm.alerts", { words: item.alerts }))
+      : "",
+    other
+      ? make("p", {
+          class: "warn",
+          testid: "confirm-similar",
+          text: text("confirm.similar", { who: [...other.names, birthText(other, at), other.patient_id].join(", ") }),
+        })
+      : "",
     item.examined
       ? make("p", {
           class: "warn",
           testid: "confirm-append",
-          text: "Already examined: this will be added to the same study.",
+          text: text("confirm.append"),
         })
       : "",
     item.missing.length
       ? make("p", {
           class: "warn",
           testid: "confirm-missing",
-          text: `The entry lacks ${countText(item.missing.length, "value", "values")}: ${item.missing.join(", ")}.`,
+          text: text("confirm.missing", { count: item.missing.length, names: item.missing.map(lackingText).join(", ") }),
         })
       : "",
-    item.findings?.length ? make("p", { class: "warn", testid: "confirm-findings", text: `${item.findings.join(". ")}.` }) : "",
+    item.findings?.length ? make("p", { class: "warn", testid: "confirm-findings", text: `${item.findings.map(said).join(". ")}.` }) : "",
   );
-}
-
-export function birthText(who, at) {
-  if (!who.birth_date) return "not given";
-  const age = ageText(who.birth_date, at);
-  return age ? `${dateText(who.birth_date)} (${age})` : dateText(who.birth_date);
 }
 
 function identifier(label, text, testid, isMissing, importance = "") {

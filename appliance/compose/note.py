@@ -1,0 +1,147 @@
+"""The note that rejects images which went to the wrong patient: a Key Object Selection (PS3.3 A.35.4, C.17.6).
+
+IHE RAD TF-3 4.66 (Image Object Change Management): it lies in the study of the images that it rejects, its title says
+why, and it names each of them. An archive that knows the profile hides them then; one that does not shows the note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as SequenceOf
+from datetime import datetime
+from typing import Any, Final
+
+from pydicom import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage
+
+from appliance.compose.attributes import PATIENT, STUDY
+from appliance.compose.charset import set_character_set
+from appliance.compose.chosen import chosen_from
+from appliance.compose.encode import encode_dataset, file_lead_bytes
+from appliance.compose.instance import generated_from
+from appliance.compose.rows import (
+    Facts,
+    Gather,
+    Presence,
+    Row,
+    Rows,
+    configured,
+    dataset_from,
+    fixed,
+    generated,
+    mwl,
+)
+from appliance.config.schema import Box
+from appliance.exam.exam import Exam, Instance
+
+ALWAYS, VNAP, ANAP, EMPTY = Presence.ALWAYS, Presence.VNAP, Presence.ANAP, Presence.EMPTY
+
+MODALITY: Final = "KO"
+SOP_CLASS_UID: Final = str(KeyObjectSelectionDocumentStorage)
+INCORRECT_ENTRY: Final = ("113038", "DCM", "Incorrect Modality Worklist Entry")
+"""The document's title (PS3.16 CID 7011)."""
+
+_CODE: Rows = (
+    Row("CodeValue", "1", ALWAYS, (fixed(INCORRECT_ENTRY[0]),)),
+    Row("CodingSchemeDesignator", "1", ALWAYS, (fixed(INCORRECT_ENTRY[1]),)),
+    Row("CodeMeaning", "1", ALWAYS, (fixed(INCORRECT_ENTRY[2]),)),
+)
+_TEMPLATE: Rows = (
+    Row("MappingResource", "1", ALWAYS, (fixed("DCMR"),)),
+    Row("TemplateIdentifier", "1", ALWAYS, (fixed("2010"),)),
+)
+_REQUEST: Rows = (
+    Row("StudyInstanceUID", "1", ALWAYS, (generated("study_instance_uid"),)),
+    Row("ReferencedStudySequence", "2", VNAP, (mwl("ReferencedStudySequence"),)),
+    Row("AccessionNumber", "2", VNAP, (mwl("AccessionNumber"),)),
+    Row("PlacerOrderNumberImagingServiceRequest", "2", VNAP, (mwl("PlacerOrderNumberImagingServiceRequest"),)),
+    Row("FillerOrderNumberImagingServiceRequest", "2", VNAP, (mwl("FillerOrderNumberImagingServiceRequest"),)),
+    Row("RequestedProcedureID", "2", VNAP, (mwl("RequestedProcedureID"),)),
+    Row("RequestedProcedureDescription", "2", VNAP, (mwl("RequestedProcedureDescription"),)),
+    Row("RequestedProcedureCodeSequence", "2", VNAP, (mwl("RequestedProcedureCodeSequence", gather=Gather.ALL),)),
+)
+
+# Series, equipment, document and content (PS3.3 C.17.6.1, C.7.5.1, C.17.6.2, C.17.3, C.12.1).
+NOTE: Rows = (
+    *PATIENT,
+    *STUDY,
+    Row("Modality", "1", ALWAYS, (fixed(MODALITY),)),
+    Row("SeriesInstanceUID", "1", ALWAYS, (generated("series_instance_uid"),)),
+    Row("SeriesNumber", "1", ALWAYS, (generated("series_number"),)),
+    Row("SeriesDescription", "3", ALWAYS, (fixed("Rejection note"),)),
+    Row("ReferencedPerformedProcedureStepSequence", "2", EMPTY),
+    Row("Manufacturer", "2", ALWAYS, (fixed("Modality Bridge"),)),
+    Row("ManufacturerModelName", "3", ALWAYS, (fixed("modality-bridge"),)),
+    Row("StationName", "3", ANAP, (configured("box_name"),)),
+    Row("InstitutionName", "3", ANAP, (mwl("InstitutionName", gather=Gather.COMMON), configured("institution"))),
+    Row("SoftwareVersions", "3", ALWAYS, (generated("software_version"),)),
+    Row("InstanceNumber", "1", ALWAYS, (generated("instance_number"),)),
+    Row("ContentDate", "1", ALWAYS, (generated("captured_date"),)),
+    Row("ContentTime", "1", ALWAYS, (generated("captured_time"),)),
+    Row("ReferencedRequestSequence", "1C", ANAP, when="scheduled", item=_REQUEST, is_each=True),
+    Row("CurrentRequestedProcedureEvidenceSequence", "1", ALWAYS, (generated("evidence"),)),
+    Row("ValueType", "1", ALWAYS, (fixed("CONTAINER"),)),
+    Row("ConceptNameCodeSequence", "1", ALWAYS, item=_CODE),
+    Row("ContinuityOfContent", "1", ALWAYS, (fixed("SEPARATE"),)),
+    Row("ContentTemplateSequence", "1C", ALWAYS, item=_TEMPLATE),
+    Row("ContentSequence", "1C", ALWAYS, (generated("content"),)),
+    Row("SOPClassUID", "1", ALWAYS, (generated("sop_class_uid"),)),
+    Row("SOPInstanceUID", "1", ALWAYS, (generated("sop_instance_uid"),)),
+    Row("TimezoneOffsetFromUTC", "3", ALWAYS, (generated("timezone"),)),
+)
+
+
+def compose_note(exam: Exam, box: Box, device: str, sop_instance_uid: str, rejected: SequenceOf[Instance]) -> bytes:
+    """The whole file of the note that rejects these images of the study of `exam`, which is the note's own exam."""
+    chosen = chosen_from(exam)
+    by_series: dict[str, list[Instance]] = {}
+    for one in rejected:
+        by_series.setdefault(one.series_instance_uid, []).append(one)
+    facts = Facts(
+        entries=chosen.entries,
+        generated={
+            **_generated(exam, device, sop_instance_uid, exam.opened_at),
+            "evidence": Sequence([_evidence(exam.study_instance_uid, by_series)]),
+            "content": Sequence([_content(one) for one in rejected]),
+        },
+        configuration={"box_name": box.name, "institution": box.institution},
+        device={},
+        user=chosen.user,
+        conditions=chosen.conditions,
+    )
+    dataset = dataset_from(NOTE, facts)
+    set_character_set(dataset, chosen.entries)
+    return file_lead_bytes(SOP_CLASS_UID, sop_instance_uid, ExplicitVRLittleEndian) + encode_dataset(dataset)
+
+
+def _generated(exam: Exam, device: str, sop_instance_uid: str, now: datetime) -> dict[str, Any]:
+    return generated_from(
+        exam, device, "", now, instance_number=1, sop_class_uid=SOP_CLASS_UID, sop_instance_uid=sop_instance_uid
+    )
+
+
+def _reference(one: Instance) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = one.sop_class_uid
+    item.ReferencedSOPInstanceUID = one.sop_instance_uid
+    return item
+
+
+def _evidence(study_instance_uid: str, by_series: dict[str, list[Instance]]) -> Dataset:
+    study = Dataset()
+    study.StudyInstanceUID = study_instance_uid
+    study.ReferencedSeriesSequence = Sequence()
+    for uid, instances in by_series.items():
+        series = Dataset()
+        series.SeriesInstanceUID = uid
+        series.ReferencedSOPSequence = Sequence([_reference(one) for one in instances])
+        study.ReferencedSeriesSequence.append(series)
+    return study
+
+
+def _content(one: Instance) -> Dataset:
+    item = Dataset()
+    item.RelationshipType = "CONTAINS"
+    item.ValueType = "IMAGE"
+    item.ReferencedSOPSequence = Sequence([_reference(one)])
+    return item

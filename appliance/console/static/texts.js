@@ -1,0 +1,43 @@
+// The texts of the page's language. The page bears them (catalogue.py), so that none has to be waited for.
+
+const given = JSON.parse(document.getElementById("texts").textContent);
+const plural = new Intl.PluralRules(given.language);
+const isRightToLeft = document.documentElement.dir === "rtl";
+
+export const language = given.language;
+/** Code → the language's name in itself, of all that there are. */
+export const { languages } = given;
+/** 12 or 24, as the site reads the clock. */
+export const clockHours = given.clock_hours;
+
+/** The text of `key` with `values` in it; of a text with plural forms the one of `values.count`. */
+export function text(key, values = {}) {
+  const found = given.texts[key];
+  if (found === undefined) throw new Error(`The catalogue has no text ${key}.`);
+  const form = typeof found === "string" ? found : (found[plural.select(values.count)] ?? found.other);
+  return form.replace(/\{(\w+)\}/g, (_whole, name) => isolated(values[name]));
+}
+
+export const hasText = (key) => key in given.texts;
+
+/** A value keeps its own direction in a text that runs from right to left (Unicode UAX #9, isolates). */
+function isolated(value) {
+  return isRightToLeft && typeof value === "string" && value !== "" ? `\u2068${value}\u2069` : String(value);
+}
+
+const numbers = new Map();
+
+/** A number as the language writes it, always in the digits 0 to 9: the old machines show no others. */
+export function numberText(number, decimals = 0) {
+  if (!numbers.has(decimals))
+    numbers.set(
+      decimals,
+      new Intl.NumberFormat(`${given.language}-u-nu-latn`, { minimumFractionDigits: decimals, maximumFractionDigits: decimals }),
+    );
+  return numbers.get(decimals).format(number);
+}
+
+/** What a part of the box said: sentences come in English, and are shown as they came. */
+export function said(sentence) {
+  return sentence;
+}

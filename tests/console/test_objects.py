@@ -1,0 +1,120 @@
+"""Pictures of saved objects for the panel: every kind that the box makes, one frame at a time."""
+
+from __future__ import annotations
+
+import io
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pydicom import dcmread
+from pydicom.encaps import generate_frames
+
+from appliance.base.errors import ApplianceError
+from appliance.console import objects
+from appliance.console.objects import Pictures
+from appliance.exam.exam import Exam
+from appliance.exam.facts import ExamFacts
+from appliance.spool.names import ObjectName
+from appliance.spool.tree import Spool
+from tests.compose.world import KINDS, UID, exam_on, full_entry, picture
+
+EXAM = exam_on(full_entry())
+
+
+class Place:
+    """A spool with one object in it."""
+
+    def __init__(self, state: Path) -> None:
+        self.spool = Spool(state)
+        self.spool.make()
+        self.pictures = Pictures(self.spool, ExamFacts(self.spool.exams))
+
+    def put(self, make: Callable[[Path, Exam | None], object], directory: Path | None = None) -> Path:
+        directory = directory or self.spool.captured("film", None)
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / str(ObjectName(UID, 0, "ab" * 32, 1))
+        make(path, EXAM)
+        return path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path)
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(data)) as image:
+        assert image.format == "JPEG"
+        return image.size
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ok__every_kind_is_shown(place: Place, kind: str) -> None:
+    dataset = dcmread(place.put(KINDS[kind]))
+    seen = place.pictures.look(UID)
+    assert (seen.rows, seen.columns) == (dataset.Rows, dataset.Columns)
+    assert seen.frames == int(dataset.get("NumberOfFrames", 1))
+    for number in range(seen.frames):
+        assert size_of(place.pictures.frame(UID, number)) == (seen.columns, seen.rows)
+    width, height = size_of(place.pictures.thumbnail(UID))
+    assert width <= 192 and height <= 192
+    with pytest.raises(ApplianceError, match="no such frame"):
+        place.pictures.frame(UID, seen.frames)
+
+
+def test_ok__a_clips_frame_is_shown_as_it_lies_there(place: Place) -> None:
+    path = place.put(KINDS["clip"])
+    frames = list(generate_frames(dcmread(path).PixelData, number_of_frames=3))
+    assert [place.pictures.frame(UID, number) for number in range(3)] == frames
+
+
+def test_ok__colours_are_right(place: Place) -> None:
+    place.put(KINDS["still, RGB"])
+    with Image.open(io.BytesIO(place.pictures.frame(UID, 0))) as image:
+        seen = image.convert("RGB").getpixel((7, 4))
+    assert all(abs(int(one) - int(other)) < 40 for one, other in zip(seen, picture(15, 9)[4, 7], strict=True))  # type: ignore[arg-type]
+
+
+def test_ok__a_films_grays_are_thinned_to_the_panel(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = array("H", dcmread(place.put(KINDS["film"])).PixelData)
+    assert place.pictures.look(UID).view()["has_window"] is True
+    assert place.pictures.grays(UID) == (15, 9, samples.tobytes())
+    monkeypatch.setattr(objects, "MOST_SIDE", 5)
+    columns, rows, data = place.pictures.grays(UID)
+    assert (columns, rows) == (5, 3)
+    assert list(array("H", data)) == [samples[row * 15 + column] for row in (0, 3, 6) for column in (0, 3, 6, 9, 12)]
+
+
+@pytest.mark.parametrize("kind", ["still, RGB", "still, 8 bit gray"])
+def test_ok__pixels_are_thinned_whole(place: Place, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.put(KINDS[kind])
+    monkeypatch.setattr(objects, "MOST_SIDE", 5)
+    assert size_of(place.pictures.frame(UID, 0)) == (5, 3)
+    with pytest.raises(ApplianceError, match="no more grays"):
+        place.pictures.grays(UID)
+
+
+@pytest.mark.parametrize("where", ["outbox", "kept", "discarded"])
+def test_ok__it_is_found_where_it_lies(place: Place, where: str) -> None:
+    directory = place.spool.discarded("film", None) if where == "discarded" else place.spool.state / where
+    place.put(KINDS["film"], directory)
+    assert place.pictures.look(UID).rows == 9
+
+
+def test_fail__what_is_not_here_is_said_to_be_gone(place: Place) -> None:
+    with pytest.raises(ApplianceError, match="not on the box"):
+        place.pictures.look(UID)
+    for uid in ("", "..", "2.25"):
+        with pytest.raises(ApplianceError):
+            place.pictures.look(uid)
+
+
+@pytest.mark.parametrize("keep", [0, 200, -200, -40_000])
+def test_fail__a_file_that_was_cut_off_is_said_not_to_be_shown(place: Place, keep: int) -> None:
+    path = place.put(KINDS["film"] if keep > -300 else KINDS["clip"])
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises((ApplianceError, OSError)):
+        place.pictures.frame(UID, 0)
