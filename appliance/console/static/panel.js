@@ -1,7 +1,8 @@
 // The panel: which screen is shown, what is asked of the box and when.
 //
 // For tests and support, elements bear data-testid:
-//   panel (body; data-screen = starting|languages|worklist|confirm|unscheduled|exam|ending|abandoning|closing|queue), screen-NAME,
+//   panel (body; data-screen = starting|languages|worklist|confirm|unscheduled|exam|interrupted|review|tray|wrong|
+//   ending|abandoning|closing|queue), screen-NAME,
 //   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, show-languages, language (data-language),
 //   patient-banner (data-exam-id),
 //   keyboard, key (data-key) while a field is typed in by touch
@@ -16,7 +17,15 @@
 //             device-state, device-sentence, progress, progress-text, device-trouble,
 //             device-tab (data-device, data-state), capture, record, stop, scan, cancel, end-exam,
 //             strip (data-count), strip-item (data-uid, data-device, data-kind), saved, strip-saving
-//   ending:   ending-count, ending-empty, ending-at-work, ending-back, abandon, confirm-end,
+//             discarded (of a strip-item), last-seconds, show-tray
+//   interrupted: go-on, interrupted-end, interrupted-wrong
+//   tray:     choice (data-uid; aria-checked), tray-back, tray-discard, tray-assign, discard-reason (data-code), discard-cancel
+//   review:   review-picture (canvas; data-shown = UID/frame, data-window), review-title, review-before, review-after, review-play,
+//             review-place, review-time, review-discard, review-take-back, review-discarded, review-wrong, review-series,
+//             series-name, series-choice, series-keep, series-cancel, window-reset, review-back
+//   wrong:    choice, wrong-who, correction, wrong-back, wrong-next; then purpose, purpose-cancel on the screens of choosing
+//   lights:   light-switch_off, light-erase (data-on); said-switch_off, said-erase on the queue's screen
+//   ending:   ending-count, ending-empty, ending-at-work, ending-discarded, ending-back, wrong-patient, abandon, confirm-end,
 //             reason (data-code), abandon-back, confirm-abandon
 //   queue:    finding (data-code), room, destination (data-name), queue-exam (data-exam-id), exam-outcome,
 //             step (data-modality, data-state), queue-object (data-uid), retry,
@@ -30,13 +39,17 @@ import { forgetFilter } from "./filter.js";
 import { drawLanguages } from "./languages.js";
 import { BoxError, get, post, repeat, watchConnection } from "./link.js";
 import { watchFields } from "./keyboard.js";
+import { drawLights, lightsOf } from "./lights.js";
 import { drawQueue } from "./queue.js";
+import { Review } from "./review.js";
 import { watchPull } from "./pull.js";
 import { itemsScanned, watchScanner } from "./scan.js";
 import { said, text } from "./texts.js";
 import { clearUnscheduled, itemTyped } from "./unscheduled.js";
-import { birthText, clockText, sexText } from "./words.js";
+import { Tray } from "./tray.js";
+import { birthText, clockText, sexText, whoText } from "./words.js";
 import { askHospital, drawConfirm, drawWorklist, forgetFound, readWorklist, saidBy } from "./worklist.js";
+import { WrongPatient } from "./wrong.js";
 
 const EXAM_EVERY_MS = 700;
 const WORKLIST_EVERY_MS = 2500;
@@ -49,6 +62,9 @@ const state = {
   exam: null,
   devices: [],
   captured: [],
+  discarded: [],
+  unassigned: 0,
+  discardReasons: [],
   destinations: [],
   tellsPerformedStep: false,
   reasons: [],
@@ -59,7 +75,10 @@ const state = {
   search: "",
   now: new Date().toISOString(),
 };
-let wanted = null; // what the person chose beside the main screen: confirm, unscheduled, ending, abandoning; or null
+let wanted = null; // what the person chose beside the main screen: confirm, unscheduled, ending, abandoning, tray, review, wrong
+let purpose = null; // why a patient is being chosen, if not for a new exam: images are to go to that one
+let isInterrupted = false; // this page found an exam that a restart of the box had interrupted, and nobody answered yet
+let isLost = false; // the box does not answer
 let isQueueWanted = false;
 let isLanguageWanted = false;
 let chosen = null; // the worklist item on the confirm screen
@@ -69,14 +88,18 @@ let asks = 0; // answers may overtake each other; one that is older than what is
 let answerShown = 0;
 const seenFindings = new Set();
 
-const examScreen = new ExamScreen(lookNow, sayError);
+const examScreen = new ExamScreen(lookNow, sayError, (uid) => review.open(uid));
 
 function screenNow() {
   if (!state.isStarted) return "starting";
   if (isLanguageWanted) return "languages";
   if (isQueueWanted) return "queue";
   if (state.exam?.state === "closing") return "closing";
-  if (state.exam) return wanted === "ending" || wanted === "abandoning" ? wanted : "exam";
+  if (wanted === "tray" || wanted === "wrong") return wanted;
+  if (state.exam && !purpose) {
+    if (isInterrupted && wanted !== "ending") return "interrupted";
+    return ["ending", "abandoning", "review"].includes(wanted) ? wanted : "exam";
+  }
   if (wanted === "confirm" && chosen) return "confirm";
   return wanted === "unscheduled" ? "unscheduled" : "worklist";
 }
@@ -91,8 +114,34 @@ function draw() {
   else examScreen.rest();
   if (screen === "worklist" && state.worklist) drawWorklist(state.worklist, state.search, choose);
   if (screen === "ending") drawEnding(state);
-  if (screen === "queue") drawQueue(state.queue, state.status, state.queueTrouble, state.devices, retryRefused);
+  if (screen === "tray") tray.draw(state);
+  if (screen === "wrong") wrongPatient.draw(state);
+  if (screen === "review") review.draw(state);
+  else review.rest();
+  if (screen === "interrupted") setText(byId("interrupted-who"), whoText(state.exam));
+  drawPurpose(screen);
+  drawLights(isLost ? null : lightsOf(state));
+  if (screen === "queue") drawQueue(state.queue, state.status, state.queueTrouble, state.devices, retryRefused, correct, lightsOf(state));
   if (screen === "closing") setText(byId("closing-text"), closingText());
+}
+
+/** For whom a patient is being chosen, if not for a new exam. */
+function drawPurpose(screen) {
+  show(byId("purpose"), purpose !== null && ["worklist", "confirm", "unscheduled"].includes(screen));
+  setText(byId("purpose-text"), purpose ? text(`purpose.${purpose.kind}`, { who: purpose.who || "", count: purpose.count ?? purpose.uids.length }) : "");
+  setText(byId("open-exam"), purpose ? text(`purpose.${purpose.kind}_here`) : text("confirm.open"));
+}
+
+/** Images of an exam that has ended go to the right patient. */
+async function correct(exam) {
+  try {
+    await wrongPatient.openEnded(exam);
+    isQueueWanted = false;
+    draw();
+  } catch (error) {
+    if (!(error instanceof BoxError)) throw error;
+    sayError(error);
+  }
 }
 
 function retryRefused() {
@@ -107,10 +156,12 @@ function closingText() {
 
 function drawBar(screen) {
   const exam = state.exam;
-  show(byId("bar-patient"), exam !== null);
-  show(byId("bar-worklist"), exam === null && screen === "worklist");
+  show(byId("bar-patient"), exam !== null && screen !== "worklist");
+  show(byId("bar-worklist"), screen === "worklist");
+  show(byId("show-tray"), state.unassigned > 0 && ["worklist", "exam"].includes(screen) && !purpose);
+  setText(byId("show-tray"), text("bar.tray", { count: state.unassigned }));
   show(byId("bar-title"), exam === null && screen !== "worklist");
-  show(byId("show-queue"), screen !== "queue" && !["starting", "confirm", "unscheduled", "languages"].includes(screen));
+  show(byId("show-queue"), !["starting", "queue", "languages"].includes(screen));
   show(byId("leave-queue"), screen === "queue" || screen === "languages");
   show(byId("show-languages"), screen === "queue");
   if (exam && byId("bar-patient").dataset.examId !== exam.exam_id) {
@@ -158,12 +209,18 @@ async function askExam() {
     exam: answer.exam,
     devices: answer.devices,
     captured: answer.captured,
+    discarded: answer.discarded,
+    unassigned: answer.unassigned,
+    discardReasons: answer.discard_reasons,
     destinations: answer.destinations,
     tellsPerformedStep: answer.tells_performed_step,
     reasons: answer.reasons,
   });
+  if (isFirst) isInterrupted = Boolean(answer.exam?.is_interrupted);
   const isOther = before?.exam_id !== answer.exam?.exam_id;
-  if (isOther && (answer.exam || !["confirm", "unscheduled"].includes(wanted))) wanted = null;
+  if (isOther && (answer.exam || !["confirm", "unscheduled", "tray", "wrong"].includes(wanted))) wanted = null;
+  if (isOther && before) isInterrupted = false;
+  if (isOther && purpose?.kind !== "correct") purpose = null;
   draw();
   if (isFirst) askWorklist().catch(ignoreBoxError); // the first screen must not wait for the next poll
 }
@@ -234,11 +291,22 @@ async function press(button, work) {
   }
 }
 
+/** Open an exam on `whom`, or give images to that patient. */
 async function openExam(whom) {
-  const exam = await post("/api/exams", whom);
+  const why = purpose;
+  const path = { move: "/api/exam/move", correct: "/api/exam/correct" }[why?.kind];
+  const exam = await post(path || "/api/exams", path ? { exam_id: why.examId, uids: why.uids, ...whom } : whom);
+  if (why?.kind === "assign") await post("/api/unassigned/assign", { uids: why.uids, exam_id: exam.exam_id });
+  purpose = null;
+  if (why) say(text(`purpose.${why.kind}_done`));
+  if (why?.kind === "correct") {
+    wanted = chosen = null;
+    isQueueWanted = true;
+    return;
+  }
   epoch += 1;
   // The next person to choose begins with the whole list.
-  Object.assign(state, { exam, captured: [], search: "" });
+  Object.assign(state, { exam, captured: [], discarded: [], search: "" });
   forgetFound();
   forgetFilter();
   byId("search").value = "";
@@ -264,6 +332,40 @@ async function endExam(outcome, reason) {
   askWorklist().catch(ignoreBoxError);
 }
 
+// -- screens of saved images
+
+const imagePanel = {
+  state,
+  say: (sentence) => say(sentence),
+  sayError: (error) => {
+    if (!(error instanceof BoxError)) throw error;
+    sayError(error);
+  },
+  press,
+  draw,
+  isBusy: () => false,
+  show(screen) {
+    wanted = screen;
+    draw();
+  },
+  leave() {
+    wanted = null;
+    draw();
+    askWorklist().catch(ignoreBoxError);
+  },
+  /** Let a patient be chosen, for images and not for a new exam. */
+  pick(why) {
+    purpose = why;
+    wanted = null;
+    draw();
+    askWorklist().catch(ignoreBoxError);
+  },
+  openWrong: () => wrongPatient.open(state.exam, state.captured),
+};
+const tray = new Tray(imagePanel);
+const review = new Review(imagePanel);
+const wrongPatient = new WrongPatient(imagePanel);
+
 let noticeTimer = 0;
 
 function say(sentence, suggestion = "", isBad = false) {
@@ -283,7 +385,8 @@ function sayError(error) {
   say(said(error.sentence), said(error.suggestion), true);
 }
 
-function showConnection(isLost) {
+function showConnection(isNowLost) {
+  isLost = isNowLost;
   const line = byId("connection");
   if (isLost) {
     setText(line, text("connection.lost", { time: clockText(`T${new Date().toTimeString().slice(0, 8)}`) }));
@@ -292,6 +395,7 @@ function showConnection(isLost) {
   }
   show(line, isLost);
   document.body.classList.toggle("is-lost", isLost);
+  draw();
 }
 
 function listen(id, act) {
@@ -306,7 +410,7 @@ byId("search").addEventListener("input", (event) => {
 /** A wristband or a request's barcode, read on any screen: it opens its entry, or says why it cannot. */
 async function takeScanned(scanned) {
   const { exam } = state;
-  if (exam) {
+  if (exam && !purpose) {
     const isHis = exam.patient_id.toLowerCase() === scanned.toLowerCase() || exam.accession_number.split(", ").includes(scanned);
     say(text(isHis ? "scan.same" : "scan.other", { scanned }), isHis ? "" : text("scan.other_advice"), !isHis);
     return;
@@ -321,7 +425,7 @@ async function takeScanned(scanned) {
   draw();
   if (listed.length > 1) return; // several entries of one patient, or of two: the list asks
   const answered = itemsScanned(await askHospital(scanned), scanned);
-  if (answered.length === 1 && wanted === null && !state.exam && state.search === scanned) choose(answered[0]);
+  if (answered.length === 1 && wanted === null && (!state.exam || purpose) && state.search === scanned) choose(answered[0]);
   else draw();
 }
 
@@ -368,6 +472,24 @@ listen("open-exam", (event) =>
   ),
 );
 listen("emergency", (event) => press(event.currentTarget, () => openExam({ emergency: true })));
+listen("show-tray", () => tray.open());
+listen("purpose-cancel", () => {
+  purpose = chosen = null;
+  wanted = null;
+  draw();
+});
+listen("wrong-patient", () => imagePanel.openWrong());
+listen("go-on", (event) =>
+  press(event.currentTarget, async () => {
+    await post("/api/exam/go-on");
+    isInterrupted = false;
+  }),
+);
+listen("interrupted-end", () => {
+  wanted = "ending";
+  draw();
+});
+listen("interrupted-wrong", () => imagePanel.openWrong());
 listen("end-exam", () => {
   wanted = "ending";
   draw();
