@@ -12,8 +12,8 @@ def add_parser(commands: Any) -> None:
         "panel",
         help="print the address that opens the panel in a browser",
         description="Print the address that opens the panel in a browser on this machine, or at the other end of "
-        "`ssh -L 8080:127.0.0.1:8080`. It holds until the box starts again. Who may not work at the panel gets support's "
-        "address: it looks, refreshes and tries again, and nothing else.",
+        "`ssh -L 8080:127.0.0.1:8080`. It holds until the box starts again. Who may not work at the panel gets "
+        "support's address: it looks, refreshes and tries again, and nothing else.",
     )
     parser.add_argument("--support", action="store_true", help="support's address, whoever asks")
     parser.add_argument("--port", type=int, default=8080, help="the panel's port on this machine (default: 8080)")

@@ -35,6 +35,7 @@ from appliance.console.events import Events, Topic
 from appliance.console.exams import ExamKeeper
 from appliance.console.guard import Guard, is_known
 from appliance.console.image_api import ImageParts, image_routes, read_discarded
+from appliance.console.lights import count_on_the_way, lights_from
 from appliance.console.page import LANGUAGE_COOKIE, language_from, pages_from, strangers_pages_from
 from appliance.console.releasing import Releases, release_routes
 from appliance.console.room import Room
@@ -117,6 +118,7 @@ def build_app(parts: Parts) -> Starlette:
             _command("/api/exams", api.open_exam),
             Route("/api/exam", api.show_exam),
             _command("/api/exam/close", api.close_exam),
+            _command("/api/exam/go-on", api.go_on),
             Route("/api/devices/{device}/preview", api.show_preview),
             Route("/api/devices/{device}/thumbnail/{uid}", api.show_thumbnail),
             *(
@@ -269,6 +271,11 @@ class _Api:
             "findings": parts.findings.as_json(),
         }
 
+    def go_on(self, _body: Body) -> dict[str, Any]:
+        """The exam that a restart interrupted goes on."""
+        self._parts.keeper.go_on()
+        return {}
+
     def close_exam(self, body: Body) -> dict[str, Any]:
         """End the exam; answered when its objects are in forward's hands. `reason` is a code of exam.reasons."""
         exam_id = _text_from(body, "exam_id")
@@ -354,12 +361,14 @@ class _Api:
         """Everything that is wrong anywhere on the box, in sentences, and how the destinations are."""
         parts = self._parts
         findings = parts.findings.as_json()
-        for status in parts.acquires.statuses():
+        statuses, is_silent = parts.acquires.statuses(), False
+        for status in statuses:
             findings += status.get("findings", [])
         try:
             forward = parts.forward.ask("GET", "/status", seconds=2.0)
         except ApplianceError as error:
             forward = {"sentence": error.sentence, "destinations": [], "steps": {"due": 0, "trouble": ""}}
+            is_silent = True
             findings.append(
                 {
                     "code": "forward-silent",
@@ -370,7 +379,19 @@ class _Api:
             )
         room = parts.room.view(forward)
         findings += [asdict(finding) for finding in room.findings]
-        return {**forward, "room": room.json, "findings": findings + list(forward.get("findings", []))}
+        findings += list(forward.get("findings", []))
+        current = parts.keeper.current()
+        here = read_captured(parts.spool, self._facts, current.exam.exam_id, []) if current else []
+        lights = lights_from(
+            statuses=statuses,
+            current=current,
+            findings=findings,
+            captured=len(here),
+            unassigned=sum(count_unassigned(parts.spool, self._facts).values()),
+            on_the_way=count_on_the_way(parts.spool),
+            is_forward_silent=is_silent,
+        )
+        return {**forward, "room": room.json, "lights": lights, "findings": findings}
 
 
 def _text_from(body: Body, key: str, default: str | None = None) -> str:

@@ -54,11 +54,11 @@ class Decisions:
 
     def discard(self, exam_id: str, uid: str, reason: str, actor: str) -> None:
         """Take an image out of the open exam. ApplianceError when it is not in it."""
-        _check_reason(reason)
+        said = _reason_from(reason)
         with self._keeper.holding(exam_id) as exam, in_words(*_NOT_DONE):
             _one(self._undecided(exam_id), uid)
-            self._audit.record_discarded(exam, [uid], actor, reason)
-            self._facts.decide(exam_id, Decision(DecisionKind.DISCARDED, uid, self._clock.now(), actor, reason))
+            self._audit.record_discarded(exam, [uid], actor, said)
+            self._facts.decide(exam_id, Decision(DecisionKind.DISCARDED, uid, self._clock.now(), actor, said))
 
     def take_back(self, exam_id: str, uid: str, actor: str) -> None:
         """Put a discarded image back into the exam, which is open still. ApplianceError when there is none."""
@@ -113,12 +113,12 @@ class Decisions:
 
     def discard_unassigned(self, uids: Collection[str], reason: str, actor: str) -> None:
         """Images that belong to no exam are wanted in none."""
-        _check_reason(reason)
+        said = _reason_from(reason)
         with self._keeper.planning(), in_words(*_NOT_DONE):
             chosen = _chosen(self._unassigned(), uids)
-            self._audit.record_discarded(None, [name.sop_instance_uid for _, _, name in chosen], actor, reason)
+            self._audit.record_discarded(None, [name.sop_instance_uid for _, _, name in chosen], actor, said)
             for _device, _path, name in chosen:
-                decision = Decision(DecisionKind.DISCARDED, name.sop_instance_uid, self._clock.now(), actor, reason)
+                decision = Decision(DecisionKind.DISCARDED, name.sop_instance_uid, self._clock.now(), actor, said)
                 self._facts.decide(UNASSIGNED, decision)
         self._keeper.wake()
 
@@ -209,9 +209,11 @@ def _check_series(exam: Exam, chosen: Iterable[Found]) -> None:
             )
 
 
-def _check_reason(reason: str) -> None:
-    if reason not in DISCARD_REASONS:
-        raise ApplianceError("This is no reason for which an image is discarded.")
+def _reason_from(code: str) -> str:
+    try:
+        return DISCARD_REASONS[code]
+    except KeyError:
+        raise ApplianceError("This is no reason for which an image is discarded.") from None
 
 
 def _checked_uid(uid: str) -> str:

@@ -105,6 +105,7 @@ class ExamKeeper:
             self._facts.sweep()
             self._mover.sweep()
         self._read_exams()
+        self._interrupted = self._open.exam_id if self._open else ""  # until a person says that it goes on
 
     # -- what is asked of the keeper, from any thread
 
@@ -112,7 +113,7 @@ class ExamKeeper:
         """The exam that occupies the box, or None when another may be opened."""
         with self._lock:
             if self._open is not None:
-                return CurrentExam(self._open, is_closing=False)
+                return CurrentExam(self._open, False, is_interrupted=self._interrupted == self._open.exam_id)
             for exam_id, exam in self._closing.items():
                 if exam is not None and exam_id not in self._stuck:
                     draining = self._draining.get(exam_id)
@@ -229,6 +230,10 @@ class ExamKeeper:
             elif exam_id not in self._facts.exam_ids() or not self._facts.is_ending(exam_id):
                 raise ApplianceError("There is no such exam open.", "Look at the screen again: it may have been ended.")
         self._wake.set()
+
+    def go_on(self) -> None:
+        """A person has seen that the exam was interrupted by a restart, and goes on with it."""
+        self._interrupted = ""
 
     def wake(self) -> None:
         """Something was captured: look now, not only in half a second."""

@@ -43,6 +43,8 @@ def current_view_from(current: CurrentExam | None) -> dict[str, Any] | None:
     return {
         **exam_view_from(current.exam, "closing" if current.is_closing else "open"),
         "waiting_for": list(current.waiting_for),
+        "is_interrupted": current.is_interrupted,
+        "series": {one.device: one.series_description for one in current.exam.series},
     }
 
 

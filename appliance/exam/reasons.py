@@ -5,6 +5,7 @@ PS3.16 CID 9300 (Procedure Discontinuation Reasons) has more; here is what happe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,15 +35,15 @@ REASONS: Final[tuple[Reason, ...]] = (
     UNSPECIFIED,
 )
 
-# Why a person takes an image out, before anything was sent. They are kept and shown as they are.
-DISCARD_REASONS: Final[tuple[str, ...]] = (
-    "The image is not good enough.",
-    "It was taken by mistake.",
-    "It is twice here.",
-    "It is a test image.",
-    "It is of nobody.",
-    "Another reason.",
-)
+# Why a person takes an image out, before anything was sent; in the order in which they are shown.
+DISCARD_REASONS: Final[Mapping[str, str]] = {
+    "quality": "The image is not good enough.",
+    "mistake": "It was taken by mistake.",
+    "twice": "It is here twice.",
+    "test": "It is a test image.",
+    "nobody": "It is of nobody.",
+    "other": "Another reason.",
+}
 
 _BY_CODE: Final = {reason.code: reason for reason in REASONS}
 # What exams that were closed by earlier releases say instead of a code.

@@ -1,4 +1,4 @@
-"""Who may do what at the panel's port: tokens, roles, the lock; event streams and other abuse, against the real process."""
+"""Who may do what at the panel's port: tokens, roles, the lock; event streams and abuse, against the real process."""
 
 from __future__ import annotations
 

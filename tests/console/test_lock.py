@@ -1,4 +1,4 @@
-"""The lock, by a clock turned by hand: PINs, waits that grow, idleness, emergencies; and what each act leaves behind."""
+"""The lock, by a clock turned by hand: PINs, waits that grow, idleness, emergencies; what each act leaves behind."""
 
 from __future__ import annotations
 

@@ -17,7 +17,6 @@ from appliance.console.exams import ExamKeeper
 from appliance.exam.audit_reading import read_trail
 from appliance.exam.exam import Exam, Outcome
 from appliance.exam.facts import ExamFacts
-from appliance.exam.reasons import DISCARD_REASONS
 from appliance.exam.unscheduled import unscheduled_item_from
 from appliance.spool.known_states import States
 from appliance.spool.names import is_intact, object_name_from
@@ -27,7 +26,7 @@ from tests.console.test_exams import Box, Crash, Guillotine, end, run_rounds
 
 WRONG = make_item("Wrong^Wilma", "WRONG-1")
 RIGHT = make_item("Right^Rita", "RIGHT-2", accession="A-2")
-REASON = DISCARD_REASONS[0]
+REASON = "quality"
 
 
 @pytest.fixture
@@ -171,7 +170,7 @@ def test_ok__a_frame_that_nobody_wants_leaves_the_tray_with_a_reason(box: Box) -
     assert not lost.exists()
     assert uids_in(box.spool.discarded("endoscope", None)) == {uid_of(lost)}
     (decision,) = box.facts.decisions(UNASSIGNED)
-    assert (decision.reason, decision.actor) == (REASON, "panel")
+    assert (decision.reason, decision.actor) == ("The image is not good enough.", "panel")
 
 
 def test_fail__a_damaged_frame_is_set_aside_and_given_to_nobody(box: Box) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from appliance.exam.reasons import DISCARD_REASONS
 from tests.systemd.box import DEVICE, RUN, STATE, WalledBox, identity_of, walled_box
 from tests.systemd.identity import read_accounts
 
@@ -191,7 +190,7 @@ def test_ok__support_sees_everything_that_it_is_asked_about(box: WalledBox) -> N
 def test_ok__what_is_discarded_and_what_is_made_anew_goes_through_every_wall(box: WalledBox) -> None:
     exam_id = box.call("admin", "open_exam")
     discarded, kept = (box.call("admin", "tap", DEVICE, "still", exam_id) for _ in range(2))
-    box.call("admin", "discard", exam_id, discarded["sop_instance_uid"], DISCARD_REASONS[0])
+    box.call("admin", "discard", exam_id, discarded["sop_instance_uid"], "quality")
     box.call("admin", "describe", exam_id, DEVICE, "Stomach")
     assert box.call("admin", "close_exam", exam_id)["instances"] == 1
     box.wait_for("admin", "find", f"settled/{exam_id}.json")
