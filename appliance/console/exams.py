@@ -71,14 +71,16 @@ class ExamKeeper:
         audit: PanelAudit,
         is_clock_trusted: Callable[[], bool] = lambda: True,
         on_progress: Callable[[], None] = lambda: None,
+        operator: Callable[[], str] = lambda: "",
     ) -> None:
         """`drain(devices, exam_id)` asks each of the devices once, for a few seconds at most; `hint()` tells forward
         that the outbox has something new and may raise ApplianceError, since forward looks by itself; `on_progress()`
-        is called again and again while a large object is made anew."""
+        is called again and again while a large object is made anew; `operator()` is who works at the panel (PN)."""
         self._spool = spool
         self._configuration = configuration
         self._clock = clock
         self._is_clock_trusted = is_clock_trusted
+        self._operator = operator
         self._drain = drain
         self._hint = hint
         self._findings = findings
@@ -151,6 +153,7 @@ class ExamKeeper:
             further_items=further,
             so_far=self._examined.study_so_far(item),
             is_clock_trusted=self._is_clock_trusted(),
+            operators_name=self._operator(),
         )
 
     def _check_free(self) -> None:

@@ -48,7 +48,7 @@ class Panel:
             "request",
             lambda request: None if request.url.startswith((bench.url, "blob:")) else self.foreign.append(request.url),
         )
-        self.page.goto(bench.url)
+        self.page.goto(bench.address())
 
     def speak(self, language: str) -> None:
         """Read the page again in another language."""

@@ -96,6 +96,9 @@ export function orderedNames(names) {
   return [...names].sort((one, other) => rankOf(one) - rankOf(other));
 }
 
+/** A PN as people read it. */
+export const nameText = (name) => name.split("=")[0].split("^").filter(Boolean).join(" ");
+
 /** A number of seconds in one or two units: `20 s`, `4 min`, `3 h 5 min`. */
 export function spanText(seconds) {
   if (seconds < 60) return text("span.seconds", { count: Math.floor(seconds) });
