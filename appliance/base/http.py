@@ -20,6 +20,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import flash_error_from
@@ -29,7 +30,35 @@ _log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _SHUTDOWN_SECONDS = 5
+_STOP_LOOK_SECONDS = 0.1
+# A request that was begun is whole within this time; uvicorn ends what is silent between two requests.
+_REQUEST_SECONDS = 10.0
+_BODY_SECONDS = 20.0
 _TRY_AGAIN = "It may be starting; try again."
+
+
+class _ImpatientProtocol(H11Protocol):
+    """uvicorn's, which waits for ever for a request that was begun: such a connection is ended here."""
+
+    _awaited: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_request()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._await_request()
+
+    def _await_request(self) -> None:
+        if self._awaited is not None:
+            self._awaited.cancel()
+        self._awaited = self.loop.call_later(_REQUEST_SECONDS, self._end_if_silent, self.cycle)
+
+    def _end_if_silent(self, before: object) -> None:
+        # Another one than before is being answered, which may take its time.
+        if self.cycle is before:
+            self.transport.close()
 
 
 class Unreachable(ApplianceError):
@@ -54,10 +83,14 @@ async def answer_appliance_error(_request: Request, error: Exception) -> JSONRes
 async def read_json(request: Request) -> dict[str, Any]:
     """The request's JSON object, at most MAX_BODY_BYTES long. ApplianceError otherwise."""
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise ApplianceError(f"The request is larger than {MAX_BODY_BYTES} bytes.")
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise ApplianceError(f"The request is larger than {MAX_BODY_BYTES} bytes.")
+    except TimeoutError:
+        raise ApplianceError(f"The request did not come in {_BODY_SECONDS:.0f} s.") from None
     if not body:
         return {}
     try:
@@ -86,11 +119,14 @@ def serve(app: Starlette, listeners: list[socket.socket], on_ready: Callable[[],
     """Serve `app` until SIGTERM or SIGINT; `on_ready` is called once the listeners are being answered.
 
     The signal is then raised once more for the handler that was there before (uvicorn does so): whoever has something
-    to do after this sets a handler of its own first, or dies of the signal here.
+    to do after this sets a handler of its own first, or dies of the signal here. `app.state.on_stop()`, where there is
+    one, ends answers that would go on for ever.
     """
     answer_in_words(app)
+    on_stop: Callable[[], None] = getattr(app.state, "on_stop", lambda: None)
     config = uvicorn.Config(
         app,
+        http=_ImpatientProtocol,
         log_config=None,
         access_log=False,  # a path may name an exam; nothing that a person typed belongs into a log
         lifespan="off",
@@ -99,17 +135,23 @@ def serve(app: Starlette, listeners: list[socket.socket], on_ready: Callable[[],
         server_header=False,
         date_header=False,
     )
-    asyncio.run(_serve_until_stopped(uvicorn.Server(config), listeners, on_ready))
+    asyncio.run(_serve_until_stopped(uvicorn.Server(config), listeners, on_ready, on_stop))
 
 
 async def _serve_until_stopped(
-    server: uvicorn.Server, listeners: list[socket.socket], on_ready: Callable[[], None]
+    server: uvicorn.Server,
+    listeners: list[socket.socket],
+    on_ready: Callable[[], None],
+    on_stop: Callable[[], None],
 ) -> None:
     task = asyncio.create_task(server.serve(sockets=listeners))
     while not server.started and not task.done():
         await asyncio.sleep(0.01)
     if not task.done():
         on_ready()
+    while not server.should_exit and not task.done():
+        await asyncio.sleep(_STOP_LOOK_SECONDS)
+    on_stop()
     await task
 
 

@@ -13,6 +13,7 @@ from appliance.base.errors import ApplianceError
 from appliance.base.lock import ProcessLock
 from appliance.base.paths import Paths
 from appliance.base.sockets import bind_loopback, is_loopback_port_free, pick_free_port
+from appliance.base.tokens import Role, address_from, read_token
 from appliance.cli.demo_site import Site, make_site
 from appliance.cli.job import Job, JobOptions
 from appliance.cli.report import print_report
@@ -69,7 +70,9 @@ def run_demo(options: DemoOptions) -> int:
         supervisor.start(min(_START_SECONDS, options.deadline) if options.once else _START_SECONDS, stop)
         if options.once:
             return _run_once(job, supervisor, stop, options)
-        _print_welcome(options.directory, panel_port, machines_port)
+        token = read_token(paths.console_socket.parent, Role.PANEL)
+        panel = address_from(f"http://127.0.0.1:{panel_port}", token)
+        _print_welcome(options.directory, panel, machines_port)
         supervisor.run_until(stop)
         print("\nStopping ...", flush=True)
         return 0
@@ -143,10 +146,10 @@ def _port_near(port: int) -> int:
     return port if is_loopback_port_free(port) else pick_free_port()
 
 
-def _print_welcome(directory: Path, panel_port: int, machines_port: int) -> None:
+def _print_welcome(directory: Path, panel: str, machines_port: int) -> None:
     print(
         f"""
-The panel:        http://127.0.0.1:{panel_port}/
+The panel:        {panel}
 The old machines: http://127.0.0.1:{machines_port}/    (their own keys, in another tab)
 State and logs:   {directory}
 

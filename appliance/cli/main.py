@@ -18,6 +18,7 @@ from appliance.cli import (
     echo,
     exam,
     export,
+    panel,
     queue,
     release,
     self_test,
@@ -68,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         "--box", type=Path, metavar="DIRECTORY", help="the box whose state lies there, such as .demo/simulator"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for part in (status, worklist, exam, queue, device, export, release, echo, self_test, clock, audit, conformance):
+    parts = (status, worklist, exam, queue, device, export, release, echo, self_test, clock, audit, panel, conformance)
+    for part in parts:
         part.add_parser(commands)
 
     demo = commands.add_parser(

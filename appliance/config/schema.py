@@ -20,6 +20,7 @@ from appliance.config.texts import (
     CodeString,
     Fingerprint,
     Host,
+    KeptPin,
     LongString,
     Name,
     Port,
@@ -118,6 +119,22 @@ class Panel(Section):
     allowed_hosts: tuple[Host, ...] = Field(default=("127.0.0.1", "localhost"), min_length=1)
     language: Language = Language.ENGLISH
     clock_hours: Literal[12, 24] = 24
+    lock_seconds: float = Field(default=300.0, ge=0, le=86_400)
+    ask_patient_seconds: float = Field(default=900.0, ge=0, le=86_400)
+    close_exam_seconds: float = Field(default=7200.0, ge=0, le=172_800)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Panel:
+        if self.close_exam_seconds and self.ask_patient_seconds > self.close_exam_seconds:
+            raise ValueError("close_exam_seconds must not be below ask_patient_seconds")
+        return self
+
+
+class Operator(Section):
+    """Who works at the panel: the PN of Operators' Name (0008,1070), and what is kept of the PIN."""
+
+    name: LongString = Field(min_length=1)
+    pin: KeptPin
 
 
 class Unscheduled(Section):
@@ -219,6 +236,7 @@ class Configuration(Section):
     audit: AuditCollector | None = None
     panel: Panel = Panel()
     unscheduled: Unscheduled = Unscheduled()
+    operators: tuple[Operator, ...] = ()
     worklist: tuple[WorklistSource, ...] = ()
     performed_step: PerformedStepManager | None = None
     destinations: tuple[Destination, ...] = ()
@@ -232,6 +250,7 @@ class Configuration(Section):
             ("worklist", self.worklist),
             ("destinations", self.destinations),
             ("devices", self.devices),
+            ("operators", self.operators),
         ):
             names = [entry.name for entry in named]
             twice += [

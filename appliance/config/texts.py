@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from appliance.base.pins import KEPT_PIN
+
 # What people are told of a text that does not fit: pattern → sentence. Filled beside the patterns.
 SHAPES: dict[str, str] = {}
 
@@ -47,6 +49,7 @@ LongString = Annotated[
 ShortString = Annotated[
     str, shape(r"^[^\\\x00-\x1f]{0,16}$", "must have at most 16 characters and no backslash", strip=True)
 ]
+KeptPin = Annotated[str, shape(KEPT_PIN, "must be what `appliance pin` prints")]
 Host = Annotated[str, shape(r"^[^\s/]{1,253}$", "must be a host's name or address")]
 # Specific Character Set (0008,0005): defined terms of PS3.3 C.12.1.1.2, several joined by a backslash.
 _TERM = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,16 @@ from appliance.base.findings import FindingBoard
 from appliance.base.flash import in_words
 from appliance.base.http import Asker, answer_appliance_error, error_response, read_json
 from appliance.config.schema import Configuration
+from appliance.console.access_api import Access, EventsEndpoint, access_routes, refusal_of
 from appliance.console.acquires import Acquires, NoSuchDeviceError
 from appliance.console.aftercare import count_unassigned
 from appliance.console.clock import ClockWatch
+from appliance.console.events import Events, Topic
 from appliance.console.exams import ExamKeeper
-from appliance.console.guard import Guard
+from appliance.console.guard import Guard, is_known
 from appliance.console.image_api import ImageParts, image_routes, read_discarded
-from appliance.console.lights import count_on_the_way, lights_from
-from appliance.console.page import LANGUAGE_COOKIE, language_from, pages_from
+from appliance.console.lights import read_lights
+from appliance.console.page import LANGUAGE_COOKIE, language_from, pages_from, strangers_pages_from
 from appliance.console.releasing import Releases, release_routes
 from appliance.console.room import Room
 from appliance.console.views import (
@@ -53,6 +56,8 @@ from appliance.spool.tree import Spool
 _STATIC = Path(__file__).parent / "static"
 _UID = re.compile(r"\A[0-9.]{1,64}\Z")
 _MOST_STEPS = 16
+# How often what is pushed is looked at, while somebody listens.
+_EXAM_SECONDS, _WORKLIST_SECONDS, _STATUS_SECONDS = 0.4, 1.0, 2.0
 # Forward asks every source with its own deadlines, one after the other at worst.
 _REFRESH_EXTRA_SECONDS = 5.0
 
@@ -76,21 +81,32 @@ class Parts:
     releases: Releases
     room: Room
     images: ImageParts
+    access: Access
 
 
 def build_app(parts: Parts) -> Starlette:
     """The console's application: the routes below, guarded."""
     api = _Api(parts)
-    pages = pages_from(parts.configuration)
+    events = Events(
+        (
+            Topic("exam", _EXAM_SECONDS, api.exam_state),
+            Topic("worklist", _WORKLIST_SECONDS, parts.worklist.head),
+            Topic("status", _STATUS_SECONDS, api.status),
+        ),
+        parts.clock,
+    )
+    pages, strangers = pages_from(parts.configuration), strangers_pages_from(parts.configuration)
 
     def show_page(request: Request) -> Response:
         language = language_from(request.cookies.get(LANGUAGE_COOKIE), parts.configuration)
+        if not is_known(request.scope):
+            return Response(strangers[language], 401, media_type="text/html; charset=utf-8")
         return Response(pages[language], media_type="text/html; charset=utf-8")
 
     def show_no_icon(_request: Request) -> Response:
         return Response(status_code=204)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", show_page),
             Route("/favicon.ico", show_no_icon),
@@ -116,14 +132,25 @@ def build_app(parts: Parts) -> Starlette:
             _command("/api/clock/trust", api.trust_clock),
             *release_routes(parts.releases),
             *image_routes(parts.images, api.items_from),
+            *access_routes(parts.access, api.open_emergency),
+            Route("/api/events", EventsEndpoint(parts.access, events), methods=["GET"]),
         ],
-        middleware=[Middleware(Guard, allowed_hosts=parts.configuration.panel.allowed_hosts)],
+        middleware=[
+            Middleware(
+                Guard,
+                allowed_hosts=parts.configuration.panel.allowed_hosts,
+                tokens=parts.access.tokens,
+                refusal_of_role=partial(refusal_of, parts.access),
+            )
+        ],
         exception_handlers={
             ApplianceError: answer_appliance_error,
             NoSuchDeviceError: _answer_no_such_device,
             HTTPException: _answer_http_error,
         },
     )
+    app.state.on_stop = events.stop
+    return app
 
 
 def _command(path: str, work: Work) -> Route:
@@ -194,19 +221,19 @@ class _Api:
     # -- exam
 
     def open_exam(self, body: Body) -> dict[str, Any]:
-        """Open an exam on the entry `key`, the entries `keys`, the typed `patient`, or whoever an `emergency` is.
-
-        Answered when it is on disk.
-        """
+        """Open an exam on the entry `key`, the entries `keys` or the typed `patient`; answered when it is on disk."""
         return exam_view_from(self._parts.keeper.open(*self.items_from(body)), "open")
+
+    def open_emergency(self) -> dict[str, Any]:
+        """Open an exam on somebody of whom nothing is known yet."""
+        name = self._parts.configuration.unscheduled.emergency_name
+        item = unscheduled_item_from(name, "", "", "", self._parts.clock.now().date())
+        return exam_view_from(self._parts.keeper.open(item), "open")
 
     def items_from(self, body: Body) -> list[WorklistItem]:
         """The entries that a request names, or the patient that it describes."""
         if "patient" in body:
             return [self._typed_item_from(body["patient"])]
-        if body.get("emergency") is True:
-            name = self._parts.configuration.unscheduled.emergency_name
-            return [unscheduled_item_from(name, "", "", "", self._parts.clock.now().date())]
         keys = body.get("keys", [body.get("key")])
         if not isinstance(keys, list) or not 1 <= len(keys) <= _MOST_STEPS or not all(isinstance(k, str) for k in keys):
             raise ApplianceError("The request lacks key.")
@@ -220,25 +247,29 @@ class _Api:
         return unscheduled_item_from(name, patient_id, birth_date, sex, self._parts.clock.now().date())
 
     def show_exam(self, _request: Request) -> Response:
+        """See `exam_state`; `looked_at` tells an older answer from a newer one, as an event's id does."""
+        looked_at = self._parts.clock.monotonic()
+        return JSONResponse({**self.exam_state(), "looked_at": looked_at})
+
+    def exam_state(self) -> dict[str, Any]:
         """The exam that occupies the box, what the devices say, and what is saved of it here."""
         parts = self._parts
         statuses = parts.acquires.statuses()
         current = parts.keeper.current()
         configuration = parts.configuration
-        return JSONResponse(
-            {
-                "exam": current_view_from(current),
-                "devices": statuses,
-                "captured": read_captured(parts.spool, self._facts, current.exam.exam_id, statuses) if current else [],
-                "discarded": read_discarded(parts.spool, self._facts, current.exam.exam_id) if current else [],
-                "unassigned": sum(count_unassigned(parts.spool, self._facts).values()),
-                "destinations": [destination.name for destination in configuration.destinations],
-                "tells_performed_step": configuration.performed_step is not None,
-                "reasons": [{"code": reason.code, "sentence": reason.sentence} for reason in REASONS],
-                "discard_reasons": list(DISCARD_REASONS),
-                "findings": parts.findings.as_json(),
-            }
-        )
+        return {
+            "exam": current_view_from(current),
+            "presence": parts.access.presence.view(),
+            "devices": statuses,
+            "captured": read_captured(parts.spool, self._facts, current.exam.exam_id, statuses) if current else [],
+            "discarded": read_discarded(parts.spool, self._facts, current.exam.exam_id) if current else [],
+            "unassigned": sum(count_unassigned(parts.spool, self._facts).values()),
+            "destinations": [destination.name for destination in configuration.destinations],
+            "tells_performed_step": configuration.performed_step is not None,
+            "reasons": [{"code": reason.code, "sentence": reason.sentence} for reason in REASONS],
+            "discard_reasons": list(DISCARD_REASONS),
+            "findings": parts.findings.as_json(),
+        }
 
     def go_on(self, _body: Body) -> dict[str, Any]:
         """The exam that a restart interrupted goes on."""
@@ -324,6 +355,9 @@ class _Api:
         )
 
     def show_status(self, _request: Request) -> Response:
+        return JSONResponse(self.status())
+
+    def status(self) -> dict[str, Any]:
         """Everything that is wrong anywhere on the box, in sentences, and how the destinations are."""
         parts = self._parts
         findings = parts.findings.as_json()
@@ -347,17 +381,8 @@ class _Api:
         findings += [asdict(finding) for finding in room.findings]
         findings += list(forward.get("findings", []))
         current = parts.keeper.current()
-        here = read_captured(parts.spool, self._facts, current.exam.exam_id, []) if current else []
-        lights = lights_from(
-            statuses=statuses,
-            current=current,
-            findings=findings,
-            captured=len(here),
-            unassigned=sum(count_unassigned(parts.spool, self._facts).values()),
-            on_the_way=count_on_the_way(parts.spool),
-            is_forward_silent=is_silent,
-        )
-        return JSONResponse({**forward, "room": room.json, "lights": lights, "findings": findings})
+        lights = read_lights(parts.spool, self._facts, current, statuses, findings, is_forward_silent=is_silent)
+        return {**forward, "room": room.json, "lights": lights, "findings": findings}
 
 
 def _text_from(body: Body, key: str, default: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What people do at the panel, as records of the audit trail. Who they are the panel does not know: it has no login.
+"""What people do at the panel, as records of the audit trail: the operator who unlocked it, where there are operators.
 
 A record comes before the fact that it is about: a power cut between the two leaves a record of what nobody was told of,
 never an act without one. Where flash does not take the record, `AuditGate` keeps it, and the examination goes on.
@@ -7,7 +7,7 @@ never an act without one. Where flash does not take the record, `AuditGate` keep
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from appliance.base.errors import ApplianceError
@@ -19,25 +19,35 @@ from appliance.exam.moved import MovedObject
 from appliance.exam.reasons import is_reason, reason_from
 
 PANEL = "panel"
+# Who ends an exam that everybody forgot.
+BOX = "console"
 
 
 class PanelAudit:
     """Records the opening and the end of exams, and what was decided about their images."""
 
-    def __init__(self, gate: AuditGate) -> None:
+    def __init__(self, gate: AuditGate, operator: Callable[[], str] = lambda: "") -> None:
+        """`operator()` is who unlocked the panel; empty where nobody did."""
         self._gate = gate
+        self._operator = operator
         self._ended: deque[str] = deque(maxlen=64)
+        self._forgotten: deque[str] = deque(maxlen=64)
+
+    def actor(self) -> str:
+        """Whom a record names."""
+        return self._operator() or PANEL
 
     @contextmanager
     def opening(self, exam: Exam) -> Iterator[None]:
         """Around the writing of `exam.json`: its failure is a record too."""
-        self._gate.record(Act.EXAM_OPENED, actor=PANEL, exam=exam)
+        actor = self.actor()
+        self._gate.record(Act.EXAM_OPENED, actor=actor, exam=exam)
         try:
             yield
         except (ApplianceError, OSError) as error:
             said = error.sentence if isinstance(error, ApplianceError) else reason_of(error)
             self._gate.record(
-                Act.EXAM_OPENED, actor=PANEL, exam=exam, outcome=Effect.SERIOUS_FAILURE, detail=f"Not opened: {said}"
+                Act.EXAM_OPENED, actor=actor, exam=exam, outcome=Effect.SERIOUS_FAILURE, detail=f"Not opened: {said}"
             )
             raise
 
@@ -81,6 +91,11 @@ class PanelAudit:
             Act.OBJECT_REASSIGNED, actor=actor, exam=exam, objects=objects, detail="Discarding taken back."
         )
 
+    def record_forgotten(self, exam: Exam, why: str) -> None:
+        """Before the box ends the exam by itself."""
+        self._forgotten.append(exam.exam_id)
+        self._gate.record(Act.EXAM_CLOSED, actor=BOX, exam=exam, detail=why)
+
     def record_end(self, exam: Exam, closed: Closed) -> None:
         """Before `closed.json` is written: how the exam ended, and every image that it has.
 
@@ -92,7 +107,7 @@ class PanelAudit:
         reason = reason_from(closed.reason).meaning if is_reason(closed.reason) else closed.reason
         self._gate.record(
             Act.EXAM_CLOSED if is_completed else Act.EXAM_DISCONTINUED,
-            actor=PANEL,
+            actor=BOX if exam.exam_id in self._forgotten else self.actor(),
             exam=exam,
             objects=[instance.sop_instance_uid for instance in closed.instances],
             sop_classes=[instance.sop_class_uid for instance in closed.instances],

@@ -1,23 +1,28 @@
 """What a browser may do with the panel's port, which every local user and any web page open elsewhere can reach.
 
 A page of another site can make a browser ask loopback, under a name of its own (DNS rebinding) or with a form. So:
-the Host must be one that we are called by; whoever changes something must send a header that no other site's page can
-send without asking first; and what we answer may be shown nowhere but in our own page. The unix sockets are
-guarded by their directory's mode instead.
+the Host must be one that we are called by; whoever asks for anything but the bare page must bring a token (tokens.py);
+whoever changes something must send a header that no other site's page can send without asking first; and what we answer
+may be shown nowhere but in our own page. The unix sockets are guarded by their directory's mode instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from http.cookies import CookieError, SimpleCookie
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance.base.errors import ApplianceError
 from appliance.base.http import MAX_BODY_BYTES, error_response
+from appliance.base.tokens import TOKEN_PARAMETER, Role, Tokens, cookie_from
 
 PANEL_HEADER = "X-Appliance-Panel"
 _SOCKET_HOST = "appliance"
+# What tells of nobody: without it a browser could not even say what is missing.
+_FOR_EVERYBODY = ("/static/", "/favicon.ico", "/api/alive")
 
 _CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -45,8 +50,17 @@ _HEADERS = {
 class Guard:
     """ASGI middleware around everything that the console serves."""
 
-    def __init__(self, app: ASGIApp, allowed_hosts: Sequence[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        allowed_hosts: Sequence[str],
+        tokens: Tokens,
+        refusal_of_role: Callable[[Role, str, str], tuple[ApplianceError, int] | None],
+    ) -> None:
+        """`refusal_of_role(role, method, path)`: why somebody whom we know may not do this now."""
         self._app = app
+        self._tokens = tokens
+        self._refusal_of_role = refusal_of_role
         self._allowed_hosts = frozenset(host.lower() for host in allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,11 +75,38 @@ class Guard:
                     headers[name] = value
             await send(message)
 
+        if refusal is None and not is_unix_socket(scope) and self._is_arrival(scope):
+            await self._welcome(scope, receive, send_with_headers)
+            return
+        if refusal is None:
+            role = Role.BOX if is_unix_socket(scope) else self._tokens.role_of(_cookie_in(scope))
+            scope[_ROLE] = role
+            refusal = self._refusal_of_stranger(scope, role)
         if refusal is not None:
             error, status = refusal
             await error_response(error, status)(scope, receive, send_with_headers)
             return
         await self._app(scope, receive, send_with_headers)
+
+    def _is_arrival(self, scope: Scope) -> bool:
+        return scope["path"] == "/" and TOKEN_PARAMETER in QueryParams(scope["query_string"])
+
+    async def _welcome(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Whoever comes with a token in the address goes on without it: an address is seen, copied and kept."""
+        token = QueryParams(scope["query_string"])[TOKEN_PARAMETER]
+        answer = RedirectResponse("/", 303)
+        if self._tokens.role_of(token) is not None:
+            answer.headers["Set-Cookie"] = cookie_from(token)
+        await answer(scope, receive, send)
+
+    def _refusal_of_stranger(self, scope: Scope, role: Role | None) -> tuple[ApplianceError, int] | None:
+        path = scope["path"]
+        if path.startswith(_FOR_EVERYBODY):
+            return None
+        if role is None:
+            # The page's own endpoint says it in words that a person understands.
+            return None if path == "/" else (ApplianceError("Only the panel may ask for this (token)."), 401)
+        return self._refusal_of_role(role, scope["method"], path)
 
     def _refusal_of(self, scope: Scope) -> tuple[ApplianceError, int] | None:
         """The sentence and the status with which this request is refused; None when it may pass."""
@@ -88,6 +129,29 @@ class Guard:
         if not length.isdecimal() or int(length[:19]) > MAX_BODY_BYTES:
             return ApplianceError(f"The request is larger than {MAX_BODY_BYTES} bytes."), 413
         return None
+
+
+_ROLE = "appliance.role"
+
+
+def role_of(scope: Scope) -> Role:
+    """Who asks, behind the guard."""
+    role = scope[_ROLE]
+    assert isinstance(role, Role)
+    return role
+
+
+def is_known(scope: Scope) -> bool:
+    """False for a browser without a token, which is given the bare page alone."""
+    return scope[_ROLE] is not None
+
+
+def _cookie_in(scope: Scope) -> str | None:
+    try:
+        cookies = SimpleCookie(Headers(scope=scope).get("cookie", ""))
+    except CookieError:
+        return None
+    return cookies[TOKEN_PARAMETER].value if TOKEN_PARAMETER in cookies else None
 
 
 def is_unix_socket(scope: Scope) -> bool:

@@ -18,10 +18,7 @@ LANGUAGE_COOKIE = "language"
 
 def pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
     """The page as UTF-8, in each language."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape(), undefined=StrictUndefined
-    )
-    template = environment.get_template("panel.html")
+    template = _environment().get_template("panel.html")
     catalogues = load_catalogues()
     return {
         language: template.render(
@@ -32,6 +29,19 @@ def pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
         ).encode()
         for language, catalogue in catalogues.items()
     }
+
+
+def strangers_pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
+    """What a browser sees that brings no token, in each language."""
+    template = _environment().get_template("stranger.html")
+    return {
+        language: template.render(box=configuration.box, catalogue=catalogue, text=catalogue.text).encode()
+        for language, catalogue in load_catalogues().items()
+    }
+
+
+def _environment() -> Environment:
+    return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape(), undefined=StrictUndefined)
 
 
 def _given_from(configuration: Configuration, catalogue: Catalogue, languages: Mapping[str, str]) -> Markup:

@@ -54,12 +54,20 @@ class Worklist:
         `items` is null when they are still those of `version`: ten thousand entries are sent once, not at every look.
         """
         with self._lock:
-            self._refresh()
-            examined = frozenset(key for key, _ in self._shown if self._is_examined(key))
-            here = hashlib.sha256(self._digest + "".join(sorted(examined)).encode()).hexdigest()[:16]
-            head = json.dumps({"now": now, "sources": self._sources_shown, "version": here}).encode()
-            items = b"null" if version == here else b"[" + b",".join(self._sent(examined)) + b"]"
-        return head[:-1] + b', "items": ' + items + b"}"
+            head, examined = self._head()
+            items = b"null" if version == head["version"] else b"[" + b",".join(self._sent(examined)) + b"]"
+        return json.dumps({"now": now, **head}).encode()[:-1] + b', "items": ' + items + b"}"
+
+    def head(self) -> dict[str, Any]:
+        """`sources`, and the `version` of the entries."""
+        with self._lock:
+            return self._head()[0]
+
+    def _head(self) -> tuple[dict[str, Any], frozenset[str]]:
+        self._refresh()
+        examined = frozenset(key for key, _ in self._shown if self._is_examined(key))
+        version = hashlib.sha256(self._digest + "".join(sorted(examined)).encode()).hexdigest()[:16]
+        return {"sources": self._sources_shown, "version": version}, examined
 
     def take_found(self, answer: Mapping[str, Any]) -> dict[str, Any]:
         """What forward answered to a question for one patient, as the panel gets it; its entries can be chosen."""

@@ -166,6 +166,7 @@ def open_exam(
     further_items: Iterable[WorklistItem] = (),
     so_far: StudySoFar | None = None,
     is_clock_trusted: bool = True,
+    operators_name: str = "",
 ) -> Exam:
     """A new exam on `item` with an identifier for everything that may come.
 
@@ -193,6 +194,7 @@ def open_exam(
         study_instance_uid=so_far.study_instance_uid if so_far else items[0].study_instance_uid or new_uid(),
         study_started_at=so_far.started_at if so_far else None,
         is_clock_trusted=is_clock_trusted,
+        operators_name=operators_name,
         series=tuple(
             PlannedSeries(
                 device=device.name,

@@ -56,8 +56,8 @@ def unscheduled_item_from(name: str, patient_id: str, birth_date: str, sex: str,
 def with_patient_id(item: WorklistItem, exam_id: str, prefix: str, issuer: str) -> WorklistItem:
     """`item` with a Patient ID of the box and its issuer, where it was typed without one; else as it is.
 
-    `BRIDGE-E000123-261122-093015`: of the exam's number, which the box never gives twice, and of its moment, for the
-    day on which a box is given a new, empty flash and begins to count anew.
+    `BRIDGE-E000123-261122-093015`: of the exam's number, which the box never gives twice, and of its moment, for a day
+    on which a box is given a new, empty flash and begins to count anew.
     """
     if item.source or item.patient_id:
         return item

@@ -19,7 +19,9 @@ from appliance.base.log import configure_logging
 from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
 from appliance.base.paths import Paths
 from appliance.base.sockets import bind_unix, inherited_listeners
+from appliance.base.tokens import Tokens
 from appliance.config.load import load_configuration
+from appliance.console.access_api import Access
 from appliance.console.acquires import Acquires
 from appliance.console.api import Parts, build_app
 from appliance.console.audit import PanelAudit
@@ -32,16 +34,19 @@ from appliance.console.exams import ExamKeeper
 from appliance.console.expired import ExpiredExams
 from appliance.console.flash import FlashWatch
 from appliance.console.image_api import ImageParts
+from appliance.console.lock import PanelLock
 from appliance.console.objects import Pictures
+from appliance.console.presence import Presence
 from appliance.console.releasing import Releases
 from appliance.console.room import Room
 from appliance.console.worklist import Worklist
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.audit_mark import mark_path
+from appliance.exam.exam import Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.spool.known_states import States
-from appliance.spool.tree import Spool
+from appliance.spool.tree import Spool, list_captured
 
 _log = logging.getLogger(__name__)
 
@@ -79,9 +84,10 @@ def run_console(paths: Paths) -> int:
     known = paths.audit / "console" / "configuration.json"
     record_configuration(configuration, paths.configuration, known, audit)
     trust = ClockTrust(paths.clock)
+    panel_lock = PanelLock(configuration.operators, configuration.panel.lock_seconds, clock, audit)
     watch = ClockWatch(trust, clock, findings, newest_moment(ExamFacts(spool.exams)))
     watch.look()
-    panel_audit = PanelAudit(audit)
+    panel_audit = PanelAudit(audit, lambda: panel_lock.operator)
     keeper = ExamKeeper(
         spool,
         configuration,
@@ -92,7 +98,30 @@ def run_console(paths: Paths) -> int:
         audit=panel_audit,
         is_clock_trusted=trust.is_trusted,
         on_progress=notify_watchdog,
+        operator=lambda: panel_lock.operator,
     )
+
+    def end_forgotten(exam_id: str, outcome: Outcome, reason: str, why: str) -> None:
+        forgotten = keeper.current()
+        if forgotten is not None and forgotten.exam.exam_id == exam_id:
+            panel_audit.record_forgotten(forgotten.exam, why)
+            keeper.begin_closing(exam_id, outcome, reason)
+
+    presence = Presence(
+        configuration.panel,
+        clock,
+        current=keeper.current,
+        count_captured=lambda exam_id: len(list(list_captured(spool, exam_id))),
+        states=lambda: [str(status["state"]) for status in acquires.statuses()],
+        close=end_forgotten,
+    )
+
+    def look_for_people() -> None:
+        presence.look()
+        if keeper.current() is None:
+            panel_lock.end_emergency()
+
+    access = Access(Tokens(paths.console_socket.parent, trust.boot_id), panel_lock, presence)
     expired = ExpiredExams(spool, findings, clock, keeper.forget)
     worklist = Worklist(paths.worklist, [source.name for source in configuration.worklist], keeper.is_examined)
 
@@ -120,17 +149,32 @@ def run_console(paths: Paths) -> int:
         Decisions(spool, facts, box, clock, keeper=keeper, audit=panel_audit),
         Corrections(spool, facts, box, clock, keeper=keeper, audit=panel_audit, ask_states=ask_states),
         Pictures(spool, facts),
+        panel_audit.actor,
     )
     discarded = DiscardedObjects(spool, facts, findings, clock)
     app = build_app(
-        Parts(configuration, spool, keeper, worklist, acquires, forward, findings, clock, watch, releases, room, images)
+        Parts(
+            configuration,
+            spool,
+            keeper,
+            worklist,
+            acquires,
+            forward,
+            findings,
+            clock,
+            watch,
+            releases,
+            room,
+            images,
+            access,
+        )
     )
 
     stop, died = threading.Event(), threading.Event()
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    on_round = (watch.look, flash.look, expired.work, discarded.work, audit.flush, notify_watchdog)
+    on_round = (watch.look, flash.look, expired.work, discarded.work, look_for_people, audit.flush, notify_watchdog)
     thread = threading.Thread(target=_keep, args=(keeper, on_round, stop, died), name="keeper", daemon=True)
     thread.start()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import gi
@@ -55,7 +56,7 @@ class Panel:
 
     def load(self) -> bool:
         """For GLib: false, so that it happens once."""
-        self._view.load_uri(self._address)
+        self._view.load_uri(f"{self._address}?token={_read_token()}")
         return False
 
     def _decide(self, _view: WebKit.WebView, decision: WebKit.PolicyDecision, kind: WebKit.PolicyDecisionType) -> bool:
@@ -87,6 +88,14 @@ def _dark() -> Gdk.RGBA:
     colour = Gdk.RGBA()
     colour.parse("#101418")
     return colour
+
+
+def _read_token() -> str:
+    """What opens the panel, as systemd passed it in; the console made it. Read anew, since only a boot changes it."""
+    try:
+        return (Path(os.environ["CREDENTIALS_DIRECTORY"]) / "token").read_text(encoding="ascii").split()[0]
+    except (KeyError, OSError, IndexError):
+        return ""
 
 
 def _tell(text: str) -> bool:

@@ -18,6 +18,7 @@ import pytest
 from appliance.base.clock_trust import ClockTrust
 from appliance.base.http import Asker
 from appliance.base.paths import Paths
+from appliance.base.tokens import Role, address_from, read_token
 from appliance.exam.facts import ExamFacts
 from appliance.spool.tree import Spool
 from tests.console.fakes import CONFIGURATION, FakeAcquire, FakeForward, make_items, write_worklist
@@ -46,13 +47,13 @@ def wait_until(is_so: Callable[[], Any], what: str, seconds: float = 20.0) -> An
 class Bench:
     """A box of which only the console is real."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, configuration: str = CONFIGURATION) -> None:
         self.paths = Paths.below(directory)
         self.spool, self.facts = Spool(self.paths.state), ExamFacts(Spool(self.paths.state).exams)
         self.spool.make()
         self.paths.clock.mkdir(parents=True, exist_ok=True)
         self.paths.configuration.parent.mkdir(parents=True)
-        self.paths.configuration.write_text(CONFIGURATION)
+        self.paths.configuration.write_text(configuration)
         write_worklist(self.paths, make_items())
         ClockTrust(self.paths.clock).take_word()
         self.forward = FakeForward(self.paths)
@@ -87,6 +88,18 @@ class Bench:
             return httpx.get(f"{self.url}/api/alive", timeout=1.0).status_code == 200
         except httpx.TransportError:
             return False
+
+    def token(self, role: Role = Role.PANEL) -> str:
+        return read_token(self.paths.console_socket.parent, role)
+
+    def address(self, role: Role = Role.PANEL) -> str:
+        """What a browser is given."""
+        return address_from(self.url, self.token(role))
+
+    def browser(self, role: Role = Role.PANEL) -> httpx.Client:
+        """Asks as the page does."""
+        headers = {"X-Appliance-Panel": "1"}
+        return httpx.Client(base_url=self.url, cookies={"token": self.token(role)}, headers=headers, timeout=20.0)
 
     def kill(self, number: int = signal.SIGKILL) -> int:
         assert self.process is not None

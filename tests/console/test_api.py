@@ -92,15 +92,15 @@ def test_ok__an_unscheduled_patient_and_the_wrong_entry(bench: Bench, asker: Ask
 
 def test_ok__an_emergency_gets_a_name_and_an_id_of_its_own(bench: Bench, asker: Asker) -> None:
     given: list[str] = []
-    for whom in ({"emergency": True}, {"patient": {"name": "Doe^Jane"}}):
-        shown = asker.ask("POST", "/api/exams", whom)
+    for path, whom in (("/api/emergency", {}), ("/api/exams", {"patient": {"name": "Doe^Jane"}})):
+        shown = asker.ask("POST", path, whom)
         exam = bench.facts.exam(shown["exam_id"])
         assert exam is not None
         assert not exam.is_scheduled
         assert exam.item.elements["00100021"]["Value"] == ["BRIDGE"]
         given.append(exam.item.patient_id)
         asker.ask("POST", "/api/exam/close", {"exam_id": shown["exam_id"], "outcome": "COMPLETED"}, seconds=60)
-        assert shown["names"] == (["UNKNOWN EMERGENCY"] if "emergency" in whom else ["Doe Jane"])
+        assert shown["names"] == (["Doe Jane"] if whom else ["UNKNOWN EMERGENCY"])
     assert [one.split("-")[:2] for one in given] == [["BRIDGE", "E000001"], ["BRIDGE", "E000002"]]
 
 
@@ -256,7 +256,8 @@ def raw(bench: Bench, request: bytes) -> bytes:
 
 def test_fail__what_the_guard_refuses(quiet_bench: Bench) -> None:
     url = quiet_bench.url
-    assert httpx.get(f"{url}/").status_code == 200
+    known = {"token": quiet_bench.token()}
+    assert httpx.get(f"{url}/", cookies=known).status_code == 200
     for host in (
         "evil.example",
         f"appliance:{quiet_bench.port}",
@@ -267,21 +268,25 @@ def test_fail__what_the_guard_refuses(quiet_bench: Bench) -> None:
         "a:b",
     ):
         for path in ("/", "/api/worklist", "/static/panel.js"):
-            assert httpx.get(url + path, headers={"Host": host}).status_code == 421, host
+            assert httpx.get(url + path, headers={"Host": host}, cookies=known).status_code == 421, host
     key = {"key": "x"}
-    assert httpx.post(f"{url}/api/exams", json=key).status_code == 403
-    assert httpx.post(f"{url}/api/exams", json=key, headers={"X-Appliance-Panel": "0"}).status_code == 403
+    assert httpx.post(f"{url}/api/exams", json=key, cookies=known).status_code == 403
+    assert (
+        httpx.post(f"{url}/api/exams", json=key, headers={"X-Appliance-Panel": "0"}, cookies=known).status_code == 403
+    )
     evil = {**PANEL, "Origin": "http://evil.example"}
-    assert httpx.post(f"{url}/api/exams", json=key, headers=evil).status_code == 403
-    assert httpx.post(f"{url}/api/exams", json=key, headers={**PANEL, "Origin": "null"}).status_code == 403
-    assert httpx.post(f"{url}/api/exams", json=key, headers={**PANEL, "Origin": url}).status_code == 409
-    assert httpx.delete(f"{url}/api/exam").status_code == 405
-    assert httpx.options(f"{url}/api/exam").status_code == 405
-    assert httpx.post(f"{url}/api/exams", content=b"x" * 70_000, headers=PANEL).status_code == 413
+    assert httpx.post(f"{url}/api/exams", json=key, headers=evil, cookies=known).status_code == 403
+    assert (
+        httpx.post(f"{url}/api/exams", json=key, headers={**PANEL, "Origin": "null"}, cookies=known).status_code == 403
+    )
+    assert httpx.post(f"{url}/api/exams", json=key, headers={**PANEL, "Origin": url}, cookies=known).status_code == 409
+    assert httpx.delete(f"{url}/api/exam", cookies=known).status_code == 405
+    assert httpx.options(f"{url}/api/exam", cookies=known).status_code == 405
+    assert httpx.post(f"{url}/api/exams", content=b"x" * 70_000, headers=PANEL, cookies=known).status_code == 413
     parts = (b"x" * 10_000 for _ in range(10))  # chunked: no length is said
-    assert httpx.post(f"{url}/api/exams", content=parts, headers=PANEL).status_code == 409
-    assert httpx.post(f"{url}/api/exams", content=b"[1]", headers=PANEL).status_code == 409
-    assert httpx.post(f"{url}/api/exams", content=b"{", headers=PANEL).status_code == 409
+    assert httpx.post(f"{url}/api/exams", content=parts, headers=PANEL, cookies=known).status_code == 409
+    assert httpx.post(f"{url}/api/exams", content=b"[1]", headers=PANEL, cookies=known).status_code == 409
+    assert httpx.post(f"{url}/api/exams", content=b"{", headers=PANEL, cookies=known).status_code == 409
     for path in (b"/static/../api.py", b"/static/%2e%2e/api.py", b"/static/..%2f..%2fconfig%2factive.toml"):
         answer = raw(quiet_bench, b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert answer.split(b" ", 2)[1] == b"404", answer
@@ -290,7 +295,7 @@ def test_fail__what_the_guard_refuses(quiet_bench: Bench) -> None:
 
 def test_ok__every_answer_bears_the_headers(quiet_bench: Bench) -> None:
     for path in ("/", "/static/panel.js", "/static/panel.css", "/api/alive", "/api/nothing", "/favicon.ico"):
-        headers = httpx.get(quiet_bench.url + path).headers
+        headers = httpx.get(quiet_bench.url + path).headers  # of a stranger's too
         assert headers["cache-control"] == "no-store", path
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cross-origin-resource-policy"] == "same-origin"

@@ -16,7 +16,7 @@ from appliance.exam.reasons import REASONS
 
 _CONSOLE = Path(catalogue_module.__file__).parent
 _SCRIPTS = sorted((_CONSOLE / "static").glob("*.js"))
-_PAGE = (_CONSOLE / "templates" / "panel.html").read_text(encoding="utf-8")
+_PAGE = "\n".join(path.read_text(encoding="utf-8") for path in (_CONSOLE / "templates").glob("*.html"))
 _ENGLISH = load_catalogue(Language.ENGLISH)
 # What whole numbers need (Unicode CLDR 46, cardinal). French and Spanish have `many` for millions alone.
 _PLURALS = {
@@ -28,7 +28,7 @@ _LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`(?:[^`\\]|\\
 _COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'`\w])//[^\n]*", re.DOTALL)
 # Names of the web's own, and states as the acquires call them.
 _NO_PROSE = {"Enter", "Escape", "Backspace", "Shift", "Content-Type", "X-Appliance-Panel", "no signal", "not running"}
-_PUNCTUATION = re.compile("[·…×✓]")
+_PUNCTUATION = re.compile("[·…×✓•]")
 
 
 def _forms(text: Text) -> list[str]:

@@ -36,7 +36,7 @@ def page(quiet_bench: Bench) -> Iterator[Page]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         page = chromium.new_page()
-        page.goto(quiet_bench.url)
+        page.goto(quiet_bench.address())
         yield page
         chromium.close()
 

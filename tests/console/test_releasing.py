@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from appliance.base.errors import ApplianceError
@@ -349,9 +348,9 @@ def test_fail__nobody_is_there_to_be_asked(
 
 def test_fail__the_panel_releases_nothing(asked: World, quiet_bench: Bench) -> None:
     body = {"what": asked.exam.exam_id, "actor": "panel", "reason": REASON}
-    answer = httpx.post(quiet_bench.url + PATH, json=body, headers={"X-Appliance-Panel": "1"})
+    answer = quiet_bench.browser().post(PATH, json=body)
     assert answer.status_code == 403 and "The panel cannot do this." in answer.text
-    assert httpx.get(quiet_bench.url + PATH).status_code == 403
+    assert quiet_bench.browser().get(PATH).status_code == 403
     assert asked.released() == set()
 
 

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
-import httpx
 import pytest
 
 from appliance.base.errors import ApplianceError
@@ -137,7 +136,7 @@ def test_ok__the_whole_box_at_a_glance(quiet_bench: Bench) -> None:
         ("acquire endoscope", True),
         ("acquire film", True),
     ]
-    with httpx.Client(base_url=quiet_bench.url) as panel:
+    with quiet_bench.browser() as panel:
         shown = panel.get("/api/status").json()
     assert document["room"]["sentence"].startswith("Room for about ")
     assert shown["room"].keys() == document["room"].keys()

@@ -76,7 +76,7 @@ class Demo:
 
         def printed() -> bool:
             assert self.process.poll() is None, self.text()
-            found[:] = re.findall(r"The panel: +(http://127\.0\.0\.1:\d+/)", self.text())
+            found[:] = re.findall(r"The panel: +(http://127\.0\.0\.1:\d+/\?token=\S+)", self.text())
             return bool(found)
 
         wait_until(printed, "the demo prints the panel's address", START_SECONDS)

@@ -298,7 +298,7 @@ def test_ok__stopped_in_an_exam_and_started_again_it_goes_on(tmp_path: Path) -> 
     first = start_demo(directory)
     try:
         panel = first.panel
-        assert httpx.get(panel, timeout=20).status_code == 200
+        assert httpx.get(panel, timeout=20, follow_redirects=True).status_code == 200
         assert str(directory) in first.text()
         exam_id = open_exam(first.console())
         still = take_still(first.console(), exam_id)

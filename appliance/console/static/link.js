@@ -2,9 +2,9 @@
 
 import { text } from "./texts.js";
 
-const ALIVE_EVERY_MS = 600;
 const ALIVE_TIMEOUT_MS = 1200;
 const LOST_AFTER_MS = 1700;
+const FULL_EVERY_MS = 1000;
 
 /** What the box refused, in its own sentence; `isLost` when no answer came at all. */
 export class BoxError extends Error {
@@ -64,10 +64,18 @@ export async function post(path, body = {}) {
 }
 
 /** GET a picture → Blob. BoxError with the box's sentence when there is none. */
-export async function getPicture(path) {
-  const response = await request(path, { signal: AbortSignal.timeout(2000) });
+export async function getPicture(path, timeoutMs = 2000) {
+  const response = await request(path, { signal: AbortSignal.timeout(timeoutMs) });
   if (!response.ok) throw await errorFrom(response);
   return response.blob();
+}
+
+/** GET 16-bit samples → { columns, rows, samples }. BoxError otherwise. */
+export async function getSamples(path) {
+  const response = await request(path, { signal: AbortSignal.timeout(15_000) });
+  if (!response.ok) throw await errorFrom(response);
+  const [columns, rows] = ["X-Columns", "X-Rows"].map((name) => Number(response.headers.get(name)));
+  return { columns, rows, samples: new Uint16Array(await response.arrayBuffer()) };
 }
 
 /** Do `work` again and again, never twice at once, `everyMs` between two beginnings. */
@@ -83,21 +91,46 @@ export async function repeat(everyMs, work) {
   }
 }
 
-/** Watch whether the box answers: `onChange(isLost)` within two seconds of a loss, and when it is back. */
-export function watchConnection(onChange) {
-  let lastAnswer = performance.now();
-  let isLost = false;
-  const judge = () => {
-    const now = performance.now() - lastAnswer > LOST_AFTER_MS;
-    if (now !== isLost) {
-      isLost = now;
-      onChange(isLost);
-    }
-  };
-  repeat(ALIVE_EVERY_MS, async () => {
-    await get("/api/alive", ALIVE_TIMEOUT_MS);
-    lastAnswer = performance.now();
+/** Take what the box pushes: `on[topic](value, lookedAt)`, and `onChange(isLost, isFull)` as the connection comes and goes.
+ *
+ *  The box beats twice a second: a loss is told within two seconds, and the stream comes back by itself. Where the box
+ *  has no stream left for this page, `askAll()` asks every second instead.
+ */
+export function watchBox(topics, on, onChange, askAll) {
+  let lastBeat = performance.now();
+  let said = "";
+  let isFull = false;
+  let source = null;
+  const beat = () => {
+    lastBeat = performance.now();
     judge();
-  });
+  };
+  const judge = () => {
+    const isLost = performance.now() - lastBeat > LOST_AFTER_MS;
+    const now = `${isLost} ${isFull}`;
+    if (now === said) return;
+    said = now;
+    onChange(isLost, isFull);
+  };
+  const listen = () => {
+    source = new EventSource("/api/events");
+    for (const topic of topics)
+      source.addEventListener(topic, (event) => {
+        isFull = false;
+        beat();
+        on[topic](JSON.parse(event.data), Number(event.lastEventId));
+      });
+  };
+  listen();
   setInterval(judge, 150);
+  repeat(FULL_EVERY_MS, async () => {
+    if (source.readyState !== EventSource.CLOSED) return;
+    // Refused or broken off for good: find out which, and try again.
+    await get("/api/alive", ALIVE_TIMEOUT_MS);
+    beat();
+    isFull = true;
+    await askAll();
+    beat();
+    listen();
+  });
 }

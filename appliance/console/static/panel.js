@@ -1,9 +1,13 @@
 // The panel: which screen is shown, what is asked of the box and when.
 //
 // For tests and support, elements bear data-testid:
-//   panel (body; data-screen = starting|languages|worklist|confirm|unscheduled|exam|ending|abandoning|closing|queue), screen-NAME,
+//   panel (body; data-screen = starting|lock|languages|worklist|confirm|unscheduled|exam|interrupted|review|tray|wrong|
+//   ending|abandoning|closing|queue), screen-NAME,
 //   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, show-languages, language (data-language),
 //   patient-banner (data-exam-id),
+//   lock: operator (data-operator; aria-checked), pin, pin-key (data-key), lock-emergency; lock-now on the queue screen
+//   presence (data-stage), presence-yes, presence-no: over every screen while it is asked
+//   support-line: this is support's page
 //   keyboard, key (data-key) while a field is typed in by touch
 //   worklist: search, list-age, refresh, unscheduled, emergency, list-trouble, ask-hospital, worklist, list-empty,
 //             worklist-row (data-key, data-patient-id, data-examined), examined-mark, similar-mark, entry-wrong,
@@ -16,7 +20,15 @@
 //             device-state, device-sentence, progress, progress-text, device-trouble,
 //             device-tab (data-device, data-state), capture, record, stop, scan, cancel, end-exam,
 //             strip (data-count), strip-item (data-uid, data-device, data-kind), saved, strip-saving
-//   ending:   ending-count, ending-empty, ending-at-work, ending-back, abandon, confirm-end,
+//             discarded (of a strip-item), last-seconds, show-tray
+//   interrupted: go-on, interrupted-end, interrupted-wrong
+//   tray:     choice (data-uid; aria-checked), tray-back, tray-discard, tray-assign, discard-reason (data-code), discard-cancel
+//   review:   review-picture (canvas; data-shown = UID/frame, data-window), review-title, review-before, review-after, review-play,
+//             review-place, review-time, review-discard, review-take-back, review-discarded, review-wrong, review-series,
+//             series-name, series-choice, series-keep, series-cancel, window-reset, review-back
+//   wrong:    choice, wrong-who, correction, wrong-back, wrong-next; then purpose, purpose-cancel on the screens of choosing
+//   lights:   light-switch_off, light-erase (data-on); said-switch_off, said-erase on the queue's screen
+//   ending:   ending-count, ending-empty, ending-at-work, ending-discarded, ending-back, wrong-patient, abandon, confirm-end,
 //             reason (data-code), abandon-back, confirm-abandon
 //   queue:    finding (data-code), room, destination (data-name), queue-exam (data-exam-id), exam-outcome,
 //             step (data-modality, data-state), queue-object (data-uid), retry,
@@ -28,27 +40,36 @@ import { chosenReason, drawAbandoning, drawEnding } from "./ending.js";
 import { ExamScreen } from "./exam.js";
 import { forgetFilter } from "./filter.js";
 import { drawLanguages } from "./languages.js";
-import { BoxError, get, post, repeat, watchConnection } from "./link.js";
+import { BoxError, get, post, repeat, watchBox } from "./link.js";
+import { drawLock, typeIntoLock } from "./lock.js";
+import { drawPresence } from "./presence.js";
 import { watchFields } from "./keyboard.js";
+import { drawLights, lightsOf } from "./lights.js";
 import { drawQueue } from "./queue.js";
+import { Review } from "./review.js";
 import { watchPull } from "./pull.js";
 import { itemsScanned, watchScanner } from "./scan.js";
 import { said, text } from "./texts.js";
 import { clearUnscheduled, itemTyped } from "./unscheduled.js";
-import { birthText, clockText, sexText } from "./words.js";
+import { Tray } from "./tray.js";
+import { birthText, clockText, sexText, whoText } from "./words.js";
 import { askHospital, drawConfirm, drawWorklist, forgetFound, readWorklist, saidBy } from "./worklist.js";
+import { WrongPatient } from "./wrong.js";
 
-const EXAM_EVERY_MS = 700;
-const WORKLIST_EVERY_MS = 2500;
-const STATUS_EVERY_MS = 2000;
+const TOUCH_EVERY_MS = 5000;
 const QUEUE_EVERY_MS = 1200;
 const NOTICE_MS = 6000;
 
 const state = {
   isStarted: false,
+  lock: null,
+  presence: null,
   exam: null,
   devices: [],
   captured: [],
+  discarded: [],
+  unassigned: 0,
+  discardReasons: [],
   destinations: [],
   tellsPerformedStep: false,
   reasons: [],
@@ -59,24 +80,32 @@ const state = {
   search: "",
   now: new Date().toISOString(),
 };
-let wanted = null; // what the person chose beside the main screen: confirm, unscheduled, ending, abandoning; or null
+let wanted = null; // what the person chose beside the main screen: confirm, unscheduled, ending, abandoning, tray, review, wrong
+let purpose = null; // why a patient is being chosen, if not for a new exam: images are to go to that one
+let isInterrupted = false; // this page found an exam that a restart of the box had interrupted, and nobody answered yet
+let isLost = false; // the box does not answer
 let isQueueWanted = false;
 let isLanguageWanted = false;
 let chosen = null; // the worklist item on the confirm screen
 let addedKeys = []; // further steps of the same patient
 let epoch = 0; // grows with each act that changes whose exam is open: answers that were asked before it are old
-let asks = 0; // answers may overtake each other; one that is older than what is shown is dropped
-let answerShown = 0;
+let lookedAt = 0; // answers may overtake each other; one that is older than what is shown is dropped
+let isEnding = false;
 const seenFindings = new Set();
 
-const examScreen = new ExamScreen(lookNow, sayError);
+const examScreen = new ExamScreen(lookNow, sayError, (uid) => review.open(uid));
 
 function screenNow() {
+  if (state.lock?.is_locked) return isLanguageWanted ? "languages" : "lock";
   if (!state.isStarted) return "starting";
   if (isLanguageWanted) return "languages";
   if (isQueueWanted) return "queue";
   if (state.exam?.state === "closing") return "closing";
-  if (state.exam) return wanted === "ending" || wanted === "abandoning" ? wanted : "exam";
+  if (wanted === "tray" || wanted === "wrong") return wanted;
+  if (state.exam && !purpose) {
+    if (isInterrupted && wanted !== "ending") return "interrupted";
+    return ["ending", "abandoning", "review"].includes(wanted) ? wanted : "exam";
+  }
   if (wanted === "confirm" && chosen) return "confirm";
   return wanted === "unscheduled" ? "unscheduled" : "worklist";
 }
@@ -86,13 +115,41 @@ function draw() {
   document.body.dataset.screen = screen;
   for (const section of document.querySelectorAll(".screen")) show(section, section.dataset.screen === screen);
   drawBar(screen);
+  drawPresence(screen === "lock" ? null : state.presence, state.exam, state.now);
   drawFindingLine(screen);
   if (screen === "exam") examScreen.draw(state);
   else examScreen.rest();
   if (screen === "worklist" && state.worklist) drawWorklist(state.worklist, state.search, choose);
   if (screen === "ending") drawEnding(state);
-  if (screen === "queue") drawQueue(state.queue, state.status, state.queueTrouble, state.devices, retryRefused);
+  if (screen === "tray") tray.draw(state);
+  if (screen === "wrong") wrongPatient.draw(state);
+  if (screen === "review") review.draw(state);
+  else review.rest();
+  if (screen === "interrupted") setText(byId("interrupted-who"), whoText(state.exam));
+  drawPurpose(screen);
+  drawLights(isLost ? null : lightsOf(state));
+  if (screen === "lock") drawLock(state.lock, unlock);
+  if (screen === "queue") drawQueue(state.queue, state.status, state.queueTrouble, state.devices, retryRefused, correct, lightsOf(state));
   if (screen === "closing") setText(byId("closing-text"), closingText());
+}
+
+/** For whom a patient is being chosen, if not for a new exam. */
+function drawPurpose(screen) {
+  show(byId("purpose"), purpose !== null && ["worklist", "confirm", "unscheduled"].includes(screen));
+  setText(byId("purpose-text"), purpose ? text(`purpose.${purpose.kind}`, { who: purpose.who || "", count: purpose.count ?? purpose.uids.length }) : "");
+  setText(byId("open-exam"), purpose ? text(`purpose.${purpose.kind}_here`) : text("confirm.open"));
+}
+
+/** Images of an exam that has ended go to the right patient. */
+async function correct(exam) {
+  try {
+    await wrongPatient.openEnded(exam);
+    isQueueWanted = false;
+    draw();
+  } catch (error) {
+    if (!(error instanceof BoxError)) throw error;
+    sayError(error);
+  }
 }
 
 function retryRefused() {
@@ -107,12 +164,17 @@ function closingText() {
 
 function drawBar(screen) {
   const exam = state.exam;
-  show(byId("bar-patient"), exam !== null);
-  show(byId("bar-worklist"), exam === null && screen === "worklist");
+  show(byId("bar-patient"), exam !== null && screen !== "worklist");
+  show(byId("bar-worklist"), screen === "worklist");
+  show(byId("emergency"), !purpose || purpose.kind === "assign");
+  show(byId("show-tray"), state.unassigned > 0 && ["worklist", "exam"].includes(screen) && !purpose);
+  setText(byId("show-tray"), text("bar.tray", { count: state.unassigned }));
   show(byId("bar-title"), exam === null && screen !== "worklist");
-  show(byId("show-queue"), screen !== "queue" && !["starting", "confirm", "unscheduled", "languages"].includes(screen));
+  show(byId("show-queue"), !["starting", "queue", "languages", "lock"].includes(screen));
   show(byId("leave-queue"), screen === "queue" || screen === "languages");
-  show(byId("show-languages"), screen === "queue");
+  show(byId("show-languages"), screen === "queue" || screen === "lock");
+  show(byId("lock-now"), screen === "queue" && Boolean(state.lock?.operator));
+  show(byId("support-line"), state.lock?.role === "support");
   if (exam && byId("bar-patient").dataset.examId !== exam.exam_id) {
     byId("bar-patient").dataset.examId = exam.exam_id;
     byId("bar-patient").replaceChildren(
@@ -147,25 +209,72 @@ function drawFindingLine(screen) {
 
 async function askExam() {
   const askedIn = epoch;
-  const order = ++asks;
   const answer = await get("/api/exam");
-  if (askedIn !== epoch || order < answerShown) return;
-  answerShown = order;
+  if (askedIn === epoch) takeExam(answer, answer.looked_at);
+}
+
+/** What the box says of the exam, which it looked at then. */
+function takeExam(answer, at) {
+  if (at < lookedAt) return;
+  // The box has not heard yet that the exam is to end.
+  if (isEnding && answer.exam?.state === "open") return;
+  lookedAt = at;
   const before = state.exam;
   const isFirst = !state.isStarted;
   Object.assign(state, {
     isStarted: true,
     exam: answer.exam,
+    presence: answer.presence,
     devices: answer.devices,
     captured: answer.captured,
+    discarded: answer.discarded,
+    unassigned: answer.unassigned,
+    discardReasons: answer.discard_reasons,
     destinations: answer.destinations,
     tellsPerformedStep: answer.tells_performed_step,
     reasons: answer.reasons,
   });
+  if (isFirst) isInterrupted = Boolean(answer.exam?.is_interrupted);
   const isOther = before?.exam_id !== answer.exam?.exam_id;
-  if (isOther && (answer.exam || !["confirm", "unscheduled"].includes(wanted))) wanted = null;
+  if (isOther && (answer.exam || !["confirm", "unscheduled", "tray", "wrong"].includes(wanted))) wanted = null;
+  if (isOther && before) isInterrupted = false;
+  if (isOther && purpose?.kind !== "correct") purpose = null;
   draw();
-  if (isFirst) askWorklist().catch(ignoreBoxError); // the first screen must not wait for the next poll
+  if (isFirst) askWorklist().catch(ignoreBoxError);
+}
+
+/** A list of another version is asked for; its age goes on without that. */
+function takeWorklistHead(head) {
+  if (head.version !== state.worklist?.version) return askWorklist().catch(ignoreBoxError);
+  Object.assign(state.worklist, { sources: head.sources, now: state.now });
+  return draw();
+}
+
+function takeStatus(status) {
+  state.status = status;
+  draw();
+}
+
+function takeLock(lock) {
+  const isLocking = lock.is_locked && state.lock && !state.lock.is_locked;
+  state.lock = lock;
+  // The page is read again, so that nothing of a patient stays in it.
+  if (isLocking) location.reload();
+  else draw();
+}
+
+function takeBeat({ now }) {
+  state.now = now;
+  if (state.worklist && screenNow() === "worklist") draw();
+}
+
+/** What is not pushed to this page, because too many others are shown. */
+async function askAll() {
+  takeLock(await get("/api/lock"));
+  if (state.lock.is_locked) return;
+  await askExam();
+  takeStatus(await get("/api/status"));
+  await askWorklist();
 }
 
 function lookNow() {
@@ -186,11 +295,6 @@ async function askWorklist() {
     if (!(error instanceof BoxError) || error.isLost) throw error; // the connection line tells of a loss
     state.worklist = { now: state.now, sources: [{ source: text("worklist.source"), answered_at: "", trouble: error.sentence }], items: [] };
   }
-  draw();
-}
-
-async function askStatus() {
-  state.status = await get("/api/status");
   draw();
 }
 
@@ -234,11 +338,22 @@ async function press(button, work) {
   }
 }
 
-async function openExam(whom) {
-  const exam = await post("/api/exams", whom);
+/** Open an exam on `whom`, or give images to that patient. */
+async function openExam(whom, path = "/api/exams") {
+  const why = purpose;
+  const moving = { move: "/api/exam/move", correct: "/api/exam/correct" }[why?.kind];
+  const exam = await post(moving || path, moving ? { exam_id: why.examId, uids: why.uids, ...whom } : whom);
+  if (why?.kind === "assign") await post("/api/unassigned/assign", { uids: why.uids, exam_id: exam.exam_id });
+  purpose = null;
+  if (why) say(text(`purpose.${why.kind}_done`));
+  if (why?.kind === "correct") {
+    wanted = chosen = null;
+    isQueueWanted = true;
+    return;
+  }
   epoch += 1;
   // The next person to choose begins with the whole list.
-  Object.assign(state, { exam, captured: [], search: "" });
+  Object.assign(state, { exam, captured: [], discarded: [], search: "" });
   forgetFound();
   forgetFilter();
   byId("search").value = "";
@@ -249,10 +364,12 @@ async function openExam(whom) {
 async function endExam(outcome, reason) {
   const { exam_id } = state.exam;
   epoch += 1;
+  isEnding = true;
   state.exam = { ...state.exam, state: "closing", waiting_for: [] };
   draw();
   const answer = await post("/api/exam/close", { exam_id, outcome, reason }).finally(() => {
     epoch += 1;
+    isEnding = false;
   });
   state.exam = null;
   wanted = null;
@@ -263,6 +380,40 @@ async function endExam(outcome, reason) {
   );
   askWorklist().catch(ignoreBoxError);
 }
+
+// -- screens of saved images
+
+const imagePanel = {
+  state,
+  say: (sentence) => say(sentence),
+  sayError: (error) => {
+    if (!(error instanceof BoxError)) throw error;
+    sayError(error);
+  },
+  press,
+  draw,
+  isBusy: () => false,
+  show(screen) {
+    wanted = screen;
+    draw();
+  },
+  leave() {
+    wanted = null;
+    draw();
+    askWorklist().catch(ignoreBoxError);
+  },
+  /** Let a patient be chosen, for images and not for a new exam. */
+  pick(why) {
+    purpose = why;
+    wanted = null;
+    draw();
+    askWorklist().catch(ignoreBoxError);
+  },
+  openWrong: () => wrongPatient.open(state.exam, state.captured),
+};
+const tray = new Tray(imagePanel);
+const review = new Review(imagePanel);
+const wrongPatient = new WrongPatient(imagePanel);
 
 let noticeTimer = 0;
 
@@ -283,15 +434,19 @@ function sayError(error) {
   say(said(error.sentence), said(error.suggestion), true);
 }
 
-function showConnection(isLost) {
+function showConnection(isNowLost, isFull) {
+  isLost = isNowLost;
   const line = byId("connection");
-  if (isLost) {
+  if (isFull && !isLost) {
+    setText(line, text("connection.full"));
+  } else if (isLost) {
     setText(line, text("connection.lost", { time: clockText(`T${new Date().toTimeString().slice(0, 8)}`) }));
   } else {
     askExam().catch(ignoreBoxError);
   }
-  show(line, isLost);
+  show(line, isLost || isFull);
   document.body.classList.toggle("is-lost", isLost);
+  draw();
 }
 
 function listen(id, act) {
@@ -306,7 +461,7 @@ byId("search").addEventListener("input", (event) => {
 /** A wristband or a request's barcode, read on any screen: it opens its entry, or says why it cannot. */
 async function takeScanned(scanned) {
   const { exam } = state;
-  if (exam) {
+  if (exam && !purpose) {
     const isHis = exam.patient_id.toLowerCase() === scanned.toLowerCase() || exam.accession_number.split(", ").includes(scanned);
     say(text(isHis ? "scan.same" : "scan.other", { scanned }), isHis ? "" : text("scan.other_advice"), !isHis);
     return;
@@ -321,19 +476,20 @@ async function takeScanned(scanned) {
   draw();
   if (listed.length > 1) return; // several entries of one patient, or of two: the list asks
   const answered = itemsScanned(await askHospital(scanned), scanned);
-  if (answered.length === 1 && wanted === null && !state.exam && state.search === scanned) choose(answered[0]);
+  if (answered.length === 1 && wanted === null && (!state.exam || purpose) && state.search === scanned) choose(answered[0]);
   else draw();
 }
 
 watchScanner((scanned, isInField) => {
   const screen = screenNow();
   // On the form a scan fills the field that is being filled.
-  if (screen === "starting" || screen === "closing" || (isInField && screen !== "worklist")) return false;
+  if (["starting", "closing", "lock", "languages"].includes(screen) || (isInField && screen !== "worklist")) return false;
   takeScanned(scanned).catch(sayError);
   return true;
 });
 // Who types anywhere searches.
 document.addEventListener("keydown", (event) => {
+  if (screenNow() === "lock") return typeIntoLock(event.key, unlock);
   if (screenNow() !== "worklist" || event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.key === "Enter" && event.target === byId("search")) byId("ask-hospital").click();
   else if (event.key.length === 1 && event.target.tagName !== "INPUT") byId("search").focus();
@@ -367,7 +523,53 @@ listen("open-exam", (event) =>
     openExam(chosen.patient ? { patient: chosen.patient } : { keys: [chosen.key, ...addedKeys] }),
   ),
 );
-listen("emergency", (event) => press(event.currentTarget, () => openExam({ emergency: true })));
+for (const id of ["emergency", "lock-emergency"])
+  listen(id, (event) => press(event.currentTarget, () => openExam({}, "/api/emergency")));
+listen("lock-now", () => post("/api/lock-now").then(takeLock).catch(sayError));
+listen("presence-yes", (event) =>
+  press(event.currentTarget, async () => {
+    await post("/api/touch", { is_confirmed: true });
+    state.presence = null;
+  }),
+);
+listen("presence-no", () => {
+  post("/api/touch", { is_confirmed: true }).catch(sayError);
+  state.presence = null;
+  isQueueWanted = false;
+  wanted = "ending";
+  draw();
+});
+
+function unlock(operator, pin) {
+  post("/api/unlock", { operator, pin }).then(takeLock).catch(sayError);
+}
+
+// The box counts from the last touch; not each of them is told.
+let toldTouch = 0;
+for (const kind of ["pointerdown", "keydown"])
+  document.addEventListener(kind, () => {
+    if (performance.now() - toldTouch < TOUCH_EVERY_MS || !state.lock || state.lock.role === "support") return;
+    toldTouch = performance.now();
+    post("/api/touch").catch(ignoreBoxError);
+  });
+listen("show-tray", () => tray.open());
+listen("purpose-cancel", () => {
+  purpose = chosen = null;
+  wanted = null;
+  draw();
+});
+listen("wrong-patient", () => imagePanel.openWrong());
+listen("go-on", (event) =>
+  press(event.currentTarget, async () => {
+    await post("/api/exam/go-on");
+    isInterrupted = false;
+  }),
+);
+listen("interrupted-end", () => {
+  wanted = "ending";
+  draw();
+});
+listen("interrupted-wrong", () => imagePanel.openWrong());
 listen("end-exam", () => {
   wanted = "ending";
   draw();
@@ -406,10 +608,8 @@ watchPull(byId("list"), byId("pull"), () => byId("refresh").click());
 listen("finding-line", () => byId("show-queue").click());
 
 watchFields();
-watchConnection(showConnection);
-repeat(EXAM_EVERY_MS, askExam);
-repeat(WORKLIST_EVERY_MS, askWorklist);
-repeat(STATUS_EVERY_MS, askStatus);
+const on = { lock: takeLock, exam: takeExam, worklist: takeWorklistHead, status: takeStatus, beat: takeBeat };
+watchBox(Object.keys(on), on, showConnection, askAll);
 repeat(QUEUE_EVERY_MS, askQueue);
 // A running time goes on between two answers.
 setInterval(() => {

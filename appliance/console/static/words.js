@@ -96,6 +96,9 @@ export function orderedNames(names) {
   return [...names].sort((one, other) => rankOf(one) - rankOf(other));
 }
 
+/** A PN as people read it. */
+export const nameText = (name) => name.split("=")[0].split("^").filter(Boolean).join(" ");
+
 /** A number of seconds in one or two units: `20 s`, `4 min`, `3 h 5 min`. */
 export function spanText(seconds) {
   if (seconds < 60) return text("span.seconds", { count: Math.floor(seconds) });
@@ -134,4 +137,12 @@ export function whatText(item) {
 /** Text for searching: lower case, without accents, in compatibility form, so that `muller` finds `Müller`. */
 export function foldText(plain) {
   return plain.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+}
+
+/** Device → what people call it. */
+export const titlesOf = (devices) => new Map(devices.map((device) => [device.device, device.title]));
+
+/** Whose exam it is, in a few words. */
+export function whoText(exam) {
+  return [orderedNames(exam.names || [])[0] || text("who.no_name"), exam.patient_id].filter(Boolean).join(", ");
 }
