@@ -78,7 +78,8 @@ def test_ok__every_row_of_the_attribute_tables(
     name: str, table: Rows, state: Callable[[Configuration], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One device after the other: the first one's objects show nearly all.
-    each = [CONFIGURATION.model_copy(update={"devices": (one,)}) for one in CONFIGURATION.devices]
+    devices = reversed(CONFIGURATION.devices) if table is DOCUMENT else CONFIGURATION.devices
+    each = [CONFIGURATION.model_copy(update={"devices": (one,)}) for one in devices]
     right = [state(one) for one in each]
     unseen = []
     for row, put in places_of(table, lambda rows: rows):
