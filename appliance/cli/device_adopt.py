@@ -41,7 +41,7 @@ def adopt_device(node: str, name: str, by: NamedBy | None, *, may_replace: bool)
     _tell_udev(paths, attached)
     configured = next((device for device in configuration.devices if device.name == name), None)
     if configured is None:
-        print(f"The configuration has no device {name} yet; it needs:\n")
+        print("The configuration needs, unless it has it:\n")
         print("\n".join(f"    {line}" for line in snippet_lines(seen, name)))
     elif not path_of(configured, paths.run).endswith(str(NODES / name)):
         print(f"In the configuration, {name} must name it as {NODES / name} now.")

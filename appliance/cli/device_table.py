@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.base.paths import Paths
-from appliance.config.devices import Device, FilmDevice, GrabberDevice
+from appliance.config.devices import TRIGGER_SUFFIX, Device, FilmDevice, GrabberDevice
 from appliance.config.known import KnownDevice, known_by_usb
 from appliance.config.schema import Configuration
 from appliance.devices.plugging.adopted import AdoptedDevices
@@ -84,8 +84,8 @@ def known_as(attached: Attached, by: NamedBy) -> str:
 def snippet_lines(seen: Seen, name: str) -> list[str]:
     """What the configuration needs, to be completed by what only the site knows."""
     kind = seen.attached.kind
-    if kind is Kind.INPUT:
-        return [f"# what presses: {NODES / name}"]
+    if kind is Kind.INPUT or name.endswith(TRIGGER_SUFFIX):
+        return ["# in the device that it takes pictures of:", *_trigger_lines(kind, name)]
     lines = ["[[devices]]", f'name = "{name}"', f'driver = "{_DRIVERS[kind]}"']
     if kind is Kind.SERIAL:
         lines[-1] += '   # or "printer", as the machine sends'
@@ -99,6 +99,19 @@ def snippet_lines(seen: Seen, name: str) -> list[str]:
     else:
         lines.append(f'{_KEYS[kind]} = "{NODES / name}"')
     return lines
+
+
+def bytes_trigger(node: str, pattern: str, baud: int) -> str:
+    """A trigger by what goes over a line, as a line of the configuration."""
+    return f'{{ kind = "bytes", node = "{node}", pattern = "{pattern}", baud = {baud} }}'
+
+
+def _trigger_lines(kind: Kind, name: str) -> list[str]:
+    if kind is Kind.SERIAL:
+        return [
+            f"triggers = [{bytes_trigger(str(NODES / name), '', 9600)}]   # appliance device learn finds the pattern"
+        ]
+    return [f'triggers = [{{ kind = "key", node = "{NODES / name}", action = "still" }}]']
 
 
 def _adopted_as(attached: Attached, rules: dict[str, str]) -> tuple[str, NamedBy | None]:

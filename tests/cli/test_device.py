@@ -237,7 +237,10 @@ def test_fail__what_is_not_there_and_what_carries_no_number(
                 'sane_device = "epson2:/dev/appliance/x"   # with the backend as `scanimage -L` names it',
             },
         ),
-        (Attached(Kind.INPUT, "/dev/input/event1"), {"# what presses: /dev/appliance/x"}),
+        (
+            Attached(Kind.INPUT, "/dev/input/event1"),
+            {'triggers = [{ kind = "key", node = "/dev/appliance/x", action = "still" }]'},
+        ),
     ],
 )
 def test_ok__what_the_configuration_needs(attached: Attached, lines: set[str]) -> None:
@@ -255,3 +258,12 @@ def test_ok__which_device_of_the_configuration_a_digitizer_is() -> None:
     assert [seen[0].device for seen in found.values()] == ["film", "film", "", ""]
     missing = [bool(missing_from(seen, [devices[sane]])) for sane, seen in found.items()]
     assert missing == [False, False, True, False], "nobody knows of the backend for tests whether it is plugged in"
+
+
+def test_ok__a_line_that_only_triggers(plugs: list[Attached], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["device", "adopt", "/dev/ttyUSB0", "endoscope-trigger"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        'triggers = [{ kind = "bytes", node = "/dev/appliance/endoscope-trigger", pattern = "", baud = 9600 }]' in said
+    )
+    assert "[[devices]]" not in said
