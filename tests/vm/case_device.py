@@ -7,7 +7,7 @@ import json
 import socket
 from collections.abc import Iterator
 
-from tests.vm.box import Box
+from tests.vm.box import STATE
 from tests.vm.machine import Machine
 from tests.vm.qmp import MonitorError
 
@@ -131,7 +131,8 @@ def test_ok__what_was_attached_before_the_state_was_there_is_named_at_boot(guest
 
 def test_ok__adopting_starts_the_acquire_process_and_unplugging_ends_it(guest: Machine) -> None:
     shell = guest.shell
-    Box(guest).configure(_CONFIGURATION)
+    shell.write_file(f"{STATE}/config/active.toml", _CONFIGURATION.encode())
+    shell.run(f"chmod 0644 {STATE}/config/active.toml")
     unit = "appliance-acquire@left.service"
     with twins(guest) as (left, right):
         left.plug()
