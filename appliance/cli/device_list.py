@@ -32,7 +32,13 @@ def show_attached(*, as_json: bool) -> int:
 
 def read_configuration(paths: Paths) -> Configuration:
     """The box's, or an empty one where there is none yet: devices are adopted before a site is written."""
-    return load_configuration(paths.configuration) if paths.configuration.exists() else Configuration()
+    try:
+        paths.configuration.stat()
+    except FileNotFoundError:
+        return Configuration()
+    except OSError:
+        pass  # whoever loads it says why it cannot be read
+    return load_configuration(paths.configuration)
 
 
 def lines_of(seen: Sequence[Seen], missing: Iterable[Device]) -> list[str]:

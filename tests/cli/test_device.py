@@ -267,3 +267,14 @@ def test_ok__a_line_that_only_triggers(plugs: list[Attached], capsys: pytest.Cap
         'triggers = [{ kind = "bytes", node = "/dev/appliance/endoscope-trigger", pattern = "", baud = 9600 }]' in said
     )
     assert "[[devices]]" not in said
+
+
+def test_fail__a_configuration_that_may_not_be_read_is_not_taken_for_none(
+    plugs: list[Attached], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configuration = Paths.from_environment().configuration
+    configuration.unlink()
+    assert main(["device", "adopt", "/dev/ttyUSB0", "left"]) == 0  # there is none yet
+    configuration.mkdir()
+    assert main(["device", "adopt", "/dev/ttyUSB0", "left"]) == 1
+    assert f"{configuration}: cannot be read" in capsys.readouterr().err
