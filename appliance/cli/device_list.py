@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from appliance.base.paths import Paths
-from appliance.cli.device_table import Seen, known_as, missing_from, read_seen, way_of
+from appliance.cli.device_table import Seen, known_as, missing_from, read_seen, twins_of, way_of
 from appliance.cli.table import printable_text, table_lines
 from appliance.config.devices import Device
 from appliance.config.load import load_configuration
@@ -50,6 +50,12 @@ def lines_of(seen: Sequence[Seen], missing: Iterable[Device]) -> list[str]:
     lines = table_lines([_HEAD, *rows]) if rows else ["Nothing is plugged in by which a machine could be attached."]
     lines += [f"! {device.title or device.name} ({device.name}) is not plugged in." for device in missing]
     for one in seen:
+        if twins := twins_of(one, seen):
+            nodes = ", ".join(twin.attached.node for twin in twins)
+            lines.append(
+                f"! {one.attached.node} is {one.adopted}, and so is {nodes}: they carry the same serial number. "
+                f"Forget {one.adopted}, and adopt each of them by its port."
+            )
         lines += [printable_text(f"  {one.attached.node}: {note}") for note in (one.known.notes if one.known else ())]
     unnamed = [one for one in seen if not one.device and not one.adopted]
     if unnamed:

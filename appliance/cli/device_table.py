@@ -69,6 +69,12 @@ def missing_from(seen: Iterable[Seen], devices: Iterable[Device]) -> list[Device
     return [device for device in devices if device.name not in here and _has_plug(device)]
 
 
+def twins_of(one: Seen, seen: Iterable[Seen]) -> list[Seen]:
+    """What else has its name, by the one rule that was written for it: they carry the same number."""
+    node, name = one.attached.node, one.adopted
+    return [other for other in seen if other.by and other.adopted == name and other.attached.node != node]
+
+
 def way_of(seen: Seen, others: Iterable[Attached]) -> NamedBy:
     """By what a rule would name it."""
     return choose_way(seen.attached, others, is_number_doubtful=seen.known is not None and seen.known.repeats_serial)

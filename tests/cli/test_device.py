@@ -12,6 +12,7 @@ import pytest
 
 from appliance.base.paths import Paths
 from appliance.cli import device_adopt
+from appliance.cli.device_list import lines_of
 from appliance.cli.device_table import missing_from, seen_from, snippet_lines
 from appliance.cli.main import main
 from appliance.config.devices import FilmDevice
@@ -278,3 +279,27 @@ def test_fail__a_configuration_that_may_not_be_read_is_not_taken_for_none(
     configuration.mkdir()
     assert main(["device", "adopt", "/dev/ttyUSB0", "left"]) == 1
     assert f"{configuration}: cannot be read" in capsys.readouterr().err
+
+
+def test_fail__a_second_one_with_the_number_of_the_first(
+    plugs: list[Attached], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody could know it while the first one was alone."""
+    first, second = (
+        Attached(Kind.SERIAL, f"/dev/ttyUSB{number}", usb_id="0403:6001", serial="FT4X1ABC", port=f"p-{number}")
+        for number in (0, 1)
+    )
+    plugs[:] = [first]
+    assert main(["device", "adopt", "/dev/ttyUSB0", "left"]) == 0
+    assert "by its serial number FT4X1ABC" in capsys.readouterr().out
+    plugs[:] = [first, second]
+    for name in ("left", "right"):
+        assert main(["device", "adopt", "/dev/ttyUSB1", name]) == 1
+        said = capsys.readouterr().err
+        assert "/dev/ttyUSB1 and /dev/ttyUSB0 carry the same serial number: both are left." in said
+    seen = seen_from(plugs, device_adopt.AdoptedDevices(Paths.from_environment().rules).read(), (), Path("/run"))
+    assert any("they carry the same serial number. Forget left" in line for line in lines_of(seen, ()))
+    assert main(["device", "forget", "left"]) == 0
+    for node, name in (("/dev/ttyUSB0", "left"), ("/dev/ttyUSB1", "right")):
+        assert main(["device", "adopt", node, name]) == 0
+    assert "by its port p-1" in capsys.readouterr().out
