@@ -13,10 +13,12 @@ import pytest
 from appliance.base.paths import Paths
 from appliance.cli import device_adopt
 from appliance.cli.device_list import lines_of
-from appliance.cli.device_table import missing_from, seen_from, snippet_lines
+from appliance.cli.device_table import missing_from, missing_triggers_from, seen_from, snippet_lines
 from appliance.cli.main import main
-from appliance.config.devices import FilmDevice
+from appliance.config.devices import FilmDevice, GrabberDevice
+from appliance.config.triggers import BytesTrigger, GpioTrigger, KeyTrigger
 from appliance.devices.plugging.attached import Attached, Kind
+from appliance.devices.plugging.rules import NamedBy, rule_from
 from tests.cli.plugged import HERE, run_appliance
 
 _CONFIGURATION = """
@@ -303,3 +305,28 @@ def test_fail__a_second_one_with_the_number_of_the_first(
     for node, name in (("/dev/ttyUSB0", "left"), ("/dev/ttyUSB1", "right")):
         assert main(["device", "adopt", node, name]) == 0
     assert "by its port p-1" in capsys.readouterr().out
+
+
+def test_ok__what_triggers_a_device_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    triggers = (
+        KeyTrigger(kind="key", node=Path("/dev/appliance/pedal")),
+        BytesTrigger(kind="bytes", node=Path("/dev/ttyS0"), pattern="02 41"),
+        GpioTrigger(kind="gpio", pin=17),
+    )
+    device = GrabberDevice(
+        name="endoscope", driver="grabber", modality="ES", source=Path("/dev/video0"), triggers=triggers
+    )
+    pedal, line = Attached(Kind.INPUT, "/dev/input/event7", port="p"), Attached(Kind.SERIAL, "/dev/ttyS0")
+    rules = {"pedal": rule_from(pedal, NamedBy.PORT, "pedal").strip()}
+    seen = seen_from([pedal, line], rules, [device], Path("/run"))
+    assert [(one.device, one.triggers, one.adopted) for one in seen] == [
+        ("", "endoscope", "pedal"),
+        ("", "endoscope", ""),
+    ]
+    assert missing_triggers_from(seen, [device]) == []
+    silent = missing_triggers_from(seen[1:], [device])
+    assert "! /dev/appliance/pedal, which triggers endoscope, is not plugged in." in lines_of(seen, (), silent)
+    assert [" ".join(line.split()) for line in lines_of(seen, ())[1:]] == [
+        "input /dev/input/event7 triggers endoscope of no name its port p",
+        "serial /dev/ttyS0 triggers endoscope a serial port of the board its node alone",
+    ]
