@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from appliance.config.known import HardwareName
 from appliance.config.text_profiles import list_profiles
 from appliance.config.texts import CodeString, LongString, Name, Section, ShortString
 from appliance.config.triggers import Trigger, check_nodes
+
+# What says *now* to the device NAME over a line of its own is /dev/appliance/NAME-trigger, and has no process.
+TRIGGER_SUFFIX = "-trigger"
 
 
 class MachineDevice(Section):
@@ -29,6 +32,15 @@ class MachineDevice(Section):
     station_name: ShortString = ""
     series_description: LongString = ""
     burned_in_annotation: Literal["YES", "NO"] = "YES"
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if name.endswith(TRIGGER_SUFFIX):
+            raise ValueError(
+                f"must not end in {TRIGGER_SUFFIX}: a line that only triggers is named so (udev/README.md)"
+            )
+        return name
 
     @property
     def protocol_name(self) -> str:

@@ -344,3 +344,8 @@ def test_ok__any_picture_can_be_cut_and_masked() -> None:
     (device,) = _read(GRABBER + "crop = [0, 0, 640, 480]\nmasks = [[0, 0, 64, 16]]\n").devices
     assert isinstance(device, GrabberDevice)
     assert (device.crop, device.masks) == ((0, 0, 640, 480), ((0, 0, 64, 16),))
+
+
+def test_fail__a_device_with_the_name_of_a_trigger_would_never_be_started() -> None:
+    (sentence,) = _problems(SERIAL.replace('"ultrasound"', '"ultrasound-trigger"')).values()
+    assert sentence.startswith("must not end in -trigger")

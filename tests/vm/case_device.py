@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import Iterator
 
+from tests.vm.box import STATE
 from tests.vm.machine import Machine
 from tests.vm.qmp import MonitorError
 
@@ -15,6 +16,13 @@ _GONE_SECONDS = 120.0
 _SECONDS = 600.0
 # The same number in both: what a factory gives to every piece.
 _SERIAL = "0001"
+_CONFIGURATION = """
+[[devices]]
+name = "left"
+driver = "xmodem"
+modality = "US"
+line = "/dev/appliance/left"
+"""
 
 
 class Twin:
@@ -119,3 +127,29 @@ def test_ok__what_was_attached_before_the_state_was_there_is_named_at_boot(guest
         shell.run("mv /run/aside /var/lib/appliance/config/rules/69-appliance-left.rules", _SECONDS)
         shell.run("systemctl restart appliance-names.service", _SECONDS)
         shell.wait_until("test -c /dev/appliance/left", _SECONDS)
+
+
+def test_ok__adopting_starts_the_acquire_process_and_unplugging_ends_it(guest: Machine) -> None:
+    shell = guest.shell
+    shell.write_file(f"{STATE}/config/active.toml", _CONFIGURATION.encode())
+    shell.run(f"chmod 0644 {STATE}/config/active.toml")
+    unit = "appliance-acquire@left.service"
+    with twins(guest) as (left, right):
+        left.plug()
+        shell.wait_until("test -c /dev/ttyUSB0", _SECONDS)
+        shell.run(f"{_COMMAND} adopt /dev/ttyUSB0 left", _SECONDS)
+        shell.wait_until(f"systemctl is-active {unit}", _SECONDS)
+        assert json.loads(shell.run(f"{_COMMAND} list --json", _SECONDS))["missing"] == []
+        refused = shell.try_run(f"{_COMMAND} probe left", _SECONDS)
+        assert refused.status == 1 and "The acquire process of left has it." in refused.output
+
+        right.plug()  # a line that only triggers is opened by that process alone, and starts none
+        shell.wait_until("test -c /dev/ttyUSB1", _SECONDS)
+        shell.run(f"{_COMMAND} adopt /dev/ttyUSB1 left-trigger", _SECONDS)
+        shell.wait_until("test -c /dev/appliance/left-trigger", _SECONDS)
+        assert shell.run("systemctl list-units --plain --no-legend 'appliance-acquire@*'").count("\n") == 1
+
+        left.unplug()
+        shell.wait_until(f"! systemctl is-active {unit}", _SECONDS)
+        left.plug()
+        shell.wait_until(f"systemctl is-active {unit}", _SECONDS)
