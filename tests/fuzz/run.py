@@ -14,8 +14,9 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.fuzz.target import Target
@@ -79,6 +80,7 @@ def _become(target: Target, corpus: Path, log: Path, before: int, runs: int, sec
         os.dup2(output, descriptor)
     sys.stdout = sys.stderr = os.fdopen(output, "w", buffering=1)
     faulthandler.enable(file=sys.stderr)
+    target = replace(target, act=_noting(target.act, corpus.parent / f"{target.name}.input"))
     code = 1
     with suppress(BaseException):
         if atheris is None:
@@ -87,6 +89,19 @@ def _become(target: Target, corpus: Path, log: Path, before: int, runs: int, sec
         else:
             _guide(target, corpus, before, runs, seconds)  # which ends the process itself
     os._exit(code)
+
+
+def _noting(act: Callable[[bytes], None], path: Path) -> Callable[[bytes], None]:
+    """`act`, which leaves the input that made it fail in `path`; what hangs, libFuzzer itself leaves beside it."""
+
+    def noting(data: bytes) -> None:
+        try:
+            act(data)
+        except BaseException:
+            path.write_bytes(data)
+            raise
+
+    return noting
 
 
 def _guide(target: Target, corpus: Path, before: int, runs: int, seconds: int) -> None:
@@ -128,7 +143,6 @@ def _change_at_random(target: Target, runs: int, seconds: int) -> None:
         try:
             target.act(bytes(data[: target.longest]))
         except BaseException:
-            print(f"input: {data.hex()}", file=sys.stderr, flush=True)
             sys.excepthook(*sys.exc_info())
             raise
         slowest = max(slowest, time.monotonic() - began)

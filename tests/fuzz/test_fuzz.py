@@ -51,6 +51,7 @@ def test_fail__a_planted_fault_a_hang_and_growth_are_found(tmp_path: Path) -> No
 
     broken = run_target(_target(break_off), tmp_path / "broken", runs=50)
     assert "planted" in broken.trouble
+    assert (tmp_path / "broken" / "planted.input").read_bytes()[:3] == b"abc"
     assert run_target(_target(hang), tmp_path / "hang", runs=50).trouble
     grown = run_target(_target(grow, megabytes=20), tmp_path / "grown", runs=60)
     assert "is its bound" in grown.trouble or "are its bound" in grown.trouble or "out-of-memory" in grown.trouble
