@@ -17,6 +17,7 @@ from typing import Any
 from appliance.base.errors import ApplianceError
 from tests.bench.box import CLIP_SECONDS, FILM, Box, running_box
 from tests.bench.command import measure_help, measure_job
+from tests.bench.decoders import measure_decoders
 from tests.bench.load import IDLE_SECONDS, LoadMeter, rest, watch_picture
 from tests.bench.network import measure_network
 from tests.bench.processes import bytes_written
@@ -66,6 +67,7 @@ def measure(directory: Path, filesystem: str, *, is_wear_only: bool) -> Iterator
             yield measure_exams(box, [], filesystem)
         return
     yield measure_help()
+    yield measure_decoders()
     yield measure_job(directory / "job")
     with running_box(directory / "demo") as box:
         yield from measure_box(box, filesystem)
