@@ -16,7 +16,9 @@ from appliance.base.errors import ApplianceError, counted, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_error_from
 from appliance.base.uids import new_uid
+from appliance.compose.density import density_table_from
 from appliance.compose.instance import compose_film
+from appliance.compose.kinds import film_photometric_of
 from appliance.compose.pixels import film_form_from
 from appliance.config.devices import FilmDevice
 from appliance.devices.errors import ScanCancelled
@@ -52,6 +54,8 @@ class FilmRunner(DeviceRunner):
         self._cancel = threading.Event()
         self._done, self._total = 0, 0
         self._number = 0  # of the film in its stack; 0 where there is no stack
+        steps = device.density_steps
+        self._density = density_table_from(steps, device.depth) if steps else None
         self._is_known = False  # whether the digitizer has what is configured
         self._stopping = False
 
@@ -139,10 +143,12 @@ class FilmRunner(DeviceRunner):
     def _keep(self, ticket: Ticket, film: FilmScan) -> Saved:
         header = film.header
         self._total = header.data_bytes
-        form = film_form_from(header.width, header.height, header.bits)
-        composed = compose_film(self.keeper.origins(ticket, new_uid()), form, header.resolution_dpi)
+        form = film_form_from(header.width, header.height, header.bits, photometric=film_photometric_of(self._film))
+        origins = self.keeper.origins(ticket, new_uid())
+        composed = compose_film(origins, form, header.resolution_dpi, density=self._density)
         writer = self.keeper.begin(ticket, composed.sop_instance_uid, composed.header)
-        thumbnail = FilmThumbnail(header.width, header.height, header.bits)
+        is_dark = self._film.photometric == "MONOCHROME1"
+        thumbnail = FilmThumbnail(header.width, header.height, header.bits, is_inverted=is_dark)
         try:
             for chunk in film.chunks:
                 writer.append(chunk)

@@ -241,3 +241,50 @@ def test_ok__memory_stays_flat(room: Room, tmp_path: Path, monkeypatch: pytest.M
     assert peak < 10_000_000
     assert len(room.objects("film", None)) == 1
     made.close()
+
+
+def test_fail__what_the_digitizer_does_not_have_is_said_before_a_film_is_fed(room: Room, tmp_path: Path) -> None:
+    made = Digitizer(room, tmp_path, source="Drum")
+    with pytest.raises(ApplianceError, match="The film cannot be set to source Drum"):
+        made.runner.scan_film(None)
+    assert room.finding("scan_failed") == "The film cannot be set to source Drum."
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ("1.2.840.10008.5.1.4.1.1.7.3", "MONOCHROME2", 16)),
+        ({"depth": 8}, ("1.2.840.10008.5.1.4.1.1.7.2", "MONOCHROME2", 8)),
+        ({"photometric": "MONOCHROME1"}, ("1.2.840.10008.5.1.4.1.1.7", "MONOCHROME1", 16)),
+        ({"photometric": "MONOCHROME1", "depth": 8}, ("1.2.840.10008.5.1.4.1.1.7", "MONOCHROME1", 8)),
+        ({"left_mm": 10.0, "top_mm": 20.0}, ("1.2.840.10008.5.1.4.1.1.7.3", "MONOCHROME2", 16)),
+    ],
+)
+def test_ok__a_film_as_it_is_configured(
+    room: Room, tmp_path: Path, changes: dict[str, object], said: tuple[str, str, int]
+) -> None:
+    made = Digitizer(room, tmp_path, options={"test-picture": "Grid"}, **changes)
+    saved = made.runner.scan_film(None)
+    path = room.only_object("film", None)
+    assert errors_of(path) == []
+    stored = dcmread(path)
+    assert (stored.SOPClassUID, stored.PhotometricInterpretation, stored.BitsStored) == said
+    assert [float(one) for one in stored.NominalScannedPixelSpacing] == pytest.approx([25.4 / 75] * 2, abs=1e-6)
+    assert len(stored.PixelData) == 295 * 354 * (1 if said[2] == 8 else 2)
+    # The grid begins with a white square of 10 mm, 30 pixels; the other area begins with a black one.
+    thumbnail = made.runner.thumbnails.get(saved.sop_instance_uid) or b""
+    corner, shown = stored.pixel_array[5, 5], Image.open(io.BytesIO(thumbnail))
+    assert bool(corner == 0) is ("left_mm" in changes)
+    assert (shown.getpixel((2, 2)) > 128) is (bool(corner) ^ (said[1] == "MONOCHROME1"))
+    made.close()
+
+
+def test_ok__a_film_in_optical_densities(room: Room, tmp_path: Path) -> None:
+    made = Digitizer(room, tmp_path, density_steps=((100, 3.0), (30000, 1.5), (65000, 0.1)))
+    made.runner.scan_film(None)
+    stored = dcmread(room.only_object("film", None))
+    assert stored.PhotometricInterpretation == "MONOCHROME1"
+    assert stored.ModalityLUTSequence[0].ModalityLUTType == "OD"
+    assert stored.PixelData == expected_pixels(made)  # as the digitizer gave them
+    made.close()

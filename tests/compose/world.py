@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,6 +14,7 @@ from PIL import Image
 from pydicom import Dataset
 
 from appliance.compose.document import compose_document
+from appliance.compose.density import density_table_from
 from appliance.compose.instance import Composed, Origins, compose_clip, compose_film, compose_still
 from appliance.compose.pixels import (
     SEQUENCE_DELIMITER,
@@ -269,9 +270,23 @@ def make_clip(path: Path, exam: Exam | None, frames: list[bytes], frame_time_ms:
     return Made(path, composed, b"".join(frames))
 
 
-def make_film(path: Path, exam: Exam | None, width: int = 15, height: int = 9) -> Made:
-    frame = gray16_frame(width, height, bits_stored=16)
-    composed = compose_film(origins_of(exam, FILM), film_form_from(width, height, 16), 150)
+STEPS = ((100, 3.0), (30000, 1.5), (65000, 0.1))  # as a digitizer sees a wedge that lets more and more light through
+
+
+def make_film(
+    path: Path,
+    exam: Exam | None,
+    width: int = 15,
+    height: int = 9,
+    *,
+    bits: int = 16,
+    photometric: str = "MONOCHROME2",
+    steps: Sequence[tuple[int, float]] = (),
+) -> Made:
+    frame = gray_frame(width, height) if bits == 8 else gray16_frame(width, height, bits_stored=bits)
+    form = film_form_from(width, height, bits, photometric=photometric)
+    density = density_table_from(steps, bits) if steps else None
+    composed = compose_film(origins_of(exam, FILM), form, 150, density=density)
     path.write_bytes(composed.header + frame.data + composed.trailer)
     return Made(path, composed, frame.data)
 
@@ -307,4 +322,8 @@ KINDS: dict[str, Callable[[Path, Exam | None], Made]] = {
     "page": lambda path, exam: make_still(path, exam, SERIAL, gray_frame(), printed_text="T-score\n-2.1"),
     "clip": lambda path, exam: make_clip(path, exam, clip_frames()),
     "film": make_film,
+    "film, 12 bit": lambda path, exam: make_film(path, exam, bits=12),
+    "film, 8 bit": lambda path, exam: make_film(path, exam, bits=8),
+    "film, dark": lambda path, exam: make_film(path, exam, photometric="MONOCHROME1"),
+    "film, density": lambda path, exam: make_film(path, exam, photometric="MONOCHROME1", steps=STEPS),
 }
