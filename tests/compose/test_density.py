@@ -12,7 +12,7 @@ from pydicom import dcmread
 from pydicom.pixels import apply_modality_lut
 
 from appliance.compose.density import density_table_from
-from tests.compose.world import STEPS, make_film
+from tests.compose.world import STEPS, film_of
 
 FALLING = ((2, 3.0), (4, 2.0), (8, 0.0))
 
@@ -72,7 +72,7 @@ def test_fail__no_wedge(steps: tuple[tuple[int, float], ...]) -> None:
 
 def test_ok__a_reader_sees_densities_and_dark_where_they_are_high(tmp_path: Path) -> None:
     """pydicom's Modality LUT is another's; MONOCHROME1 shows what is high behind it as black."""
-    made = make_film(tmp_path / "film.dcm", None, photometric="MONOCHROME1", steps=STEPS)
+    made = film_of(density_steps=STEPS)(tmp_path / "film.dcm", None)
     stored = dcmread(made.path)
     (table,) = stored.ModalityLUTSequence
     assert (table.LUTDescriptor, table.ModalityLUTType, table["LUTData"].VR) == ([0, 0, 16], "OD", "OW")

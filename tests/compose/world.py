@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydicom import Dataset
 from appliance.compose.document import compose_document
 from appliance.compose.density import density_table_from
 from appliance.compose.instance import Composed, Origins, compose_clip, compose_film, compose_still
+from appliance.compose.kinds import film_photometric_of
 from appliance.compose.pixels import (
     SEQUENCE_DELIMITER,
     film_form_from,
@@ -273,22 +274,20 @@ def make_clip(path: Path, exam: Exam | None, frames: list[bytes], frame_time_ms:
 STEPS = ((100, 3.0), (30000, 1.5), (65000, 0.1))  # as a digitizer sees a wedge that lets more and more light through
 
 
-def make_film(
-    path: Path,
-    exam: Exam | None,
-    width: int = 15,
-    height: int = 9,
-    *,
-    bits: int = 16,
-    photometric: str = "MONOCHROME2",
-    steps: Sequence[tuple[int, float]] = (),
-) -> Made:
+def make_film(path: Path, exam: Exam | None, width: int = 15, height: int = 9, device: FilmDevice = FILM) -> Made:
+    bits, steps = device.depth, device.density_steps
     frame = gray_frame(width, height) if bits == 8 else gray16_frame(width, height, bits_stored=bits)
-    form = film_form_from(width, height, bits, photometric=photometric)
+    form = film_form_from(width, height, bits, photometric=film_photometric_of(device))
     density = density_table_from(steps, bits) if steps else None
-    composed = compose_film(origins_of(exam, FILM), form, 150, density=density)
+    composed = compose_film(origins_of(exam, device), form, 150, density=density)
     path.write_bytes(composed.header + frame.data + composed.trailer)
     return Made(path, composed, frame.data)
+
+
+def film_of(**changes: object) -> Callable[[Path, Exam | None], Made]:
+    """A film of a digitizer that is configured otherwise."""
+    device = FilmDevice.model_validate({**FILM.model_dump(), **changes})
+    return lambda path, exam: make_film(path, exam, device=device)
 
 
 def ends_with_delimiter(made: Made) -> bool:
@@ -322,8 +321,8 @@ KINDS: dict[str, Callable[[Path, Exam | None], Made]] = {
     "page": lambda path, exam: make_still(path, exam, SERIAL, gray_frame(), printed_text="T-score\n-2.1"),
     "clip": lambda path, exam: make_clip(path, exam, clip_frames()),
     "film": make_film,
-    "film, 12 bit": lambda path, exam: make_film(path, exam, bits=12),
-    "film, 8 bit": lambda path, exam: make_film(path, exam, bits=8),
-    "film, dark": lambda path, exam: make_film(path, exam, photometric="MONOCHROME1"),
-    "film, density": lambda path, exam: make_film(path, exam, photometric="MONOCHROME1", steps=STEPS),
+    "film, 12 bit": film_of(depth=12),
+    "film, 8 bit": film_of(depth=8),
+    "film, dark": film_of(photometric="MONOCHROME1"),
+    "film, density": film_of(density_steps=STEPS),
 }
