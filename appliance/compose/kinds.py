@@ -16,6 +16,7 @@ from pydicom.uid import (
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
+    JPEGLSLossless,
     MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
@@ -29,6 +30,7 @@ _GRAY_CLIP = str(MultiFrameGrayscaleByteSecondaryCaptureImageStorage)
 _PDF = str(EncapsulatedPDFStorage)
 _WORD = str(MultiFrameGrayscaleWordSecondaryCaptureImageStorage)
 _JPEG, _NATIVE = str(JPEGBaseline8Bit), str(ExplicitVRLittleEndian)
+_JPEG_LS = str(JPEGLSLossless)
 _GRAYS: Final = frozenset({"GREY", "Y10", "Y12", "Y16"})
 
 
@@ -72,7 +74,10 @@ def kinds_of(device: Device) -> tuple[Kind, ...]:
         case FilmDevice():
             has_density = bool(device.density_steps)
             sop_class = film_class_of(device.depth, film_photometric_of(device), has_density=has_density)
-            return (Kind(Form.FILM, sop_class, _NATIVE, film_conditions_of(sop_class, has_density=has_density)),)
+            # What does not become smaller by compression is not compressed.
+            syntaxes = (_JPEG_LS, _NATIVE) if device.compression == "jpeg-ls" else (_NATIVE,)
+            conditions = film_conditions_of(sop_class, has_density=has_density)
+            return tuple(Kind(Form.FILM, sop_class, syntax, conditions) for syntax in syntaxes)
 
 
 def film_photometric_of(device: FilmDevice) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from pydicom import dcmread
+from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless
 
 from appliance.acquire.drivers import film_options_from
 from appliance.acquire.films import FilmRunner
@@ -25,13 +26,14 @@ from appliance.acquire.keeping import ObjectKeeper
 from appliance.acquire.runner import State
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
+from appliance.base.jpeg_ls import decode_jpeg_ls
 from appliance.config.schema import Box
 from appliance.devices.errors import DeviceGone, DeviceTimeout, ScanCancelled
 from appliance.simulator.machines.film import write_sane_configuration
 from appliance.spool.tree import NoRoomError
 from appliance.spool.writer import ObjectWriter
 from tests.acquire.conftest import Room
-from tests.acquire.world import begin_closing, errors_of, make_film, open_exam_of
+from tests.acquire.world import begin_closing, errors_of, fragments_of, make_film, open_exam_of
 from tests.peers import DEADLINE, wait_until
 
 CLOCK = SystemClock()
@@ -285,4 +287,30 @@ def test_ok__a_film_in_optical_densities(room: Room, tmp_path: Path) -> None:
     assert stored.PhotometricInterpretation == "MONOCHROME1"
     assert stored.ModalityLUTSequence[0].ModalityLUTType == "OD"
     assert stored.PixelData == expected_pixels(made)  # as the digitizer gave them
+    made.close()
+
+
+def test_ok__a_film_in_jpeg_ls(room: Room, tmp_path: Path) -> None:
+    made = Digitizer(room, tmp_path, compression="jpeg-ls", options={"test-picture": "Grid"})
+    saved = made.runner.scan_film(None)
+    path = room.only_object("film", None)
+    assert errors_of(path) == []
+    stored = dcmread(path)
+    assert stored.file_meta.TransferSyntaxUID == JPEGLSLossless
+    assert (stored.LossyImageCompression, stored.BitsStored) == ("00", 16)
+    (fragment,) = fragments_of(path)
+    assert bytes(decode_jpeg_ls(fragment, 295, 354, 16)) == expected_pixels(made)
+    assert saved.bytes == path.stat().st_size < 295 * 354
+    assert made.runner.thumbnails.get(saved.sop_instance_uid)
+    made.close()
+
+
+def test_ok__a_film_that_does_not_become_smaller_is_not_compressed(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.acquire.films.encode_jpeg_ls", lambda *_: None)
+    made = Digitizer(room, tmp_path, compression="jpeg-ls")
+    made.runner.scan_film(None)
+    stored = dcmread(room.only_object("film", None))
+    assert (stored.file_meta.TransferSyntaxUID, stored.PixelData) == (ExplicitVRLittleEndian, expected_pixels(made))
     made.close()

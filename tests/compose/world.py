@@ -14,6 +14,7 @@ from PIL import Image
 from pydicom import Dataset
 
 from appliance.compose.document import compose_document
+from appliance.base.jpeg_ls import encode_jpeg_ls
 from appliance.compose.density import density_table_from
 from appliance.compose.instance import Composed, Origins, compose_clip, compose_film, compose_still
 from appliance.compose.kinds import film_photometric_of
@@ -277,10 +278,13 @@ STEPS = ((100, 3.0), (30000, 1.5), (65000, 0.1))  # as a digitizer sees a wedge 
 def make_film(path: Path, exam: Exam | None, width: int = 15, height: int = 9, device: FilmDevice = FILM) -> Made:
     bits, steps = device.depth, device.density_steps
     frame = gray_frame(width, height) if bits == 8 else gray16_frame(width, height, bits_stored=bits)
-    form = film_form_from(width, height, bits, photometric=film_photometric_of(device))
+    is_coded = device.compression == "jpeg-ls"
+    pixels = bytes(encode_jpeg_ls(frame.data, width, height, bits) or b"") if is_coded else frame.data
+    form = film_form_from(width, height, bits, photometric=film_photometric_of(device), is_jpeg_ls=is_coded)
     density = density_table_from(steps, bits) if steps else None
-    composed = compose_film(origins_of(exam, device), form, 150, density=density)
-    path.write_bytes(composed.header + frame.data + composed.trailer)
+    length = len(pixels) if is_coded else None
+    composed = compose_film(origins_of(exam, device), form, 150, density=density, length=length)
+    path.write_bytes(composed.header + pixels + composed.trailer)
     return Made(path, composed, frame.data)
 
 
@@ -304,6 +308,10 @@ def clip_frames() -> list[bytes]:
     return [jpeg(subsampling="4:2:0", is_odd=odd, quality=quality) for odd, quality in ((1, 80), (0, 70), (1, 60))]
 
 
+# The standard gives a choice of 8 and 16 bits (PS3.3 C.11.1.1.1); this release of dciodvfy wants the highest of them to
+# be used, which thousandths of an optical density never do: a film of 32.8 would let nothing through at all.
+ALLOWED_ERROR = "Modality LUT - LUT Descriptor number of bits = 16 but maximum LUT Data value is 0xbb8"
+
 # Every kind of object that the box makes; what is made of an exam and what of none.
 KINDS: dict[str, Callable[[Path, Exam | None], Made]] = {
     "still, JPEG 4:2:2": lambda path, exam: make_still(path, exam, GRABBER, jpeg_frame(jpeg(is_odd=True))),
@@ -325,4 +333,6 @@ KINDS: dict[str, Callable[[Path, Exam | None], Made]] = {
     "film, 8 bit": film_of(depth=8),
     "film, dark": film_of(photometric="MONOCHROME1"),
     "film, density": film_of(density_steps=STEPS),
+    "film, JPEG-LS": film_of(compression="jpeg-ls"),
+    "film, JPEG-LS, 8 bit": film_of(compression="jpeg-ls", depth=8),
 }

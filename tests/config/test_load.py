@@ -362,10 +362,15 @@ def test_ok__any_picture_can_be_cut_and_masked() -> None:
             "must rise in density, since photometric is MONOCHROME1: 2.4 follows 3.05",
         ),
         ("depth = 12\ndensity_steps = [[9, 3.05], [41, 2.4], [4096, 0.05]]\n", "a sample of more than depth = 12 bits"),
+        ('compression = "jpeg-ls"\nwidth_mm = 356\nheight_mm = 432\nresolution_dpi = 300\n', ""),
+        (
+            'compression = "jpeg-ls"\nwidth_mm = 356\nheight_mm = 432\nresolution_dpi = 600\n',
+            "compression takes films of 128 MB at most, in memory; this one has 171 MB",
+        ),
         ("depth = 7\n", "greater than or equal to 8"),
     ],
 )
-def test_ok__the_steps_of_a_wedge(more: str, problem: str) -> None:
+def test_ok__a_film_s_samples(more: str, problem: str) -> None:
     film = '[[devices]]\nname = "film"\ndriver = "sane"\nmodality = "RG"\nsane_device = "test:0"\n' + more
     if problem:
         assert problem in str(_problems(film))

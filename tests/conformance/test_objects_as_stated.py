@@ -43,7 +43,8 @@ TEXT = TextDevice(name="lensmeter", driver="text", line=Path("tty"), modality="L
 COLOUR = GrabberDevice(name="theatre", driver="grabber", source=Path("/dev/video0"), modality="XC", formats=("RGB24",))
 DENSE = FILM.model_copy(update={"name": "film-density", "density_steps": STEPS})
 DARK = FILM.model_copy(update={"name": "film-dark", "photometric": "MONOCHROME1", "depth": 8})
-DEVICES: tuple[Device, ...] = (SERIAL, GRABBER, FILM, PRINTER, TEXT, COLOUR, DENSE, DARK)
+SMALL = FILM.model_copy(update={"name": "film-small", "compression": "jpeg-ls"})
+DEVICES: tuple[Device, ...] = (SERIAL, GRABBER, FILM, PRINTER, TEXT, COLOUR, DENSE, DARK, SMALL)
 
 MADE: dict[str, tuple[Device, Form, Callable[[Path, Exam | None], Made]]] = {
     "serial, colour": (SERIAL, Form.STILL, lambda path, exam: make_still(path, exam, SERIAL, rgb_frame())),
@@ -68,6 +69,7 @@ MADE: dict[str, tuple[Device, Form, Callable[[Path, Exam | None], Made]]] = {
     "text": (TEXT, Form.PAGE, lambda path, exam: make_still(path, exam, TEXT, gray_frame(), "SPH -06.50")),
     "document": (TEXT, Form.DOCUMENT, lambda path, exam: make_document(path, exam, device=TEXT)),
     "film in densities": (DENSE, Form.FILM, lambda path, exam: make_film(path, exam, device=DENSE)),
+    "film in JPEG-LS": (SMALL, Form.FILM, lambda path, exam: make_film(path, exam, device=SMALL)),
     "film, dark": (DARK, Form.FILM, lambda path, exam: make_film(path, exam, device=DARK)),
 }
 EXAMS: dict[str, Exam | None] = {
