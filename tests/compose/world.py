@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 from pydicom import Dataset
 
-from appliance.compose.document import compose_document
 from appliance.base.jpeg_ls import encode_jpeg_ls
 from appliance.compose.density import density_table_from
+from appliance.compose.document import compose_document
 from appliance.compose.instance import Composed, Origins, compose_clip, compose_film, compose_still
 from appliance.compose.kinds import film_photometric_of
 from appliance.compose.pixels import (
