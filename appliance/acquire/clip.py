@@ -110,7 +110,9 @@ class ClipRecorder:
         if self._ending.is_set():
             return
         if not self._frames.offer(frame):
-            self.end("The flash was too slow; the clip ended early. Everything up to there is kept.")
+            # What is cropped or masked takes the processor's time too.
+            slow = "The flash was" if frame.edit is None else "The flash, or the box at cropping and masking, was"
+            self.end(f"{slow} too slow; the clip ended early. Everything up to there is kept.")
 
     def end(self, notice: str = "") -> None:
         """Take no further frame; what is queued is still written."""
