@@ -31,8 +31,8 @@ def test_ok__a_service_that_takes_too_much_memory_is_started_anew(guest: Machine
     """It, or a child of it: all of the unit is bounded by its MemoryMax=."""
     pid = _main_process(guest, service)
     group = f"/sys/fs/cgroup/system.slice/{service}/cgroup.procs"
-    # Reads zeros for ever, and keeps them.
-    guest.shell.run(f"(echo $BASHPID > {group}; exec tail /dev/zero) >/dev/null 2>&1 & true")
+    # A buffer of a gibibyte, filled at once.
+    guest.shell.run(f"(echo $BASHPID > {group}; exec dd if=/dev/zero of=/dev/null bs=1G) >/dev/null 2>&1 & true")
     _wait_other_process(guest, service, pid)
     assert "oom" in guest.shell.run(f"journalctl --no-pager --boot --unit {service}").lower()
     _no_unit_failed(guest)
