@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 from collections.abc import Iterator
 
 from tests.vm.box import STATE
 from tests.vm.machine import Machine
 from tests.vm.qmp import MonitorError
+from tests.vm.serial_adapter import SerialAdapter
 
 _COMMAND = "/usr/lib/appliance/venv/bin/appliance device"
-_GONE_SECONDS = 120.0
 _SECONDS = 600.0
 # The same number in both: what a factory gives to every piece.
 _SERIAL = "0001"
@@ -25,42 +24,10 @@ line = "/dev/appliance/left"
 """
 
 
-class Twin:
-    """One of several adapters that say the same of themselves, at a port of the box."""
-
-    def __init__(self, guest: Machine, port: int) -> None:
-        self._guest, self._port = guest, port
-        self._line: socket.socket
-
-    def plug(self) -> None:
-        path = self._guest.hardware.directory / f"twin-{self._port}"
-        address = {"type": "unix", "data": {"path": str(path)}}
-        backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
-        self._guest.monitor.execute("chardev-add", id=f"twin-line-{self._port}", backend=backend)
-        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._line.connect(str(path))
-        self._guest.monitor.execute(
-            "device_add",
-            driver="usb-serial",
-            id=f"twin-{self._port}",
-            bus="usb.0",
-            port=str(self._port),
-            chardev=f"twin-line-{self._port}",
-            serial=_SERIAL,
-        )
-
-    def unplug(self) -> None:
-        self._guest.monitor.execute("device_del", id=f"twin-{self._port}")
-        self._guest.monitor.wait_event("DEVICE_DELETED", _GONE_SECONDS)
-        self._line.close()
-        self._guest.monitor.execute("chardev-remove", id=f"twin-line-{self._port}")
-        (self._guest.hardware.directory / f"twin-{self._port}").unlink(missing_ok=True)
-
-
 @contextlib.contextmanager
-def twins(guest: Machine) -> Iterator[tuple[Twin, Twin]]:
+def twins(guest: Machine) -> Iterator[tuple[SerialAdapter, SerialAdapter]]:
     """Two, neither of them plugged in yet; none is at the end."""
-    both = Twin(guest, 2), Twin(guest, 3)
+    both = SerialAdapter(guest, _SERIAL, 2), SerialAdapter(guest, _SERIAL, 3)
     try:
         yield both
     finally:
