@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from appliance.config.schema import Configuration, Language
-from appliance.console.catalogue import Catalogue, load_catalogues
+from appliance.console.catalogue import Catalogue, english_from, load_catalogue, load_catalogues
 from appliance.console.guard import is_known
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -77,6 +77,7 @@ def _given_from(configuration: Configuration, catalogue: Catalogue, languages: M
         "languages": languages,
         "clock_hours": configuration.panel.clock_hours,
         "texts": catalogue.texts,
+        "english": {} if catalogue.language is Language.ENGLISH else english_from(load_catalogue(Language.ENGLISH)),
     }
     return Markup(json.dumps(given, ensure_ascii=False).replace("<", "\\u003c"))
 

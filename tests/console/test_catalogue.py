@@ -166,8 +166,8 @@ def test_ok__what_is_asked_for_is_there_and_what_is_there_is_asked_for() -> None
     assert whole <= set(_ENGLISH.texts)
     for prefix in prefixes:
         assert any(key.startswith(prefix) for key in _ENGLISH.texts), prefix
-    server = {"language.name", "language.direction"}
-    unused = [key for key in set(_ENGLISH.texts) - whole - server if not key.startswith(tuple(prefixes))]
+    server = ("language.", "said.")
+    unused = [key for key in set(_ENGLISH.texts) - whole if not key.startswith((*server, *prefixes))]
     assert unused == []
 
 
@@ -176,6 +176,21 @@ def test_ok__what_an_entry_may_lack_has_a_text() -> None:
     assert len(names) == 5
     for name in names:
         assert _ENGLISH.texts["lacking." + re.sub(r"\W+", "_", name.lower())] == name
+
+
+def _spoken_in(path: Path) -> str:
+    """A file's code with its texts in one piece each, `{}` where something is filled in."""
+    joined = re.sub(r'"\s*\n\s*f?"', "", path.read_text(encoding="utf-8"))
+    return re.sub(r"\{[^{}\n]*\}", "{}", joined)
+
+
+def test_ok__what_is_translated_of_the_box_is_still_said_so() -> None:
+    """A sentence that was changed where it is said would be shown in English: this tells of it."""
+    spoken = "\n".join(_spoken_in(path) for path in sorted(_CONSOLE.parent.rglob("*.py")))
+    for key, text in _ENGLISH.texts.items():
+        if key.startswith("said."):
+            assert isinstance(text, str)
+            assert re.sub(r"\{\w+\}", "{}", text) in spoken, key
 
 
 def test_ok__every_reason_has_a_text() -> None:
