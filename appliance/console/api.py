@@ -33,7 +33,7 @@ from appliance.console.events import Events, Topic
 from appliance.console.exams import ExamKeeper
 from appliance.console.guard import Guard
 from appliance.console.image_api import ImageParts, image_routes, read_discarded
-from appliance.console.lights import count_on_the_way, lights_from
+from appliance.console.lights import read_lights
 from appliance.console.page import page_routes
 from appliance.console.releasing import Releases, release_routes
 from appliance.console.room import Room
@@ -365,16 +365,7 @@ class _Api:
         findings += [asdict(finding) for finding in room.findings]
         findings += list(forward.get("findings", []))
         current = parts.keeper.current()
-        here = read_captured(parts.spool, self._facts, current.exam.exam_id, []) if current else []
-        lights = lights_from(
-            statuses=statuses,
-            current=current,
-            findings=findings,
-            captured=len(here),
-            unassigned=sum(count_unassigned(parts.spool, self._facts).values()),
-            on_the_way=count_on_the_way(parts.spool),
-            is_forward_silent=is_silent,
-        )
+        lights = read_lights(parts.spool, self._facts, current, statuses, findings, is_forward_silent=is_silent)
         return {**forward, "room": room.json, "lights": lights, "findings": findings}
 
 

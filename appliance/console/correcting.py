@@ -48,8 +48,8 @@ class Correctable:
                 {
                     "sop_instance_uid": one.sop_instance_uid,
                     "device": one.device,
-                    "frames": one.frames,
                     "bytes": one.bytes,
+                    "saved_at": one.saved_at.isoformat(timespec="seconds") if one.saved_at else "",
                 }
                 for one in self.instances
             ],

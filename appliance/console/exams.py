@@ -38,13 +38,14 @@ from appliance.console.closing import (
 from appliance.console.current import CurrentExam
 from appliance.console.examined import Examined, read_examined
 from appliance.console.moving import Mover
-from appliance.exam.exam import Closed, Closing, Exam, Outcome, Started, open_exam
+from appliance.console.starting import Starts
+from appliance.exam.exam import Closed, Closing, Exam, Outcome, open_exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.exam.item import WorklistItem
 from appliance.exam.moved import MOVED, Moved
 from appliance.exam.unscheduled import with_patient_id
 from appliance.spool.cut_short import cut_short_sentence
-from appliance.spool.tree import UNASSIGNED, Spool, list_captured
+from appliance.spool.tree import UNASSIGNED, Spool
 
 _log = logging.getLogger(__name__)
 
@@ -88,13 +89,13 @@ class ExamKeeper:
         self._mover = Mover(
             spool, self._facts, configuration.box, clock, findings=findings, audit=audit, on_progress=on_progress
         )
+        self._starts = Starts(spool, self._facts, clock, self._tell_forward)
         self._after = Aftercare(spool, self._facts, findings, clock, self._tell_forward)
         self._lock = threading.RLock()
         self._moving = threading.Lock()  # held while objects of the open exam are put away, or taken back
         self._wake = threading.Event()
         self._done: dict[str, threading.Event] = {}
         self._draining: dict[str, Draining] = {}
-        self._started: set[tuple[str, str]] = set()
         self._stuck: dict[str, Finding] = {}  # exams whose ending fails, and why
         self._open: Exam | None = None
         self._closing: dict[str, Exam | None] = {}
@@ -266,7 +267,7 @@ class ExamKeeper:
             self._read_exams()
             current, closing = self._open, list(self._closing)
         if current is not None:
-            self._try(_NOTICING, current.exam_id, partial(self._notice, current))
+            self._try(_NOTICING, current.exam_id, partial(self._starts.notice, current))
             self._try(_MOVING, current.exam_id, partial(self._put_away, current.exam_id))
         self._try(_MOVING, UNASSIGNED, self._mover.carry_out_unassigned)
         for exam_id in closing:
@@ -293,19 +294,6 @@ class ExamKeeper:
                 self._stuck.pop(exam_id, None)
             self._findings.clear(finding_code, exam_id)
 
-    def _notice(self, exam: Exam) -> None:
-        """Write `started-MODALITY.json` for each modality whose first object is durable."""
-        planned = {step.modality for step in exam.steps}
-        for device, path, name in list_captured(self._spool, exam.exam_id):
-            modality = next((series.modality for series in exam.series if series.device == device), None)
-            if modality not in planned or (exam.exam_id, modality) in self._started or not path.exists():
-                continue
-            fact = Started(modality, self._clock.now().replace(microsecond=0), name.sop_instance_uid)
-            if self._facts.write(exam.exam_id, f"started-{modality}", fact):
-                _log.info("exam %s: %s started", exam.exam_id, modality)
-                self._tell_forward()
-            self._started.add((exam.exam_id, modality))
-
     def _put_away(self, exam_id: str) -> None:
         with self._moving:
             self._mover.carry_out_of(exam_id)
@@ -322,7 +310,7 @@ class ExamKeeper:
         if closed is None:
             if not self._is_drained(exam_id):
                 return
-            self._notice(exam)
+            self._starts.notice(exam)
             self._mover.decide_rest(exam_id)
             self._mover.carry_out_of(exam_id)
             if not self._mover.is_complete(exam_id):
@@ -402,5 +390,5 @@ class ExamKeeper:
             self._findings.report(Finding("damaged-exam", error.sentence, "Support must look at the files.", exam_id))
             return None
         if exam is not None:
-            self._started = {(exam_id, modality) for modality in self._facts.started(exam_id)}
+            self._starts.read(exam_id)
         return exam

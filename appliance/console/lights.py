@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from appliance.console.aftercare import count_unassigned
 from appliance.console.current import CurrentExam
+from appliance.console.views import read_captured
+from appliance.exam.facts import ExamFacts
 from appliance.spool.tree import Spool, list_objects
 
 _AT_WORK = frozenset({"recording", "receiving", "scanning"})
@@ -19,6 +22,28 @@ _UNSAVED = frozenset({"audit-unwritten", "flash-unwritable"})
 _DAMAGED = frozenset({"object-damaged", "object-missing", "quarantined", "record-damaged"})
 
 Reason = dict[str, Any]
+
+
+def read_lights(
+    spool: Spool,
+    facts: ExamFacts,
+    current: CurrentExam | None,
+    statuses: Sequence[Mapping[str, Any]],
+    findings: Iterable[Mapping[str, Any]],
+    *,
+    is_forward_silent: bool,
+) -> dict[str, list[Reason]]:
+    """`lights_from` what lies in the spool now: what has arrived wherever it must leaves the outbox."""
+    captured = read_captured(spool, facts, current.exam.exam_id, []) if current else []
+    return lights_from(
+        statuses=statuses,
+        current=current,
+        findings=findings,
+        captured=len(captured),
+        unassigned=sum(count_unassigned(spool, facts).values()),
+        on_the_way=sum(1 for _ in list_objects(spool.outbox)),
+        is_forward_silent=is_forward_silent,
+    )
 
 
 def lights_from(
@@ -52,8 +77,3 @@ def lights_from(
     if is_forward_silent:
         erase.append({"code": "unknown"})
     return {"switch_off": switch_off, "erase": erase}
-
-
-def count_on_the_way(spool: Spool) -> int:
-    """Objects that some destination still lacks: what has arrived wherever it must leaves the outbox."""
-    return sum(1 for _ in list_objects(spool.outbox))

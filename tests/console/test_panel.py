@@ -468,8 +468,10 @@ def test_ok__a_lost_connection_is_shown_in_two_seconds_and_heals(bench: Bench, p
     panel.is_on("exam")
     panel.tap("capture")
     panel.count("strip-item", 2)
-    # The whole page, opened anew, finds the exam as well.
+    # The whole page, opened anew, finds the exam as well, and asks whether it goes on: the box was started again.
     panel.page.reload()
+    panel.is_on("interrupted")
+    panel.tap("go-on")
     panel.is_on("exam")
     panel.count("strip-item", 2)
 

@@ -19,7 +19,8 @@ from tests.screens.accessible import complaints_of
 
 _SIZES = ("800x480", "1024x600")
 _OPERATORS = "".join(
-    f'[[operators]]\nname = "{name}"\npin = "{kept_pin_from("4711")}"\n' for name in ("Müller^Anna", "山田^花子", "Doe^John")
+    f'[[operators]]\nname = "{name}"\npin = "{kept_pin_from("4711")}"\n'
+    for name in ("Müller^Anna", "山田^花子", "Doe^John")
 )
 _IMPATIENT = "[panel]\nask_patient_seconds = 2.0\nclose_exam_seconds = 124.0\n"
 
@@ -33,7 +34,9 @@ def main() -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     complaints: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
         for language in given.language or Language:
             for size in given.size or _SIZES:
                 complaints += _shoot_all(browser, str(language), size, given.out)

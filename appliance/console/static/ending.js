@@ -2,7 +2,7 @@
 
 import { byId, make, nameElements } from "./elements.js";
 import { text } from "./texts.js";
-import { kindText } from "./words.js";
+import { kindText, titlesOf } from "./words.js";
 
 const AT_WORK = new Set(["recording", "receiving", "scanning"]);
 
@@ -18,9 +18,20 @@ function countByKind(captured) {
   return [...counts].map(([kind, count]) => text("ending.of_kind", { count, kind })).join(", ");
 }
 
+/** What goes as which series, a line for each device. */
+function seriesLines(captured, devices, exam) {
+  const titles = titlesOf(devices);
+  const counts = new Map();
+  for (const { device } of captured) counts.set(device, (counts.get(device) || 0) + 1);
+  return [...counts].map(([device, count]) => {
+    const name = exam.series?.[device] || text("review.no_series");
+    return make("p", { class: "muted", testid: "ending-series", text: text("ending.series", { count, device: titles.get(device) || device, name }) });
+  });
+}
+
 /** What ending does, drawn again with every poll: something may still arrive. */
 export function drawEnding(state) {
-  const { exam, captured, destinations, devices } = state;
+  const { exam, captured, discarded, destinations, devices } = state;
   const lines = [];
   if (captured.length === 0) {
     lines.push(make("p", { class: "warn", testid: "ending-empty", text: text("ending.empty") }));
@@ -33,12 +44,17 @@ export function drawEnding(state) {
         text("ending.count", { count: captured.length, where }),
       ),
       make("p", { text: countByKind(captured) }),
+      ...seriesLines(captured, devices, exam),
       make("p", {
         class: "muted",
         text: text(state.tellsPerformedStep ? "ending.tells" : "ending.tells_nobody"),
       }),
     );
   }
+  if (discarded.length)
+    lines.push(make("p", { class: "muted", testid: "ending-discarded", text: text("ending.discarded", { count: discarded.length }) }));
+  if (state.unassigned)
+    lines.push(make("p", { class: "warn", testid: "ending-unassigned", text: text("ending.unassigned", { count: state.unassigned }) }));
   for (const device of devices.filter((one) => AT_WORK.has(one.state)))
     lines.push(
       make("p", {

@@ -14,13 +14,15 @@ const ACTIONS = {
   capture: { kind: "still", text: text("exam.capture"), path: "still", class: "primary", testid: "capture" },
   record: { kind: "clip", text: text("exam.record"), path: "clip/start", testid: "record" },
   stop: { kind: "clip", text: text("exam.stop"), path: "clip/stop", class: "danger", testid: "stop" },
+  last: { kind: "clip", text: text("exam.last"), path: "last", testid: "last-seconds" },
   scan: { kind: "film", text: text("exam.scan"), path: "film", class: "primary", testid: "scan" },
   cancel: { kind: "film", text: text("exam.cancel"), path: "cancel", class: "danger", testid: "cancel" },
 };
 
 export class ExamScreen {
-  /** `onDone()` after each command: look now; `onError(BoxError)`: say it. */
-  constructor(onDone, onError) {
+  /** `onDone()` after each command: look now; `onError(BoxError)`: say it; `onOpen(uid)`: show this image. */
+  constructor(onDone, onError, onOpen) {
+    this.onOpen = onOpen;
     this.onDone = onDone;
     this.onError = onError;
     this.selected = null;
@@ -69,7 +71,7 @@ export class ExamScreen {
       this.drawStage(device);
       this.drawActions(device);
     }
-    drawStrip(state.captured, this.examId);
+    drawStrip(state.captured, state.discarded, this.examId, this.onOpen);
   }
 
   keepRecordingTime(device) {
@@ -154,6 +156,7 @@ export class ExamScreen {
     const wanted = [];
     if (device.kinds.includes("still")) wanted.push("capture");
     if (device.kinds.includes("clip")) wanted.push(isRecording ? "stop" : "record");
+    if (device.kinds.includes("clip") && device.lookback_seconds && !isRecording) wanted.push("last");
     if (device.kinds.includes("film")) wanted.push(isScanning ? "cancel" : "scan");
     const box = byId("actions");
     const key = `${device.device} ${wanted.join()}`;
@@ -169,8 +172,17 @@ export class ExamScreen {
       const action = ACTIONS[button.dataset.action];
       const isBusy = this.busy.has(`${device.device}/${action.path}`);
       button.disabled = isBusy || !(IDLE.has(device.state) || (action === ACTIONS.cancel && isScanning));
-      setText(button.querySelector("span"), action === ACTIONS.stop ? `${action.text} ${this.runningTime(device)}`.trim() : action.text);
+      setText(button.querySelector("span"), this.actionText(device, action));
     }
+  }
+
+  /** Running time and limit stand where the clip is ended. */
+  actionText(device, action) {
+    if (action === ACTIONS.last) return text("exam.last_seconds", { span: spanText(device.lookback_seconds) });
+    if (action !== ACTIONS.stop) return action.text;
+    const limit = device.progress?.total;
+    const time = this.runningTime(device);
+    return [action.text, limit && time ? text("exam.of_limit", { time, limit: durationText(limit) }) : time].filter(Boolean).join(" ");
   }
 
   actionButton(device, name) {
@@ -194,10 +206,13 @@ export class ExamScreen {
     const busy = `${device}/${action.path}`;
     if (this.busy.has(busy)) return;
     this.busy.add(busy);
-    const gives = action.path === "still" || action.path === "clip/stop" ? expectObject(device, action.kind) : null;
+    const gives = ["still", "clip/stop", "last"].includes(action.path) ? expectObject(device, action.kind) : null;
     this.onDone();
     try {
-      const answer = await post(`/api/devices/${device}/${action.path}`, { exam_id: examId });
+      // The last seconds are a clip that ends at its beginning.
+      if (action === ACTIONS.last) await post(`/api/devices/${device}/clip/start`, { exam_id: examId });
+      const path = action === ACTIONS.last ? "clip/stop" : action.path;
+      const answer = await post(`/api/devices/${device}/${path}`, { exam_id: examId });
       if (answer.file_name) keepAnswer(device, examId, answer);
     } catch (error) {
       if (!(error instanceof BoxError)) throw error;

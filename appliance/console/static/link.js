@@ -64,10 +64,18 @@ export async function post(path, body = {}) {
 }
 
 /** GET a picture → Blob. BoxError with the box's sentence when there is none. */
-export async function getPicture(path) {
-  const response = await request(path, { signal: AbortSignal.timeout(2000) });
+export async function getPicture(path, timeoutMs = 2000) {
+  const response = await request(path, { signal: AbortSignal.timeout(timeoutMs) });
   if (!response.ok) throw await errorFrom(response);
   return response.blob();
+}
+
+/** GET 16-bit samples → { columns, rows, samples }. BoxError otherwise. */
+export async function getSamples(path) {
+  const response = await request(path, { signal: AbortSignal.timeout(15_000) });
+  if (!response.ok) throw await errorFrom(response);
+  const [columns, rows] = ["X-Columns", "X-Rows"].map((name) => Number(response.headers.get(name)));
+  return { columns, rows, samples: new Uint16Array(await response.arrayBuffer()) };
 }
 
 /** Do `work` again and again, never twice at once, `everyMs` between two beginnings. */

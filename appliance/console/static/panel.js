@@ -1,7 +1,8 @@
 // The panel: which screen is shown, what is asked of the box and when.
 //
 // For tests and support, elements bear data-testid:
-//   panel (body; data-screen = starting|lock|languages|worklist|confirm|unscheduled|exam|ending|abandoning|closing|queue), screen-NAME,
+//   panel (body; data-screen = starting|lock|languages|worklist|confirm|unscheduled|exam|interrupted|review|tray|wrong|
+//   ending|abandoning|closing|queue), screen-NAME,
 //   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, show-languages, language (data-language),
 //   patient-banner (data-exam-id),
 //   lock: operator (data-operator; aria-checked), pin, pin-key (data-key), lock-emergency; lock-now on the queue screen
@@ -19,7 +20,15 @@
 //             device-state, device-sentence, progress, progress-text, device-trouble,
 //             device-tab (data-device, data-state), capture, record, stop, scan, cancel, end-exam,
 //             strip (data-count), strip-item (data-uid, data-device, data-kind), saved, strip-saving
-//   ending:   ending-count, ending-empty, ending-at-work, ending-back, abandon, confirm-end,
+//             discarded (of a strip-item), last-seconds, show-tray
+//   interrupted: go-on, interrupted-end, interrupted-wrong
+//   tray:     choice (data-uid; aria-checked), tray-back, tray-discard, tray-assign, discard-reason (data-code), discard-cancel
+//   review:   review-picture (canvas; data-shown = UID/frame, data-window), review-title, review-before, review-after, review-play,
+//             review-place, review-time, review-discard, review-take-back, review-discarded, review-wrong, review-series,
+//             series-name, series-choice, series-keep, series-cancel, window-reset, review-back
+//   wrong:    choice, wrong-who, correction, wrong-back, wrong-next; then purpose, purpose-cancel on the screens of choosing
+//   lights:   light-switch_off, light-erase (data-on); said-switch_off, said-erase on the queue's screen
+//   ending:   ending-count, ending-empty, ending-at-work, ending-discarded, ending-back, wrong-patient, abandon, confirm-end,
 //             reason (data-code), abandon-back, confirm-abandon
 //   queue:    finding (data-code), room, destination (data-name), queue-exam (data-exam-id), exam-outcome,
 //             step (data-modality, data-state), queue-object (data-uid), retry,
@@ -35,13 +44,17 @@ import { BoxError, get, post, repeat, watchBox } from "./link.js";
 import { drawLock, typeIntoLock } from "./lock.js";
 import { drawPresence } from "./presence.js";
 import { watchFields } from "./keyboard.js";
+import { drawLights, lightsOf } from "./lights.js";
 import { drawQueue } from "./queue.js";
+import { Review } from "./review.js";
 import { watchPull } from "./pull.js";
 import { itemsScanned, watchScanner } from "./scan.js";
 import { said, text } from "./texts.js";
 import { clearUnscheduled, itemTyped } from "./unscheduled.js";
-import { birthText, clockText, sexText } from "./words.js";
+import { Tray } from "./tray.js";
+import { birthText, clockText, sexText, whoText } from "./words.js";
 import { askHospital, drawConfirm, drawWorklist, forgetFound, readWorklist, saidBy } from "./worklist.js";
+import { WrongPatient } from "./wrong.js";
 
 const TOUCH_EVERY_MS = 5000;
 const QUEUE_EVERY_MS = 1200;
@@ -54,6 +67,9 @@ const state = {
   exam: null,
   devices: [],
   captured: [],
+  discarded: [],
+  unassigned: 0,
+  discardReasons: [],
   destinations: [],
   tellsPerformedStep: false,
   reasons: [],
@@ -64,7 +80,10 @@ const state = {
   search: "",
   now: new Date().toISOString(),
 };
-let wanted = null; // what the person chose beside the main screen: confirm, unscheduled, ending, abandoning; or null
+let wanted = null; // what the person chose beside the main screen: confirm, unscheduled, ending, abandoning, tray, review, wrong
+let purpose = null; // why a patient is being chosen, if not for a new exam: images are to go to that one
+let isInterrupted = false; // this page found an exam that a restart of the box had interrupted, and nobody answered yet
+let isLost = false; // the box does not answer
 let isQueueWanted = false;
 let isLanguageWanted = false;
 let chosen = null; // the worklist item on the confirm screen
@@ -74,7 +93,7 @@ let lookedAt = 0; // answers may overtake each other; one that is older than wha
 let isEnding = false;
 const seenFindings = new Set();
 
-const examScreen = new ExamScreen(lookNow, sayError);
+const examScreen = new ExamScreen(lookNow, sayError, (uid) => review.open(uid));
 
 function screenNow() {
   if (state.lock?.is_locked) return isLanguageWanted ? "languages" : "lock";
@@ -82,7 +101,11 @@ function screenNow() {
   if (isLanguageWanted) return "languages";
   if (isQueueWanted) return "queue";
   if (state.exam?.state === "closing") return "closing";
-  if (state.exam) return wanted === "ending" || wanted === "abandoning" ? wanted : "exam";
+  if (wanted === "tray" || wanted === "wrong") return wanted;
+  if (state.exam && !purpose) {
+    if (isInterrupted && wanted !== "ending") return "interrupted";
+    return ["ending", "abandoning", "review"].includes(wanted) ? wanted : "exam";
+  }
   if (wanted === "confirm" && chosen) return "confirm";
   return wanted === "unscheduled" ? "unscheduled" : "worklist";
 }
@@ -98,9 +121,35 @@ function draw() {
   else examScreen.rest();
   if (screen === "worklist" && state.worklist) drawWorklist(state.worklist, state.search, choose);
   if (screen === "ending") drawEnding(state);
+  if (screen === "tray") tray.draw(state);
+  if (screen === "wrong") wrongPatient.draw(state);
+  if (screen === "review") review.draw(state);
+  else review.rest();
+  if (screen === "interrupted") setText(byId("interrupted-who"), whoText(state.exam));
+  drawPurpose(screen);
+  drawLights(isLost ? null : lightsOf(state));
   if (screen === "lock") drawLock(state.lock, unlock);
-  if (screen === "queue") drawQueue(state.queue, state.status, state.queueTrouble, state.devices, retryRefused);
+  if (screen === "queue") drawQueue(state.queue, state.status, state.queueTrouble, state.devices, retryRefused, correct, lightsOf(state));
   if (screen === "closing") setText(byId("closing-text"), closingText());
+}
+
+/** For whom a patient is being chosen, if not for a new exam. */
+function drawPurpose(screen) {
+  show(byId("purpose"), purpose !== null && ["worklist", "confirm", "unscheduled"].includes(screen));
+  setText(byId("purpose-text"), purpose ? text(`purpose.${purpose.kind}`, { who: purpose.who || "", count: purpose.count ?? purpose.uids.length }) : "");
+  setText(byId("open-exam"), purpose ? text(`purpose.${purpose.kind}_here`) : text("confirm.open"));
+}
+
+/** Images of an exam that has ended go to the right patient. */
+async function correct(exam) {
+  try {
+    await wrongPatient.openEnded(exam);
+    isQueueWanted = false;
+    draw();
+  } catch (error) {
+    if (!(error instanceof BoxError)) throw error;
+    sayError(error);
+  }
 }
 
 function retryRefused() {
@@ -115,10 +164,13 @@ function closingText() {
 
 function drawBar(screen) {
   const exam = state.exam;
-  show(byId("bar-patient"), exam !== null);
-  show(byId("bar-worklist"), exam === null && screen === "worklist");
+  show(byId("bar-patient"), exam !== null && screen !== "worklist");
+  show(byId("bar-worklist"), screen === "worklist");
+  show(byId("emergency"), !purpose || purpose.kind === "assign");
+  show(byId("show-tray"), state.unassigned > 0 && ["worklist", "exam"].includes(screen) && !purpose);
+  setText(byId("show-tray"), text("bar.tray", { count: state.unassigned }));
   show(byId("bar-title"), exam === null && screen !== "worklist");
-  show(byId("show-queue"), screen !== "queue" && !["starting", "confirm", "unscheduled", "languages", "lock"].includes(screen));
+  show(byId("show-queue"), !["starting", "queue", "languages", "lock"].includes(screen));
   show(byId("leave-queue"), screen === "queue" || screen === "languages");
   show(byId("show-languages"), screen === "queue" || screen === "lock");
   show(byId("lock-now"), screen === "queue" && Boolean(state.lock?.operator));
@@ -175,12 +227,18 @@ function takeExam(answer, at) {
     presence: answer.presence,
     devices: answer.devices,
     captured: answer.captured,
+    discarded: answer.discarded,
+    unassigned: answer.unassigned,
+    discardReasons: answer.discard_reasons,
     destinations: answer.destinations,
     tellsPerformedStep: answer.tells_performed_step,
     reasons: answer.reasons,
   });
+  if (isFirst) isInterrupted = Boolean(answer.exam?.is_interrupted);
   const isOther = before?.exam_id !== answer.exam?.exam_id;
-  if (isOther && (answer.exam || !["confirm", "unscheduled"].includes(wanted))) wanted = null;
+  if (isOther && (answer.exam || !["confirm", "unscheduled", "tray", "wrong"].includes(wanted))) wanted = null;
+  if (isOther && before) isInterrupted = false;
+  if (isOther && purpose?.kind !== "correct") purpose = null;
   draw();
   if (isFirst) askWorklist().catch(ignoreBoxError);
 }
@@ -280,11 +338,22 @@ async function press(button, work) {
   }
 }
 
+/** Open an exam on `whom`, or give images to that patient. */
 async function openExam(whom, path = "/api/exams") {
-  const exam = await post(path, whom);
+  const why = purpose;
+  const moving = { move: "/api/exam/move", correct: "/api/exam/correct" }[why?.kind];
+  const exam = await post(moving || path, moving ? { exam_id: why.examId, uids: why.uids, ...whom } : whom);
+  if (why?.kind === "assign") await post("/api/unassigned/assign", { uids: why.uids, exam_id: exam.exam_id });
+  purpose = null;
+  if (why) say(text(`purpose.${why.kind}_done`));
+  if (why?.kind === "correct") {
+    wanted = chosen = null;
+    isQueueWanted = true;
+    return;
+  }
   epoch += 1;
   // The next person to choose begins with the whole list.
-  Object.assign(state, { exam, captured: [], search: "" });
+  Object.assign(state, { exam, captured: [], discarded: [], search: "" });
   forgetFound();
   forgetFilter();
   byId("search").value = "";
@@ -312,6 +381,40 @@ async function endExam(outcome, reason) {
   askWorklist().catch(ignoreBoxError);
 }
 
+// -- screens of saved images
+
+const imagePanel = {
+  state,
+  say: (sentence) => say(sentence),
+  sayError: (error) => {
+    if (!(error instanceof BoxError)) throw error;
+    sayError(error);
+  },
+  press,
+  draw,
+  isBusy: () => false,
+  show(screen) {
+    wanted = screen;
+    draw();
+  },
+  leave() {
+    wanted = null;
+    draw();
+    askWorklist().catch(ignoreBoxError);
+  },
+  /** Let a patient be chosen, for images and not for a new exam. */
+  pick(why) {
+    purpose = why;
+    wanted = null;
+    draw();
+    askWorklist().catch(ignoreBoxError);
+  },
+  openWrong: () => wrongPatient.open(state.exam, state.captured),
+};
+const tray = new Tray(imagePanel);
+const review = new Review(imagePanel);
+const wrongPatient = new WrongPatient(imagePanel);
+
 let noticeTimer = 0;
 
 function say(sentence, suggestion = "", isBad = false) {
@@ -331,7 +434,8 @@ function sayError(error) {
   say(said(error.sentence), said(error.suggestion), true);
 }
 
-function showConnection(isLost, isFull) {
+function showConnection(isNowLost, isFull) {
+  isLost = isNowLost;
   const line = byId("connection");
   if (isFull && !isLost) {
     setText(line, text("connection.full"));
@@ -342,6 +446,7 @@ function showConnection(isLost, isFull) {
   }
   show(line, isLost || isFull);
   document.body.classList.toggle("is-lost", isLost);
+  draw();
 }
 
 function listen(id, act) {
@@ -356,7 +461,7 @@ byId("search").addEventListener("input", (event) => {
 /** A wristband or a request's barcode, read on any screen: it opens its entry, or says why it cannot. */
 async function takeScanned(scanned) {
   const { exam } = state;
-  if (exam) {
+  if (exam && !purpose) {
     const isHis = exam.patient_id.toLowerCase() === scanned.toLowerCase() || exam.accession_number.split(", ").includes(scanned);
     say(text(isHis ? "scan.same" : "scan.other", { scanned }), isHis ? "" : text("scan.other_advice"), !isHis);
     return;
@@ -371,7 +476,7 @@ async function takeScanned(scanned) {
   draw();
   if (listed.length > 1) return; // several entries of one patient, or of two: the list asks
   const answered = itemsScanned(await askHospital(scanned), scanned);
-  if (answered.length === 1 && wanted === null && !state.exam && state.search === scanned) choose(answered[0]);
+  if (answered.length === 1 && wanted === null && (!state.exam || purpose) && state.search === scanned) choose(answered[0]);
   else draw();
 }
 
@@ -447,6 +552,24 @@ for (const kind of ["pointerdown", "keydown"])
     toldTouch = performance.now();
     post("/api/touch").catch(ignoreBoxError);
   });
+listen("show-tray", () => tray.open());
+listen("purpose-cancel", () => {
+  purpose = chosen = null;
+  wanted = null;
+  draw();
+});
+listen("wrong-patient", () => imagePanel.openWrong());
+listen("go-on", (event) =>
+  press(event.currentTarget, async () => {
+    await post("/api/exam/go-on");
+    isInterrupted = false;
+  }),
+);
+listen("interrupted-end", () => {
+  wanted = "ending";
+  draw();
+});
+listen("interrupted-wrong", () => imagePanel.openWrong());
 listen("end-exam", () => {
   wanted = "ending";
   draw();

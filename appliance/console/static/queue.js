@@ -2,11 +2,13 @@
 // The three yeses are three columns and are never drawn as one.
 
 import { byId, make, nameElements, replaceKeepingPlace } from "./elements.js";
+import { lightElements } from "./lights.js";
 import { said, text } from "./texts.js";
 import { bytesText, clockText, kindText, momentText, spanText } from "./words.js";
 
 const MOST_EXAMS = 30;
 const MOST_OBJECTS = 100; // of one exam
+const NOTE = "KO"; // the modality of a note that rejects images
 const STORED = new Set(["stored", "commit_requested", "committed", "expired"]);
 const COMMITTED = new Set(["committed", "expired"]);
 // At a destination that is configured as one without commitment: nothing more is to come from there.
@@ -15,15 +17,16 @@ const NEVER_COMMITTED = new Set(["stored_only", "verified"]);
 let drawn = "";
 
 /** Draw `queue` (GET /api/queue or null), `status` (GET /api/status or null) and the sentence of what failed.
- *  `retry` is called when a person wants what was refused tried again. */
-export function drawQueue(queue, status, trouble, devices, retry) {
-  const key = JSON.stringify([queue, status, trouble]);
+ *  `retry` is called when a person wants what was refused tried again,
+ *  `correct(exam)` when it was the wrong patient; `lights` as lightsOf gives them. */
+export function drawQueue(queue, status, trouble, devices, retry, correct, lights) {
+  const key = JSON.stringify([queue, status, trouble, lights]);
   if (key === drawn) return;
   drawn = key;
   const titles = new Map(devices.map((device) => [device.device, device.title]));
-  const parts = [findings(status, trouble, retry)];
+  const parts = [make("div", { class: "lights" }, ...lightElements(lights)), findings(status, trouble, retry)];
   if (queue?.open) parts.push(openExam(queue.open, titles));
-  if (queue) parts.push(...endedExams(queue, titles));
+  if (queue) parts.push(...endedExams(queue, titles, correct));
   if (queue && !queue.open && queue.objects.length === 0)
     parts.push(make("p", { class: "middle", testid: "queue-empty", text: text("queue.nothing") }));
   replaceKeepingPlace(byId("queue"), parts);
@@ -107,7 +110,7 @@ function openExam(open, titles) {
   );
 }
 
-function endedExams(queue, titles) {
+function endedExams(queue, titles, correct) {
   const byExam = new Map();
   const entryOf = (examId) => {
     if (!byExam.has(examId)) byExam.set(examId, { objects: [], steps: [] });
@@ -125,7 +128,8 @@ function endedExams(queue, titles) {
     const rows = objects.slice(0, MOST_OBJECTS).map((object) => objectRow(object, titles, names));
     const rest = objects.length - rows.length;
     const remarks = [...(exam.findings || []).map(said), rest > 0 ? text("queue.more_objects", { count: rest }) : ""];
-    return examElement(exam, outcomeText(exam.outcome), steps, rows, remarks.filter(Boolean).join(" "));
+    const isCorrectable = exam.outcome && objects.some((object) => !object.expired_at && object.modality !== NOTE);
+    return examElement(exam, outcomeText(exam.outcome), steps, rows, remarks.filter(Boolean).join(" "), isCorrectable && correct);
   });
   if (latest.length > MOST_EXAMS)
     elements.push(make("p", { class: "middle", text: text("queue.older_exams", { count: latest.length - MOST_EXAMS }) }));
@@ -134,7 +138,7 @@ function endedExams(queue, titles) {
 
 const outcomeText = (outcome) => (outcome ? text(`queue.${outcome.toLowerCase()}`) : "");
 
-function examElement(exam, outcome, steps, rows, remark) {
+function examElement(exam, outcome, steps, rows, remark, correct = null) {
   return make(
     "article",
     { class: "queue-exam", testid: "queue-exam", data: { examId: exam.exam_id } },
@@ -146,6 +150,9 @@ function examElement(exam, outcome, steps, rows, remark) {
       make("span", { class: "muted", text: openedText(exam.opened_at) }),
       outcome ? make("span", { class: "outcome", testid: "exam-outcome", text: outcome }) : "",
       ...steps.map(stepElement),
+      correct
+        ? make("button", { type: "button", class: "correct", testid: "correct", text: text("wrong.open"), onclick: () => correct(exam) })
+        : "",
     ),
     remark ? make("p", { class: "small", text: remark }) : "",
     ...rows,
@@ -182,6 +189,7 @@ function objectRow(object, titles, destinations) {
 }
 
 function kindOf(object) {
+  if (object.modality === NOTE) return text("kind.note");
   if (object.kind) return kindText(object.kind);
   return object.frames > 1 ? text("queue.clip_of", { count: object.frames }) : kindText("transfer");
 }

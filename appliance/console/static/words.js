@@ -138,3 +138,11 @@ export function whatText(item) {
 export function foldText(plain) {
   return plain.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 }
+
+/** Device → what people call it. */
+export const titlesOf = (devices) => new Map(devices.map((device) => [device.device, device.title]));
+
+/** Whose exam it is, in a few words. */
+export function whoText(exam) {
+  return [orderedNames(exam.names || [])[0] || text("who.no_name"), exam.patient_id].filter(Boolean).join(", ");
+}
