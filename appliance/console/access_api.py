@@ -70,7 +70,7 @@ def access_routes(access: Access, open_emergency: Callable[[], Body]) -> list[Ro
         Route("/api/lock", show_lock),
         _command("/api/unlock", unlock),
         _command("/api/lock-now", lock),
-        _command("/api/touch", touch),
+        _command("/api/touch", note_touch),
         _command("/api/emergency", open_on_nobody),
     ]
 
