@@ -2,6 +2,7 @@
 # System packages come from Debian by apt, Python's into .venv from hash-locked files.
 
 PYTHON  ?= python3
+ARCH    ?= amd64
 ARCHIVE ?= simulator
 ARGS    ?=
 VENV    := .venv
@@ -10,13 +11,16 @@ SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # systemd-python is compiled at its installation.
 BUILD_PACKAGES := python3-venv python3-dev gcc libc6-dev libsystemd-dev pkg-config
-DEMO_PACKAGES  := $(BUILD_PACKAGES) util-linux sane-utils libsane1
+DEMO_PACKAGES  := $(BUILD_PACKAGES) util-linux sane-utils libsane1 libturbojpeg0
 TEST_PACKAGES  := $(DEMO_PACKAGES) orthanc dcmtk dicom3tools libgdcm-tools lrzsz openssl chromium \
                   fonts-noto-core fonts-noto-cjk ghostscript netpbm git strace rsyslog rsyslog-gnutls libxml2-utils \
                   systemd udev mount
+IMAGE_PACKAGES := $(BUILD_PACKAGES) mmdebstrap debian-archive-keyring util-linux
+VM_PACKAGES    := $(TEST_PACKAGES) $(IMAGE_PACKAGES) qemu-system-x86 qemu-utils ovmf e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test screenshots bench crash flash soak lint format lock clean demo-packages test-packages
+.PHONY: help demo test screenshots bench crash flash soak image vm-test lint format lock clean
+.PHONY: demo-packages test-packages image-packages vm-packages
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,20 +46,33 @@ soak: test-packages $(VENV)/test.stamp ## a compressed month, 3,000 exams, an ho
 flash: test-packages $(VENV)/test.stamp ## prove bad flash: each operation fails, in six ways (ARGS="--every 7 --kind erofs", "--seed N")
 	@$(BIN)/python -m tests.flash $(ARGS)
 
+image: image-packages $(VENV)/base.stamp ## build the box's image (ARCH=amd64: for x86-64 and for the virtual machine); it says where
+	@$(SUDO) $(BIN)/python image/build.py $(ARCH)
+
+vm-test: vm-packages $(VENV)/test.stamp ## run the box's image in a virtual machine, and its cases (ARGS="-k usb": some of them)
+	@$(SUDO) $(BIN)/python image/build.py amd64
+	@$(BIN)/python -m pytest -p no:xdist -o python_files='case_*.py' -o timeout=7200 tests/vm $(ARGS)
+
 lint: $(VENV)/test.stamp ## ruff, mypy and the rooms' import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 format: $(VENV)/test.stamp ## let ruff write the files as it likes them
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-clean: ## remove the virtual environment and the demo's state
-	rm -rf $(VENV) .demo
+clean: ## remove the virtual environment, the demo's state and what was built
+	rm -rf $(VENV) .demo .cache
 
 demo-packages:
 	@$(call install,$(DEMO_PACKAGES) $(if $(filter orthanc,$(ARCHIVE)),orthanc))
 
 test-packages:
 	@$(call install,$(TEST_PACKAGES))
+
+image-packages:
+	@$(call install,$(IMAGE_PACKAGES))
+
+vm-packages:
+	@$(call install,$(VM_PACKAGES))
 
 # Installs those of the given packages that are missing, and says nothing when none is.
 define install

@@ -61,6 +61,9 @@ def make_app(runner: DeviceRunner) -> Starlette:
         except ApplianceError as error:
             return error_response(error, 503)
 
+    def transcript(_request: Request) -> Response:
+        return JSONResponse({"entries": runner.transcript()})
+
     def thumbnail(request: Request) -> Response:
         picture = runner.thumbnails.get(request.path_params["uid"])
         if not picture:
@@ -71,6 +74,7 @@ def make_app(runner: DeviceRunner) -> Starlette:
         routes=[
             Route("/status", status),
             Route("/preview", preview),
+            Route("/transcript", transcript),
             Route("/thumbnail/{uid}", thumbnail),
             Route("/still", command(still), methods=["POST"]),
             Route("/clip/start", command(start_clip), methods=["POST"]),

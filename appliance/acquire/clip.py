@@ -59,6 +59,8 @@ class ClipRecorder:
         self.sop_instance_uid = new_uid()
         self.exam_id = ticket.exam_id
         self.notice = ""  # why the clip ended by itself, in a sentence; empty if somebody ended it
+        self.faults: set[str] = set()  # what was wrong with the picture meanwhile: it "was black"
+        self.left_out = 0  # frames that were damaged, so that they could not be cropped or masked
         self._keeper, self._device, self._gate, self._ticket = keeper, device, gate, ticket
         self._on_end = on_end
         self._frames = FrameQueue(device.clip_queue_frames, device.clip_queue_bytes)
@@ -153,8 +155,7 @@ class ClipRecorder:
                 self._ended.set()
 
     def _write(self) -> Saved:
-        self._first = self._await_first_frame()
-        first = stored_from(self._first, is_clip=True)
+        self._first, first = self._await_first_frame()
         self._last_timestamp = first.timestamp
         self._form = form = pixel_form_from(first)
         self._keeper.ensure_room()
@@ -212,7 +213,8 @@ class ClipRecorder:
             )
         return self._keeper.remember(self._ticket, mended.path, Kind.CLIP, mended.frames, mended.path.stat().st_size)
 
-    def _await_first_frame(self) -> Frame:
+    def _await_first_frame(self) -> tuple[Frame, Frame]:
+        """As the source gave it, and as it is stored."""
         clock = self._keeper.clock
         deadline = Deadline.after(clock, self._device.frame_seconds * 2)
         while True:
@@ -220,11 +222,22 @@ class ClipRecorder:
             is_over = self._ending.is_set() or deadline.is_over()
             frame = self._frames.take(_LOOK_SECONDS)
             if frame is not None:
-                return frame
-            if is_over:
+                stored = self._stored(frame)
+                if stored is not None:
+                    return frame, stored
+            elif is_over:
                 raise ApplianceError(
                     "The clip has no frame; nothing was saved.", "Check that the machine gives a picture."
                 )
+
+    def _stored(self, frame: Frame) -> Frame | None:
+        """`frame` as it is stored; None for a damaged one of which not all may be kept, so that none of it can be."""
+        try:
+            return stored_from(frame, is_clip=True)
+        except BadFrame as error:
+            _log.warning("a frame of clip %s is left out: %s", self.sop_instance_uid, error.sentence)
+            self.left_out += 1
+            return None
 
     def _write_frames(self, writer: ObjectWriter, composed: Composed, first: Frame) -> None:
         clock = self._keeper.clock
@@ -233,12 +246,8 @@ class ClipRecorder:
         is_ending = False
         while True:
             if frame is not None:
-                try:
-                    frame = stored_from(frame, is_clip=True)
-                except BadFrame as error:
-                    self._end_here(f"{error.sentence} The clip ended there.")
-                    return
-                if not self._may_append(writer, frame) or not self._append(writer, frame):
+                stored = self._stored(frame)
+                if stored is not None and not (self._may_append(writer, stored) and self._append(writer, stored)):
                     return
             elif is_ending:
                 return
@@ -340,6 +349,7 @@ class ClipRecorder:
 
 def video_format_of(device: GrabberDevice, frame: Frame) -> str:
     """Video Image Format Acquired (0018,1022), SH: `1080p30 MJPEG`, `576i25 YUYV`. `frame` as its source gave it."""
-    lines = frame.layout.lines if frame.layout is not None else frame.height
+    whole = frame.layout or frame.edit
+    lines = whole.lines if whole is not None else frame.height
     encoding = frame.format or ("MJPEG" if frame.encoding is Encoding.JPEG else frame.encoding.upper())
     return f"{lines}{'i' if frame.is_interlaced else 'p'}{frame.rate or device.frames_per_second:.4g} {encoding}"[:16]

@@ -1,9 +1,10 @@
-"""A film digitizer: one film at a time, its rows streamed from the scanner to flash, never whole in memory."""
+"""A film digitizer: one film or a stack of them, their rows streamed to flash, never whole in memory."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from appliance.acquire.gate import ExamGate, Ticket, WrongExamError
@@ -11,7 +12,7 @@ from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
 from appliance.acquire.preview import FilmThumbnail
 from appliance.acquire.runner import DeviceRunner, State
 from appliance.base.clock import Clock
-from appliance.base.errors import ApplianceError, finding_from
+from appliance.base.errors import ApplianceError, counted, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_error_from
 from appliance.base.uids import new_uid
@@ -19,12 +20,15 @@ from appliance.compose.instance import compose_film
 from appliance.compose.pixels import film_form_from
 from appliance.config.devices import FilmDevice
 from appliance.devices.errors import ScanCancelled
+from appliance.devices.film.offered import check_offered, read_offered
 from appliance.devices.film.options import FilmOptions
 from appliance.devices.film.scan import FilmScan, scan_film
+from appliance.devices.film.stack import FilmStack, open_stack
 
 _TICK_SECONDS = 1.0
 # TERM, its grace and KILL of the digitizer's program, and a flash that stalls meanwhile.
 _END_SECONDS = 15.0
+_WERE = {False: "was", True: "were"}
 
 
 class FilmRunner(DeviceRunner):
@@ -47,6 +51,8 @@ class FilmRunner(DeviceRunner):
         self._busy = threading.Lock()
         self._cancel = threading.Event()
         self._done, self._total = 0, 0
+        self._number = 0  # of the film in its stack; 0 where there is no stack
+        self._is_known = False  # whether the digitizer has what is configured
         self._stopping = False
 
     def run(self, stop: threading.Event, alive: Callable[[], None]) -> None:
@@ -60,21 +66,21 @@ class FilmRunner(DeviceRunner):
             self._busy.release()
 
     def scan_film(self, exam_id: str | None) -> Saved:
-        """One film, durable. Errors of the digitizer as `devices.film.scan`; the panel shows them as a finding too."""
+        """One film, or a stack of them: durable, the last one of a stack. The panel shows errors as a finding too.
+
+        Errors of the digitizer as `devices.film.scan`. What was saved before one stays saved, and the sentence says so.
+        """
         if not self._busy.acquire(blocking=False):
             raise ApplianceError("A film is being scanned already.", "Wait for it, or cancel it.")
+        saved: list[Saved] = []
         try:
             self._cancel.clear()
             if self._stopping:
                 self._cancel.set()
-            self._done, self._total = 0, 0
-            with self.gate.admitting(exam_id) as ticket:
-                self.keeper.check(ticket)
-                self.keeper.ensure_room()
-                self.state = State.SCANNING
-                saved = self._scan(ticket)
+            self._done, self._total, self._number = 0, 0, 0
+            (self._scan_stack if self._film.stack else self._scan_one)(exam_id, saved)
             self.findings.clear("scan_failed", self.device.name)
-            return saved
+            return saved[-1]
         except WrongExamError:
             raise
         except ScanCancelled:
@@ -82,18 +88,53 @@ class FilmRunner(DeviceRunner):
             raise
         except OSError as error:
             failed = flash_error_from(error, "The film was not saved", "Scan it again.")
-            self.findings.report(finding_from(failed, "scan_failed", self.device.name))
+            self._tell(failed, len(saved))
             raise failed from error
         except ApplianceError as error:
-            self.findings.report(finding_from(error, "scan_failed", self.device.name))
+            self._is_known = False  # another digitizer may be there the next time
+            self._tell(error, len(saved))
             raise
         finally:
             self.state = State.IDLE
             self._busy.release()
 
-    def _scan(self, ticket: Ticket) -> Saved:
-        with scan_film(self._options, self.clock, cancel=self._cancel, on_progress=self._note_progress) as film:
-            return self._keep(ticket, film)
+    def _tell(self, error: ApplianceError, saved: int) -> None:
+        """On the panel, and to whoever pressed: what is safe all the same."""
+        if saved:
+            error.sentence += f" {counted(saved, 'film')} of the stack {_WERE[saved > 1]} saved before it."
+        self.findings.report(finding_from(error, "scan_failed", self.device.name))
+
+    def _scan_one(self, exam_id: str | None, saved: list[Saved]) -> None:
+        with self.gate.admitting(exam_id) as ticket:
+            self._prepare(ticket)
+            with scan_film(self._options, self.clock, cancel=self._cancel, on_progress=self._note_progress) as film:
+                saved.append(self._keep(ticket, film))
+
+    def _scan_stack(self, exam_id: str | None, saved: list[Saved]) -> None:
+        """Each film is the open exam's at its own beginning; none is fed before the one in front of it is durable."""
+        with ExitStack() as opened:
+            films: FilmStack | None = None
+            while True:
+                with self.gate.admitting(exam_id) as ticket:
+                    self._prepare(ticket)
+                    if films is None:
+                        most = self._film.max_films
+                        stack = open_stack(self._options, self.clock, most, cancel=self._cancel)
+                        films = opened.enter_context(stack)
+                    self._number, self._done, self._total = len(saved) + 1, 0, 0
+                    film = films.next_film(self._note_progress)
+                    if film is None:
+                        return
+                    saved.append(self._keep(ticket, film))
+
+    def _prepare(self, ticket: Ticket) -> None:
+        """Whatever can be wrong before a film is fed."""
+        self.keeper.check(ticket)
+        self.keeper.ensure_room()
+        self.state = State.SCANNING
+        if not self._is_known:
+            check_offered(self._options, read_offered(self._options, self.clock))
+            self._is_known = True
 
     def _keep(self, ticket: Ticket, film: FilmScan) -> Saved:
         header = film.header
@@ -101,7 +142,7 @@ class FilmRunner(DeviceRunner):
         form = film_form_from(header.width, header.height, header.bits)
         composed = compose_film(self.keeper.origins(ticket, new_uid()), form, header.resolution_dpi)
         writer = self.keeper.begin(ticket, composed.sop_instance_uid, composed.header)
-        thumbnail = FilmThumbnail(header.width, header.height)
+        thumbnail = FilmThumbnail(header.width, header.height, header.bits)
         try:
             for chunk in film.chunks:
                 writer.append(chunk)
@@ -129,5 +170,6 @@ class FilmRunner(DeviceRunner):
 
     def sentence(self) -> str:
         if self.state is State.SCANNING:
-            return f"Scanning a film, {100 * self._done // max(1, self._total)} %."
-        return "Ready: put a film in and press Scan."
+            film = f"film {self._number} of the stack" if self._number else "a film"
+            return f"Scanning {film}, {100 * self._done // max(1, self._total)} %."
+        return f"Ready: put {'films' if self._film.stack else 'a film'} in and press Scan."

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from appliance.acquire.gate import Ticket
 from appliance.base.clock import Clock
-from appliance.base.durable import make_directory
+from appliance.base.durable import make_directory, sync_directory
 from appliance.base.errors import ApplianceError
 from appliance.base.uids import new_uid
+from appliance.compose.document import compose_document
 from appliance.compose.instance import Composed, Origins, compose_still
 from appliance.compose.pixels import pixel_form_from
 from appliance.config.devices import Device
@@ -145,6 +146,20 @@ class ObjectKeeper:
         )
         composed = compose_still(origins, form, len(frame.data), frame.lossy_bytes)
         return self.keep_whole(ticket, composed, frame.data, kind)
+
+    def keep_document(self, ticket: Ticket, title: str, pdf: bytes, kind: Kind, *, uid: str) -> Saved:
+        """Make the PDF file `pdf` a durable Encapsulated PDF. Raises as `keep_still`."""
+        self.ensure_room()
+        composed = compose_document(self.origins(ticket, uid), title, len(pdf))
+        return self.keep_whole(ticket, composed, pdf, kind)
+
+    def has(self, ticket: Ticket, uid: str) -> bool:
+        """Whether the ticket's exam has this object already; then its name is made durable. OSError."""
+        directory = self.directory(ticket)
+        if all(name.sop_instance_uid != uid for _, name in list_objects(directory)):
+            return False
+        sync_directory(directory)  # what published it may have been cut off, or failed, before its own sync
+        return True
 
     def keep_whole(self, ticket: Ticket, composed: Composed, pixels: bytes, kind: Kind) -> Saved:
         """Write a composed object whose pixels are all here."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper
-from appliance.acquire.runner import DeviceRunner, State
+from appliance.acquire.runner import DeviceRunner, State, transcript_from
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, Finding, counted, finding_from
 from appliance.base.findings import FindingBoard
@@ -316,6 +316,10 @@ class PageRunner(DeviceRunner):
         ticket = self._ticket
         if ticket is not None and ticket.exam_id == exam_id:
             self._is_hurried = True
+
+    def transcript(self) -> list[dict[str, Any]]:
+        kept = transcript_from(self._line, self.clock)
+        return super().transcript() if kept is None else kept
 
     def progress(self) -> dict[str, Any] | None:
         if self.state is not State.RECEIVING:

@@ -12,6 +12,7 @@ from PIL import Image
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
 from appliance.devices.video.pixels import reduced_from, stored_from
+from appliance.devices.video.small import small_jpeg_picture
 
 _log = logging.getLogger(__name__)
 
@@ -27,18 +28,18 @@ def small_jpeg_from(frame: Frame, size: tuple[int, int]) -> bytes:
     BadFrame when the coded picture is damaged between sound markers, which nobody knows before it is decoded.
     """
     try:
-        picture = _picture_from(stored_from(reduced_from(frame, size[0]), is_clip=True), size)
+        if frame.encoding is Encoding.JPEG:
+            picture = small_jpeg_picture(frame, "RGB", size)  # libjpeg decodes at that size, not the rest
+        else:
+            picture = _picture_from(stored_from(reduced_from(frame, size[0]), is_clip=True))
         picture.thumbnail((max(1, size[0]), max(1, size[1])))
         return _encode(picture)
     except Exception as error:
         raise BadFrame("A frame's picture is damaged and cannot be shown.") from error
 
 
-def _picture_from(frame: Frame, size: tuple[int, int]) -> Image.Image:
-    if frame.encoding is Encoding.JPEG:
-        picture: Image.Image = Image.open(io.BytesIO(frame.data))
-        picture.draft("RGB", size)  # libjpeg decodes at 1/2, 1/4 or 1/8 without touching the rest
-    elif frame.encoding is Encoding.GRAY16:
+def _picture_from(frame: Frame) -> Image.Image:
+    if frame.encoding is Encoding.GRAY16:
         # The high byte of each little-endian sample, at the depth that is stored.
         shift = frame.bits_stored - 8
         high = (
@@ -49,32 +50,38 @@ def _picture_from(frame: Frame, size: tuple[int, int]) -> Image.Image:
                 for at in range(0, len(frame.data), 2)
             )
         )
-        picture = Image.frombytes("L", (frame.width, frame.height), high)
-    else:
-        picture = Image.frombytes(_MODES[frame.encoding], (frame.width, frame.height), frame.data)
-    return picture
+        return Image.frombytes("L", (frame.width, frame.height), high)
+    return Image.frombytes(_MODES[frame.encoding], (frame.width, frame.height), frame.data)
 
 
 class FilmThumbnail:
     """Picks every n-th pixel of every n-th row while a film's rows go by: no second copy of the film is held."""
 
-    def __init__(self, width: int, height: int) -> None:
-        self._row_bytes = width * 2
+    def __init__(self, width: int, height: int, bits: int) -> None:
+        self._sample_bytes = 1 if bits == 8 else 2
+        self._shift = bits - 8
+        self._row_bytes = width * self._sample_bytes
         self._step = max(1, -(-width // THUMBNAIL_SIZE[0]), -(-height // THUMBNAIL_SIZE[1]))
         self._pending = bytearray()
         self._row = 0
         self._rows: list[bytes] = []
 
     def feed(self, chunk: bytes) -> None:
-        """Little-endian 16-bit samples, as they come."""
+        """Samples of one byte, or of two in little-endian order, as they come."""
         self._pending += chunk
         whole = len(self._pending) // self._row_bytes
         for index in range(whole):
             if (self._row + index) % self._step == 0:
                 start = index * self._row_bytes
-                self._rows.append(bytes(self._pending[start + 1 : start + self._row_bytes : 2 * self._step]))
+                self._rows.append(self._picked(start, start + self._row_bytes))
         self._row += whole
         del self._pending[: whole * self._row_bytes]
+
+    def _picked(self, start: int, end: int) -> bytes:
+        if self._sample_bytes == 1:
+            return bytes(self._pending[start : end : self._step])
+        low, high = (self._pending[start + at : end : 2 * self._step] for at in (0, 1))
+        return bytes((a | b << 8) >> self._shift for a, b in zip(low, high, strict=True))
 
     def jpeg(self) -> bytes:
         """The picture; b"" when no row came."""

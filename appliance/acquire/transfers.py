@@ -1,8 +1,9 @@
 """A machine that sends image files by itself: receive, keep, and only then acknowledge to the machine.
 
-The exam that is open at a transfer's first byte owns it. A sender whose acknowledgement was lost, since the box was
-killed or the line was cut, sends once more: the same bytes from the same machine in the same exam are the same object,
-under the same SOP Instance UID.
+The exam that is open at a transfer's first byte owns it. The files of a YMODEM batch are of one patient: what comes of
+it after its exam has ended belongs to nobody. A sender whose acknowledgement was lost, since the box was killed or the
+line was cut, sends once more: the same bytes from the same machine in the same exam are the same object, under the same
+SOP Instance UID.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ import hashlib
 import logging
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
 
+from appliance.acquire.answering import keep_while_alive, was_kept_before
 from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper
-from appliance.acquire.runner import DeviceRunner, State
+from appliance.acquire.runner import DeviceRunner, State, transcript_from
 from appliance.base.clock import Clock, Deadline
-from appliance.base.durable import sync_directory
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_error_from, reason_of
@@ -35,10 +35,7 @@ from appliance.spool.tree import list_objects
 _log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
-_EXAMS_REMEMBERED = 3
 _POLL_SECONDS = 0.5
-# A flash that does not come back from a sync for so long is no stall: the watchdog may then act.
-_STALL_SECONDS = 60.0
 PADDING = b"\x1a"
 
 
@@ -62,6 +59,7 @@ class TransferRunner(DeviceRunner):
         self._received: int | None = None
         self._ticket: Ticket | None = None
         self._kept_at: float | None = None
+        self._batch_exam_id: str | None = None  # of the first file of the batch that goes on, or went on last
 
     def run(self, stop: threading.Event, alive: Callable[[], None]) -> None:
         """Open the line, take transfers until it is gone, and again."""
@@ -98,10 +96,10 @@ class TransferRunner(DeviceRunner):
                 self._end_ticket()
 
     def _take_one(self, receiver: XmodemReceiver, stop: threading.Event, alive: Callable[[], None]) -> None:
-        if not receiver.wait_for_sender(stop, _POLL_SECONDS, self._begin):
+        if not receiver.wait_for_sender(stop, _POLL_SECONDS, lambda at: self._begin(at, receiver.is_next_of_batch)):
             return
         transfer = receiver.receive_transfer(self._note_progress, stop)
-        failed = self._keep_while_alive(transfer, alive)
+        failed = keep_while_alive(lambda: self._keep_or_say_why_not(transfer), self.clock, alive)
         if failed is None:
             self._kept_at = self.clock.monotonic()
             self.findings.clear("transfer_failed", self.device.name)
@@ -109,16 +107,6 @@ class TransferRunner(DeviceRunner):
         else:
             self._note_failure(failed)  # first: refusing needs the line once more
             transfer.refuse()
-
-    def _keep_while_alive(self, transfer: Transfer, alive: Callable[[], None]) -> ApplianceError | None:
-        """Keep it in a thread of its own: a flash that stalls in a sync is not this loop being stuck, for a while."""
-        patience = Deadline.after(self.clock, _STALL_SECONDS)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keep") as one:
-            kept = one.submit(self._keep_or_say_why_not, transfer)
-            while not wait([kept], timeout=_POLL_SECONDS).done:
-                if not patience.is_over():
-                    alive()
-            return kept.result()
 
     def _keep_or_say_why_not(self, transfer: Transfer) -> ApplianceError | None:
         """None when the image is durable. Whatever the fault, the machine is told, and the line stays in use."""
@@ -137,15 +125,26 @@ class TransferRunner(DeviceRunner):
             )
         return None
 
-    def _begin(self, at: float) -> None:
-        """The first byte: from here on the image is the open exam's."""
+    def _begin(self, at: float, is_next: bool) -> None:
+        """The first byte: from here on the image is the open exam's; `is_next` of a batch is of its first file's."""
         self._received = 0
         self.state = State.RECEIVING
         try:
-            self._ticket = self.gate.admit(began=at)
+            ticket = self.gate.admit(began=at)
         except OSError as error:
             # The transfer is let come to its end: then the machine can be told that it failed.
             _log.error("the exams cannot be read: %s", reason_of(error))
+            return
+        if not is_next:
+            self._batch_exam_id = ticket.exam_id
+            for code in ("batch_unassigned", "empty_file"):
+                self.findings.clear(code, self.device.name)  # of the batch before
+        elif ticket.exam_id != self._batch_exam_id:
+            sentence = f"{self.title} went on with its images after their exam had ended; they are kept unassigned."
+            self.findings.report(Finding("batch_unassigned", sentence, "Check whose they are.", self.device.name))
+            self.gate.end(ticket)
+            ticket = ticket.unassigned
+        self._ticket = ticket
 
     def _admitted(self) -> Ticket:
         if self._ticket is None:
@@ -173,10 +172,14 @@ class TransferRunner(DeviceRunner):
             self.state = State.IDLE
 
     def _keep(self, ticket: Ticket, transfer: Transfer) -> None:
+        if not transfer.payload:
+            sentence = f"{self.title} sent an empty file among its images; there is nothing to keep of it."
+            self.findings.report(Finding("empty_file", sentence, "Compare with the machine.", self.device.name))
+            return
         frame = picture_from_file(transfer.payload, self._serial.max_pixels, timestamp=transfer.started_at)
         # Without the last block's padding: another block size does not make it another image.
         digest = hashlib.sha256(transfer.payload.rstrip(PADDING)).hexdigest()
-        if ticket.exam is not None and self._was_sent_before(digest):
+        if ticket.exam is not None and was_kept_before(self.gate, lambda exam_id: self._uid_of(exam_id, digest)):
             # The acknowledgement was lost, the exam ended, and the machine tries again: this is not the next patient's.
             sentence = (
                 f"{self.title} sent an image of an earlier exam once more; it is kept unassigned, not in this exam."
@@ -186,27 +189,22 @@ class TransferRunner(DeviceRunner):
         elif next(list_objects(self.keeper.directory(ticket.unassigned)), None) is None:
             self.findings.clear("sent_late", self.device.name)  # a person has said whose it is
         uid = self._uid_of(ticket.exam_id, digest)
-        directory = self.keeper.directory(ticket)
-        if any(name.sop_instance_uid == uid for _, name in list_objects(directory)):
-            sync_directory(directory)  # what published it may have been cut off, or failed, before its own sync
+        if self.keeper.has(ticket, uid):
             sentence = f"{self.title} sent an image that is saved already; it was kept once."
             self.findings.report(Finding("sent_again", sentence, "Nothing needs to be done.", self.device.name))
             return
         self.findings.clear("sent_again", self.device.name)
-        saved = self.keeper.keep_still(ticket, frame, Kind.TRANSFER, uid=uid, digital_format="XMODEM")
+        digital_format = "YMODEM" if transfer.is_batch else "XMODEM"
+        saved = self.keeper.keep_still(ticket, frame, Kind.TRANSFER, uid=uid, digital_format=digital_format)
         self.note_saved(saved, frame)
 
     def _uid_of(self, exam_id: str | None, digest: str) -> str:
         """The same bytes from the same machine in the same exam are the same object."""
         return uid_from_parts("transfer", exam_id or "", self.device.name, digest)
 
-    def _was_sent_before(self, digest: str) -> bool:
-        """Whether one of the last exams has this image."""
-        return any(
-            instance.sop_instance_uid == self._uid_of(exam_id, digest)
-            for exam_id, closed in self.gate.recently_closed(_EXAMS_REMEMBERED)
-            for instance in closed.instances
-        )
+    def transcript(self) -> list[dict[str, Any]]:
+        kept = transcript_from(self._line, self.clock)
+        return super().transcript() if kept is None else kept
 
     def progress(self) -> dict[str, Any] | None:
         received = self._received

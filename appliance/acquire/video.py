@@ -87,6 +87,7 @@ class VideoRunner(DeviceRunner):
                 self._watch.begin()
                 self._freeze.begin()
                 self._last_sequence = None
+                self._tell_of_quality()
                 self._read_until_gone(stop, alive)
             except DeviceError as error:
                 self._lose(error)
@@ -170,6 +171,7 @@ class VideoRunner(DeviceRunner):
         if watch.is_black:
             suggestion = "Check the machine's video output and its cable."
             self.findings.report(Finding("black_picture", f"The {name}'s picture is black.", suggestion, name))
+            self._note_in_clip("was black")
         else:
             self.findings.clear("black_picture", name)
         if longest and watch.frozen_seconds >= longest:
@@ -178,8 +180,25 @@ class VideoRunner(DeviceRunner):
                 "Look whether the machine's own screen moves; if it does, unplug the grabber and plug it in again."
             )
             self.findings.report(Finding("frozen_picture", sentence, suggestion, name))
+            self._note_in_clip("stood still")
         else:
             self.findings.clear("frozen_picture", name)
+
+    def _note_in_clip(self, what: str) -> None:
+        """The finding goes away with its reason; what is in a clip stays there, and is told of when it ends."""
+        clip = self._clip
+        if clip is not None and not clip.is_over:
+            clip.faults.add(what)
+
+    def _tell_of_quality(self) -> None:
+        """Diagnostic quality was asked for, and the picture comes compressed: shown for as long as it is so."""
+        name, why = self.device.name, self._source.compromise
+        if not why:
+            self.findings.clear("compressed_picture", name)
+            return
+        sentence = f"The {name}'s picture comes compressed, against the wish for diagnostic quality: {why}."
+        suggestion = "Use a faster USB plug and cable, or configure a smaller size or a lower rate."
+        self.findings.report(Finding("compressed_picture", sentence, suggestion, name))
 
     def _refuse_black(self, what: str) -> None:
         raise BlackPicture(
@@ -306,8 +325,12 @@ class VideoRunner(DeviceRunner):
             self._show_state()
         if clip.trouble is not None:
             self.findings.report(finding_from(clip.trouble, "clip_ended", self.device.name))
-        elif clip.notice:
-            self.findings.report(Finding("clip_ended", clip.notice, "", self.device.name))
+        else:
+            left_out = f"{counted(clip.left_out, 'damaged frame')} of the clip left out." if clip.left_out else ""
+            faults = f"In a part of the clip the picture {' and '.join(sorted(clip.faults))}." if clip.faults else ""
+            notice = " ".join(filter(None, (clip.notice, left_out, faults)))
+            if notice:
+                self.findings.report(Finding("clip_ended", notice, "", self.device.name))
         if clip.saved is not None:
             self.note_saved(clip.saved, clip.first_frame)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from appliance.base.http import Asker
@@ -25,7 +26,13 @@ def test_peer(name: str, *, may_write: bool, as_json: bool) -> int:
     """Try everything with one peer; 0 when all is well. Errors as above, and when it may not be tried now."""
     if sys.stderr.isatty():
         print(f"Trying {name}; this may take some minutes.", file=sys.stderr)
-    return _show(_ask("/test", {"name": name, "write": may_write}, _LONGEST_TEST_SECONDS), as_json=as_json)
+    return _show(ask_test(name, may_write=may_write), as_json=as_json)
+
+
+def ask_test(name: str, *, may_write: bool, contexts: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+    """The report on one peer; `contexts`, abstract and transfer syntax, are proposed besides. Errors as above."""
+    body = {"name": name, "write": may_write, "contexts": contexts}
+    return _ask("/test", body, _LONGEST_TEST_SECONDS)
 
 
 def lines_of(report: dict[str, Any]) -> list[str]:

@@ -10,7 +10,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from appliance.base.errors import ApplianceError
-from appliance.cli import audit, clock, echo, exam, export, panel, queue, release, self_test, status, worklist
+from appliance.cli import (
+    audit,
+    clock,
+    conformance,
+    echo,
+    exam,
+    export,
+    panel,
+    queue,
+    release,
+    self_test,
+    status,
+    worklist,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         "--box", type=Path, metavar="DIRECTORY", help="the box whose state lies there, such as .demo/simulator"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for part in (status, worklist, exam, queue, export, release, echo, self_test, clock, audit, panel):
+    parts = (status, worklist, exam, queue, export, release, echo, self_test, clock, audit, conformance, panel)
+    for part in parts:
         part.add_parser(commands)
 
     demo = commands.add_parser(

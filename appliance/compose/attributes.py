@@ -2,10 +2,7 @@
 
 Read from PS3.3 A.8 (Secondary Capture IODs), C.7, C.8.6 and C.12.1, IHE RAD TF-2 4.8 and Appendix A (worklist → image →
 performed step). The order of rows is the order of modules; elements are written in the order of their tags.
-Conditions: `still`, `clip`, `film`, `color`, `gray frames` (of a multi-frame class), `lossy`, `printed` (text stands on
-a page); `exam` (there is one), `scheduled` (it was chosen from a worklist), `worklist's study` or `own study` (whose
-Study Instance UID it is); `self test` (of the box, no examination); `clock in doubt` (the box did not believe its clock
-when the frame was taken, or when its exam was opened).
+`CONDITIONS` says what a row's `when` means.
 
 That the times are in doubt stands in Image Comments, of the General Image module (PS3.3 C.7.6.1), which viewers show.
 Acquisition Time Synchronized (0018,1800), which asks nearly the same, is of the Synchronization module (C.7.4.2), which
@@ -27,6 +24,9 @@ worklist's), Service Episode, Confidentiality Code.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from appliance.compose.rows import Gather, Presence, Row, Rows, configured, device, fixed, generated, mwl, user
 
 ALWAYS, VNAP, ANAP, EMPTY = Presence.ALWAYS, Presence.VNAP, Presence.ANAP, Presence.EMPTY
@@ -34,7 +34,31 @@ COMMON, ALL = Gather.COMMON, Gather.ALL
 
 _STEP = "ScheduledProcedureStepSequence"
 
+MANUFACTURER, MODEL = "Modality Bridge", "modality-bridge"
+"""What the box calls itself as the capturing device."""
+
 CLOCK_IN_DOUBT = "The clock of the capturing device was not synchronized: dates and times may be wrong."
+
+CONDITIONS: Final[Mapping[str, str]] = {
+    "still": "a single image",
+    "clip": "many frames",
+    "film": "a digitized film",
+    "color": "three samples per pixel",
+    "gray frames": "one sample per pixel, in a multi-frame class",
+    "lossy": "its pixels were compressed with loss",
+    "printed": "a page with text",
+    "exam": "an examination was open at its first byte",
+    "scheduled": "the patient was chosen from a worklist",
+    "worklist's study": "the worklist's entry has a usable Study Instance UID",
+    "own study": "there is no entry, or none with a usable Study Instance UID",
+    "self test": "an object of `appliance test --write`",
+    "clock in doubt": "the box did not believe its clock",
+    "discontinued": "the examination was discontinued",
+}
+"""What `when` may say of an object or of a performed step, in words."""
+
+# One of each always holds.
+ALTERNATIVES: Final = (frozenset({"worklist's study", "own study"}),)
 
 # Who it is: the same rows in objects and in the performed step.
 IDENTITY: Rows = (
@@ -165,8 +189,8 @@ EQUIPMENT: Rows = (
     Row("DeviceSerialNumber", "3", ANAP, (configured("serial_number"),)),
     Row("ConversionType", "1", ALWAYS, (configured("conversion_type"),)),
     Row("SecondaryCaptureDeviceID", "3", ALWAYS, (configured("box_name"),)),
-    Row("SecondaryCaptureDeviceManufacturer", "3", ALWAYS, (fixed("Modality Bridge"),)),
-    Row("SecondaryCaptureDeviceManufacturerModelName", "3", ALWAYS, (fixed("modality-bridge"),)),
+    Row("SecondaryCaptureDeviceManufacturer", "3", ALWAYS, (fixed(MANUFACTURER),)),
+    Row("SecondaryCaptureDeviceManufacturerModelName", "3", ALWAYS, (fixed(MODEL),)),
     Row("SecondaryCaptureDeviceSoftwareVersions", "3", ALWAYS, (generated("software_version"),)),
     Row("VideoImageFormatAcquired", "3", ANAP, (device("video_format"),)),
     Row("DigitalImageFormatAcquired", "3", ANAP, (device("digital_format"),)),
@@ -218,5 +242,35 @@ SOP_COMMON: Rows = (
     Row("TimezoneOffsetFromUTC", "3", ALWAYS, (generated("timezone"),)),
 )
 
-# One table for every object: what differs between still, clip and film stands in the rows' conditions.
+# One table for every image: what differs between still, clip and film stands in the rows' conditions.
 OBJECT: Rows = (*PATIENT, *STUDY, *SERIES, *EQUIPMENT, *IMAGE, *PIXEL, *SOP_COMMON)
+
+# Encapsulated PDF (PS3.3 A.45.1): Encapsulated Document Series (C.24.1), Secondary Capture Equipment (C.8.6.1) and
+# Encapsulated Document (C.24.2). A document is no image: its series is one of its own beside the images', without side
+# and people, which C.24.1 does not have, and it has no comments; that the clock is in doubt stands in its title.
+_NOT_OF_DOCUMENTS = frozenset(
+    {
+        *("Laterality", "PerformingPhysicianName", "OperatorsName"),
+        *("SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
+    }
+)
+
+DOCUMENT: Rows = (
+    *PATIENT,
+    *STUDY,
+    *(row for row in SERIES if row.keyword not in _NOT_OF_DOCUMENTS),
+    Row("SeriesInstanceUID", "1", ALWAYS, (generated("document_series_uid"),)),
+    Row("SeriesNumber", "1", ALWAYS, (generated("document_series_number"),)),
+    Row("SeriesDescription", "3", ANAP, (configured("series_description"),)),
+    *(row for row in EQUIPMENT if row.keyword != "VideoImageFormatAcquired"),
+    Row("InstanceNumber", "1", ALWAYS, (generated("instance_number"),)),
+    Row("ContentDate", "2", ALWAYS, (generated("captured_date"),)),
+    Row("ContentTime", "2", ALWAYS, (generated("captured_time"),)),
+    Row("AcquisitionDateTime", "2", ALWAYS, (generated("captured_at"),)),
+    Row("BurnedInAnnotation", "1", ALWAYS, (configured("burned_in_annotation"),)),
+    Row("DocumentTitle", "2", ALWAYS, (device("document_title"),)),
+    Row("ConceptNameCodeSequence", "2", EMPTY),
+    Row("MIMETypeOfEncapsulatedDocument", "1", ALWAYS, (fixed("application/pdf"),)),
+    Row("EncapsulatedDocumentLength", "3", ALWAYS, (device("document_length"),)),
+    *SOP_COMMON,
+)

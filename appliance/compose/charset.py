@@ -14,6 +14,13 @@ from pydicom import Dataset
 from pydicom.multival import MultiValue
 from pydicom.valuerep import PersonName
 
+from appliance.compose.rows import Presence, Row, Rows, generated, mwl
+
+CHARACTER_SET: Rows = (
+    Row("SpecificCharacterSet", "1C", Presence.ANAP, (mwl("SpecificCharacterSet"), generated("character_set"))),
+)
+"""What `set_character_set` adds, as a table for those who state it."""
+
 UTF_8 = "ISO_IR 192"
 
 # VRs whose values depend on (0008,0005): PS3.5 6.1.2.3.
@@ -82,6 +89,11 @@ _FURTHER = {
     "ISO 2022 IR 159": _Repertoire("iso2022_jp_2", b"\x1b$(D", width=9),
     "ISO 2022 IR 149": _Repertoire("euc_kr", width=2),
 }
+
+
+def written_terms() -> tuple[str, ...]:
+    """Every defined term that an object or message of this box may carry."""
+    return tuple(dict.fromkeys(term for term in (*_ALONE, *_FIRST, *_FURTHER) if term))
 
 
 def set_character_set(dataset: Dataset, entries: Sequence[Dataset]) -> None:

@@ -155,14 +155,33 @@ def compose_film(origins: Origins, form: PixelForm, resolution_dpi: float) -> Co
 def _dataset_of(
     origins: Origins, form: PixelForm, sop_class_uid: str, kind: set[str], device: Mapping[str, Any]
 ) -> Dataset:
+    of_pixels = ({"color"} if form.samples > 1 else set()) | ({"lossy"} if form.lossy_method else set())
+    pixels = {
+        "rows": form.rows,
+        "columns": form.columns,
+        "samples": form.samples,
+        "photometric": form.photometric,
+        "bits_allocated": form.bits_allocated,
+        "bits_stored": form.bits_stored,
+        "high_bit": form.bits_stored - 1,
+        "lossy": "01" if form.lossy_method else "00",
+        "lossy_method": form.lossy_method,
+    }
+    facts = facts_from(origins, sop_class_uid, kind | of_pixels, {**pixels, **device})
+    dataset = dataset_from(OBJECT, facts)
+    set_character_set(dataset, facts.entries)
+    return dataset
+
+
+def facts_from(origins: Origins, sop_class_uid: str, kind: set[str], device: Mapping[str, Any]) -> Facts:
+    """What the rows of an object's table look their values up in; `kind` are the conditions that the object fulfils."""
     exam = origins.exam
     chosen = chosen_from(exam)
-    of_pixels = ({"color"} if form.samples > 1 else set()) | ({"lossy"} if form.lossy_method else set())
     purpose = {"self test"} if origins.is_self_test else set()
     is_trusted = origins.is_clock_trusted and (exam is None or exam.is_clock_trusted)
     doubt = set() if is_trusted else {"clock in doubt"}
     printed = {"printed"} if origins.printed_text else set()
-    facts = Facts(
+    return Facts(
         entries=chosen.entries,
         generated=generated_from(
             exam,
@@ -175,26 +194,14 @@ def _dataset_of(
         ),
         configuration=_configuration_facts(origins),
         device={
-            "rows": form.rows,
-            "columns": form.columns,
-            "samples": form.samples,
-            "photometric": form.photometric,
-            "bits_allocated": form.bits_allocated,
-            "bits_stored": form.bits_stored,
-            "high_bit": form.bits_stored - 1,
-            "lossy": "01" if form.lossy_method else "00",
-            "lossy_method": form.lossy_method,
             "video_format": origins.video_format,
             "digital_format": origins.digital_format,
             "printed_text": _comments_from(origins.printed_text, has_doubt=not is_trusted),
             **device,
         },
         user=chosen.user,
-        conditions=chosen.conditions | kind | of_pixels | purpose | doubt | printed,
+        conditions=chosen.conditions | kind | purpose | doubt | printed,
     )
-    dataset = dataset_from(OBJECT, facts)
-    set_character_set(dataset, chosen.entries)
-    return dataset
 
 
 def generated_from(
@@ -244,22 +251,29 @@ def _comments_from(printed_text: str, *, has_doubt: bool) -> str:
     return "\r\n".join([*lines, *printed_text.split("\n")])[:MAX_COMMENTS]
 
 
-def _configuration_facts(origins: Origins) -> dict[str, Any]:
-    device, box = origins.device, origins.box
-    series = origins.exam.series_of(device.name) if origins.exam else None
+def configured_facts(device: Device, box: Box) -> dict[str, Any]:
+    """What the rows' CONFIGURATION origins look up, before an exam has frozen any of it."""
     return {
         "modality": device.modality,
         "manufacturer": device.manufacturer,
         "model": device.model,
         "serial_number": device.serial_number,
         "station_name": device.station_name,
-        "series_description": series.series_description if series else device.series_description,
-        "protocol_name": series.protocol_name if series else "",
+        "series_description": device.series_description,
+        "protocol_name": device.protocol_name,
         "conversion_type": device.conversion_type,
         "burned_in_annotation": device.burned_in_annotation,
         "institution": box.institution,
         "box_name": box.name,
     }
+
+
+def _configuration_facts(origins: Origins) -> dict[str, Any]:
+    facts = configured_facts(origins.device, origins.box)
+    if origins.exam is None:
+        return facts
+    series = origins.exam.series_of(origins.device.name)
+    return facts | {"series_description": series.series_description, "protocol_name": series.protocol_name}
 
 
 def _native_pixels(form: PixelForm, length: int) -> tuple[bytes, bytes]:

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit
 
+from appliance.compose.rows import Presence, Row, Rows, device
 from appliance.devices.frame import Encoding, Frame
 from appliance.devices.video.jpeg import parse_jpeg
+
+PIXEL_DATA: Rows = (Row("PixelData", "1", Presence.ALWAYS, (device("pixels"),)),)
+"""What stands behind every header, as a table for those who state it."""
 
 _ITEM = struct.Struct("<HHL")
 EMPTY_OFFSET_TABLE = _ITEM.pack(0xFFFE, 0xE000, 0)

@@ -77,7 +77,9 @@ class Row:
 
     `item` makes it a sequence of one item composed from these rows; with `is_each`, of one item for each chosen entry,
     composed of that entry's values alone, and of one item without any entry. `beside` names an attribute in front of
-    it in the same table without whose value it says nothing: the issuer of a number that is not there.
+    it in the same table without whose value it says nothing: the issuer of a number that is not there. `holds` are the
+    rows by which the items of a generated sequence were composed, each before: nothing is made of them here, and the
+    conformance statement reads them.
     """
 
     keyword: str
@@ -88,6 +90,7 @@ class Row:
     item: tuple[Row, ...] = ()
     is_each: bool = False
     beside: str | None = None
+    holds: tuple[Row, ...] = ()
 
 
 Rows = tuple[Row, ...]

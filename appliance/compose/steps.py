@@ -7,11 +7,12 @@ the offset from UTC of its opening, which N-CREATE says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pydicom import Dataset
-from pydicom.sequence import Sequence
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import EncapsulatedPDFStorage
 
 from appliance.compose.attributes import CLOCK_IN_DOUBT, IDENTITY
 from appliance.compose.charset import set_character_set
@@ -96,18 +97,9 @@ CREATION: Rows = (
     Row("TimezoneOffsetFromUTC", "3", ALWAYS, (generated("timezone"),)),
 )
 
-FINAL: Rows = (
-    Row("PerformedProcedureStepStatus", "3", ALWAYS, (generated("outcome"),)),
-    Row("PerformedProcedureStepEndDate", "1C", ALWAYS, (generated("ended_date"),)),
-    Row("PerformedProcedureStepEndTime", "1C", ALWAYS, (generated("ended_time"),)),
-    Row(
-        "PerformedProcedureStepDiscontinuationReasonCodeSequence",
-        "3",
-        ANAP,
-        (generated("reason"),),
-        when="discontinued",
-    ),
-    Row("PerformedSeriesSequence", "1C", ALWAYS, (generated("performed_series"),)),
+REFERENCE: Rows = (
+    Row("ReferencedSOPClassUID", "1", ALWAYS, (generated("sop_class_uid"),)),
+    Row("ReferencedSOPInstanceUID", "1", ALWAYS, (generated("sop_instance_uid"),)),
 )
 
 PERFORMED_SERIES: Rows = (
@@ -117,8 +109,34 @@ PERFORMED_SERIES: Rows = (
     Row("PerformingPhysicianName", "2", VNAP, (mwl(_STEP, "ScheduledPerformingPhysicianName", gather=COMMON),)),
     Row("OperatorsName", "2", VNAP, (user("operators_name"),)),
     Row("RetrieveAETitle", "2", EMPTY),
-    Row("ReferencedImageSequence", "2", VNAP, (generated("images"),)),
-    Row("ReferencedNonImageCompositeSOPInstanceSequence", "2", EMPTY),
+    Row("ReferencedImageSequence", "2", VNAP, (generated("images"),), holds=REFERENCE),
+    Row(
+        "ReferencedNonImageCompositeSOPInstanceSequence",
+        "2",
+        VNAP,
+        (generated("documents"),),
+        holds=REFERENCE,
+    ),
+)
+
+REASON: Rows = (
+    Row("CodeValue", "1", ALWAYS, (user("reason_code"),)),
+    Row("CodingSchemeDesignator", "1", ALWAYS, (fixed("DCM"),)),
+    Row("CodeMeaning", "1", ALWAYS, (user("reason_meaning"),)),
+)
+
+FINAL: Rows = (
+    Row("PerformedProcedureStepStatus", "3", ALWAYS, (generated("outcome"),)),
+    Row("PerformedProcedureStepEndDate", "1C", ALWAYS, (generated("ended_date"),)),
+    Row("PerformedProcedureStepEndTime", "1C", ALWAYS, (generated("ended_time"),)),
+    Row(
+        "PerformedProcedureStepDiscontinuationReasonCodeSequence",
+        "3",
+        ALWAYS,
+        when="discontinued",
+        item=REASON,
+    ),
+    Row("PerformedSeriesSequence", "1C", ALWAYS, (generated("performed_series"),), holds=PERFORMED_SERIES),
 )
 
 
@@ -150,10 +168,10 @@ def final_from(exam: Exam, step: PlannedStep, closed: Closed) -> Dataset:
     ended_at = closed.closed_at.astimezone(zone_from(exam.opened_at)).replace(microsecond=0)
     series = [planned for planned in exam.series if planned.modality == step.modality]
     performed = [
-        _performed_series(chosen, planned, [one for one in closed.instances if one.device == planned.device])
+        _performed_series(chosen, planned, uid, instances)
         for planned in series
-        if any(one.device == planned.device for one in closed.instances)
-    ] or [_performed_series(chosen, series[0], [])]  # a final state needs at least one series
+        for uid, instances in _series_filled(planned, closed.instances)
+    ] or [_performed_series(chosen, series[0], series[0].series_instance_uid, [])]  # a final state needs a series
     reason = reason_from(closed.reason)
     facts = _facts(
         chosen,
@@ -161,9 +179,9 @@ def final_from(exam: Exam, step: PlannedStep, closed: Closed) -> Dataset:
             "outcome": str(closed.outcome),
             "ended_date": date_from(ended_at),
             "ended_time": time_from(ended_at),
-            "reason": Sequence([_code_item(reason.code, "DCM", reason.meaning)]),
-            "performed_series": Sequence(performed),
+            "performed_series": Items(performed),
         },
+        people={"reason_code": reason.code, "reason_meaning": reason.meaning},
         conditions=frozenset({"discontinued"} if closed.outcome is Outcome.DISCONTINUED else ()),
     )
     dataset = dataset_from(FINAL, facts)
@@ -171,14 +189,28 @@ def final_from(exam: Exam, step: PlannedStep, closed: Closed) -> Dataset:
     return dataset
 
 
-def _performed_series(chosen: Chosen, planned: PlannedSeries, instances: Iterable[Instance]) -> Dataset:
+def _series_filled(planned: PlannedSeries, instances: Iterable[Instance]) -> Iterator[tuple[str, Sequence[Instance]]]:
+    """The device's images, and its documents, which are a series of their own; only what there is."""
+    of_device = [one for one in instances if one.device == planned.device]
+    images = [one for one in of_device if one.sop_class_uid != EncapsulatedPDFStorage]
+    documents = [one for one in of_device if one.sop_class_uid == EncapsulatedPDFStorage]
+    if images:
+        yield planned.series_instance_uid, images
+    if documents:
+        yield documents[0].series_instance_uid, documents
+
+
+def _performed_series(chosen: Chosen, planned: PlannedSeries, uid: str, instances: Sequence[Instance]) -> Dataset:
+    documents = [one for one in instances if one.sop_class_uid == EncapsulatedPDFStorage]
+    images = [one for one in instances if one not in documents]
     facts = _facts(
         chosen,
         {
-            "series_instance_uid": planned.series_instance_uid,
+            "series_instance_uid": uid,
             "protocol_name": planned.protocol_name or planned.modality,
             "series_description": planned.series_description,
-            "images": Sequence([_reference_item(instance) for instance in instances]),
+            "images": Items([_reference_item(chosen, instance) for instance in images]),
+            "documents": Items([_reference_item(chosen, instance) for instance in documents]),
         },
     )
     return dataset_from(PERFORMED_SERIES, facts)
@@ -188,6 +220,7 @@ def _facts(
     chosen: Chosen,
     generated_facts: dict[str, Any],
     configuration: dict[str, Any] | None = None,
+    people: dict[str, Any] | None = None,
     conditions: frozenset[str] = frozenset(),
 ) -> Facts:
     return Facts(
@@ -195,21 +228,11 @@ def _facts(
         generated=generated_facts,
         configuration=configuration or {},
         device={},
-        user=chosen.user,
+        user={**chosen.user, **(people or {})},
         conditions=chosen.conditions | conditions,
     )
 
 
-def _reference_item(instance: Instance) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = instance.sop_class_uid
-    item.ReferencedSOPInstanceUID = instance.sop_instance_uid
-    return item
-
-
-def _code_item(value: str, scheme: str, meaning: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue = value
-    item.CodingSchemeDesignator = scheme
-    item.CodeMeaning = meaning
-    return item
+def _reference_item(chosen: Chosen, instance: Instance) -> Dataset:
+    uids = {"sop_class_uid": instance.sop_class_uid, "sop_instance_uid": instance.sop_instance_uid}
+    return dataset_from(REFERENCE, _facts(chosen, uids))

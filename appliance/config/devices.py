@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from appliance.config.text_profiles import list_profiles
 from appliance.config.texts import CodeString, LongString, Name, Section, ShortString
 
 
@@ -23,12 +24,23 @@ class MachineDevice(Section):
     series_description: LongString = ""
     burned_in_annotation: Literal["YES", "NO"] = "YES"
 
+    @property
+    def protocol_name(self) -> str:
+        """What an examination with it is called (PS3.3 C.7.3.1, Protocol Name), which must have a value in a step."""
+        return self.series_description or self.title or self.modality
 
-class SerialDevice(MachineDevice):
-    """A machine that sends image files over a serial line by XMODEM."""
+
+class LineDevice(MachineDevice):
+    """A machine on a serial line. `transcript_bytes` of what went over it are kept in memory for support."""
+
+    line: Path
+    transcript_bytes: int = Field(default=0, ge=0, le=16 * 1024 * 1024)
+
+
+class SerialDevice(LineDevice):
+    """A machine that sends image files over a serial line by XMODEM or YMODEM."""
 
     driver: Literal["xmodem"]
-    line: Path
     baud: int = Field(default=115_200, ge=300, le=4_000_000)
     conversion_type: Literal["DI"] = "DI"
     max_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1 << 30)
@@ -37,15 +49,19 @@ class SerialDevice(MachineDevice):
     transfer_seconds: float = Field(default=1800.0, gt=0, le=14_400)
 
 
-class PrinterDevice(MachineDevice):
-    """A machine that prints: the box is its printer. `dpi` is the pages' resolution; None: the language's own."""
+class TalkingDevice(LineDevice):
+    """A machine that speaks by itself, on a line that is set as the machine is."""
 
-    driver: Literal["printer"]
-    line: Path
     baud: int = Field(default=9600, ge=300, le=4_000_000)
     data_bits: Literal[7, 8] = 8
     parity: Literal["none", "even", "odd"] = "none"
     flow: Literal["none", "rtscts", "xonxoff", "dtr"] = "none"
+
+
+class PrinterDevice(TalkingDevice):
+    """A machine that prints: the box is its printer. `dpi` is the pages' resolution; None: the language's own."""
+
+    driver: Literal["printer"]
     conversion_type: Literal["DI"] = "DI"
     language: Literal["escp9", "escp24", "escpos", "pcl"]
     dpi: int | None = Field(default=None, ge=60, le=1200)
@@ -70,6 +86,27 @@ class PrinterDevice(MachineDevice):
         return self.dpi or {"escp9": 240, "escp24": 360, "escpos": 203, "pcl": 300}[self.language]
 
 
+class TextDevice(TalkingDevice):
+    """A machine that says its results in framed text. `profile` is a name of `text_profiles`, or the path of a file."""
+
+    driver: Literal["text"]
+    conversion_type: Literal["DI"] = "DI"
+    profile: str = Field(min_length=1, max_length=200)
+    pdf: bool = False
+    max_bytes: int = Field(default=65_536, ge=256, le=1_048_576)
+
+    @model_validator(mode="after")
+    def _check_profile(self) -> TextDevice:
+        if "/" not in self.profile and self.profile not in list_profiles():
+            raise ValueError(f"there is no text profile {self.profile!r}; there are {', '.join(list_profiles())}")
+        return self
+
+    @property
+    def page_bytes(self) -> int:
+        """The most that one of its objects takes: a page, or the document of all of them."""
+        return 8_000_000
+
+
 Rectangle = tuple[
     Annotated[int, Field(ge=0, le=8192)],
     Annotated[int, Field(ge=0, le=8192)],
@@ -84,7 +121,7 @@ Standard = Literal["", "PAL", "PAL-M", "PAL-N", "PAL-Nc", "PAL-60", "NTSC", "NTS
 class GrabberDevice(MachineDevice):
     """A frame grabber: a video node of the kernel (V4L2) below /dev, or a socket that gives JPEG frames.
 
-    From `input` on, the keys are a video node's; `crop`, `masks` and `deinterlace` need an uncompressed format.
+    From `input` on, the keys are a video node's, but for `crop` and `masks`. `deinterlace` needs uncompressed formats.
     """
 
     driver: Literal["grabber"]
@@ -105,6 +142,7 @@ class GrabberDevice(MachineDevice):
     frozen_seconds: float = Field(default=10.0, ge=0, le=3600)
     input: LongString = ""
     standard: Standard = ""
+    quality: Literal["normal", "diagnostic"] = "normal"
     formats: tuple[PixelFormatName, ...] = Field(default=PIXEL_FORMATS, min_length=1)
     size: tuple[Annotated[int, Field(ge=16, le=8192)], Annotated[int, Field(ge=16, le=8192)]] | None = None
     crop: Rectangle | None = None
@@ -118,10 +156,12 @@ class GrabberDevice(MachineDevice):
         return self.source.is_relative_to("/dev")
 
     @model_validator(mode="after")
-    def _check_areas(self) -> GrabberDevice:
-        is_changed = self.crop or self.masks or self.deinterlace
-        if is_changed and ("MJPEG" in self.formats or not self.is_video_node):
-            raise ValueError("crop, masks and deinterlace need formats without MJPEG, and a source below /dev")
+    def _check_fields(self) -> GrabberDevice:
+        if self.deinterlace and ("MJPEG" in self.formats or not self.is_video_node):
+            raise ValueError(
+                "deinterlace needs formats without MJPEG, and a source below /dev: "
+                "fields cannot be taken out of a JPEG picture without coding it anew"
+            )
         return self
 
 
@@ -132,7 +172,13 @@ class FilmDevice(MachineDevice):
     sane_device: str
     sane_config_directory: Path | None = None
     conversion_type: Literal["DF"] = "DF"
+    source: str = Field(default="", max_length=100)
+    stack: bool = False
+    max_films: int = Field(default=50, ge=1, le=500)
     resolution_dpi: int = Field(default=150, ge=25, le=4800)
+    depth: int = Field(default=16, ge=8, le=16)
+    left_mm: float = Field(default=0.0, ge=0, le=500)
+    top_mm: float = Field(default=0.0, ge=0, le=600)
     width_mm: float = Field(default=200.0, gt=0, le=500)
     height_mm: float = Field(default=250.0, gt=0, le=600)
     options: dict[str, str] = Field(default_factory=dict)
@@ -141,4 +187,6 @@ class FilmDevice(MachineDevice):
     max_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, le=2_000_000_000)
 
 
-Device = Annotated[SerialDevice | PrinterDevice | GrabberDevice | FilmDevice, Field(discriminator="driver")]
+Device = Annotated[
+    SerialDevice | PrinterDevice | TextDevice | GrabberDevice | FilmDevice, Field(discriminator="driver")
+]

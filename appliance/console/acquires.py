@@ -21,7 +21,7 @@ _SAVE_SECONDS = 30.0
 
 
 # What a device will be able to do when its acquire answers: the screen keeps its shape while one is away.
-_KINDS = {"grabber": ["still", "clip"], "xmodem": ["transfer"], "sane": ["film"], "printer": ["page"]}
+_KINDS = {"grabber": ["still", "clip"], "xmodem": ["transfer"], "sane": ["film"], "printer": ["page"], "text": ["page"]}
 
 
 class NoSuchDeviceError(ApplianceError):

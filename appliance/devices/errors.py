@@ -29,6 +29,12 @@ class DeviceBusy(DeviceError):
     code = "device_busy"
 
 
+class NoBusRoom(DeviceError):
+    """The bus has no room for what the device was to send."""
+
+    code = "no_bus_room"
+
+
 class DeviceTimeout(DeviceError):
     """The device is there and did not answer in time."""
 
@@ -39,6 +45,12 @@ class DeviceNotReady(DeviceError):
     """A person must do something at the machine first: close a cover, load a film, clear a jam."""
 
     code = "device_not_ready"
+
+
+class NoFilm(DeviceNotReady):
+    """The digitizer has no film, or its feeder no more."""
+
+    code = "no_film"
 
 
 class NoSignal(DeviceError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from appliance.devices.video.layout import RawLayout
+from appliance.devices.video.layout import JpegEdit, RawLayout
 
 
 class Encoding(StrEnum):
@@ -31,9 +31,10 @@ class Frame:
     `sequence` counts a source's frames, so that a gap shows how many were lost on the way. `timestamp` is the moment
     of the first byte in seconds of the monotonic clock (CLOCK_MONOTONIC, as `Clock.monotonic`). `lossy_bytes` is not
     zero where the pixels were decoded from a lossy form, and then is that form's length: such pixels stay lossy for
-    ever (PS3.3 C.7.6.1.1.5). `width` and `height` are of what is kept of a raw frame. `format` is the grabber's own
-    word for its pixels, `rate` the frames a second that it was set to, where that is known; `is_interlaced` says that
-    two fields, a moment apart, share the picture.
+    ever (PS3.3 C.7.6.1.1.5). `width` and `height` are of what is kept: `layout` says that of a raw frame, `edit` of a
+    JPEG frame that is not kept as it came. `format` is the grabber's own word for its pixels, `rate` the frames a
+    second that it was set to, where that is known; `is_interlaced` says that two fields, a moment apart, share the
+    picture.
     """
 
     data: bytes
@@ -45,6 +46,7 @@ class Frame:
     timestamp: float
     lossy_bytes: int = 0
     layout: RawLayout | None = None
+    edit: JpegEdit | None = None
     format: str = ""
     rate: float | None = None
     is_interlaced: bool = False

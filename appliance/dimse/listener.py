@@ -17,24 +17,24 @@ import threading
 import time
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field
 from typing import Any
 
 from pynetdicom import AE, evt
 from pynetdicom.pdu_primitives import A_ASSOCIATE
-from pynetdicom.sop_class import StorageCommitmentPushModel, Verification  # type: ignore[attr-defined]
 from pynetdicom.transport import AddressInformation, AssociationServer
 
 from appliance.base.errors import ApplianceError
 from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.config.schema import Listener
-from appliance.dimse.association import MAX_PDU_BYTES, UNCOMPRESSED, Caller
+from appliance.dimse.association import MAX_PDU_BYTES, Caller
 from appliance.dimse.certificate import PeerCertificate
-from appliance.dimse.commitment import OnReport, report_handlers
+from appliance.dimse.commitment import COMMITMENT_CONTEXT, OnReport, report_handlers
+from appliance.dimse.echo import VERIFICATION_CONTEXT
 from appliance.dimse.line import Line
 from appliance.dimse.tls import Identity
 from appliance.dimse.tls_reason import TlsError, refusal_of_caller
 from appliance.dimse.upper_layer import OwnedAssociation
+from appliance.dimse.visits import MOST_CONNECTIONS, TurnedAway, Visit, Visits
 
 _log = logging.getLogger(__name__)
 
@@ -42,16 +42,15 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """The longest message that is taken: a report of MAX_REFERENCES objects is half of that."""
 STALL_SECONDS = 30.0
 """Within this an association must stand, and something move; within four times this a message must be complete."""
-MOST_ASSOCIATIONS = 16
-MOST_CONNECTIONS = 32
+# Never deflated: a few bytes could become any number of them.
+LISTENER_CONTEXTS = (VERIFICATION_CONTEXT, COMMITMENT_CONTEXT)
 # A-ASSOCIATE-RJ (PS3.8 9.3.4): result, source, reason.
-_LIMIT_EXCEEDED = (0x02, 0x03, 0x02)  # transient, the presentation service, local limit exceeded
-_OTHER_TITLE = (0x01, 0x01, 0x07)  # permanent, the service user, called AE title not recognized
+LIMIT_EXCEEDED = (0x02, 0x03, 0x02)  # transient, the presentation service, local limit exceeded
+OTHER_TITLE = (0x01, 0x01, 0x07)  # permanent, the service user, called AE title not recognized
 _MESSAGE_STALLS = 4
 # Who reads no answers shall not have many of them wait for him.
 _SEND_BUFFER_BYTES = 16_384
 _LOOK_SECONDS = 0.5
-_QUIET_SECONDS = 60.0
 _END_SECONDS = 5.0
 
 
@@ -67,103 +66,10 @@ OnRefused = Callable[[str, ApplianceError], None]
 """Told the address of whoever was refused by TLS, or since he called somebody else, and why."""
 
 
-@dataclass(eq=False, slots=True)
-class _Visit:
-    """A connection from its first moment to its last."""
-
-    connection: socket.socket
-    address: str
-    overdue_at: float
-    has_association: bool = False
-    thread: threading.Thread | None = None
-
-    def cut_off(self) -> None:
-        """Wake its thread, whatever that waits for, also inside TLS; the thread then ends by itself."""
-        try:
-            # An SSLSocket's own method would take the encryption away under the thread that uses it.
-            socket.socket.shutdown(self.connection, socket.SHUT_RDWR)
-        except OSError:
-            return
-
-
-@dataclass(slots=True)
-class _Visits:
-    """Who is connected now, on either port."""
-
-    _present: list[_Visit] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def may_enter(self, visit: _Visit) -> bool:
-        """Count it among those who are here; the oldest without an association makes room for it."""
-        with self._lock:
-            if len(self._present) >= MOST_CONNECTIONS:
-                waiting = next((one for one in self._present if not one.has_association), None)
-                if waiting is None:
-                    return False
-                self._present.remove(waiting)
-                waiting.cut_off()
-            self._present.append(visit)
-            return True
-
-    def may_associate(self, visit: _Visit) -> bool:
-        """Whether there is room for one more association, which is then its."""
-        with self._lock:
-            if sum(one.has_association for one in self._present) >= MOST_ASSOCIATIONS:
-                return False
-            visit.has_association = True
-            return True
-
-    def is_nobody_here(self) -> bool:
-        with self._lock:
-            return not self._present
-
-    def leave(self, visit: _Visit) -> None:
-        with self._lock:
-            if visit in self._present:
-                self._present.remove(visit)
-
-    def end_overdue(self) -> None:
-        """Cut off whoever took too long."""
-        now = time.monotonic()
-        with self._lock:
-            for visit in self._present:
-                if visit.overdue_at < now:
-                    visit.cut_off()
-
-    def end(self) -> None:
-        """End all of them; returns when they have, or have had the time for it."""
-        with self._lock:
-            present = list(self._present)
-            for visit in present:
-                visit.cut_off()
-        for visit in present:
-            if visit.thread is not None:
-                visit.thread.join(_END_SECONDS)
-
-
-@dataclass(slots=True)
-class TurnedAway:
-    """How many connections found no place: said at once, and then once a minute at most."""
-
-    count: int = 0
-    last: str = ""
-    quiet_until: float = float("-inf")
-
-    def add(self, address: str) -> None:
-        self.count, self.last = self.count + 1, address
-
-    def tell(self, now: float) -> None:
-        """`now` is monotonic."""
-        if self.count and now >= self.quiet_until:
-            said = f"{self.count} connections were" if self.count > 1 else "A connection was"
-            _log.warning("%s turned away, the last from %s: all associations are taken", said, self.last)
-            self.count, self.quiet_until = 0, now + _QUIET_SECONDS
-
-
 class _Accepted(OwnedAssociation):
     """An association that somebody asked us for."""
 
-    def __init__(self, server: _Server, visit: _Visit, certificate: PeerCertificate | None) -> None:
+    def __init__(self, server: _Server, visit: Visit, certificate: PeerCertificate | None) -> None:
         super().__init__(server.ae, "acceptor", MAX_MESSAGE_BYTES)
         self.certificate = certificate
         self.set_socket(Line(self, server.stall_seconds, connection=visit.connection))
@@ -177,6 +83,11 @@ class _Accepted(OwnedAssociation):
         self.requestor.address_info = AddressInformation.from_tuple(visit.connection.getpeername())
         for event, handler in server.report_handlers:
             self.bind(event, handler)
+        # Who hears that he is released may come back at once, and finds the place that was his.
+        self._end_association: Callable[[], None] = lambda: server.visits.end_association(visit)
+
+    def _give_way(self) -> None:
+        self._end_association()
 
     def serve(
         self, address: str, may_associate: Callable[[], bool], seconds: float, on_message: Callable[[], None]
@@ -196,14 +107,14 @@ class _Accepted(OwnedAssociation):
             self.requestor.primitive = request
             own, called = self.acceptor.ae_title, request.called_ae_title.strip()
             if called != own:
-                self.acse.send_reject(*_OTHER_TITLE)
+                self.acse.send_reject(*OTHER_TITLE)
                 raise WrongTitle(
                     f"{request.calling_ae_title.strip()} at {address} was refused: it calls the box {called}, "
                     f"and the box's AE title is {own}.",
                     f"If that is an archive whose reports are awaited, let its administrator call the box {own}.",
                 )
             if not may_associate():
-                self.acse.send_reject(*_LIMIT_EXCEEDED)
+                self.acse.send_reject(*LIMIT_EXCEEDED)
                 return
             self.acse.negotiate_association()
             messages = self.dimse.msg_queue
@@ -236,7 +147,7 @@ class _Server(AssociationServer):
         entity: AE,
         address: tuple[str, int],
         *,
-        visits: _Visits,
+        visits: Visits,
         identity: Identity | None,
         handlers: list[tuple[Any, Callable[[Any], Any]]],
         on_refused: OnRefused,
@@ -280,7 +191,7 @@ class _Server(AssociationServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Let the connection in, with a thread of its own, or close it."""
-        visit = _Visit(request, str(client_address[0]), time.monotonic() + self.stall_seconds)
+        visit = Visit(request, str(client_address[0]), time.monotonic() + self.stall_seconds)
         if not self.visits.may_enter(visit):
             self._turned_away.add(visit.address)
             self.shutdown_request(request)
@@ -288,7 +199,7 @@ class _Server(AssociationServer):
         visit.thread = threading.Thread(target=self._receive, args=(visit,), name="listener-visit", daemon=True)
         visit.thread.start()
 
-    def _receive(self, visit: _Visit) -> None:
+    def _receive(self, visit: Visit) -> None:
         try:
             visit.connection.settimeout(self.stall_seconds)
             visit.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
@@ -311,7 +222,7 @@ class _Server(AssociationServer):
             visit.cut_off()
             visit.connection.close()
 
-    def _encrypt(self, visit: _Visit) -> PeerCertificate | None:
+    def _encrypt(self, visit: Visit) -> PeerCertificate | None:
         """The handshake, if this is the TLS port, and whose certificate it brought. TlsError when it fails."""
         if self._identity is None:
             return None
@@ -355,11 +266,12 @@ class CommitmentListener:
         entity.acse_timeout = stall_seconds
         entity.dimse_timeout = stall_seconds
         entity.maximum_pdu_size = MAX_PDU_BYTES
-        # Never deflated: a few bytes could become any number of them.
-        entity.add_supported_context(Verification, list(UNCOMPRESSED))
-        # The archive asks for the association and is SCP of the commitment: role selection (PS3.4 J.3.3).
-        entity.add_supported_context(StorageCommitmentPushModel, list(UNCOMPRESSED), scu_role=True, scp_role=True)
-        self._visits = _Visits()
+        for context in LISTENER_CONTEXTS:
+            # An archive asks for the association and is SCP of the commitment: role selection (PS3.4 J.3.3).
+            may_choose = context == COMMITMENT_CONTEXT or None
+            syntaxes = list(context.transfer_syntaxes)
+            entity.add_supported_context(context.abstract_syntax, syntaxes, scu_role=may_choose, scp_role=may_choose)
+        self._visits = Visits()
         self._servers: list[_Server] = []
         if listener.tls_port and caller.identity is None:
             raise CannotListen("The listener's TLS port needs the box's certificate.", "Configure [tls].")

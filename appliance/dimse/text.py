@@ -75,10 +75,13 @@ _TO_HIGH = {
     b"\x1b$)A": "gb2312",
 }
 _TERM = re.compile(r"\A(?:ISO[ _-]?(?:2022|IR)?[ _-]?(?:IR)?[ _-]?)(\d{1,3})\Z", re.IGNORECASE)
-_DEFINED = re.compile(
-    r"\A(?:ISO_IR (?:6|13|100|101|109|110|126|127|138|144|148|166|192|203)|GB18030|GBK"
-    r"|ISO 2022 IR (?:6|13|58|87|100|101|109|110|126|127|138|144|148|149|159|166|203))?\Z"
+_LATIN = ("100", "101", "109", "110", "126", "127", "138", "144", "148", "166", "203")
+READ_TERMS = (
+    *(f"ISO_IR {number}" for number in ("6", "13", *_LATIN, "192")),
+    *("GB18030", "GBK"),
+    *(f"ISO 2022 IR {number}" for number in ("6", "13", *_LATIN, "58", "87", "149", "159")),
 )
+"""Every defined term of Specific Character Set (PS3.3 C.12.1.1.2): all are read."""
 # An escape sequence: ESC, intermediate bytes, a final byte (ISO/IEC 2022).
 _ESCAPE = re.compile(rb"\x1b[\x20-\x2f]*[\x30-\x7e]?|\x1b\$[\x20-\x2f]*[\x30-\x7e]?")
 _KNOWN_ESCAPE = re.compile(
@@ -206,7 +209,7 @@ def character_sets_from(terms: tuple[str, ...], default: str) -> CharacterSets:
     findings: list[str] = []
     for term in given:
         number = _number_of(term)
-        if not _DEFINED.match(term):
+        if term and term not in READ_TERMS:
             # A stranger's text, into a sentence: short, and only what can be printed.
             name = "".join(letter for letter in term[:24] if letter.isalnum() or letter in " _-") or "?"
             findings.append(f"Character set {name} is not one of DICOM's")

@@ -236,11 +236,15 @@ class OwnedAssociation(LibraryAssociation):
     def _has_ended(self) -> bool:
         return self.upper_layer.to_user_queue.qsize() > 0
 
+    def _give_way(self) -> None:
+        """Called before a release is agreed to."""
+
     def _follow_end(self) -> None:
         """Agree to a release, or take note of an abort, that came while nothing was asked (PS3.8 7.2 and 7.3)."""
         if not self.is_established:
             return
         if self.acse.is_release_requested():
+            self._give_way()
             self.acse.send_release(is_response=True)
             self.is_released = True
             self.kill()

@@ -27,6 +27,8 @@ MAX_PATIENT_ITEMS = 200
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # A source that goes on answering for so many times its deadline will not come to an end.
 _WHOLE_QUERY = 10
+WORKLIST_CONTEXT = Context(str(ModalityWorklistInformationFind))
+
 _PENDING = (0xFF00, 0xFF01)  # PS3.4 Table K.4-1
 _CANCELLED = 0xFE00
 
@@ -81,7 +83,7 @@ def _ask(
 ) -> WorklistFound:
     found = WorklistFound()
     keys: set[str] = set()
-    with open_association(source, caller, [Context(str(ModalityWorklistInformationFind))]) as association:
+    with open_association(source, caller, [WORKLIST_CONTEXT]) as association:
         context = association.context_for(str(ModalityWorklistInformationFind))
         end = time.monotonic() + bounds.seconds
         for query in queries:

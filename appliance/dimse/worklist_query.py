@@ -22,7 +22,7 @@ _UTF_8 = "ISO_IR 192"
 
 # The return keys (PS3.4 Table K.6-1), empty: universal matching. (0008,0005) is asked for because some sources name
 # their character set only to those who ask.
-_RETURN_KEYS = (
+RETURN_KEYS = (
     "SpecificCharacterSet",
     "RequestedProcedureID",
     "RequestedProcedureDescription",
@@ -66,7 +66,7 @@ _RETURN_KEYS = (
     "PatientState",
     "ConfidentialityConstraintOnPatientDataDescription",
 )
-_STEP_RETURN_KEYS = (
+STEP_RETURN_KEYS = (
     "ScheduledStationAETitle",
     "ScheduledProcedureStepStartDate",
     "ScheduledProcedureStepStartTime",
@@ -91,7 +91,7 @@ _WORDS = {
     "barcode": "The barcode",
     "text": "What was typed",
 }
-_KEYWORDS = {
+MATCHING_KEYWORDS = {
     "patient_name": "PatientName",
     "patient_id": "PatientID",
     "accession_number": "AccessionNumber",
@@ -222,9 +222,9 @@ def patient_query_from(query: PatientQuery, source: WorklistSource) -> Dataset:
     Text beyond ASCII goes in the source's own character set if that has every character, else in UTF-8.
     """
     identifier = _universal_query()
-    for name, keyword in _KEYWORDS.items():
+    for name, keyword in MATCHING_KEYWORDS.items():
         setattr(identifier, keyword, getattr(query, name))
-    if not all(getattr(query, name).isascii() for name in _KEYWORDS):
+    if not all(getattr(query, name).isascii() for name in MATCHING_KEYWORDS):
         identifier.SpecificCharacterSet = (
             source.character_set.split("\\") if _fits(query, source.character_set) else [_UTF_8]
         )
@@ -236,7 +236,7 @@ def _fits(query: PatientQuery, character_set: str) -> bool:
     probe = Dataset()
     probe.SpecificCharacterSet = character_set.split("\\")
     probe.PatientName = query.patient_name
-    probe.PatientComments = "\n".join(getattr(query, name) for name in _KEYWORDS)
+    probe.PatientComments = "\n".join(getattr(query, name) for name in MATCHING_KEYWORDS)
     written = encode(probe, is_implicit_vr=True, is_little_endian=True)
     if written is None:
         return False
@@ -260,10 +260,10 @@ def query_from(source: WorklistSource, day: date, modality: str = "") -> Dataset
 
 def _universal_query() -> Dataset:
     step = Dataset()
-    for keyword in _STEP_RETURN_KEYS:
+    for keyword in STEP_RETURN_KEYS:
         setattr(step, keyword, None)
     query = Dataset()
-    for keyword in _RETURN_KEYS:
+    for keyword in RETURN_KEYS:
         setattr(query, keyword, None)
     query.ScheduledProcedureStepSequence = [step]
     return query

@@ -202,7 +202,7 @@ def open_exam(
                 series_instance_uid=new_uid(),
                 series_number=number,
                 series_description=device.series_description,
-                protocol_name=device.series_description or device.title or device.modality,
+                protocol_name=device.protocol_name,
             )
             for number, device in enumerate(chosen, start=so_far.last_series_number + 1 if so_far else 1)
         ),

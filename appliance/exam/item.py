@@ -42,6 +42,20 @@ _NEEDED = {
     SCHEDULED_STEPS: "Scheduled Procedure Step",
 }
 
+SHOWN = (
+    (PATIENT_NAME,),
+    (PATIENT_ID,),
+    (PATIENT_BIRTH_DATE,),
+    (PATIENT_SEX,),
+    (ACCESSION_NUMBER,),
+    (SCHEDULED_STEPS, MODALITY),
+    (REQUESTED_PROCEDURE_DESCRIPTION,),
+    (SCHEDULED_STEPS, STEP_DESCRIPTION),
+    (SCHEDULED_STEPS, STEP_START_DATE),
+    (SCHEDULED_STEPS, STEP_START_TIME),
+)
+"""The paths of the values that `WorklistItem.view` has; a test holds the two equal."""
+
 # PS3.5 9.1. An object with another Study Instance UID is refused by every archive that reads it.
 _UID = re.compile(r"\A(?=.{1,64}\Z)(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+\Z")
 

@@ -18,7 +18,7 @@ from typing import Final
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import Tag
-from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage
+from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from appliance.base.uids import new_uid
 from appliance.compose.encode import encode_dataset, file_lead_bytes
@@ -30,9 +30,11 @@ _KEYS: Final = {
     "STUDY": ("StudyDate", "StudyTime", "AccessionNumber", "StudyDescription", "StudyInstanceUID", "StudyID"),
     "SERIES": ("Modality", "InstitutionName", "PerformingPhysicianName", "SeriesInstanceUID", "SeriesNumber"),
     "IMAGE": ("ImageType", "InstanceNumber", "NumberOfFrames", "Rows", "Columns", "LossyImageCompressionRatio"),
+    # PS3.3 F.5.35; the concept name is of type 2
+    "ENCAP DOC": ("ContentDate", "ContentTime", "InstanceNumber", "DocumentTitle", "MIMETypeOfEncapsulatedDocument"),
 }
 # Type 2: there, if need be without a value.
-_MAY_BE_EMPTY: Final = frozenset({"PatientName", "AccessionNumber", "StudyDescription"})
+_MAY_BE_EMPTY: Final = frozenset({"PatientName", "AccessionNumber", "StudyDescription", "DocumentTitle"})
 _READ: Final = [
     *(keyword for keys in _KEYS.values() for keyword in keys),
     *("SpecificCharacterSet", "SOPClassUID", "SOPInstanceUID", "IssuerOfPatientID"),
@@ -86,7 +88,8 @@ class DirectoryTree:
         series = str(header.SeriesInstanceUID)
         if series not in here:
             here[series] = _record_of("SERIES", header, {"SeriesNumber": "0"})
-        image = _record_of("IMAGE", header, {"InstanceNumber": "0"}, file_id)
+        kind = "ENCAP DOC" if header.SOPClassUID == EncapsulatedPDFStorage else "IMAGE"
+        image = _record_of(kind, header, {"InstanceNumber": "0"}, file_id)
         here[series].children[str(header.SOPInstanceUID)] = image
         self.count += 1
 
@@ -153,7 +156,7 @@ def _record_of(kind: str, header: Dataset, needed: dict[str, str], file_id: File
         record.ReferencedSOPInstanceUIDInFile = header.SOPInstanceUID
         record.ReferencedTransferSyntaxUIDInFile = header.file_meta.TransferSyntaxUID
     # No key of an image's record is text.
-    for keyword in (*(("SpecificCharacterSet",) if file_id is None else ()), *_KEYS[kind]):
+    for keyword in (*(("SpecificCharacterSet",) if kind != "IMAGE" else ()), *_KEYS[kind]):
         element = header.get_item(keyword) if keyword in header else None
         if keyword == "PatientID" and _text(header, keyword) != needed[keyword]:
             record.PatientID = needed[keyword]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.base.http import error_response, read_json
 from appliance.config.schema import WorklistSource
+from appliance.dimse.association import Context
 from appliance.forward.delivery import Delivery
 from appliance.forward.listing import Listing
 from appliance.forward.removed import NOT_CONFIGURED
@@ -24,12 +26,19 @@ from appliance.forward.step_ledger import StepLedger
 from appliance.forward.steps import StepMessages
 from appliance.forward.worklist import WorklistPoller
 
+# With what the box itself proposes they fit into one association (PS3.8 9.3.2.2).
+_MOST_CONTEXTS = 64
+_UID = re.compile(r"[0-9.]{1,64}")
+
 QueryPatient = Callable[[dict[str, Any]], dict[str, Any]]
 """Asks every worklist source for the keys in the body; its answers are the response's JSON."""
 Echo = Callable[[str], dict[str, Any]]
 """Verifies the peer of that name."""
-Test = Callable[[str, bool], dict[str, Any]]
-"""Tries everything with the peer of that name; true to store and tell under the test patient too."""
+Test = Callable[[str, bool, Sequence[Context]], dict[str, Any]]
+"""Tries everything with the peer of that name; true to store and tell under the test patient too.
+
+The contexts are proposed besides those that the box uses.
+"""
 
 
 @dataclass(frozen=True)
@@ -96,7 +105,7 @@ def make_app(parts: Parts) -> Starlette:
             return _not_here()
         body = await read_json(request)
         name, may_write = _text_of(body, "name") or "", body.get("write") is True
-        return JSONResponse(await run_in_threadpool(parts.test, name, may_write))
+        return JSONResponse(await run_in_threadpool(parts.test, name, may_write, _contexts_of(body)))
 
     return Starlette(
         routes=[
@@ -122,6 +131,21 @@ def _text_of(body: dict[str, Any], key: str) -> str | None:
     if value is None or isinstance(value, str):
         return value
     raise ApplianceError(f"{key} must be a text.")
+
+
+def _contexts_of(body: dict[str, Any]) -> tuple[Context, ...]:
+    """`contexts`: pairs of an abstract syntax and one transfer syntax."""
+    given = body.get("contexts", [])
+    if not isinstance(given, list) or len(given) > _MOST_CONTEXTS:
+        raise ApplianceError(f"contexts must be a list of at most {_MOST_CONTEXTS}.")
+    contexts = []
+    for pair in given:
+        if not (isinstance(pair, list) and len(pair) == 2 and all(isinstance(one, str) for one in pair)):
+            raise ApplianceError("Each of contexts must be an abstract and a transfer syntax.")
+        if not all(_UID.fullmatch(one) for one in pair):
+            raise ApplianceError(f"{pair[0][:64]!r} in {pair[1][:64]!r} is not a pair of UIDs.")
+        contexts.append(Context(pair[0], (pair[1],)))
+    return tuple(contexts)
 
 
 def retry_json(deliveries: Sequence[Delivery], destination: str | None, sop_instance_uid: str | None) -> dict[str, Any]:

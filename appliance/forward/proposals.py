@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
-from appliance.config.devices import Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice
+from appliance.compose.kinds import storable_kinds
+from appliance.config.devices import Device
 from appliance.config.schema import Configuration, Destination, Peer, PerformedStepManager, WorklistSource
 from appliance.dimse.association import Context
 from appliance.dimse.commitment import COMMITMENT_CONTEXT
@@ -16,16 +17,12 @@ from appliance.dimse.find import FIND_CONTEXT
 from appliance.dimse.performed_step import STEP_CONTEXT
 from appliance.dimse.store import storable_as
 from appliance.dimse.uid_names import uid_name_of
+from appliance.dimse.worklist import WORKLIST_CONTEXT
 from appliance.forward.self_test_report import Check, Verdict
 
-# Modality Worklist Information Model - FIND (PS3.4 K.6)
-WORKLIST_CONTEXT = Context("1.2.840.10008.5.1.4.31")
-_STILL = "1.2.840.10008.5.1.4.1.1.7"  # Secondary Capture Image Storage
-_FILM = "1.2.840.10008.5.1.4.1.1.7.3"  # Multi-frame Grayscale Word Secondary Capture Image Storage
-_CLIP = "1.2.840.10008.5.1.4.1.1.7.4"  # Multi-frame True Color Secondary Capture Image Storage
-_GRAY_CLIP = "1.2.840.10008.5.1.4.1.1.7.2"  # Multi-frame Grayscale Byte Secondary Capture Image Storage
-_GRAYS = frozenset({"GREY", "Y10", "Y12", "Y16"})
-_JPEG, _NATIVE = str(JPEGBaseline8Bit), str(ExplicitVRLittleEndian)
+_JPEG = str(JPEGBaseline8Bit)
+# What is proposed before any device is configured.
+_USUAL = ((str(SecondaryCaptureImageStorage), str(ExplicitVRLittleEndian)),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ def checks_from(proposals: Sequence[Proposal], accepted: Mapping[Proposal, str])
 
 
 def _archive_needs(destination: Destination, devices: Sequence[Device]) -> list[tuple[Context, str]]:
-    kinds = dict.fromkeys(kind for device in devices for kind in _kinds_of(device)) or {(_STILL, _NATIVE): None}
+    kinds = storable_kinds(devices) or _USUAL
     needs = [
         (context, f"Every {uid_name_of(sop_class)} in {uid_name_of(syntax)} would be refused.")
         for sop_class, syntax in kinds
@@ -90,29 +87,3 @@ def _archive_needs(destination: Destination, devices: Sequence[Device]) -> list[
     if destination.verify_by_find:
         needs.append((FIND_CONTEXT, "Nothing is verified there: allow it, or configure verify_by_find = false."))
     return needs
-
-
-def _kinds_of(device: Device) -> tuple[tuple[str, str], ...]:
-    """Class and transfer syntax of what a device makes."""
-    match device:
-        case SerialDevice() | PrinterDevice():
-            return ((_STILL, _NATIVE),)
-        case GrabberDevice():
-            return _grabber_kinds(device)
-        case FilmDevice():
-            return ((_FILM, _NATIVE),)
-
-
-def _grabber_kinds(device: GrabberDevice) -> tuple[tuple[str, str], ...]:
-    """JPEG from a socket; from a video node what its formats make. Gray ones count where no colours are configured."""
-    formats = set(device.formats) if device.is_video_node else {"MJPEG"}
-    kinds = [(_STILL, _JPEG), (_CLIP, _JPEG)] if "MJPEG" in formats else []
-    native = formats - {"MJPEG"}
-    if native:
-        kinds.append((_STILL, _NATIVE))
-    if native - _GRAYS:
-        kinds.append((_CLIP, _NATIVE))
-    elif native:
-        kinds += [(_GRAY_CLIP, _NATIVE)] if "GREY" in native else []
-        kinds += [(_FILM, _NATIVE)] if native - {"GREY"} else []
-    return tuple(kinds)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from appliance.config.devices import Device, GrabberDevice, PrinterDevice
+from appliance.config.devices import Device, GrabberDevice, PrinterDevice, TextDevice
 from appliance.config.schema import Configuration, Retention
 from appliance.exam.decisions import UNDECIDED, Decided, DecisionKind
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryState
@@ -117,5 +117,7 @@ def _largest_object(device: Device) -> int:
             return device.max_clip_bytes
         case PrinterDevice():
             return device.max_pixels
+        case TextDevice():
+            return device.page_bytes
         case _:
             return device.max_bytes

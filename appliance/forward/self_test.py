@@ -16,7 +16,7 @@ from typing import Any
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError
 from appliance.config.schema import Configuration, Peer, TestPatient, WorklistSource
-from appliance.dimse.association import Caller, NoAcceptedContext, open_association
+from appliance.dimse.association import Caller, Context, NoAcceptedContext, open_association
 from appliance.dimse.commitment import CommitmentReport, OnReport
 from appliance.dimse.echo import echo
 from appliance.dimse.worklist import query_worklist
@@ -70,8 +70,10 @@ class SelfTest:
         report.run("verification (C-ECHO)", partial(self._echo, roles[0]))
         return report.as_json()
 
-    def test(self, name: str, may_write: bool) -> dict[str, Any]:
+    def test(self, name: str, may_write: bool, wanted: Sequence[Context] = ()) -> dict[str, Any]:
         """Try everything that the box uses of the peer called `name`; with `may_write` as the test patient, too.
+
+        `wanted` are contexts that are proposed besides, to see whether it takes them.
 
         ApplianceError when nobody is called so, when no test patient is configured to write as, or when another test
         is under way.
@@ -83,7 +85,7 @@ class SelfTest:
         try:
             _log.info("self test of %s begins", name)
             report = self._report_on(name, roles)
-            if report.run("association", partial(self._negotiate, roles, report)):
+            if report.run("association", partial(self._negotiate, roles, wanted, report)):
                 self._use(roles, patient, report)
             else:
                 report.skip("everything else", "Without an association nothing else can be tried.")
@@ -122,21 +124,27 @@ class SelfTest:
             )
         return self._configuration.test_patient
 
-    def _negotiate(self, roles: Sequence[Peer], report: Report) -> str:
+    def _negotiate(self, roles: Sequence[Peer], wanted: Sequence[Context], report: Report) -> str:
         peer = roles[0]
         proposals = proposals_for(roles, self._configuration)
+        own = [one.context for one in proposals]
+        proposed = [*own, *(context for context in dict.fromkeys(wanted) if context not in own)]
         try:
-            with open_association(peer, self._caller, [one.context for one in proposals]) as association:
-                accepted = {
-                    # By its place: contexts of one service differ in their transfer syntaxes alone.
-                    proposals[((context.context_id or 1) - 1) // 2]: str(context.transfer_syntax[0])
+            with open_association(peer, self._caller, proposed) as association:
+                # By its place: contexts of one service differ in their transfer syntaxes alone.
+                taken = {
+                    ((context.context_id or 1) - 1) // 2: str(context.transfer_syntax[0])
                     for context in association.accepted_contexts
                 }
                 longest = association.acceptor.maximum_length
         except NoAcceptedContext:
             report.checks += checks_from(proposals, {})
             raise
-        report.checks += checks_from(proposals, accepted)
+        for place, syntax in taken.items():
+            report.accepted.setdefault(proposed[place].abstract_syntax, []).append(syntax)
+        report.checks += checks_from(
+            proposals, {one: taken[place] for place, one in enumerate(proposals) if place in taken}
+        )
         limit = f"PDUs of up to {longest} bytes" if longest else "PDUs of any length"
         return f"{peer.ae_title} takes the association, and {limit}."
 

@@ -39,13 +39,17 @@ class CheckFailed(ApplianceError):
 
 @dataclass(slots=True)
 class Report:
-    """The checks so far, and the moment after which none is begun. `written` names what stays at the peer."""
+    """The checks so far, and the moment after which none is begun. `written` names what stays at the peer.
+
+    `accepted` are the presentation contexts that it took, each abstract syntax with its transfer syntaxes.
+    """
 
     name: str
     peer: str
     deadline: Deadline
     checks: list[Check] = field(default_factory=list)
     written: dict[str, str] = field(default_factory=dict)
+    accepted: dict[str, list[str]] = field(default_factory=dict)
 
     def run(self, name: str, act: Callable[[], str]) -> bool:
         """Do one check, which answers in words or raises ApplianceError; whether it was good."""
@@ -85,4 +89,5 @@ class Report:
             "counts": self.counts,
             "checks": [asdict(check) for check in self.checks],
             "written": self.written,
+            "accepted": self.accepted,
         }

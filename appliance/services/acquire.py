@@ -19,6 +19,7 @@ from appliance.acquire.keeping import ObjectKeeper
 from appliance.acquire.pages import PageRunner
 from appliance.acquire.runner import DeviceRunner
 from appliance.acquire.salvage import list_cut_short, salvage_device
+from appliance.acquire.texts import TextRunner
 from appliance.acquire.transfers import TransferRunner
 from appliance.acquire.video import VideoRunner
 from appliance.base.clock import Clock, SystemClock
@@ -32,13 +33,23 @@ from appliance.base.log import configure_logging
 from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
 from appliance.base.paths import Paths
 from appliance.base.sockets import bind_unix
-from appliance.config.devices import Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice
+from appliance.config.devices import (
+    Device,
+    FilmDevice,
+    GrabberDevice,
+    LineDevice,
+    PrinterDevice,
+    SerialDevice,
+    TalkingDevice,
+    TextDevice,
+)
 from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
+from appliance.config.text_profiles import load_profile
 from appliance.devices.film.options import FilmOptions
 from appliance.devices.printer.languages import decoder_of
 from appliance.devices.printer.paper import PaperSize
-from appliance.devices.serial.line import Flow, Parity, SerialLine
+from appliance.devices.serial.line import Flow, Parity, SerialLine, Transcript
 from appliance.devices.video.layout import Area
 from appliance.devices.video.source import VideoSource
 from appliance.devices.video.stream import StreamGrabber
@@ -134,18 +145,33 @@ def make_runner(
         case GrabberDevice():
             return VideoRunner(device, make_source(device, paths.run, clock), keeper, gate, clock, findings)
         case SerialDevice():
-            line = SerialLine(str(paths.run / device.line), clock, baud=device.baud, name=device.name)
+            line = SerialLine(
+                str(paths.run / device.line),
+                clock,
+                baud=device.baud,
+                name=device.name,
+                transcript=transcript_for(device),
+            )
             return TransferRunner(device, line, keeper, gate, clock, findings)
         case PrinterDevice():
-            line = printer_line_from(device, paths.run, clock)
+            line = line_from(device, paths.run, clock)
             decoder = decoder_of(device.language, paper_size_from(device))
             return PageRunner(device, line, decoder, keeper, gate, clock, findings)
+        case TextDevice():
+            profile = load_profile(device.profile)
+            line = line_from(device, paths.run, clock)
+            return TextRunner(device, profile, line, keeper, gate, clock, findings)
         case FilmDevice():
             return FilmRunner(device, film_options_from(device, paths.run), keeper, gate, clock, findings)
 
 
-def printer_line_from(device: PrinterDevice, run: Path, clock: Clock) -> SerialLine:
-    """The line on which `device` prints; a relative path is below `run`."""
+def transcript_for(device: LineDevice) -> Transcript | None:
+    """Where what goes over the device's line is kept, if that is configured."""
+    return Transcript(device.transcript_bytes) if device.transcript_bytes else None
+
+
+def line_from(device: TalkingDevice, run: Path, clock: Clock) -> SerialLine:
+    """The line on which `device` speaks; a relative path is below `run`."""
     return SerialLine(
         str(run / device.line),
         clock,
@@ -154,6 +180,7 @@ def printer_line_from(device: PrinterDevice, run: Path, clock: Clock) -> SerialL
         parity=Parity[device.parity.upper()],
         flow=Flow(device.flow),
         name=device.name,
+        transcript=transcript_for(device),
     )
 
 
@@ -170,17 +197,21 @@ def paper_size_from(device: PrinterDevice) -> PaperSize:
 
 def make_source(device: GrabberDevice, run: Path, clock: Clock) -> VideoSource:
     """The kernel's video node, or the socket of another process; relative paths are below `run`."""
+    crop = Area(*device.crop) if device.crop else None
+    masks = tuple(Area(*one) for one in device.masks)
     if not device.is_video_node:
-        return StreamGrabber(str(run / device.source), device.max_frame_bytes, clock, device.name)
+        path = str(run / device.source)
+        return StreamGrabber(path, device.max_frame_bytes, clock, device.name, crop=crop, masks=masks)
     wish = CaptureWish(
         formats=device.formats,
         rate=device.frames_per_second,
         max_frame_bytes=device.max_frame_bytes,
+        is_diagnostic=device.quality == "diagnostic",
         input=device.input,
         standard=device.standard,
         size=device.size,
-        crop=Area(*device.crop) if device.crop else None,
-        masks=tuple(Area(*one) for one in device.masks),
+        crop=crop,
+        masks=masks,
         deinterlace=device.deinterlace,
         controls=tuple(device.controls.items()),
     )
@@ -195,6 +226,10 @@ def film_options_from(device: FilmDevice, run: Path) -> FilmOptions:
         resolution_dpi=device.resolution_dpi,
         width_mm=device.width_mm,
         height_mm=device.height_mm,
+        depth=device.depth,
+        source=device.source,
+        left_mm=device.left_mm,
+        top_mm=device.top_mm,
         extra=device.options,
         config_directory=run / directory if directory else None,
         name=device.name,

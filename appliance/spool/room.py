@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from appliance.config.devices import Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice
+from appliance.config.devices import Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice, TextDevice
 from appliance.config.schema import Configuration
 
 # Header, trailer and what a file system keeps of its own for a file.
@@ -27,6 +27,8 @@ def largest_capture_bytes(device: Device) -> int:
             return max(device.max_bytes, _COLOURS * device.max_pixels) + _AROUND_BYTES
         case PrinterDevice():
             return device.max_pixels + _AROUND_BYTES
+        case TextDevice():
+            return device.page_bytes + _AROUND_BYTES
         case FilmDevice():
             return device.max_bytes + _AROUND_BYTES
 

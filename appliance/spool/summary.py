@@ -31,9 +31,13 @@ _TAGS = [
     "FrameTime",
     "DateOfSecondaryCapture",
     "TimeOfSecondaryCapture",
+    "ContentDate",
+    "ContentTime",
     "TimezoneOffsetFromUTC",
 ]
 _CAPTURED_AT = ("DateOfSecondaryCapture", "TimeOfSecondaryCapture", "TimezoneOffsetFromUTC")
+# A document has no secondary capture's; it was made when its content was.
+_MADE_AT = ("ContentDate", "ContentTime", "TimezoneOffsetFromUTC")
 
 # What pydicom raises for bytes that are no data set; OSError stays what it is, the medium's.
 DAMAGE = (
@@ -108,7 +112,10 @@ def _read_summary(path: Path) -> ObjectSummary:
             patient_id=str(dataset.get("PatientID", "") or ""),
             accession_number=str(dataset.get("AccessionNumber", "") or ""),
             frames=frames,
-            captured_at="".join(str(dataset.get(keyword, "") or "") for keyword in _CAPTURED_AT),
+            captured_at="".join(
+                str(dataset.get(keyword, "") or "")
+                for keyword in (_CAPTURED_AT if "DateOfSecondaryCapture" in dataset else _MADE_AT)
+            ),
             bytes=status.st_size,
             saved_at=datetime.fromtimestamp(status.st_mtime).astimezone(),
             seconds=frames * float(dataset.get("FrameTime", 0) or 0) / 1000.0,

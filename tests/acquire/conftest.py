@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from appliance.acquire.keeping import ObjectKeeper
 from appliance.base.clock import Clock
 from appliance.base.findings import FindingBoard
 from appliance.config.devices import Device
+from appliance.devices.video.layout import PixelFormat
 from appliance.exam.facts import ExamFacts
 from appliance.spool.names import ObjectName, is_intact
 from appliance.spool.tree import Spool, list_objects
+from tests.acquire.nodes import Node
 from tests.acquire.world import HandClock, make_configuration
 
 
@@ -57,3 +60,19 @@ class Room:
 @pytest.fixture
 def room(tmp_path: Path) -> Room:
     return Room(tmp_path)
+
+
+@pytest.fixture
+def make_node(room: Room) -> Iterator[Callable[..., Node]]:
+    made: list[Node] = []
+
+    def make(pixels: PixelFormat, prepare: Callable[[Node], None] = lambda _: None, **changes: object) -> Node:
+        node = Node(room, pixels, **changes)
+        made.append(node)
+        prepare(node)
+        node.start()
+        return node
+
+    yield make
+    for node in made:
+        node.stop()

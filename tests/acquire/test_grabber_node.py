@@ -2,113 +2,27 @@
 
 from __future__ import annotations
 
-import io
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import numpy as np
 import pytest
-from PIL import Image
 from pydicom import dcmread
 from pydicom.pixels import pixel_array
 
 from appliance.acquire.runner import State
-from appliance.acquire.video import VideoRunner
-from appliance.config.devices import GrabberDevice
 from appliance.devices.errors import BlackPicture
 from appliance.devices.video import v4l2_abi as abi
 from appliance.devices.video.layout import BITS_STORED, LINE_BYTES_PER_PIXEL, PixelFormat
-from appliance.devices.video.v4l2_stream import V4l2Grabber
-from appliance.services.acquire import make_source
 from tests.acquire.conftest import Room
-from tests.acquire.world import errors_of, fragments_of, make_grabber, open_exam_of, picture, unpadded
-from tests.devices.v4l2_fake import FakeInput, FakeKernel, FakeMode, FakeTimings, RealTime
+from tests.acquire.nodes import SIZE, Node, noise, solid_jpeg
+from tests.acquire.world import errors_of, fragments_of, open_exam_of, unpadded
+from tests.devices.v4l2_fake import FakeInput, FakeMode, FakeTimings
 from tests.peers import DEADLINE, wait_until
 
-SIZE = (32, 24)
 _LUMINANCE: dict[PixelFormat, Callable[[bytes], bytes]] = {
     PixelFormat.YUYV: lambda data: data[0::2],
     PixelFormat.UYVY: lambda data: data[1::2],
     PixelFormat.NV12: lambda data: data[: SIZE[0] * SIZE[1]],
 }
-
-
-def noise(number: int, length: int) -> bytes:
-    return np.random.default_rng(number).integers(16, 235, length, dtype=np.uint8).tobytes()
-
-
-def solid_jpeg(level: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.new("RGB", SIZE, (level, level, level)).save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
-class Node:
-    """A runner in its thread on a fake node, and a driver that gives a frame each 10 ms while it is asked to."""
-
-    def __init__(self, room: Room, pixels: PixelFormat, **changes: object) -> None:
-        self.room = room
-        clock = RealTime()
-        self.kernel = FakeKernel(clock, FakeMode(pixels, {SIZE: (30,)}), path="/dev/video7")
-        device = make_grabber(source="/dev/video7", formats=(pixels.name,), **changes)
-        device = GrabberDevice.model_validate(device.model_dump())
-        source = make_source(device, room.spool.state, clock)
-        assert isinstance(source, V4l2Grabber)
-        source._kernel = self.kernel
-        self.runner = VideoRunner(device, source, room.keeper(device, clock), room.gate, clock, room.findings)
-        self.given: dict[bytes, int] = {}
-        self.frame: Callable[[int], bytes] = lambda number: picture(number % 40, SIZE)
-        if not pixels.is_jpeg:
-            length = SIZE[0] * LINE_BYTES_PER_PIXEL[pixels] * SIZE[1]
-            length = length * 3 // 2 if pixels is PixelFormat.NV12 else length
-            self.frame = lambda number: noise(number, length)
-        self.is_giving = threading.Event()
-        self.is_giving.set()
-        self._stop = threading.Event()
-        self._threads = [
-            threading.Thread(target=self.runner.run, args=(self._stop, lambda: None), daemon=True),
-            threading.Thread(target=self._give, daemon=True),
-        ]
-
-    def _give(self) -> None:
-        number = 0
-        while not self._stop.wait(0.01):
-            if self.is_giving.is_set():
-                data = self.frame(number)
-                self.given[data] = number
-                self.kernel.deliver(data)
-                number += 1
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def wait_for(self, state: State) -> None:
-        wait_until(lambda: self.runner.state is state, f"the state is {state}")
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(DEADLINE)
-            assert not thread.is_alive()
-        assert self.room.is_idle()
-        assert not self.kernel.is_open
-
-
-@pytest.fixture
-def make_node(room: Room) -> Iterator[Callable[..., Node]]:
-    made: list[Node] = []
-
-    def make(pixels: PixelFormat, prepare: Callable[[Node], None] = lambda _: None, **changes: object) -> Node:
-        node = Node(room, pixels, **changes)
-        made.append(node)
-        prepare(node)
-        node.start()
-        return node
-
-    yield make
-    for node in made:
-        node.stop()
 
 
 _RANGES = [(one, 0) for one in (PixelFormat.MJPEG, *LINE_BYTES_PER_PIXEL)]
@@ -200,6 +114,28 @@ def test_ok__a_native_clip_ends_at_its_largest_size(room: Room, make_node: Calla
     wait_until(lambda: bool(room.finding("clip_ended")), "it ends by itself")
     assert room.finding("clip_ended") == "The clip reached its largest size, 1 MB, and ended."
     assert 940_000 < room.only_object("endoscope", None).stat().st_size <= 1_000_000
+
+
+def test_ok__diagnostic_quality_that_the_bus_does_not_carry_is_told_of(
+    room: Room, make_node: Callable[..., Node]
+) -> None:
+    def prepare(node: Node) -> None:
+        node.kernel.modes = [FakeMode(one, {(1280, 720): (30,)}) for one in (PixelFormat.YUYV, PixelFormat.MJPEG)]
+        node.kernel.speed = 480.0
+
+    node = make_node(PixelFormat.MJPEG, prepare, formats=("MJPEG", "YUYV"), quality="diagnostic")
+    node.wait_for(State.IDLE)
+    assert room.finding("compressed_picture") == (
+        "The endoscope's picture comes compressed, against the wish for diagnostic quality: "
+        "YUYV 1280×720 at 30/s needs 55 MB/s, and USB 2 carries 24."
+    )
+    node.kernel.unplug()
+    node.wait_for(State.UNPLUGGED)
+    node.kernel.speed = 5000.0
+    node.frame = lambda number: noise(number, 1280 * 720 * 2)
+    node.kernel.plug_in()
+    node.wait_for(State.IDLE)
+    assert room.finding("compressed_picture") == ""
 
 
 def test_ok__another_size_in_the_middle_of_a_clip(room: Room, make_node: Callable[..., Node]) -> None:

@@ -61,7 +61,7 @@ def test_fail__what_cannot_be_decoded(data: bytes) -> None:
 def test_ok__a_film_in_pieces_of_any_size(width: int, height: int, cuts: list[int]) -> None:
     """However the rows are cut, the same picture comes out, and it fits the strip."""
     film = b"".join(bytes((0, row * 255 // height)) * width for row in range(height))
-    whole, pieces = FilmThumbnail(width, height), FilmThumbnail(width, height)
+    whole, pieces = FilmThumbnail(width, height, 16), FilmThumbnail(width, height, 16)
     whole.feed(film)
     for start, end in pairwise(sorted({0, len(film), *(cut % (len(film) + 1) for cut in cuts)})):
         pieces.feed(film[start:end])
@@ -73,7 +73,7 @@ def test_ok__a_film_in_pieces_of_any_size(width: int, height: int, cuts: list[in
 
 
 def test_ok__no_film_no_picture() -> None:
-    assert FilmThumbnail(10, 10).jpeg() == b""
+    assert FilmThumbnail(10, 10, 16).jpeg() == b""
 
 
 def test_ok__the_oldest_falls_off() -> None:
@@ -83,3 +83,12 @@ def test_ok__the_oldest_falls_off() -> None:
     assert [thumbnails.get(str(number)) is None for number in (5, 6)] == [True, False]
     thumbnails.put_frame("broken", Frame(b"", Encoding.JPEG, 1, 1, 8, 0, 0.0))
     assert thumbnails.get("broken") is None
+
+
+@pytest.mark.parametrize(("bits", "samples"), [(8, b"\x10\xf0"), (12, b"\x00\x01\x00\x0f"), (16, b"\x00\x10\x00\xf0")])
+def test_ok__a_film_of_each_depth(bits: int, samples: bytes) -> None:
+    made = FilmThumbnail(2, 8, bits)
+    made.feed(samples * 8)
+    shown = Image.open(io.BytesIO(made.jpeg()))
+    assert shown.size == (2, 8)
+    assert abs(shown.getpixel((0, 4)) - 0x10) < 6 and abs(shown.getpixel((1, 4)) - 0xF0) < 6

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
-from appliance.acquire import transfers
+from appliance.acquire import answering, transfers
 from appliance.acquire.gate import ExamGate
 from appliance.acquire.keeping import ObjectKeeper
 from appliance.acquire.runner import State
@@ -223,6 +223,71 @@ def test_ok__the_same_bytes_in_another_exam_are_another_object(machine: Ultrasou
     assert len({name.sop_instance_uid for name in names}) == 3
 
 
+def send_batch(machine: Ultrasound, *files: Path) -> int:
+    """By lrzsz's `sb`; its exit status."""
+    os.set_blocking(machine.far, True)
+    sender = subprocess.run(
+        ["sb", "-q", "-k", *map(str, files)],
+        stdin=machine.far,
+        stdout=machine.far,
+        stderr=subprocess.DEVNULL,
+        timeout=DEADLINE,
+        check=False,
+    )
+    return sender.returncode
+
+
+def make_files(directory: Path, *contents: bytes) -> list[Path]:
+    files = [directory / f"{number}.png" for number in range(len(contents))]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+    return files
+
+
+def test_ok__a_batch_is_several_images_of_the_open_exam(machine: Ultrasound, tmp_path: Path) -> None:
+    exam = open_exam_of(machine.room.facts)
+    files = make_files(tmp_path, make_png(10), make_noise(), b"", make_png(10))
+    assert send_batch(machine, *files) == 0
+    machine.wait_until_idle()
+    found = [path for path, _ in machine.room.objects("ultrasound", exam.exam_id)]
+    assert len(found) == 2  # the last is the first again
+    assert [error for path in found for error in errors_of(path)] == []
+    assert {dcmread(path).DigitalImageFormatAcquired for path in found} == {"YMODEM"}
+    assert "an empty file" in machine.room.finding("empty_file")
+    assert "saved already" in machine.room.finding("sent_again")
+
+
+def test_ok__what_comes_of_a_batch_after_its_exam_is_nobodys(
+    machine: Ultrasound, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exam ends, and the next patient's begins, between two files of one batch."""
+    exam, original = open_exam_of(machine.room.facts), Transfer.acknowledge
+
+    def acknowledge(transfer: Transfer) -> None:
+        if not machine.room.objects("ultrasound", None):
+            close_exam(machine.room.facts, exam, machine.room.only_object("ultrasound", exam.exam_id))
+            open_exam_of(machine.room.facts, 2)
+            monkeypatch.undo()
+        original(transfer)
+
+    monkeypatch.setattr(Transfer, "acknowledge", acknowledge)
+    assert send_batch(machine, *make_files(tmp_path, make_png(1), make_png(2))) == 0
+    machine.wait_until_idle()
+    assert len(machine.room.objects("ultrasound", None)) == 1
+    assert "after their exam had ended" in machine.room.finding("batch_unassigned")
+    assert send_batch(machine, *make_files(tmp_path, make_png(3))) == 0
+    machine.wait_until_idle()
+    assert machine.room.finding("batch_unassigned") == ""
+
+
+def test_fail__a_batch_in_which_something_is_no_image(machine: Ultrasound, tmp_path: Path) -> None:
+    exam = open_exam_of(machine.room.facts)
+    assert send_batch(machine, *make_files(tmp_path, make_png(1), b"INDEX OF IMAGES", make_png(2))) != 0
+    machine.wait_until_idle()
+    assert len(machine.room.objects("ultrasound", exam.exam_id)) == 1
+    assert "no image" in machine.room.finding("transfer_failed")
+
+
 def test_ok__an_earlier_exams_image_again_is_not_the_next_patients(machine: Ultrasound) -> None:
     """Its acknowledgement was lost, the exam ended, and only now the machine tries again."""
     first = open_exam_of(machine.room.facts, 1)
@@ -346,8 +411,8 @@ def test_fail__a_fault_while_writing_refuses(
 def test_ok__flash_that_stalls_trips_no_watchdog_unless_it_goes_on(
     machine: Ultrasound, monkeypatch: pytest.MonkeyPatch, patience: float, is_fed: bool
 ) -> None:
-    monkeypatch.setattr(transfers, "_STALL_SECONDS", patience)
-    monkeypatch.setattr(transfers, "_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(answering, "_STALL_SECONDS", patience)
+    monkeypatch.setattr(answering, "_POLL_SECONDS", 0.02)
     publish, fed = ObjectWriter.publish, list[int]()
 
     def stall(writer: ObjectWriter) -> Path:
@@ -371,7 +436,7 @@ def test_fail__a_name_that_flash_does_not_confirm_is_acknowledged_only_when_it_d
 
     with monkeypatch.context() as patch:
         patch.setattr("appliance.spool.writer.sync_directory", refuse)
-        patch.setattr("appliance.acquire.transfers.sync_directory", refuse)
+        patch.setattr("appliance.acquire.keeping.sync_directory", refuse)
         assert not machine.send(make_png()).acknowledged
         machine.wait_until_idle()
         assert "did not confirm" in machine.room.finding("transfer_failed")

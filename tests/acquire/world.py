@@ -186,6 +186,7 @@ class HandSource:
         self._clock = clock
         self._next: queue.Queue[Frame | Exception] = queue.Queue()
         self.opened = 0
+        self.compromise = ""
         self.open_error: Exception | None = None
 
     def feed(self, *things: Frame | Exception) -> None:

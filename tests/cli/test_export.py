@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -144,11 +144,47 @@ def test_fail__who_may_not_ask_is_told(box: Box, capsys: pytest.CaptureFixture[s
     assert err.startswith("appliance: The export cannot be started (Connection refused).\n")
 
 
+# In the export's process: behind each megabyte it waits for a byte in the pipe, or until it is to stop.
+HELD = """
+import os, select
+from appliance.export import run
+
+class Held(run.Export):
+    def __init__(self, *given, on_progress, is_stopped, **named):
+        pipe = os.open(os.environ["HELD_BY"], os.O_RDONLY)
+        def tell(progress):
+            on_progress(progress)
+            while not is_stopped() and not select.select([pipe], [], [], 0.01)[0]:
+                pass
+        super().__init__(*given, on_progress=tell, is_stopped=is_stopped, **named)
+
+run.Export = Held
+"""
+
+
+@pytest.fixture
+def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """Hold each export that begins, however fast the machine is, until this is called or it is told to stop."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "sitecustomize.py").write_text(HELD)
+    monkeypatch.setenv("HELD_BY", str(pipe))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path[1:]]))
+    descriptor = os.open(pipe, os.O_RDWR)
+    yield lambda: _write_a_byte(descriptor)
+    os.close(descriptor)
+
+
+def _write_a_byte(descriptor: int) -> None:
+    assert os.write(descriptor, b".") == 1
+
+
 @pytest.mark.parametrize("is_asked", [False, True])
+@pytest.mark.usefixtures("release")
 def test_ok__ctrl_c_ends_in_order_and_the_next_run_goes_on(box: Box, is_asked: bool) -> None:
     """On a terminal: a line that is written over, and the summary."""
     for _ in range(2):
-        make_large(box.still(None), 24 * _MEGABYTE)
+        make_large(box.still(None), 4 * _MEGABYTE)
     with starter(box, *ASKED) if is_asked else nullcontext():
         _interrupt_on_a_terminal(box)
     assert not list(box.stick.rglob("*.PRT"))
@@ -182,14 +218,15 @@ def read_all(descriptor: int) -> bytes:
         data += block
 
 
-def test_ok__a_command_that_died_stops_the_process(box: Box) -> None:
-    make_large(box.still(None), 24 * _MEGABYTE)
+def test_ok__a_command_that_died_stops_the_process(box: Box, release: Callable[[], None]) -> None:
+    make_large(box.still(None), 4 * _MEGABYTE)
     program = "import sys; from appliance.services import export; export._TELL_SECONDS = 0; sys.exit(export.main())"
     line = [sys.executable, "-c", program, str(box.stick), *PROCESS_ARGUMENTS]
     process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
     assert b"progress" in process.stdout.readline()
     process.stdout.close()
+    release()
     assert process.wait(60) == 1
     assert process.stderr.read() == b""
     assert [path for path in box.stick.rglob("*") if path.is_file()] == []

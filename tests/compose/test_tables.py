@@ -15,7 +15,8 @@ from pydicom import Dataset
 from pynetdicom.dsutils import encode
 
 from appliance.compose import rows
-from appliance.compose.attributes import OBJECT
+from appliance.compose.attributes import DOCUMENT, OBJECT
+from appliance.compose.document import document_series_uid_from
 from appliance.compose.rows import Origin, Presence, Row, Rows
 from appliance.compose.steps import CREATION, FINAL, PERFORMED_SERIES, creation_from, final_from
 from appliance.config.schema import Configuration
@@ -50,6 +51,7 @@ from tests.compose.world import (
     gray_frame,
     item_from_entry,
     local,
+    make_document,
     make_still,
     run,
     sparse_entry,
@@ -260,7 +262,7 @@ def _expected(line: Line, entries: Sequence[Elements]) -> list[Any] | None:
     return gathered_value(entries, line.source, line.gather)
 
 
-def closed_of(exam: Exam, outcome: Outcome, reason: str = "") -> Closed:
+def closed_of(exam: Exam, outcome: Outcome, reason: str = "", has_document: bool = False) -> Closed:
     series = exam.series_of("ultrasound")
     instances = tuple(
         Instance(
@@ -275,6 +277,13 @@ def closed_of(exam: Exam, outcome: Outcome, reason: str = "") -> Closed:
         )
         for number in (1, 2)
     )
+    document = replace(
+        instances[0],
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.104.1",
+        sop_instance_uid="1.2.3.4",
+        series_instance_uid=document_series_uid_from(series.series_instance_uid),
+    )
+    instances += (document,) if has_document else ()
     return Closed(CLOSED_AT, outcome, instances, ("archive",), reason)
 
 
@@ -475,14 +484,27 @@ def test_ok__each_row_and_each_source_is_used(tmp_path: Path, monkeypatch: pytes
     for exam in (*(replace(one, operators_name="Op^One", is_clock_trusted=False) for one in exams), None):
         for number, make in enumerate(KINDS.values()):
             make(tmp_path / f"{number}.dcm", exam)
+        make_document(tmp_path / "document.dcm", exam)
         if exam is not None:
             step = exam.step_of("US")
             creation_from(exam, step, BOX)
-            final_from(exam, step, closed_of(exam, Outcome.DISCONTINUED))
+            final_from(exam, step, closed_of(exam, Outcome.DISCONTINUED, has_document=True))
     patient = Patient(patient_id="TEST-1", issuer_of_patient_id="HOSPITAL")
     self_test = open_self_test_exam(Configuration(), patient, CLOSED_AT)
     self_test.write_object(tmp_path / "test.dcm", has_step=True)
     self_test.creation()
-    every = list(_every_row((*OBJECT, *CREATION, *FINAL, *PERFORMED_SERIES)))
+    every = list(_every_row((*OBJECT, *DOCUMENT, *CREATION, *FINAL, *PERFORMED_SERIES)))
     assert [row.keyword for row in every if id(row) not in used_rows] == []
     assert [(row.keyword, origin) for row in every for origin in row.origins if id(origin) not in used_origins] == []
+
+
+def test_ok__a_document_is_told_in_a_series_of_its_own_and_not_among_images() -> None:
+    exam = CASES["scheduled, everything"].exam
+    final = final_from(exam, exam.step_of("US"), closed_of(exam, Outcome.COMPLETED, has_document=True))
+    images, documents = final.PerformedSeriesSequence
+    assert [len(images.ReferencedImageSequence), len(documents.ReferencedNonImageCompositeSOPInstanceSequence)] == [
+        2,
+        1,
+    ]
+    assert not images.ReferencedNonImageCompositeSOPInstanceSequence and not documents.ReferencedImageSequence
+    assert images.SeriesInstanceUID == exam.series_of("ultrasound").series_instance_uid != documents.SeriesInstanceUID

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 from pydicom import Dataset
 
+from appliance.compose.document import compose_document
 from appliance.compose.instance import Composed, Origins, compose_clip, compose_film, compose_still
 from appliance.compose.pixels import (
     SEQUENCE_DELIMITER,
@@ -236,6 +237,19 @@ def make_still(path: Path, exam: Exam | None, device: Device, frame: Frame, prin
     composed = compose_still(origins, pixel_form_from(frame), len(frame.data), lossy_bytes=frame.lossy_bytes)
     path.write_bytes(composed.header + frame.data + composed.trailer)
     return Made(path, composed, frame.data)
+
+
+def make_document(
+    path: Path,
+    exam: Exam | None,
+    pdf: bytes = b"%PDF-1.4\n%%EOF",
+    is_trusted: bool = True,
+    device: Device = SERIAL,
+) -> Made:
+    origins = replace(origins_of(exam, device), is_clock_trusted=is_trusted)
+    composed = compose_document(origins, "Lensmeter: Results", len(pdf))
+    path.write_bytes(composed.header + pdf + composed.trailer)
+    return Made(path, composed, pdf)
 
 
 def make_clip(path: Path, exam: Exam | None, frames: list[bytes], frame_time_ms: str = "33.366700") -> Made:

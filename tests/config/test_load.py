@@ -129,7 +129,7 @@ WRONG: list[tuple[str, str, str]] = [
     (
         SERIAL.replace("xmodem", "usb"),
         "devices[0].driver",
-        "must be one of 'xmodem', 'printer', 'grabber', 'sane' (it is 'usb')",
+        "must be one of 'xmodem', 'printer', 'text', 'grabber', 'sane' (it is 'usb')",
     ),
     (
         SERIAL.replace('"xmodem"', '"printer"\nlanguage = "pcl"\ndpi = 1200'),
@@ -325,17 +325,22 @@ def test_fail__any_tree(tree: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("more", "is_accepted"),
     [
-        ('formats = ["YUYV", "GREY"]\ncrop = [0, 0, 640, 480]\nmasks = [[0, 0, 64, 16]]\ndeinterlace = true\n', True),
-        ("crop = [0, 0, 640, 480]\n", False),  # MJPEG comes first by default
-        ('formats = ["YUYV", "MJPEG"]\nmasks = [[0, 0, 64, 16]]\n', False),  # nor may it be what is left over
-        ("deinterlace = true\n", False),
+        ('formats = ["YUYV", "GREY"]\ndeinterlace = true\n', True),
+        ('formats = ["YUYV", "MJPEG"]\ndeinterlace = true\n', False),  # nor may it be what is left over
+        ("deinterlace = true\n", False),  # MJPEG comes first by default
     ],
 )
-def test_ok__only_uncompressed_pictures_can_be_cut(more: str, is_accepted: bool) -> None:
+def test_ok__fields_are_taken_out_of_uncompressed_pictures_alone(more: str, is_accepted: bool) -> None:
     node = GRABBER.replace("grabber.sock", "/dev/appliance/endoscope")
     if is_accepted:
         (device,) = _read(node + more).devices
         assert isinstance(device, GrabberDevice) and device.is_video_node
         assert "below /dev" in str(_problems(GRABBER + more))  # a socket gives JPEG
     else:
-        assert "need formats without MJPEG" in str(_problems(node + more))
+        assert "deinterlace needs formats without MJPEG" in str(_problems(node + more))
+
+
+def test_ok__any_picture_can_be_cut_and_masked() -> None:
+    (device,) = _read(GRABBER + "crop = [0, 0, 640, 480]\nmasks = [[0, 0, 64, 16]]\n").devices
+    assert isinstance(device, GrabberDevice)
+    assert (device.crop, device.masks) == ((0, 0, 640, 480), ((0, 0, 64, 16),))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 
 from appliance.base.clock import SystemClock
-from appliance.devices.serial.line import SerialLine
+from appliance.devices.serial.line import SerialLine, Transcript
 
 
 @dataclass
@@ -31,7 +31,7 @@ def clock() -> SystemClock:
 def pair(clock: SystemClock) -> Iterator[Pair]:
     far, near = os.openpty()
     tty.setraw(near)
-    line = SerialLine(os.ttyname(near), clock, name="ultrasound")
+    line = SerialLine(os.ttyname(near), clock, name="ultrasound", transcript=Transcript(65536))
     line.open()
     made = Pair(far, near, line)
     yield made

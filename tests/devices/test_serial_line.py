@@ -105,6 +105,7 @@ def test_ok__transcript_knows_both_directions(pair: Pair, clock: SystemClock) ->
     os.write(pair.far, b"hello")
     assert read_from(pair.line, clock, 5) == b"hello"
     pair.line.write(b"you", Deadline.after(clock, 5.0))
+    assert pair.line.transcript is not None
     *received, sent = pair.line.transcript.entries()
     assert {entry.direction for entry in received} == {Direction.RECEIVED}
     assert b"".join(entry.data for entry in received) == b"hello"

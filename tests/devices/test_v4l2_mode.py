@@ -13,7 +13,8 @@ from appliance.devices.video import v4l2_abi as abi
 from appliance.devices.video.layout import Area, PixelFormat, Primaries
 from appliance.devices.video.v4l2_answers import RateRange, SizeRange
 from appliance.devices.video.v4l2_device import V4l2Device
-from appliance.devices.video.v4l2_mode import CaptureWish, Mode, Offer, Setting, choose_mode, set_up
+from appliance.devices.video.v4l2_mode import CaptureWish, Mode, Offer, choose_mode
+from appliance.devices.video.v4l2_setup import Setting, set_up
 from tests.devices.v4l2_fake import FakeInput, FakeKernel, FakeMode, FakeTime, FakeTimings
 
 HD, WIDE, VGA = (1920, 1080), (1280, 720), (640, 480)

@@ -300,14 +300,6 @@ def test_fail__a_transfer_whose_beginning_was_missed_is_said_and_ended() -> None
     assert bench.began == []
 
 
-def test_fail__ymodem_is_named() -> None:
-    bench = Bench()
-    bench.start()
-    bench.feed(block(0, b"image.bmp\x00" + bytes(118)))
-    assert bench.broken[0].sentence == "The ultrasound offers a YMODEM transfer."
-    assert "image" not in str(bench.broken[0]).replace("image once", "")
-
-
 def test_fail__sender_stops_in_the_middle_of_a_block() -> None:
     bench = Bench()
     bench.start()

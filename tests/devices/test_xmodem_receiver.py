@@ -1,4 +1,4 @@
-"""XMODEM over a real pty, lrzsz's `sx` as the sender where one is wanted that we have not written."""
+"""XMODEM and YMODEM over a real pty, lrzsz's `sx` and `sb` as senders where some are wanted that are not ours."""
 
 from __future__ import annotations
 
@@ -92,6 +92,62 @@ def test_ok__sx_sends_and_succeeds_only_after_our_acknowledgement(
         assert sender.poll() is None, "sx ended before it was acknowledged"
         transfer.acknowledge()
         assert sender.wait(DEADLINE) == 0
+    finally:
+        sender.kill()
+        sender.wait()
+
+
+@pytest.mark.parametrize("options", [[], ["-k"]])
+def test_ok__sb_sends_a_batch_and_every_file_arrives_as_it_is(
+    pair: Pair, clock: SystemClock, tmp_path: Path, options: list[str]
+) -> None:
+    # The last block full, nearly empty, no block at all; a name as long as the file system allows.
+    contents = [os.urandom(8192), os.urandom(1025), b"", os.urandom(300)]
+    names = ["one", "two.bmp", "three", "n" * 120]
+    for name, content in zip(names, contents, strict=True):
+        (tmp_path / name).write_bytes(content)
+    receiver = XmodemReceiver(pair.line, clock, replace(QUICK, answer=5.0, silence=20.0))
+    sender = subprocess.Popen(
+        ["sb", "-q", *options, *(str(tmp_path / name) for name in names)],
+        stdin=pair.far,
+        stdout=pair.far,
+        stderr=subprocess.DEVNULL,
+    )
+    received, places = [], []
+    try:
+        for _ in contents:
+            transfer = receive(receiver)
+            assert sender.poll() is None, "sb ended before it was acknowledged"
+            assert transfer.is_batch
+            received.append(transfer.payload)
+            places.append(receiver.is_next_of_batch)
+            transfer.acknowledge()
+        stop, end = threading.Event(), time.monotonic() + DEADLINE
+        while sender.poll() is None and time.monotonic() < end:
+            assert not receiver.wait_for_sender(stop, 0.2)
+        assert sender.returncode == 0
+        assert received == contents
+        assert places == [False, True, True, True]
+    finally:
+        sender.kill()
+        sender.wait()
+
+
+def test_fail__sb_fails_when_a_file_is_refused(pair: Pair, clock: SystemClock, tmp_path: Path) -> None:
+    files = [tmp_path / "one", tmp_path / "two"]
+    for file in files:
+        file.write_bytes(os.urandom(3000))
+    receiver = XmodemReceiver(pair.line, clock, QUICK)
+    sender = subprocess.Popen(
+        ["sb", "-q", *map(str, files)], stdin=pair.far, stdout=pair.far, stderr=subprocess.DEVNULL
+    )
+    try:
+        receive(receiver).acknowledge()
+        receive(receiver).refuse()
+        stop, end = threading.Event(), time.monotonic() + DEADLINE
+        while sender.poll() is None and time.monotonic() < end:
+            assert not receiver.wait_for_sender(stop, 0.2)
+        assert sender.returncode not in (None, 0)
     finally:
         sender.kill()
         sender.wait()

@@ -117,6 +117,9 @@ class FakeKernel:
         self.is_plugged, self.is_busy, self.has_events = True, False, True
         self.most_buffers = 32
         self.stream_error = 0
+        self.age = 0.0  # how long ago, by its own word, a frame was taken that it gives now
+        self.speed: float | None = None  # of the USB connection, in Mbit/s
+        self.megabytes = float("inf")  # the bus has no room for more than so many a second
         self.numbers: Callable[[int], int] = lambda number: number
         self.timestamp_flag = abi.BUF_FLAG_TIMESTAMP_MONOTONIC
         self.refused: list[int] = []  # ioctls that this driver does not have
@@ -152,7 +155,7 @@ class FakeKernel:
         assert len(data) <= len(memory), "the driver's buffer is too small for this frame"
         memory[: len(data)] = data
         given = len(data) if used is None else used
-        moment = self.clock.monotonic()
+        moment = self.clock.monotonic() - self.age
         self.filled.append(_Filled(index, given, self.numbers(number), flags | self.timestamp_flag, moment))
 
     def swap(self) -> None:
@@ -201,6 +204,10 @@ class FakeKernel:
         if not ready:
             self.clock.turn(seconds)
         return ready
+
+    def link_speed(self, path: str) -> float | None:
+        assert path == self.path
+        return self.speed
 
     def ioctl(self, descriptor: int, request: int, argument: Argument) -> None:
         assert descriptor == NODE and self.is_open
@@ -319,7 +326,12 @@ class FakeKernel:
     def _stream_on(self, _found: ctypes.c_int32) -> None:
         if self.stream_error:
             raise fail(self.stream_error)
+        if not self._is_compressed() and self.pix.sizeimage * self.rate[1] / self.rate[0] > self.megabytes * 1e6:
+            raise fail(errno.ENOSPC)
         self.is_streaming, self._number = True, 0
+
+    def _is_compressed(self) -> bool:
+        return self.pix.pixelformat in (PixelFormat.MJPEG.code, PixelFormat.JPEG.code)
 
     def _stream_off(self, _found: ctypes.c_int32) -> None:
         self.is_streaming, self.is_broken = False, False

@@ -33,6 +33,7 @@ class Bench:
     now: float = 1000.0
     said: bytearray = field(default_factory=bytearray)
     began: list[float] = field(default_factory=list)
+    is_next: list[bool] = field(default_factory=list)
     progress: list[int] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
     broken: list[BadTransfer] = field(default_factory=list)
@@ -83,8 +84,9 @@ class Bench:
             match event:
                 case Send(data) | Invite(data):
                     self.said += data
-                case Began(at):
+                case Began(at, is_next):
                     self.began.append(at)
+                    self.is_next.append(is_next)
                 case Progress(received):
                     self.progress.append(received)
                 case Ended(payload):
@@ -156,11 +158,83 @@ class ModelSender:
         return self.units[self.position]
 
 
+class ModelBatch:
+    """A YMODEM sender by the book: each file is a header on an invitation, its blocks on another; then an empty header.
+
+    `files` are names, contents and whether the length is told. What was not acknowledged is repeated ten times.
+    """
+
+    def __init__(self, files: list[tuple[bytes, bytes, bool]], size: int = 1024) -> None:
+        self.waits_since = 0.0
+        self.outcome: bool | None = None
+        self.files_done = 0
+        self._inbox = bytearray()
+        self._tries = 0
+        self._position = 0
+        # What is sent, and whether an invitation must come before it.
+        self._units: list[tuple[bytes, bool]] = []
+        for number, (name, data, is_told) in enumerate(files):
+            length = b"%d 0 0 0 %d" % (len(data), len(files) - number) if is_told else b""
+            self._units.append((block(0, (name + b"\0" + length).ljust(128, b"\0")), True))
+            whole = padded(data, size)
+            for index in range(0, len(whole), size):
+                self._units.append((block(index // size + 1, whole[index : index + size]), index == 0))
+            self._units.append((EOT, not whole))
+        self._units.append((block(0, bytes(128)), True))
+        self._is_invited = False
+
+    def step(self, received: bytes, now: float) -> bytes:
+        """What is sent because of `received` at `now`."""
+        self._inbox += received
+        out = b""
+        while self.outcome is None:
+            unit, needs_invitation = self._units[self._position]
+            if needs_invitation and not self._is_invited:
+                if CAN * 2 in self._inbox:
+                    self.outcome = False
+                elif b"C" in self._inbox:
+                    del self._inbox[: self._inbox.index(b"C") + 1]
+                    self._is_invited, self._tries = True, 0
+                    out += self._send(unit, now)
+                    continue
+                elif now - self.waits_since > 60:
+                    self.outcome = False
+                return out
+            if self._inbox[:2] == CAN * 2:
+                self.outcome = False
+            elif self._inbox:
+                answer = bytes(self._inbox[:1])
+                del self._inbox[0]
+                if answer != ACK:
+                    out += self._send(unit, now)
+                    continue
+                self._position += 1
+                self._is_invited, self._tries = False, 0
+                self.files_done += unit == EOT
+                if self._position == len(self._units):
+                    self.outcome = True
+                elif not self._units[self._position][1]:
+                    out += self._send(self._units[self._position][0], now)
+            elif now - self.waits_since >= 10:
+                out += self._send(unit, now)
+            else:
+                return out
+        return out
+
+    def _send(self, unit: bytes, now: float) -> bytes:
+        self._tries += 1
+        if self._tries > 10:
+            self.outcome = False
+            return b""
+        self.waits_since = now
+        return unit
+
+
 @dataclass
 class World:
     """Runs a sender against a decoder until both are done; `spoil` may change whatever crosses the line."""
 
-    sender: ModelSender
+    sender: ModelSender | ModelBatch
     bench: Bench
     spoil_forth: Callable[[int, bytes], list[tuple[float, bytes]]] = lambda _index, data: [(0.0, data)]
     spoil_back: Callable[[int, bytes], bytes] = lambda _index, data: data

@@ -16,12 +16,10 @@ from appliance.dimse.association import Caller
 from appliance.dimse.commitment import MAX_REFERENCES, CommitmentReport
 from appliance.dimse.listener import (
     MAX_MESSAGE_BYTES,
-    MOST_ASSOCIATIONS,
-    MOST_CONNECTIONS,
     CannotListen,
     CommitmentListener,
-    TurnedAway,
 )
+from appliance.dimse.visits import MOST_ASSOCIATIONS, MOST_CONNECTIONS, TurnedAway
 from tests.dimse.hand_made_client import (
     COMMITMENT,
     DEFLATED,

@@ -17,7 +17,7 @@ _TOOLS = Path(sys.executable).parent
 
 _ROOMS = {
     *("base", "config", "spool", "exam", "devices", "dimse", "compose", "acquire", "export", "forward"),
-    *("console", "cli", "simulator", "services"),
+    *("conformance", "console", "cli", "simulator", "services"),
 }
 # Everything that may lie at the top of the repository.
 _TOP_LEVEL = {

@@ -27,12 +27,21 @@ class ScanChild:
     killed the child finds its pipe closed at its next write; one that hangs as well is ended with the unit's cgroup.
     """
 
-    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], clock: Clock, name: str) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        clock: Clock,
+        name: str,
+        *,
+        is_prompted: bool = False,
+    ) -> None:
+        """`is_prompted`: it waits for a line on its standard input, which `prompt` gives it."""
         self._clock = clock
         try:
             self._process = subprocess.Popen(
                 argv,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if is_prompted else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=dict(environment),
@@ -45,16 +54,14 @@ class ScanChild:
         self._pidfd = os.pidfd_open(self._process.pid)
         self._is_closed = False
         assert self._process.stdout is not None and self._process.stderr is not None
-        self._stdout = self._process.stdout.fileno()
+        self._output = self._process.stdout.fileno()
         self._stderr = self._process.stderr.fileno()
         self._remarks = bytearray()
         self._is_at_end = False
         self._selector = selectors.DefaultSelector()
-        for descriptor in (self._stdout, self._stderr):
-            os.set_blocking(descriptor, False)
-            self._selector.register(descriptor, selectors.EVENT_READ)
-        with contextlib.suppress(OSError):  # a larger pipe only spares wake-ups
-            fcntl.fcntl(self._stdout, fcntl.F_SETPIPE_SZ, _READ_SIZE)
+        os.set_blocking(self._stderr, False)
+        self._selector.register(self._stderr, selectors.EVENT_READ)
+        self._take_from(self._output)
         atexit.register(self._kill)
 
     @property
@@ -67,6 +74,32 @@ class ScanChild:
         self._drain_remarks()
         return self._remarks.decode("utf-8", "replace")
 
+    def prompt(self) -> None:
+        """Give it the line that it waits for; nothing happens when it has ended."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(b"\n")
+            self._process.stdin.flush()
+
+    def read_from(self, output: int | None) -> None:
+        """From now on `read` gives what comes through this pipe, which stays the caller's; None: nothing."""
+        if self._output in self._selector.get_map():
+            self._selector.unregister(self._output)
+        if output is None:
+            self._is_at_end = True
+            return
+        self._take_from(output)
+        if self._pidfd not in self._selector.get_map():
+            # A pipe that nobody has opened yet does not tell that nobody ever will.
+            self._selector.register(self._pidfd, selectors.EVENT_READ)
+
+    def _take_from(self, output: int) -> None:
+        self._output, self._is_at_end = output, False
+        os.set_blocking(output, False)
+        self._selector.register(output, selectors.EVENT_READ)
+        with contextlib.suppress(OSError):  # a larger pipe only spares wake-ups
+            fcntl.fcntl(output, fcntl.F_SETPIPE_SZ, _READ_SIZE)
+
     def read(self, seconds: float) -> bytes | None:
         """Up to 1 MiB of output; empty when nothing came in `seconds`, None when there will be no more."""
         if self._is_at_end:
@@ -75,7 +108,10 @@ class ScanChild:
             if key.fd == self._stderr:
                 self._drain_remarks()
                 continue
-            data = os.read(self._stdout, _READ_SIZE)
+            try:
+                data = os.read(self._output, _READ_SIZE)
+            except BlockingIOError:
+                continue
             if not data:
                 self._is_at_end = True
                 return None
@@ -105,9 +141,10 @@ class ScanChild:
         atexit.unregister(self._kill)
         self._selector.close()
         os.close(self._pidfd)
-        for stream in (self._process.stdout, self._process.stderr):
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
-                stream.close()
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
 
     def _drain_remarks(self) -> None:
         if self._stderr not in self._selector.get_map():

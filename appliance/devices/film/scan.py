@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import array
 import contextlib
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from appliance.devices.errors import (
     DeviceGone,
     DeviceNotReady,
     DeviceTimeout,
+    NoFilm,
     ScanCancelled,
 )
 from appliance.devices.film.child import ScanChild
@@ -39,7 +39,7 @@ _ROUNDED_RESOLUTION = re.compile(r"rounded value of resolution from (\S+) to (\S
 
 @dataclass(frozen=True, slots=True)
 class FilmHeader:
-    """A film of `width` × `height` pixels; `bits` is 16 (two bytes a pixel, little-endian) or 8."""
+    """A film of `width` × `height` pixels of `bits`: 8, or 9 to 16 in two bytes, little-endian."""
 
     width: int
     height: int
@@ -48,7 +48,11 @@ class FilmHeader:
 
     @property
     def data_bytes(self) -> int:
-        return self.width * self.height * (self.bits // 8)
+        return self.width * self.height * self.sample_bytes
+
+    @property
+    def sample_bytes(self) -> int:
+        return 1 if self.bits == 8 else 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +85,15 @@ def scan_film(
     DeviceGone (no such digitizer), DeviceBusy, DeviceNotReady (cover, jam, no film), DeviceTimeout (stood still or took
     too long; it has been killed), BadTransfer (broke off, or scanned something else than was asked for), ScanCancelled.
     """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SANE_")}
-    environment["LC_ALL"] = "C"
-    if options.config_directory is not None:
-        environment["SANE_CONFIG_DIR"] = str(options.config_directory)
-    child = ScanChild(options.argv(), environment, clock, options.name)
+    child = ScanChild(options.argv(), options.environment(), clock, options.name)
     try:
-        run = _Run(child, options, clock, cancel)
-        header, rest = run.read_header()
-        film = FilmHeader(header.width, header.height, header.bits, options.resolution_dpi)
-        yield FilmScan(film, run.read_chunks(film, rest, on_progress))
+        yield FilmRun(child, options, clock, cancel).scan(on_progress)
     finally:
         child.close(gently=True)
 
 
-class _Run:
-    """The one scan of one child: its deadlines, and what its end means."""
+class FilmRun:
+    """The scan of one film by a child: its deadlines, and what its end means."""
 
     def __init__(self, child: ScanChild, options: FilmOptions, clock: Clock, cancel: threading.Event | None) -> None:
         self._child = child
@@ -105,7 +102,13 @@ class _Run:
         self._cancel = cancel
         self._total = Deadline.after(clock, options.total)
 
-    def read_header(self) -> tuple[PnmHeader, bytes]:
+    def scan(self, on_progress: Callable[[float], None] | None) -> FilmScan:
+        """The film, as soon as its header is there."""
+        header, rest = self._read_header()
+        film = FilmHeader(header.width, header.height, self._options.depth, self._options.resolution_dpi)
+        return FilmScan(film, self._read_chunks(film, rest, on_progress))
+
+    def _read_header(self) -> tuple[PnmHeader, bytes]:
         """The header that was asked for, and what came behind it."""
         data = bytearray()
         header = None
@@ -118,13 +121,13 @@ class _Run:
         self._check_header(header)
         return header, bytes(data[header.size :])
 
-    def read_chunks(
+    def _read_chunks(
         self, film: FilmHeader, first: bytes, on_progress: Callable[[float], None] | None
     ) -> Iterator[bytes]:
         """The pixels, little-endian; at the end, that there were as many as promised and no more."""
         promised, received = film.data_bytes, 0
         pending = bytearray(first)
-        sample = film.bits // 8
+        sample = film.sample_bytes
         while True:
             received_now = received + len(pending)
             if received_now > promised:
@@ -132,7 +135,7 @@ class _Run:
             whole = len(pending) - len(pending) % sample
             if whole and (whole >= CHUNK_BYTES // 2 or received_now == promised):
                 for start in range(0, whole, CHUNK_BYTES):
-                    yield _little_endian(bytes(pending[start : min(whole, start + CHUNK_BYTES)]), film.bits)
+                    yield self._samples_from(bytes(pending[start : min(whole, start + CHUNK_BYTES)]))
                 del pending[:whole]
                 received += whole
                 if on_progress is not None:
@@ -144,9 +147,27 @@ class _Run:
         received += len(pending)
         if received < promised:
             raise self._end_without_film(received, promised)
-        status = self._child.wait(self._total.sooner(_EXIT_SECONDS))
-        if status != 0:
+        if not self.has_ended_well(self._total.sooner(_EXIT_SECONDS)):
             raise self._end_without_film(received, promised)
+
+    def has_ended_well(self, deadline: Deadline) -> bool:
+        """Whether the child says that what came is all."""
+        return self._child.wait(deadline) == 0
+
+    def _samples_from(self, data: bytes) -> bytes:
+        """Big-endian samples of two bytes turned round, single bytes as they are; none has more bits than was asked."""
+        depth = self._options.depth
+        if depth == 8:
+            return data
+        samples = array.array("H", data)
+        # array works in the machine's own order, and bytes are swapped whatever that is.
+        samples.byteswap()
+        if depth < 16 and max(samples) >> depth:
+            raise BadTransfer(
+                f"The {self._options.name} gives samples of more than the {depth} bits that it was asked for.",
+                "Set the depth that it has in the configuration; 16 where it spreads its samples over two bytes.",
+            )
+        return samples.tobytes()
 
     def _read_within(self, seconds: float) -> bytes | None:
         """The next bytes; None at their end. Raises what ends a scan early.
@@ -189,7 +210,7 @@ class _Run:
                     f"{wanted_width:.0f} × {wanted_height:.0f} were asked for.",
                     "Check the film's size and the resolution in the configuration.",
                 )
-        if header.bits != options.depth:
+        if header.bits != 8 * options.sample_bytes:
             raise BadTransfer(
                 f"The {options.name} scans {header.bits} bits a pixel where {options.depth} were asked for.",
                 "Check the depth in the configuration.",
@@ -203,14 +224,13 @@ class _Run:
     def _end_without_film(self, received: int, promised: int | None) -> DeviceError:
         """What the child's early end means: its status is a SANE_Status (SANE standard 4.2.7) where it got that far."""
         name = self._options.name
-        status = self._child.wait(self._total.sooner(_EXIT_SECONDS))
-        match status:
+        match self._child.wait(self._total.sooner(_EXIT_SECONDS)):
             case 3:
                 return DeviceBusy(f"The {name} is used by another program.", "Stop that program, then scan again.")
             case 6:
                 return DeviceNotReady(f"The film is jammed in the {name}.", "Take the film out and scan again.")
             case 7:
-                return DeviceNotReady(f"There is no film in the {name}.", "Put the film in and scan again.")
+                return NoFilm(f"There is no film in the {name}.", "Put the film in and scan again.")
             case 8:
                 return DeviceNotReady(f"The {name}'s cover is open.", "Close it and scan again.")
             case 9:
@@ -228,13 +248,3 @@ class _Run:
         return BadTransfer(
             f"The {name} broke off its scan after {received:,} of {promised:,} bytes.", "Scan the film again."
         )
-
-
-def _little_endian(data: bytes, bits: int) -> bytes:
-    """Big-endian 16-bit samples turned round; 8-bit samples as they are."""
-    if bits == 8:
-        return data
-    samples = array.array("H", data)
-    # array works in the machine's own order, and bytes are swapped whatever that is.
-    samples.byteswap()
-    return samples.tobytes()

@@ -1,9 +1,12 @@
-"""The receiving half of XMODEM as a pure machine: bytes and moments in, events out. It reads no line and no clock.
+"""The receiving half of XMODEM and YMODEM as a pure machine: bytes and moments in, events out; no line and no clock.
+
+Which of the two it is, the number of the first block says: 1, or 0 for the header of a file in a batch.
 
 What is stricter here than in most receivers, because a truncated image must never pass as whole:
 
 - EOT counts only when it stands alone, and only after the sender has repeated it on a NAK;
 - a payload is handed out before the last ACK: the sender hears that all is well after the caller has kept it;
+- a file of a batch must be as long as its header said;
 - every wait, every retry and every byte is bounded once a transfer has begun.
 """
 
@@ -11,6 +14,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from appliance.base.errors import counted
 from appliance.devices.errors import BadTransfer
 from appliance.devices.serial.xmodem import (
     ACK,
@@ -29,6 +33,7 @@ from appliance.devices.serial.xmodem import (
     Send,
     TransferLimits,
 )
+from appliance.devices.serial.ymodem import FileHeader, file_from_payload, header_from_block
 
 
 class Phase(Enum):
@@ -56,6 +61,9 @@ class XmodemDecoder:
         self._acknowledged_at = kept_at
         self._polls = 0
         self._noise_at = float("-inf")  # the last byte that was no transfer's
+        self._batch_at = kept_at  # the last word of a batch, whose end may still be told
+        self._files = 0  # of the batch that is going on, begun so far
+        self._is_more_due = False  # the last of them said that there are more
         self._rest(now, next_poll=now)
 
     def _rest(self, now: float, next_poll: float) -> None:
@@ -69,6 +77,8 @@ class XmodemDecoder:
         self._phase_at = now  # when the block, or the purge, began
         self._start_at: float | None = None  # when the byte came that may be the first of a transfer
         self._began_at = now
+        self._has_begun = False
+        self._header: FileHeader | None = None
         self._next_poll = next_poll
         self._check = Check.CRC
         self._is_check_known = False
@@ -80,6 +90,11 @@ class XmodemDecoder:
     @property
     def phase(self) -> Phase:
         return self._phase
+
+    @property
+    def has_begun(self) -> bool:
+        """True from a transfer's `Began` until it is over: a batch's header may still say that there is no file."""
+        return self._has_begun
 
     @property
     def received(self) -> int:
@@ -135,23 +150,26 @@ class XmodemDecoder:
         return min(overall, self._answered_at + limits.answer)
 
     def acknowledge(self, now: float) -> list[Event]:
-        """The payload is safe: tell the sender so, and wait for the next transfer."""
+        """The payload is safe: tell the sender so, and wait for the next transfer, or the next file of the batch."""
         self._leave_ended()
+        is_batch = self._header is not None
         self._rest(now, next_poll=now + self._limits.poll)
         self._acknowledged_at = now
-        return [Send(bytes((ACK,)))]
+        self._batch_at = now if is_batch else None
+        # A batch goes on with an invitation; one that is only offered could push the ACK off the line.
+        return [Send(bytes((ACK,)) + (Check.CRC.invitation if is_batch else b""))]
 
     def refuse(self, now: float) -> list[Event]:
-        """The payload was not kept: let the sender fail."""
+        """The payload was not kept: let the sender fail, with all of its batch."""
         self._leave_ended()
-        self._rest(now, next_poll=now + self._limits.poll)
-        self._acknowledged_at = None
+        self.abandon(now)
         return [Send(CANCEL)]
 
     def abandon(self, now: float) -> None:
         """Forget what was going on; a transfer that had begun is lost. The caller sends CANCEL if it can."""
         self._rest(now, next_poll=now + self._limits.poll)
         self._acknowledged_at = None
+        self._leave_batch()
 
     # -- idle ----------------------------------------------------------------------------------------------------------
 
@@ -169,6 +187,11 @@ class XmodemDecoder:
                 self._next_poll = now + self._limits.poll
             self._buffer.clear()
             self._start_at = None
+        if self._files and quiet >= self._limits.silence:
+            if self._is_more_due:
+                self._break(f"broke off its batch after {counted(self._files, 'file')}", now, counted=False)
+                return
+            self._leave_batch()
         if now >= self._next_poll and quiet >= self._limits.quiet:
             self._check = self._limits.polls[self._polls % len(self._limits.polls)]
             self._polls += 1
@@ -189,6 +212,9 @@ class XmodemDecoder:
         An EOT right behind noise is noise too: a block whose mark was damaged may end in a check that looks like one.
         """
         buffer = self._buffer
+        if self._files and buffer[:2] == CANCEL:
+            self._break(f"cancelled its batch after {counted(self._files, 'file')}", now, counted=False)
+            return
         while buffer:
             if self._is_only_ends() and now - self._noise_at >= self._limits.quiet:
                 return
@@ -199,15 +225,18 @@ class XmodemDecoder:
                 self._start_at = now
             if len(buffer) < 3:
                 return
-            if buffer[1] == 1 and buffer[2] == 0xFE:
+            if buffer[1] in (0, 1) and buffer[1] + buffer[2] == 0xFF:
                 self._began_at = self._phase_at = self._start_at
                 self._garbage = 0
                 self._acknowledged_at = None
                 self._phase = Phase.BLOCK
-                self._events.append(Began(self._began_at))
+                self._expected = buffer[1]
+                if self._expected == 1:
+                    self._leave_batch()
+                    self._begin()
                 return
             if self._garbage == 0 and buffer[1] + buffer[2] == 0xFF:
-                self._break_missed(buffer[1], now)
+                self._break("was in the middle of a transfer whose beginning was missed", now)
                 return
             self._skip_noise(now)
         if self._garbage > self._limits.max_garbage:
@@ -219,11 +248,12 @@ class XmodemDecoder:
         self._garbage += 1
         self._noise_at = now
 
-    def _break_missed(self, number: int, now: float) -> None:
-        if number == 0:
-            self._break("offers a YMODEM transfer", now, "Set the machine to XMODEM.")
-        else:
-            self._break("was in the middle of a transfer whose beginning was missed", now, "Send the image once more.")
+    def _begin(self) -> None:
+        self._has_begun = True
+        self._events.append(Began(self._began_at, is_next=self._files > 1))
+
+    def _leave_batch(self) -> None:
+        self._files, self._is_more_due = 0, False
 
     # -- a transfer ----------------------------------------------------------------------------------------------------
 
@@ -308,7 +338,9 @@ class XmodemDecoder:
         if self._buffer and self._buffer[0] not in BLOCK_SIZES:
             self._buffer.clear()  # noise behind a good block
         self._phase = Phase.ANSWERED
-        if number == self._expected:
+        if number == self._expected == 0 and not self._payload:
+            self._accept_header(data, check, now)
+        elif number == self._expected:
             if len(self._payload) + len(data) > self._limits.max_bytes:
                 self._break(
                     f"sends more than the {self._limits.max_bytes:,} bytes that are accepted", now, "", counted=False
@@ -322,10 +354,47 @@ class XmodemDecoder:
             self._answer(ACK, now)
             self._acked_at = now
             self._events.append(Progress(len(self._payload)))
-        elif number == (self._expected - 1) & 0xFF and self._payload:
+        elif number == (self._expected - 1) & 0xFF and (self._payload or self._header):
             self._accept_duplicate(now)
         else:
             self._break("lost its place in its transfer", now)
+
+    def _accept_header(self, data: bytes, check: Check, now: float) -> None:
+        """Block 0: another file of the batch, or the batch's end."""
+        try:
+            header = header_from_block(data)
+        except ValueError:
+            self._break("sent a file's header that cannot be read", now, counted=False)
+            return
+        limits = self._limits
+        if header.is_end_of_batch:
+            if self._batch_at is None or now - self._batch_at > limits.repeat_window:
+                # Not the end of a batch that was received here: a black part of an image is as empty.
+                self._break("was in the middle of a transfer whose beginning was missed", now, counted=False)
+                return
+            self._rest(now, next_poll=now + limits.poll)
+            self._leave_batch()
+            self._events.append(Send(bytes((ACK,))))
+            return
+        if header.size is not None and header.size > limits.max_bytes:
+            what = f"announced {header.size:,} bytes; at most {limits.max_bytes:,} are accepted"
+            self._break(what, now, "", counted=False)
+            return
+        if self._files == limits.max_files:
+            self._break(f"sends more than {limits.max_files:,} files at a time", now, "", counted=False)
+            return
+        self._header, self._is_more_due = header, header.has_more_behind
+        self._files += 1
+        self._expected = 1
+        self._check, self._is_check_known = check, True
+        self._retries = self._garbage = 0
+        self._answer_header(now)
+        self._begin()
+
+    def _answer_header(self, now: float) -> None:
+        self._answer(ACK, now)
+        self._events.append(Send(Check.CRC.invitation))
+        self._acked_at = now
 
     def _accept_duplicate(self, now: float) -> None:
         """The last block again: the sender has not heard our ACK, so it is given again.
@@ -339,6 +408,9 @@ class XmodemDecoder:
         if self._retries > self._limits.max_retries:
             self._break("repeats the same block again and again", now)
         elif self._phase_at - self._acked_at >= self._limits.quiet:
+            if self._header is not None and not self._payload:
+                self._answer_header(now)
+                return
             self._answer(ACK, now)
             self._acked_at = now
         else:
@@ -353,11 +425,18 @@ class XmodemDecoder:
             self._phase = Phase.ANSWERED
             self._answer(NAK, now)
             return
-        if not self._payload:
+        payload, header = bytes(self._payload), self._header
+        if header is not None:
+            try:
+                payload = file_from_payload(payload, header, max(BLOCK_SIZES.values()))
+            except ValueError as error:
+                self._break(str(error), now, counted=False)
+                return
+        elif not payload:
             self._break("ended its transfer without sending anything", now, counted=False)
             return
         self._phase = Phase.ENDED
-        self._events.append(Ended(bytes(self._payload)))
+        self._events.append(Ended(payload, is_batch=header is not None))
 
     def _begin_purge(self, now: float) -> None:
         """Damaged. Data may look like any mark, so nothing is read as one before the line has been still."""
@@ -371,7 +450,7 @@ class XmodemDecoder:
             return
         self._phase = Phase.ANSWERED
         # Until the first block is accepted, 'C' is the NAK of a receiver that wants a CRC.
-        wants_crc = not self._is_check_known and self._check is Check.CRC and not self._has_end
+        wants_crc = not self._payload and self._check is Check.CRC and not self._has_end
         self._answer(Check.CRC.invitation[0] if wants_crc else NAK, now)
 
     def _answer(self, code: int, now: float) -> None:

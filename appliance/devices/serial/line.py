@@ -1,7 +1,7 @@
 """One serial line, opened for us alone, every wait with a deadline.
 
-What went over the line is remembered, bounded, for support. It may hold patient data: a transcript is never logged, it
-leaves the box only where a person exports it.
+What went over the line is remembered for support where that is asked for, in memory and bounded. It may hold patient
+data: a transcript is never logged or written to flash.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 import os
 import select
 import termios
+import threading
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,23 +41,26 @@ class TranscriptEntry:
 
 
 class Transcript:
-    """The last `limit` bytes of a line, both ways."""
+    """The last `limit` bytes of a line, both ways; noted by one thread, read by others."""
 
-    def __init__(self, limit: int = 65536) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
         self._size = 0
         self._entries: deque[TranscriptEntry] = deque()
+        self._lock = threading.Lock()
 
     def note(self, at: float, direction: Direction, data: bytes) -> None:
         data = data[-self._limit :]
-        self._entries.append(TranscriptEntry(at, direction, data))
-        # An entry costs more than its bytes: count 16 for it, or a million single bytes would still be a lot of memory.
-        self._size += len(data) + 16
-        while self._size > self._limit and len(self._entries) > 1:
-            self._size -= len(self._entries.popleft().data) + 16
+        with self._lock:
+            self._entries.append(TranscriptEntry(at, direction, data))
+            # An entry costs more than its bytes: count 16 for it, or a million single bytes would be a lot of memory.
+            self._size += len(data) + 16
+            while self._size > self._limit and len(self._entries) > 1:
+                self._size -= len(self._entries.popleft().data) + 16
 
     def entries(self) -> tuple[TranscriptEntry, ...]:
-        return tuple(self._entries)
+        with self._lock:
+            return tuple(self._entries)
 
 
 class Flow(StrEnum):
@@ -95,7 +99,7 @@ class SerialLine:
         transcript: Transcript | None = None,
     ) -> None:
         self.name = name
-        self.transcript = transcript if transcript is not None else Transcript()
+        self.transcript = transcript
         self._path = path
         self._clock = clock
         self._baud = baud
@@ -158,7 +162,8 @@ class SerialLine:
             raise self._gone(error) from error
         if not data:  # readable and empty is how a terminal says that its other end hung up
             raise self._gone(None)
-        self.transcript.note(self._clock.monotonic(), Direction.RECEIVED, data)
+        if self.transcript is not None:
+            self.transcript.note(self._clock.monotonic(), Direction.RECEIVED, data)
         return data
 
     def write(self, data: bytes, deadline: Deadline) -> None:
@@ -231,7 +236,7 @@ class SerialLine:
             return 0
         except OSError as error:
             raise self._gone(error) from error
-        if written:
+        if written and self.transcript is not None:
             self.transcript.note(self._clock.monotonic(), Direction.SENT, bytes(data[:written]))
         return written
 

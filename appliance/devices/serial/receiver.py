@@ -1,4 +1,4 @@
-"""XMODEM over a serial line: the loop that moves bytes and time between a `SerialLine` and the pure decoder."""
+"""XMODEM and YMODEM over a serial line: the loop that moves bytes and time between a line and the pure decoder."""
 
 from __future__ import annotations
 
@@ -45,12 +45,14 @@ class ByteLine(Protocol):
 class Transfer:
     """A payload that has arrived whole; its sender waits for exactly one of `acknowledge` and `refuse`.
 
-    `payload` still has the padding of the last block. `started_at` is the moment of the first byte (monotonic seconds).
+    `payload` still has the padding of the last block, except where the header of a batch's file said how long it is;
+    such a file may also be empty. `started_at` is the moment of the first byte (monotonic seconds).
     """
 
-    def __init__(self, receiver: XmodemReceiver, payload: bytes, started_at: float) -> None:
+    def __init__(self, receiver: XmodemReceiver, payload: bytes, started_at: float, *, is_batch: bool = False) -> None:
         self.payload = payload
         self.started_at = started_at
+        self.is_batch = is_batch
         self._receiver = receiver
 
     def acknowledge(self) -> None:
@@ -84,7 +86,13 @@ class XmodemReceiver:
         self._limits = limits if limits is not None else TransferLimits()
         self._decoder = XmodemDecoder(self._limits, line.name, clock.monotonic(), kept_at)
         self._started_at = 0.0
-        self._payload: bytes | None = None
+        self._is_next = False
+        self._ended: Ended | None = None
+
+    @property
+    def is_next_of_batch(self) -> bool:
+        """True when the transfer that began last is not the first file of its batch."""
+        return self._is_next
 
     def wait_for_sender(
         self, stop: threading.Event, seconds: float = 0.5, on_first_byte: Callable[[float], None] | None = None
@@ -96,7 +104,7 @@ class XmodemReceiver:
         and cannot be received, DeviceGone when the line vanished.
         """
         deadline = Deadline.after(self._clock, seconds)
-        while self._decoder.phase is Phase.IDLE:
+        while not self._decoder.has_begun:
             if stop.is_set() or deadline.is_over():
                 return False
             self._turn(deadline.remaining(), on_first_byte, None)
@@ -110,12 +118,12 @@ class XmodemReceiver:
         Ends by the limits in any case. Raises BadTransfer when the transfer failed or `stop` was set (the sender has
         been cancelled and may try again), DeviceGone or DeviceTimeout when the line failed.
         """
-        if self._decoder.phase in (Phase.IDLE, Phase.ENDED):
+        if not self._decoder.has_begun or self._decoder.phase is Phase.ENDED:
             raise RuntimeError("no transfer has begun")
         try:
             if on_progress is not None and self._decoder.received:
                 on_progress(self._decoder.received)  # a first block that arrived in one piece with its beginning
-            while self._payload is None:
+            while self._ended is None:
                 if stop is not None and stop.is_set():
                     self._cancel()
                     raise BadTransfer(
@@ -125,8 +133,8 @@ class XmodemReceiver:
         except BaseException:
             self._decoder.abandon(self._clock.monotonic())
             raise
-        payload, self._payload = self._payload, None
-        return Transfer(self, payload, self._started_at)
+        ended, self._ended = self._ended, None
+        return Transfer(self, ended.payload, self._started_at, is_batch=ended.is_batch)
 
     def answer_transfer(self, accepted: bool) -> None:
         """What `Transfer.acknowledge` and `Transfer.refuse` call."""
@@ -157,15 +165,15 @@ class XmodemReceiver:
                 self._line.write(data, Deadline.after(self._clock, _WRITE_SECONDS))
             case Invite(data):
                 self._line.offer(data)
-            case Began(at):
-                self._started_at = at
+            case Began(at, is_next):
+                self._started_at, self._is_next = at, is_next
                 if on_first_byte is not None:
                     on_first_byte(at)
             case Progress(received):
                 if on_progress is not None:
                     on_progress(received)
-            case Ended(payload):
-                self._payload = payload
+            case Ended():
+                self._ended = event
             case Broken(error):
                 self._cancel()
                 raise error

@@ -1,7 +1,8 @@
-"""The words of XMODEM: its codes, its checks, the bounds of a transfer, and what a receiver does and tells.
+"""The words of XMODEM and YMODEM: codes, checks, the bounds of a transfer, and what a receiver does and tells.
 
-XMODEM with checksum (Christensen 1977), with CRC and with blocks of 1024 bytes (Forsberg, "XMODEM/YMODEM Protocol
-Reference", 1988). `decoder.py` has the receiver's rules, `receiver.py` its loop.
+XMODEM with checksum (Christensen 1977), with CRC and with blocks of 1024 bytes, and YMODEM batch (Forsberg,
+"XMODEM/YMODEM Protocol Reference", 1988). `decoder.py` has the receiver's rules, `receiver.py` its loop, `ymodem.py`
+what a file's header says.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Check(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TransferLimits:
-    """Bounds of one transfer; all times in seconds.
+    """Bounds of one transfer; all times in seconds. max_bytes is of one file, max_files of one batch.
 
     poll: between two invitations; polls: what they invite to, over and over. byte_gap: silence that ends a block.
     quiet: silence after which a line counts as still. answer: until an answer that brought nothing is given again.
@@ -49,6 +50,7 @@ class TransferLimits:
     """
 
     max_bytes: int = 32 * 1024 * 1024
+    max_files: int = 1000
     max_retries: int = 10
     max_garbage: int = 4096
     poll: float = 3.0
@@ -78,9 +80,10 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """A transfer began; `at` is the moment of its first byte."""
+    """A transfer began; `at` is the moment of its first byte. `is_next`: it is not the first file of its batch."""
 
     at: float
+    is_next: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +95,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The payload is whole. The sender waits for `acknowledge` or `refuse`."""
+    """The payload is whole. The sender waits for `acknowledge` or `refuse`.
+
+    With `is_batch` it is a file of a YMODEM batch: it may be empty, and is as long as its header said, if that said it.
+    """
 
     payload: bytes
+    is_batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ Only markers are walked and only segments are inserted: the coded scan stays as 
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 
 from appliance.devices.errors import BadFrame
@@ -61,7 +62,8 @@ class JpegHeader:
     """What a baseline frame says of itself.
 
     `component_ids` and `sampling` (horizontal, vertical) go by component. `scan_offset` is where the SOS marker begins,
-    `end` the length up to and with EOI: what lies behind is no part of the image.
+    `end` the length up to and with EOI: what lies behind is no part of the image. `dc_step` is what the first
+    component's DC coefficients are multiples of.
     """
 
     width: int
@@ -70,6 +72,7 @@ class JpegHeader:
     component_ids: tuple[int, ...]
     sampling: tuple[tuple[int, int], ...]
     precision: int
+    dc_step: int
     has_huffman_tables: bool
     restart_interval: int
     adobe_transform: int | None
@@ -93,7 +96,7 @@ def parse_jpeg(data: bytes) -> JpegHeader:
     if data[:2] != _START_OF_IMAGE:
         raise BadFrame("A frame does not begin as a JPEG image does.")
     frame_header: bytes | None = None
-    quantisers: set[int] = set()
+    quantisers: dict[int, int] = {}
     huffman: set[tuple[int, int]] = set()
     restart_interval = 0
     adobe_transform: int | None = None
@@ -117,7 +120,7 @@ def parse_jpeg(data: bytes) -> JpegHeader:
         elif marker == _NUMBER_OF_LINES:
             raise BadFrame("A JPEG frame tells its number of lines after its header.")
         elif marker == _QUANTISATION_TABLES:
-            quantisers |= _quantiser_destinations(payload)
+            quantisers |= _dc_steps(payload)
         elif marker == _HUFFMAN_TABLES:
             huffman |= _huffman_destinations(payload)
         elif marker == _RESTART_INTERVAL:
@@ -137,6 +140,7 @@ def parse_jpeg(data: bytes) -> JpegHeader:
         component_ids=tuple(identifier for identifier, _, _ in components),
         sampling=tuple(factors for _, factors, _ in components),
         precision=precision,
+        dc_step=quantisers[components[0][2]],
         has_huffman_tables=bool(huffman),
         restart_interval=restart_interval,
         adobe_transform=adobe_transform,
@@ -200,16 +204,18 @@ def _components(payload: bytes) -> tuple[int, int, int, tuple[tuple[int, tuple[i
     return width, height, precision, components
 
 
-def _quantiser_destinations(payload: bytes) -> set[int]:
-    """Which tables a DQT segment fills (B.2.4.1)."""
-    destinations, position = set(), 0
+def _dc_steps(payload: bytes) -> dict[int, int]:
+    """The first value of each table that a DQT segment fills, by destination (B.2.4.1)."""
+    steps: dict[int, int] = {}
+    position = 0
     while position < len(payload):
         wide, destination = payload[position] >> 4, payload[position] & 15
+        step = int.from_bytes(payload[position + 1 : position + (3 if wide else 2)], "big")
         position += 1 + (128 if wide else 64)
-        if wide > 1 or destination > 3 or position > len(payload):
+        if wide > 1 or destination > 3 or position > len(payload) or not step:
             raise BadFrame("A JPEG frame's quantisation tables are damaged.")
-        destinations.add(destination)
-    return destinations
+        steps[destination] = step
+    return steps
 
 
 def _huffman_destinations(payload: bytes) -> set[tuple[int, int]]:
@@ -228,7 +234,7 @@ def _huffman_destinations(payload: bytes) -> set[tuple[int, int]]:
 def _check_scan(
     payload: bytes,
     components: tuple[tuple[int, tuple[int, int], int], ...],
-    quantisers: set[int],
+    quantisers: Container[int],
     huffman: set[tuple[int, int]],
 ) -> None:
     """The scan header must fit the frame header, and every table it names must be there (B.2.3)."""

@@ -80,6 +80,21 @@ class Area:
             and self.top + self.height <= height
         )
 
+    def within(self, kept: Area) -> Area | None:
+        """What of it lies in `kept`, in coordinates of `kept`; None where that is nothing."""
+        left, top = max(self.left, kept.left), max(self.top, kept.top)
+        right = min(self.left + self.width, kept.left + kept.width)
+        bottom = min(self.top + self.height, kept.top + kept.height)
+        if left >= right or top >= bottom:
+            return None
+        return Area(left - kept.left, top - kept.top, right - left, bottom - top)
+
+    def shrunk(self, step: int) -> Area:
+        """What it covers in a picture of every `step`-th pixel of every `step`-th line, at least."""
+        left, top = self.left // step, self.top // step
+        right, bottom = -(-(self.left + self.width) // step), -(-(self.top + self.height) // step)
+        return Area(left, top, right - left, bottom - top)
+
 
 @dataclass(frozen=True, slots=True)
 class RawLayout:
@@ -111,3 +126,21 @@ class RawLayout:
         """Bytes of a whole picture; fewer are a torn one."""
         planes = self.bytes_per_line * self.lines
         return planes + planes // 2 if self.format is PixelFormat.NV12 else planes
+
+
+@dataclass(frozen=True, slots=True)
+class JpegEdit:
+    """What is kept of a JPEG picture of `columns` × `lines`, and the areas of it that never are, as in `RawLayout`.
+
+    Both lie on the picture's coded units (`jpeg_edit.edit_of`), so that no pixel is coded anew.
+    """
+
+    columns: int
+    lines: int
+    crop: Area | None = None
+    masks: tuple[Area, ...] = ()
+
+    @property
+    def kept(self) -> Area:
+        """The part of the picture that is kept."""
+        return self.crop or Area(0, 0, self.columns, self.lines)

@@ -16,6 +16,7 @@ from PIL import Image, ImageChops
 
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
+from appliance.devices.video.jpeg_edit import edited_jpeg
 from appliance.devices.video.layout import BITS_STORED, LINE_BYTES_PER_PIXEL, Area, PixelFormat, Primaries, RawLayout
 
 # Kr and Kb: how much red and blue weigh in luminance (ITU-R BT.601, BT.709, BT.2020).
@@ -38,9 +39,12 @@ Matrix = tuple[float, float, float, float, float, float, float, float, float, fl
 def stored_from(frame: Frame, *, is_clip: bool = False) -> Frame:
     """`frame` cropped, masked, and in an encoding that a still, or a frame of a clip, is stored in.
 
-    A clip's colours are RGB: the multi-frame class has no other without compression (PS3.3 A.8.5.4). What is not raw
-    comes back as it is. BadFrame when the bytes are fewer than the layout says.
+    A clip's colours are RGB: the multi-frame class has no other without compression (PS3.3 A.8.5.4). JPEG stays JPEG,
+    and a frame of which all is kept comes back as it is. BadFrame when the bytes are fewer than the layout says, and
+    for a JPEG frame that cannot be cropped or masked since it is damaged.
     """
+    if frame.edit is not None:
+        return replace(frame, data=edited_jpeg(frame.data, frame.edit), edit=None)
     layout = frame.layout
     if frame.encoding is not Encoding.RAW or layout is None:
         return frame
@@ -107,7 +111,7 @@ def reduced_from(frame: Frame, width: int) -> Frame:
         chroma = bytearray(columns * lines // 2)
         chroma[0::2], chroma[1::2] = picked[0 :: 2 * step], picked[1 :: 2 * step]
         found += chroma
-    masks = tuple(_shrunk(mask, step) for mask in _visible(replace(layout, crop=area)))
+    masks = tuple(mask.shrunk(step) for mask in _visible(replace(layout, crop=area)))
     small = replace(
         layout,
         columns=columns,
@@ -127,11 +131,6 @@ def _offsets(pixels: PixelFormat, step: int) -> tuple[int, ...]:
         # The second pixel of a pair comes from half-way on, so that the pixels stay evenly spaced.
         return tuple(at if at % 2 != y or at == y else 2 * step + y for at in range(4))
     return tuple(range(LINE_BYTES_PER_PIXEL[pixels]))
-
-
-def _shrunk(area: Area, step: int) -> Area:
-    left, top = area.left // step, area.top // step
-    return Area(left, top, -(-(area.left + area.width) // step) - left, -(-(area.top + area.height) // step) - top)
 
 
 def _inside(areas: Iterable[Area], columns: int, lines: int) -> tuple[Area, ...]:
@@ -216,13 +215,10 @@ def _merged(data: bytes, layout: RawLayout, matrix: Matrix | None) -> bytes:
 
 def _visible(layout: RawLayout) -> Iterable[Area]:
     """The masks where they lie in the kept part, in its own coordinates."""
-    kept = layout.kept
     for mask in layout.masks:
-        left, top = max(mask.left, kept.left), max(mask.top, kept.top)
-        right = min(mask.left + mask.width, kept.left + kept.width)
-        bottom = min(mask.top + mask.height, kept.top + kept.height)
-        if left < right and top < bottom:
-            yield Area(left - kept.left, top - kept.top, right - left, bottom - top)
+        seen = mask.within(layout.kept)
+        if seen is not None:
+            yield seen
 
 
 def _masked(data: bytes, layout: RawLayout, black: bytes) -> bytes:

@@ -11,6 +11,11 @@ from appliance.devices.frame import Frame
 class VideoSource(Protocol):
     """A source that is opened, read frame by frame and closed, by one thread; it may be opened again after that."""
 
+    @property
+    def compromise(self) -> str:
+        """Why the picture is not as good as the site wants it, a part of a sentence; empty where it is, or not open."""
+        ...
+
     def open(self, deadline: Deadline) -> None:
         """Make frames flow. Raises DeviceError: DeviceGone, DeviceBusy, DeviceTimeout, NoSignal, or why not."""
         ...

@@ -11,9 +11,10 @@ import socket
 import struct
 
 from appliance.base.clock import Clock, Deadline
-from appliance.devices.errors import BadFrame, DeviceGone, DeviceTimeout, NoSignal
-from appliance.devices.frame import Encoding, Frame
-from appliance.devices.video.jpeg import parse_jpeg, with_standard_huffman_tables
+from appliance.devices.errors import DeviceGone, DeviceTimeout, NoSignal
+from appliance.devices.frame import Frame
+from appliance.devices.video.jpeg_frame import frame_from_jpeg
+from appliance.devices.video.layout import Area
 
 FRAME_HEADER = struct.Struct(">4sIQQ")
 FRAME_MARK = b"MJPG"
@@ -23,11 +24,22 @@ _CHECK_UPSTREAM = "Check that the grabber is plugged in; the box connects again 
 class StreamGrabber:
     """A `VideoSource` at the socket `path`. Frames longer than `max_frame_bytes` are not believed.
 
-    Frames come out whole: with their Huffman tables, without what lay behind their end marker.
+    Frames come out whole: with their Huffman tables, without what lay behind their end marker. `crop` and `masks` are
+    done to a frame where it is used (`pixels.stored_from`).
     """
 
-    def __init__(self, path: str, max_frame_bytes: int, clock: Clock, name: str = "grabber") -> None:
+    def __init__(
+        self,
+        path: str,
+        max_frame_bytes: int,
+        clock: Clock,
+        name: str = "grabber",
+        *,
+        crop: Area | None = None,
+        masks: tuple[Area, ...] = (),
+    ) -> None:
         self.name = name
+        self._crop, self._masks = crop, masks
         self._path = path
         self._max_frame_bytes = max_frame_bytes
         self._clock = clock
@@ -36,6 +48,11 @@ class StreamGrabber:
         self._header = bytearray()
         self._body = bytearray()
         self._filled = 0
+
+    @property
+    def compromise(self) -> str:
+        """None: such a socket has one picture."""
+        return ""
 
     def open(self, deadline: Deadline) -> None:
         """Connect. Raises DeviceGone when no grabber listens, DeviceTimeout when it does not take the connection."""
@@ -75,15 +92,7 @@ class StreamGrabber:
         data = bytes(self._body)
         self._header.clear()
         self._filled = 0
-        header = parse_jpeg(data)
-        if not header.is_gray_or_ycbcr:
-            # Passed through it would be labelled YBR_FULL_422 and shown in wrong colours.
-            raise BadFrame(
-                f"The {self.name} sends JPEG frames in RGB, which DICOM's JPEG does not have.",
-                "Set the grabber to YCbCr (YUV), its usual form.",
-            )
-        whole = with_standard_huffman_tables(data, header)
-        return Frame(whole, Encoding.JPEG, header.width, header.height, 8, sequence, nanoseconds / 1e9)
+        return frame_from_jpeg(data, sequence, nanoseconds / 1e9, self.name, self._crop, self._masks)
 
     def _receive(self, size: int, deadline: Deadline) -> bytes:
         buffer = bytearray(size)

@@ -10,7 +10,7 @@ import errno
 from collections.abc import Iterator
 from fractions import Fraction
 
-from appliance.devices.errors import DeviceBusy, DeviceError, DeviceGone, DeviceTimeout, NoSignal
+from appliance.devices.errors import DeviceBusy, DeviceError, DeviceGone, DeviceTimeout, NoBusRoom, NoSignal
 from appliance.devices.video import v4l2_abi as abi
 from appliance.devices.video.layout import PixelFormat
 from appliance.devices.video.v4l2_answers import (
@@ -229,7 +229,7 @@ class V4l2Device:
             self._kernel.ioctl(self._descriptor, abi.STREAMON, ctypes.c_int32(abi.BUF_TYPE_VIDEO_CAPTURE))
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                raise DeviceError(
+                raise NoBusRoom(
                     f"The USB bus has no room for the {self._name}'s picture.",
                     "Configure a smaller size, a lower rate or MJPEG, or plug other video devices elsewhere.",
                 ) from error

@@ -8,10 +8,14 @@ import math
 import mmap
 import os
 import select
+from pathlib import Path
 from typing import Any, Protocol
 
 # Structures and plain numbers alike: whatever an ioctl's number says that it takes.
 Argument = ctypes.Structure | ctypes.c_int32 | ctypes.c_uint64
+
+# usb_device's attribute, Documentation/ABI/stable/sysfs-bus-usb: "480", "5000".
+_CLASS = Path("/sys/class/video4linux")
 
 
 class Mapped(Protocol):
@@ -37,6 +41,10 @@ class Kernel(Protocol):
         """POLLIN, POLLPRI, POLLERR, POLLHUP as they are; 0 when nothing happened for so long."""
         ...
 
+    def link_speed(self, path: str) -> float | None:
+        """Of the USB connection behind the node, in Mbit/s; None where there is none, or nobody knows. No OSError."""
+        ...
+
 
 class LinuxKernel:
     """The kernel of this machine."""
@@ -59,3 +67,13 @@ class LinuxKernel:
         poller.register(descriptor, select.POLLIN | select.POLLPRI)
         found = poller.poll(math.ceil(max(0.0, seconds) * 1000))
         return found[0][1] if found else 0
+
+    def link_speed(self, path: str) -> float | None:
+        node = Path(path).resolve().name
+        place = (_CLASS / node / "device").resolve()
+        for above in (place, place.parent):  # a video node belongs to an interface of a USB device
+            try:
+                return float((above / "speed").read_text())
+            except (OSError, ValueError):
+                continue
+        return None

@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import select
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.base.clock import Clock, Deadline
-from appliance.devices.errors import BadFrame, DeviceError, DeviceGone, DeviceTimeout, NoSignal, PictureChanged
+from appliance.devices.errors import (
+    BadFrame,
+    DeviceError,
+    DeviceGone,
+    DeviceTimeout,
+    NoBusRoom,
+    NoSignal,
+    PictureChanged,
+)
 from appliance.devices.frame import Encoding, Frame
-from appliance.devices.video.jpeg import parse_jpeg, with_standard_huffman_tables
+from appliance.devices.video.jpeg_frame import frame_from_jpeg
 from appliance.devices.video.order import SequenceOrder
 from appliance.devices.video.v4l2_device import CHECK_SIGNAL, V4l2Device
 from appliance.devices.video.v4l2_kernel import Kernel, LinuxKernel, Mapped
-from appliance.devices.video.v4l2_mode import CaptureWish, Setting, set_up
+from appliance.devices.video.v4l2_mode import CaptureWish, Mode
+from appliance.devices.video.v4l2_setup import Setting, set_up
 
 _BUFFERS = 6
 _MOST_HELD = 3
@@ -56,6 +65,12 @@ class V4l2Grabber:
         self._last_number = -1
         self._heard_at = self._asked_at = 0.0
         self._has_signal = True
+        self._without_room: frozenset[Mode] = frozenset()
+
+    @property
+    def compromise(self) -> str:
+        """As `VideoSource.compromise`."""
+        return self._setting.compromise if self._setting is not None else ""
 
     @property
     def setting(self) -> Setting | None:
@@ -70,10 +85,16 @@ class V4l2Grabber:
     def open(self, deadline: Deadline) -> None:
         """Set the device up and start it, as `VideoSource.open`. Its ioctls have bounds of their own in the kernel."""
         self.close()
-        device = V4l2Device(self._kernel, self._path, self.name)
+        try:
+            device = V4l2Device(self._kernel, self._path, self.name)
+        except DeviceGone:
+            self._without_room = frozenset()  # it may come back at another plug
+            raise
         self._device = device
         try:
-            self._setting = set_up(device, self._wish, self.name)
+            speed = self._kernel.link_speed(self._path) if self._wish.is_diagnostic else None
+            setting = set_up(device, self._wish, self.name, link_speed=speed, without_room=self._without_room)
+            self._setting = setting
             count = device.request_buffers(_BUFFERS)
             for index in range(count):
                 self._buffers.append(device.map_buffer(index))
@@ -85,6 +106,10 @@ class V4l2Grabber:
             device.watch_source()
             device.is_source_changed()  # what was set up just now is no news
             device.stream_on()
+        except NoBusRoom:
+            self.close()
+            self._without_room |= {setting.mode}  # the next opening takes what needs less, where there is that
+            raise
         except BaseException:
             self.close()
             raise
@@ -207,23 +232,9 @@ class V4l2Grabber:
                 rate=setting.rate,
                 is_interlaced=setting.is_interlaced,
             )
-        header = parse_jpeg(taken.data)
-        if not header.is_gray_or_ycbcr:
-            raise BadFrame(
-                f"The {self.name} sends JPEG frames in RGB, which DICOM's JPEG does not have.",
-                "Set the grabber to YCbCr (YUV), its usual form.",
-            )
-        if header.height * 2 == setting.height:
+        wish = self._wish
+        frame = frame_from_jpeg(taken.data, sequence, taken.moment, self.name, wish.crop, wish.masks)
+        lines = frame.edit.lines if frame.edit else frame.height
+        if lines * 2 == setting.height:
             raise BadFrame(f"The {self.name} sends half pictures as JPEG, which cannot be put together.", _CHECK_CABLE)
-        return Frame(
-            data=with_standard_huffman_tables(taken.data, header),
-            encoding=Encoding.JPEG,
-            width=header.width,
-            height=header.height,
-            bits_stored=8,
-            sequence=sequence,
-            timestamp=taken.moment,
-            format="MJPEG",
-            rate=setting.rate,
-            is_interlaced=setting.is_interlaced,
-        )
+        return replace(frame, format="MJPEG", rate=setting.rate, is_interlaced=setting.is_interlaced)

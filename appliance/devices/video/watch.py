@@ -6,13 +6,12 @@ the driver's, so only the pixels tell.
 
 from __future__ import annotations
 
-import io
-
 from PIL import Image, ImageChops
 
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
 from appliance.devices.video.pixels import reduced_from, stored_from
+from appliance.devices.video.small import small_jpeg_picture
 
 _LOOK_WIDTH = 96
 # Levels of 255: studio black is 16, and a cheap converter's noise lies a few above it. To be a picture again, it must
@@ -36,9 +35,7 @@ def samples_from(frame: Frame) -> bytes:
     """
     if frame.encoding is Encoding.JPEG:
         try:
-            picture = Image.open(io.BytesIO(frame.data))
-            picture.draft("L", (_LOOK_WIDTH, 1))  # libjpeg decodes luminance alone, and at an eighth
-            return picture.convert("L").tobytes()
+            return small_jpeg_picture(frame, "L", (_LOOK_WIDTH, 1)).tobytes()
         except Exception as error:  # Pillow raises whatever its decoder does
             raise BadFrame("A frame's picture is damaged and cannot be shown.") from error
     small = stored_from(reduced_from(frame, _LOOK_WIDTH), is_clip=True)

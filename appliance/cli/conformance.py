@@ -1,0 +1,99 @@
+"""`appliance conformance`: what this box conforms to."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(commands: Any) -> None:
+    """The command, among the others of `commands`."""
+    parser = commands.add_parser(
+        "conformance",
+        help="what this box conforms to, and whether that is what a purchaser asks for",
+        description="What this box does on the network with its configuration, from the tables that it runs.",
+    )
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    statement = actions.add_parser(
+        "statement",
+        help="print the DICOM conformance statement of this box with its configuration",
+        description="Print the conformance statement of this box with its configuration, in the organization of "
+        "PS3.2 Annex N. JSON is the same for programs: the form in which statements are compared.",
+    )
+    statement.add_argument(
+        "--format", choices=("html", "markdown", "docbook", "json"), default="markdown", help="(default: markdown)"
+    )
+    statement.add_argument("--config", type=Path, metavar="FILE", help="of this configuration instead of the box's own")
+    statement.set_defaults(run=_print_statement)
+
+    profile = actions.add_parser(
+        "profile",
+        help="print the commented example of a purchaser's profile, or its schema",
+        description="What a purchaser's profile looks like: what a modality interface must do, as a file.",
+    )
+    which = profile.add_mutually_exclusive_group()
+    which.add_argument("--example", action="store_true", help="the commented example (the default)")
+    which.add_argument("--schema", action="store_true", help="its JSON Schema, for editors")
+    profile.set_defaults(run=_print_profile)
+
+    check = actions.add_parser(
+        "check",
+        help="hold this box, or another product's statement, against a purchaser's profile",
+        description="Hold this box with its configuration against a purchaser's profile. Exit status: 0 when every "
+        "requirement that shall be met is met, 1 when one is not, 3 when what is left of them a person must look at.",
+    )
+    check.add_argument(
+        "profile",
+        metavar="PROFILE",
+        help="a file, or prior-1993, ihe-swf-acquisition-modality, ihe-irwf-importer",
+    )
+    check.add_argument("--config", type=Path, metavar="FILE", help="this configuration instead of the box's own")
+    check.add_argument("--statement", type=Path, metavar="FILE", help="another product's statement, as JSON")
+    check.add_argument(
+        "--live",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="also ask these of the hospital's systems just now, by their names in the configuration",
+    )
+    check.add_argument(
+        "--write",
+        action="store_true",
+        help="with --live: store, commit and tell a performed step under the configured test patient, too",
+    )
+    check.add_argument(
+        "--format", choices=("text", "html", "markdown", "docbook", "json"), default="text", help="(default: text)"
+    )
+    check.set_defaults(run=_check_profile, usage_error=check.error)
+
+
+def _print_statement(given: argparse.Namespace) -> int:
+    from appliance.cli.conformance_statement import print_statement
+
+    return print_statement(given.config, given.format)
+
+
+def _print_profile(given: argparse.Namespace) -> int:
+    from appliance.cli.conformance_check import print_example, print_schema
+
+    return print_schema() if given.schema else print_example()
+
+
+def _check_profile(given: argparse.Namespace) -> int:
+    if given.statement and (given.live or given.config):
+        given.usage_error("--statement is another product's: it has no --config and no --live")
+    if given.write and not given.live:
+        given.usage_error("--write needs --live NAME")
+    if given.live and given.config:
+        given.usage_error("--live asks as the box is configured: leave --config out")
+    from appliance.cli.conformance_check import check_profile
+
+    return check_profile(
+        given.profile,
+        configuration=given.config,
+        statement=given.statement,
+        live=given.live,
+        may_write=given.write,
+        form=given.format,
+    )

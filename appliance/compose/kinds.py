@@ -1,0 +1,104 @@
+"""What each configured device makes: the kinds of object, before any exists.
+
+`compose.instance` decides about a frame that is there; this says the same of a configuration, for what is decided
+before: which presentation contexts to propose, and what the conformance statement says. A test composes an object of
+each kind and holds it against this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from pydicom.uid import (
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+)
+
+from appliance.config.devices import Device, FilmDevice, GrabberDevice, PrinterDevice, SerialDevice, TextDevice
+
+_STILL, _CLIP = str(SecondaryCaptureImageStorage), str(MultiFrameTrueColorSecondaryCaptureImageStorage)
+_GRAY_CLIP = str(MultiFrameGrayscaleByteSecondaryCaptureImageStorage)
+_PDF = str(EncapsulatedPDFStorage)
+_WORD = str(MultiFrameGrayscaleWordSecondaryCaptureImageStorage)
+_JPEG, _NATIVE = str(JPEGBaseline8Bit), str(ExplicitVRLittleEndian)
+_GRAYS: Final = frozenset({"GREY", "Y10", "Y12", "Y16"})
+
+
+class Form(StrEnum):
+    """What an object holds."""
+
+    STILL = "still"
+    CLIP = "clip"
+    PAGE = "page"
+    FILM = "film"
+    DOCUMENT = "document"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of object of one device.
+
+    `conditions` of the attribute table (compose.attributes) hold in every object of the kind; those of `perhaps` in
+    some. What depends on the exam or on the clock (exam, scheduled, …) stands in neither: it may be so in every kind.
+    """
+
+    form: Form
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    conditions: frozenset[str]
+    perhaps: frozenset[str] = frozenset()
+
+
+def kinds_of(device: Device) -> tuple[Kind, ...]:
+    """What `device` may make."""
+    match device:
+        case SerialDevice():
+            return (_still(perhaps={"color", "lossy"}),)
+        case PrinterDevice():
+            return (Kind(Form.PAGE, _STILL, _NATIVE, frozenset({"still"}), frozenset({"printed"})),)
+        case TextDevice():
+            page = Kind(Form.PAGE, _STILL, _NATIVE, frozenset({"still", "printed"}))
+            return (page, Kind(Form.DOCUMENT, _PDF, _NATIVE, frozenset({"document"}))) if device.pdf else (page,)
+        case GrabberDevice():
+            return _grabber_kinds(device)
+        case FilmDevice():
+            return (Kind(Form.FILM, _WORD, _NATIVE, frozenset({"film", "gray frames"})),)
+
+
+def storable_kinds(devices: Iterable[Device]) -> tuple[tuple[str, str], ...]:
+    """SOP class and transfer syntax of everything that `devices` make, each once."""
+    return tuple(
+        dict.fromkeys((kind.sop_class_uid, kind.transfer_syntax_uid) for device in devices for kind in kinds_of(device))
+    )
+
+
+def _still(syntax: str = _NATIVE, conditions: Iterable[str] = (), perhaps: Iterable[str] = ()) -> Kind:
+    return Kind(Form.STILL, _STILL, syntax, frozenset({"still", *conditions}), frozenset(perhaps))
+
+
+def _grabber_kinds(device: GrabberDevice) -> tuple[Kind, ...]:
+    """JPEG from a socket; from a video node what its formats make. Gray clips count where no colours are configured."""
+    formats = set(device.formats) if device.is_video_node else {"MJPEG"}
+    kinds = []
+    if "MJPEG" in formats:
+        kinds.append(_still(_JPEG, {"lossy"}, {"color"}))
+        kinds.append(Kind(Form.CLIP, _CLIP, _JPEG, frozenset({"clip", "lossy", "color"})))
+    native = formats - {"MJPEG"}
+    colors = native - _GRAYS
+    if native:
+        kinds.append(_still(_NATIVE, {"color"} if native == colors else (), {"color"} if colors != native else ()))
+    if colors:
+        kinds.append(Kind(Form.CLIP, _CLIP, _NATIVE, frozenset({"clip", "color"})))
+    elif native:
+        gray = frozenset({"clip", "gray frames"})
+        kinds += [Kind(Form.CLIP, _GRAY_CLIP, _NATIVE, gray)] if "GREY" in native else []
+        kinds += [Kind(Form.CLIP, _WORD, _NATIVE, gray)] if native - {"GREY"} else []
+    return tuple(kinds)

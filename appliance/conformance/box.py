@@ -1,0 +1,154 @@
+"""The statement of this box under one configuration: every fact from the table or key that the code itself reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, VERSION
+from appliance.compose.attributes import MANUFACTURER, MODEL
+from appliance.compose.charset import written_terms
+from appliance.config.schema import Configuration, Destination, Peer
+from appliance.conformance.objects import messages_of, object_kinds
+from appliance.conformance.parameters import parameters_of
+from appliance.conformance.services import services_of
+from appliance.conformance.statement import (
+    CharacterSets,
+    Commitment,
+    Connection,
+    EndOfStudy,
+    Product,
+    Retention,
+    Security,
+    Statement,
+)
+from appliance.conformance.worklist_keys import worklist_keys
+from appliance.dimse.association import MAX_PDU_BYTES
+from appliance.dimse.listener import STALL_SECONDS
+from appliance.dimse.text import READ_TERMS
+from appliance.dimse.visits import MOST_ASSOCIATIONS
+from appliance.exam.audit_codes import Event
+from appliance.exam.exam import Outcome
+from appliance.exam.reasons import REASONS
+
+_BCP_195 = "BCP 195 TLS Secure Transport Connection Profile (PS3.15 B.9, B.12)"
+_AUDIT = "Audit Trail Message Format Profile (PS3.15 A.5)"
+_SYSLOG = "Audit Trail Message Transmission Profile - SYSLOG-TLS (PS3.15 A.6)"
+
+
+def statement_of(configuration: Configuration) -> Statement:
+    """What the box does, configured so."""
+    return Statement(
+        product=Product(
+            name=MODEL,
+            version=VERSION,
+            manufacturer=MANUFACTURER,
+            implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+            implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+        ),
+        services=services_of(configuration),
+        objects=object_kinds(configuration),
+        messages=messages_of(configuration),
+        worklist_keys=worklist_keys(configuration),
+        character_sets=CharacterSets(read=READ_TERMS, written=written_terms()),
+        max_pdu_bytes=MAX_PDU_BYTES,
+        connections=tuple(_connections(configuration)),
+        security=_security(configuration),
+        end_of_study=_end_of_study(configuration),
+        commitment=tuple(_commitment(one) for one in configuration.destinations),
+        retention=Retention(
+            is_kept_until_committed=True,
+            committed_days=configuration.retention.committed_days,
+            unproven_days=configuration.retention.unproven_days,
+            is_saved_before_shown=True,
+        ),
+        parameters=parameters_of(configuration),
+    )
+
+
+def _connections(configuration: Configuration) -> Iterator[Connection]:
+    for source in configuration.worklist:
+        yield _to_peer(source.name, "worklist", source, 1, {"every_seconds": source.every_seconds})
+    if configuration.performed_step:
+        yield _to_peer("performed-step", "performed-step", configuration.performed_step, 1, {})
+    for one in configuration.destinations:
+        waits = {"retry_first_seconds": one.retry_first_seconds, "retry_longest_seconds": one.retry_longest_seconds}
+        if one.commitment:
+            waits["commitment_seconds"] = one.commitment_seconds
+        yield _to_peer(one.name, "destination", one, one.concurrency, waits)
+    for port, is_encrypted in ((configuration.listener.port, False), (configuration.listener.tls_port, True)):
+        if port is not None:
+            yield Connection(
+                name=f"listener, port {port}",
+                role="listener",
+                is_encrypted=is_encrypted,
+                is_authenticated_mutually=is_encrypted,
+                simultaneous=MOST_ASSOCIATIONS,
+                deadlines={"stall_seconds": STALL_SECONDS},
+            )
+    if configuration.audit:
+        yield Connection(
+            name="audit",
+            role="audit",
+            is_encrypted=True,
+            is_authenticated_mutually=True,
+            simultaneous=1,
+            deadlines={
+                "connect_seconds": configuration.audit.connect_seconds,
+                "stall_seconds": configuration.audit.stall_seconds,
+            },
+        )
+
+
+def _to_peer(
+    name: str,
+    role: Literal["worklist", "performed-step", "destination"],
+    peer: Peer,
+    simultaneous: int,
+    waits: dict[str, float],
+) -> Connection:
+    return Connection(
+        name=name,
+        role=role,
+        is_encrypted=peer.tls,
+        is_authenticated_mutually=peer.tls,
+        simultaneous=simultaneous,
+        deadlines={"connect_seconds": peer.connect_seconds, "answer_seconds": peer.answer_seconds, **waits},
+    )
+
+
+def _security(configuration: Configuration) -> Security:
+    profiles = [_AUDIT]
+    if any(one.is_encrypted and one.role != "audit" for one in _connections(configuration)):
+        profiles.insert(0, _BCP_195)
+    if configuration.audit:
+        profiles.append(_SYSLOG)
+    return Security(
+        profiles=tuple(profiles),
+        audit_events=tuple(event.value.meaning for event in Event),
+        audit_collector=configuration.audit is not None,
+    )
+
+
+def _end_of_study(configuration: Configuration) -> EndOfStudy:
+    if configuration.performed_step is None:
+        return EndOfStudy(is_notified=False)
+    return EndOfStudy(
+        is_notified=True,
+        by="performed-step",
+        states=tuple(str(outcome) for outcome in Outcome),
+        is_told_what_was_made=True,
+        reasons=tuple(f"({reason.code}, DCM, {reason.meaning})" for reason in REASONS),
+        is_told_after_failure=True,
+    )
+
+
+def _commitment(destination: Destination) -> Commitment:
+    return Commitment(
+        destination=destination.name,
+        is_requested=destination.commitment,
+        report_on_same_association=destination.commitment,
+        report_on_new_association=destination.commitment,
+        report_seconds=destination.commitment_seconds if destination.commitment else None,
+        is_verified_by_find=destination.verify_by_find,
+    )

@@ -1,0 +1,169 @@
+"""Section 8 and the annexes: security, objects attribute by attribute, audit messages, mapping and codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from appliance.compose.rows import Source
+from appliance.conformance.chapters.front import Chapter, Said
+from appliance.conformance.chapters.services import attribute_table
+from appliance.conformance.document import Paragraph, table
+from appliance.conformance.statement import Attribute, Statement
+from appliance.conformance.words import attribute_text, nested_text, tag_text, uid_text
+
+
+def _introduction(_statement: Statement) -> Said:
+    return (Paragraph("The product stands in the hospital's network and names patients in what it sends there."),)
+
+
+def _network(statement: Statement) -> Said:
+    return (
+        Paragraph("A time server; a name service where peers are configured by name."),
+        Paragraph(f"Peers: {', '.join(one.name for one in statement.connections) or 'none'}."),
+    )
+
+
+def _ports(statement: Statement) -> Said:
+    listening = [one for one in statement.connections if one.role == "listener"]
+    return (
+        table(
+            "Listening ports",
+            ("Port", "Encrypted"),
+            ((one.name, "Y" if one.is_encrypted else "N") for one in listening),
+        ),
+        Paragraph("No other port is opened by the DICOM services."),
+    )
+
+
+def _transport(statement: Statement) -> Said:
+    profiles = [one for one in statement.security.profiles if "TLS Secure Transport" in one]
+    if not profiles:
+        return "No connection of this configuration is encrypted."
+    encrypted = ", ".join(one.name for one in statement.connections if one.is_encrypted)
+    return (
+        *(Paragraph(one) for one in profiles),
+        Paragraph(f"Connections: {encrypted}. Both sides are authenticated."),
+    )
+
+
+def _additional(statement: Statement) -> Said:
+    return tuple(Paragraph(one) for one in statement.security.profiles if "Audit" in one)
+
+
+def _other(_statement: Statement) -> Said:
+    return (
+        Paragraph(
+            "What can touch a device cannot reach the network, and what can reach the network cannot touch a device: "
+            "they are processes of different users. A commitment report counts only from the AE titles of its archive "
+            "and, where TLS is configured, under its certificate, since deletion follows from it."
+        ),
+    )
+
+
+def _objects_heading(_statement: Statement) -> Said:
+    return (
+        Paragraph(
+            "Presence: ALWAYS there with a value; VNAP, there, its value not always; ANAP, not always there; EMPTY, "
+            "there without a value. Type is that of the attribute in its module."
+        ),
+    )
+
+
+def _objects(statement: Statement) -> Said:
+    if not statement.objects:
+        return "No device is configured."
+    return tuple(
+        attribute_table(
+            f"{kind.form.capitalize()} of {', '.join(kind.devices)}: {uid_text(kind.sop_class_uid)} in "
+            f"{uid_text(kind.transfer_syntax_uid)}",
+            kind.attributes,
+        )
+        for kind in statement.objects
+    )
+
+
+def _audit_messages(statement: Statement) -> Said:
+    return (
+        table(
+            "Table A.C-2 Audit messages",
+            ("Message", "Used"),
+            ((one, "Y") for one in statement.security.audit_events),
+        ),
+    )
+
+
+def _mapping(statement: Statement) -> Said:
+    in_objects = _by_worklist_path(one for kind in statement.objects for one in kind.attributes)
+    in_steps = _by_worklist_path(one for message in statement.messages for one in message.attributes)
+    paths = list(dict.fromkeys((*in_objects, *in_steps)))
+    if not paths:
+        return "No worklist is configured: nothing is taken from one."
+    return (
+        table(
+            "Worklist, object, performed step",
+            ("Modality worklist", "Tag", "Object", "Performed step"),
+            (
+                (
+                    nested_text(path),
+                    tag_text(path[-1]),
+                    "; ".join(in_objects.get(path, ())),
+                    "; ".join(in_steps.get(path, ())),
+                )
+                for path in paths
+            ),
+        ),
+    )
+
+
+def _by_worklist_path(attributes: Iterable[Attribute]) -> dict[tuple[str, ...], tuple[str, ...]]:
+    found: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for one in attributes:
+        for path in one.worklist_paths:
+            text = " > ".join(attribute_text(keyword) for keyword in one.path)
+            found[path] = tuple(dict.fromkeys((*found.get(path, ()), text)))
+    return found
+
+
+def _codes(statement: Statement) -> Said:
+    coded = [
+        one
+        for group in (
+            *(kind.attributes for kind in statement.objects),
+            *(each.attributes for each in statement.messages),
+        )
+        for one in group
+        if one.path[-1].endswith("CodeSequence") and Source.MWL in one.sources
+    ]
+    names = ", ".join(dict.fromkeys(attribute_text(one.path[-1]) for one in coded))
+    return (
+        Paragraph("The product has no code set of its own."),
+        Paragraph(f"Copied from the worklist as they are: {names or 'none'}."),
+        Paragraph(f"Discontinuation reasons: {'; '.join(statement.end_of_study.reasons) or 'none'}."),
+    )
+
+
+def _security(_statement: Statement) -> Said:
+    return (Paragraph("See A.C.2.2."),)
+
+
+def _section(_statement: Statement) -> Said:
+    return (Paragraph("As this configuration uses them."),)
+
+
+SECTIONS: Final[Mapping[str, Chapter]] = {
+    "8": _section,
+    "8.1": _introduction,
+    "8.2": _network,
+    "8.3": _ports,
+    "8.4": _section,
+    "8.4.2": _transport,
+    "8.4.6": _additional,
+    "8.7": _other,
+    "A.A": _objects_heading,
+    "A.A.2": _objects,
+    "A.C": _security,
+    "A.C.2.2": _audit_messages,
+    "A.D": _mapping,
+    "A.E": _codes,
+}

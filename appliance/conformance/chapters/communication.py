@@ -1,0 +1,261 @@
+"""Sections 6 and 7: the configuration, associations, the order of messages, and what is done about answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from appliance.conformance.chapters.front import Chapter, Said
+from appliance.conformance.chapters.services import status_table
+from appliance.conformance.document import Arrow, Paragraph, Sequence, Table, table
+from appliance.conformance.statement import Role, Statement, Status
+from appliance.conformance.statuses import rejections
+from appliance.conformance.words import seconds_text, services_named, uid_text
+from appliance.dimse.listener import LIMIT_EXCEEDED, OTHER_TITLE
+
+_APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+_PEERS = ("worklist", "performed_step", "destinations")
+
+
+def _parameters(statement: Statement, wanted: tuple[str, ...]) -> Table:
+    rows = [one for one in statement.parameters if one.key.split(".")[0].split("[")[0] in wanted]
+    return table(
+        "Configuration parameters",
+        ("Parameter", "Configurable", "Value", "Default", "Range"),
+        ((one.key, "SERVICE", _text(one.value), _text(one.default), one.range) for one in rows),
+    )
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _configuration(_statement: Statement) -> Said:
+    return (
+        Paragraph(
+            "One file, checked as a whole before it is used; support changes it over SSH. SERVICE: by support staff. "
+            "No secret stands in it: keys are named by their files."
+        ),
+    )
+
+
+def _general(statement: Statement) -> Said:
+    others = tuple(
+        dict.fromkeys(
+            name
+            for one in statement.parameters
+            if (name := one.key.split(".")[0].split("[")[0]) not in (*_PEERS, "audit")
+        )
+    )
+    return (_parameters(statement, others),)
+
+
+def _dimse(statement: Statement) -> Said:
+    return (_parameters(statement, _PEERS),)
+
+
+def _audit(statement: Statement) -> Said:
+    if not statement.security.audit_collector:
+        return "No collector of the audit trail is configured: it stays on the product."
+    return (_parameters(statement, ("audit",)),)
+
+
+def _associations(statement: Statement) -> Said:
+    product = statement.product
+    return (
+        table(
+            "Table 7-1 General association parameters",
+            ("Name", "Value"),
+            (
+                ("Application Context Name", _APPLICATION_CONTEXT),
+                ("Implementation Class UID", product.implementation_class_uid),
+                ("Implementation Version Name", product.implementation_version_name),
+                ("Maximum PDU Length, received", f"{statement.max_pdu_bytes} bytes"),
+                ("Asynchronous operations", "not negotiated: one outstanding operation"),
+            ),
+        ),
+        table(
+            "Connections and their deadlines",
+            ("With", "As", "Encrypted", "Both authenticated", "At once", "Deadlines"),
+            (
+                (
+                    one.name,
+                    one.role,
+                    "Y" if one.is_encrypted else "N",
+                    "Y" if one.is_authenticated_mutually else "N",
+                    one.simultaneous,
+                    ", ".join(f"{name} {seconds_text(value)}" for name, value in one.deadlines.items()),
+                )
+                for one in statement.connections
+            ),
+        ),
+    )
+
+
+def _sequences(statement: Statement) -> Said:
+    pictures = tuple(_pictures(statement))
+    return pictures or "No peer is configured: nothing is said."
+
+
+def _pictures(statement: Statement) -> Iterator[Sequence]:
+    if statement.worklist_keys:
+        yield Sequence(
+            "Figure 7-1 Who is scheduled",
+            ("Technologist", "Product", "Worklist"),
+            (
+                Arrow(1, 2, "C-FIND, on a schedule"),
+                Arrow(2, 1, "entries"),
+                Arrow(0, 1, "chooses and confirms an entry"),
+            ),
+        )
+    arrows = [Arrow(0, 1, "captures"), Arrow(1, 1, "saved on flash")]
+    is_told = statement.end_of_study.is_notified
+    if is_told:
+        arrows.append(Arrow(1, 2, "N-CREATE: IN PROGRESS"))
+    arrows += [Arrow(0, 1, "ends the examination")]
+    if is_told:
+        arrows.append(Arrow(1, 2, f"N-SET: {' or '.join(statement.end_of_study.states)}"))
+    if services_named(statement, "C-STORE"):
+        arrows += [Arrow(1, 3, "C-STORE, each object"), Arrow(3, 1, "success")]
+    if any(one.is_requested for one in statement.commitment):
+        arrows += [
+            Arrow(1, 3, "N-ACTION: commitment"),
+            Arrow(3, 1, "N-EVENT-REPORT: committed"),
+            Arrow(1, 1, "the objects may go, when their retention ends"),
+        ]
+    if len(arrows) > 3:
+        yield Sequence(
+            "Figure 7-2 An examination", ("Technologist", "Product", "Performed-step manager", "Archive"), tuple(arrows)
+        )
+
+
+def _initiation(statement: Statement) -> Said:
+    rows = [
+        (
+            ", ".join(service.peers),
+            uid_text(context.abstract_syntax),
+            ", ".join(map(uid_text, context.transfer_syntaxes)),
+            context.role,
+            "None",
+        )
+        for service in statement.services
+        if service.role is Role.SCU
+        for context in service.contexts
+    ]
+    if not rows:
+        return "No peer is configured: no association is opened."
+    return (
+        Paragraph(
+            "An association is opened when something is due for a peer and released when it is done; a peer in trouble "
+            "is left alone for a time that doubles up to a limit. For each transfer syntax of an object that can be "
+            "sent a context of its own is proposed."
+        ),
+        table(
+            "Proposed presentation contexts",
+            ("To", "Abstract syntax", "Transfer syntaxes", "Role", "Extended negotiation"),
+            rows,
+        ),
+    )
+
+
+def _acceptance(statement: Statement) -> Said:
+    rows = [
+        (uid_text(context.abstract_syntax), ", ".join(map(uid_text, context.transfer_syntaxes)), context.role, "None")
+        for service in statement.services
+        if service.role is Role.SCP
+        for context in service.contexts
+    ]
+    if any(one.report_on_new_association for one in statement.commitment):
+        rows += [
+            (
+                uid_text(context.abstract_syntax),
+                ", ".join(map(uid_text, context.transfer_syntaxes)),
+                context.role,
+                "SCP/SCU role selection",
+            )
+            for service in services_named(statement, "N-ACTION")
+            for context in service.contexts
+        ]
+    words = {(source, reason): said for source, reason, said in rejections()}
+    return (
+        Paragraph("Anyone may ask who calls the product by its AE title. A report counts from its archive alone."),
+        table(
+            "Accepted presentation contexts",
+            ("Abstract syntax", "Transfer syntaxes", "Role", "Extended negotiation"),
+            rows,
+        ),
+        table(
+            "Rejections",
+            ("Result", "Source", "Reason", "Meaning"),
+            (
+                (result, source, reason, words[source, reason])
+                for result, source, reason in (OTHER_TITLE, LIMIT_EXCEEDED)
+            ),
+        ),
+    )
+
+
+def _failure_as_initiator(_statement: Statement) -> Said:
+    return (
+        table(
+            "Table 7-8 Communication failure as initiator",
+            ("Failure", "Behaviour"),
+            (
+                ("Timeout", "A-ABORT; what was under way is tried again later, and people are told why it waits."),
+                ("Association aborted", "What was under way is tried again later, and people are told why it waits."),
+                ("Network disconnect", "What was under way is tried again later, and people are told why it waits."),
+            ),
+        ),
+    )
+
+
+def _failure_as_acceptor(_statement: Statement) -> Said:
+    return (
+        table(
+            "Table 7-9 Communication failure as acceptor",
+            ("Failure", "Handling"),
+            (
+                ("Timeout", "The connection is closed; a report that did not come whole changes nothing."),
+                ("Association aborted", "A report that was answered is durable; any other changes nothing."),
+                ("Network disconnect", "A report that was answered is durable; any other changes nothing."),
+            ),
+        ),
+    )
+
+
+def _statuses(operation: str, caption: str, otherwise: str) -> Chapter:
+    def say(statement: Statement) -> Said:
+        services = services_named(statement, operation)
+        statuses: tuple[Status, ...] = services[0].statuses if services else ()
+        return (status_table(caption, statuses),) if statuses else otherwise
+
+    return say
+
+
+def _one(words: str) -> Chapter:
+    return lambda _statement: (Paragraph(words),)
+
+
+SECTIONS: Final[Mapping[str, Chapter]] = {
+    "6": _configuration,
+    "6.1": _general,
+    "6.2": _dimse,
+    "6.6": _audit,
+    "7": _one("Associations, their contexts, the order of messages, and what is done about answers."),
+    "7.1": _one("One application entity; what follows is true of all its associations."),
+    "7.1.1": _associations,
+    "7.2": _one("One application entity."),
+    "7.2.1": _one("Its activities, and the associations that they open."),
+    "7.2.1.1": _sequences,
+    "7.2.1.3": _initiation,
+    "7.2.1.4": _acceptance,
+    "7.3": _one("What each answer of a peer leads to."),
+    "7.3.1": _one("Nothing that is saved is lost by a failure of communication."),
+    "7.3.1.1": _failure_as_initiator,
+    "7.3.1.2": _failure_as_acceptor,
+    "7.3.2": _one("By service."),
+    "7.3.2.1": _statuses("C-CANCEL", "Table 7-10 C-FIND of the worklist", "No worklist is configured."),
+    "7.3.2.2": _statuses("N-CREATE", "Tables 7-12, 7-13 N-CREATE, N-SET", "No performed-step manager is configured."),
+    "7.3.2.5": _statuses("C-STORE", "Table 7-42 C-STORE", "No device or no destination is configured."),
+    "7.3.2.6": _statuses("N-ACTION", "Tables 7-44, 7-45 Storage commitment", "No destination commits."),
+}

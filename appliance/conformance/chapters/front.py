@@ -1,0 +1,255 @@
+"""Sections 1 to 4: the overview, the introduction and the implementation model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from appliance.conformance.document import Block, Contents, Flow, Paragraph, table
+from appliance.conformance.statement import Role, Service, Statement
+from appliance.conformance.words import services_named, uid_text
+
+Said = tuple[Block, ...] | str
+Chapter = Callable[[Statement], Said]
+
+_OF_STORAGE = "C-STORE"
+_WORKFLOW = ("C-FIND", "N-CREATE")
+
+
+def _overview(statement: Statement) -> Said:
+    forms = ", ".join(dict.fromkeys(kind.form for kind in statement.objects)) or "none yet: no device is configured"
+    return (
+        Paragraph(
+            "The product stands beside an imaging machine that speaks no DICOM. It takes the machine's frames, makes "
+            "each a Secondary Capture object of the patient who was chosen from the hospital's worklist, keeps it on "
+            "its own flash, stores it, and lets go when the archive has committed to it. It tells the hospital when "
+            "the examination began and when it ended."
+        ),
+        Paragraph(f"Kinds of object in this configuration: {forms}."),
+        Flow("Services of this configuration", tuple(_flow_rows(statement))),
+    )
+
+
+def _flow_rows(statement: Statement) -> list[tuple[str, str, str]]:
+    return [
+        (one.activity, f"{one.name} ({one.role})", ", ".join(one.peers) or "anyone who is admitted")
+        for one in statement.services
+    ]
+
+
+def _content(statement: Statement) -> Said:
+    rows = [
+        (uid_text(uid, with_uid=False), uid, ", ".join(uid_text(one, with_uid=False) for one in syntaxes), "SCU", "S")
+        for uid, syntaxes in _stored(statement).items()
+    ]
+    if not rows:
+        return "No device is configured, or no destination: nothing is stored."
+    return (
+        table(
+            "Table 1-1 Storage SOP Classes",
+            ("SOP Class", "UID", "Transfer Syntaxes", "DIMSE", "Create"),
+            rows,
+        ),
+        Paragraph("S: created as the standard has it, without extension or specialization."),
+    )
+
+
+def _stored(statement: Statement) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for service in services_named(statement, _OF_STORAGE):
+        syntaxes = [uid for context in service.contexts for uid in context.transfer_syntaxes]
+        found[service.sop_class_uid] = tuple(dict.fromkeys((*found.get(service.sop_class_uid, ()), *syntaxes)))
+    return found
+
+
+def _services_table(services: list[Service], caption: str) -> Said:
+    if not services:
+        return "Not used in this configuration."
+    uids = dict.fromkeys(one.sop_class_uid for one in services)
+    roles = {(one.sop_class_uid, one.role) for one in services}
+    return (
+        table(
+            caption,
+            ("SOP Class", "UID", "SCU", "SCP"),
+            (
+                (uid_text(uid, with_uid=False), uid, *("Y" if (uid, role) in roles else "N" for role in Role))
+                for uid in uids
+            ),
+        ),
+    )
+
+
+def _dimse(_statement: Statement) -> Said:
+    return (Paragraph("The services, each as SCU (the product asks) or SCP (the product answers)."),)
+
+
+def _verification(statement: Statement) -> Said:
+    return _services_table(services_named(statement, "C-ECHO"), "Table 1-2 Verification")
+
+
+def _storage(statement: Statement) -> Said:
+    services = [*services_named(statement, _OF_STORAGE), *services_named(statement, "N-ACTION")]
+    return _services_table(services, "Table 1-3 Storage and storage commitment")
+
+
+def _workflow(statement: Statement) -> Said:
+    services = [one for one in statement.services if "N-CREATE" in one.operations or "C-CANCEL" in one.operations]
+    return _services_table(services, "Table 1-4 Workflow management")
+
+
+def _query(statement: Statement) -> Said:
+    services = [one for one in services_named(statement, "C-FIND") if "C-CANCEL" not in one.operations]
+    return _services_table(services, "Table 1-5 Query/Retrieve")
+
+
+def _media(_statement: Statement) -> Said:
+    return (
+        Paragraph("What no archive has committed can be written onto a mounted medium, as the last resort."),
+        table(
+            "Table 1-6 Media services",
+            ("Application profile", "Role"),
+            [
+                (
+                    "General Purpose USB and Flash Memory with JPEG (STD-GEN-USB-JPEG)",
+                    "File-set creator, file-set updater",
+                )
+            ],
+        ),
+    )
+
+
+def character_sets(statement: Statement) -> Said:
+    sets = statement.character_sets
+    return (
+        table(
+            "Table 1-7 Specific Character Sets (0008,0005)",
+            ("Defined term", "read from worklists", "written"),
+            (
+                (term, "Y" if term in sets.read else "N", "Y" if term in sets.written else "N")
+                for term in dict.fromkeys((*sets.read, *sets.written))
+            ),
+        ),
+        Paragraph(
+            "An object carries the character set of its worklist entry where every text fits it, otherwise ISO_IR 192. "
+            "It carries none where every text is ASCII."
+        ),
+    )
+
+
+def _contents(_statement: Statement) -> Said:
+    return (Contents(),)
+
+
+def _introduction(_statement: Statement) -> Said:
+    return (Paragraph("This statement is generated from the tables and the configuration that the product executes."),)
+
+
+def _revision(statement: Statement) -> Said:
+    return (
+        table(
+            "Table 3-1 Revision history",
+            ("Product version", "Description"),
+            [(statement.product.version, "generated for the configuration that section 6 lists")],
+        ),
+    )
+
+
+def _audience(_statement: Statement) -> Said:
+    return (
+        Paragraph(
+            "For those who purchase, connect and support the product, and know the terms of DICOM. Whether it is what "
+            "was asked for, `appliance conformance check` says of a purchaser's profile."
+        ),
+    )
+
+
+def _remarks(_statement: Statement) -> Said:
+    return (
+        Paragraph(
+            "A conformance statement does not by itself assure that products work together. Comparing two statements "
+            "is the first step; a test of both on the site's network is the second."
+        ),
+    )
+
+
+def _terms(_statement: Statement) -> Said:
+    return (
+        table(
+            "Table 3-2 Terms",
+            ("Term", "Meaning"),
+            (
+                ("saved", "durable on this product's own flash"),
+                ("stored", "the archive answered C-STORE with success or a warning"),
+                ("committed", "the archive took responsibility, by storage commitment"),
+                ("examination", "what a person opens and closes at the panel; its objects are of one study"),
+                ("destination", "an archive that gets every object of an examination"),
+            ),
+        ),
+    )
+
+
+def _abbreviations(_statement: Statement) -> Said:
+    return (
+        table(
+            "Table 3-3 Abbreviations",
+            ("Abbreviation", "Meaning"),
+            (
+                ("AE", "Application Entity"),
+                ("IOD", "Information Object Definition"),
+                ("MPPS", "Modality Performed Procedure Step"),
+                ("MWL", "Modality Worklist"),
+                ("PDU", "Protocol Data Unit"),
+                ("SCP, SCU", "Service Class Provider, Service Class User"),
+            ),
+        ),
+    )
+
+
+def _references(_statement: Statement) -> Said:
+    return (
+        table(
+            "Table 3-4 References",
+            ("Reference", "Title"),
+            (
+                ("DICOM PS3", "Digital Imaging and Communications in Medicine, NEMA PS3 / ISO 12052"),
+                ("IHE RAD TF", "IHE Radiology Technical Framework"),
+                ("BCP 195", "Recommendations for Secure Use of TLS and DTLS (RFC 9325)"),
+            ),
+        ),
+    )
+
+
+def _model(_statement: Statement) -> Said:
+    return (Paragraph("One application entity does everything that is said on the network."),)
+
+
+def _flow(statement: Statement) -> Said:
+    return (Flow("Figure 4-1 Application data flow", tuple(_flow_rows(statement))),)
+
+
+def _function(statement: Statement) -> Said:
+    return tuple(Paragraph(f"{one.name} ({one.role}): {one.activity}") for one in statement.services)
+
+
+SECTIONS: Final[Mapping[str, Chapter]] = {
+    "1": _overview,
+    "1.1": _content,
+    "1.2": _dimse,
+    "1.2.1": _verification,
+    "1.2.2": _storage,
+    "1.2.3": _workflow,
+    "1.2.4": _query,
+    "1.4": _media,
+    "1.7": character_sets,
+    "2": _contents,
+    "3": _introduction,
+    "3.1": _revision,
+    "3.2": _audience,
+    "3.3": _remarks,
+    "3.4": _terms,
+    "3.5": _abbreviations,
+    "3.6": _references,
+    "4": _model,
+    "4.1": _flow,
+    "4.1.1": _function,
+}

@@ -1,0 +1,234 @@
+"""Section 5: what each service does with its attributes, keys and objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from appliance.compose.rows import Source
+from appliance.conformance.chapters.front import Chapter, Said, character_sets
+from appliance.conformance.document import Block, Paragraph, Table, table
+from appliance.conformance.statement import Attribute, Matching, Message, Statement, Status, WorklistKey
+from appliance.conformance.words import (
+    nested_text,
+    seconds_text,
+    services_named,
+    status_text,
+    tag_text,
+    uid_text,
+)
+
+_NO_WORKLIST = "No worklist is configured."
+_NO_STEPS = "No performed-step manager is configured."
+_NO_COMMITMENT = "No destination is configured with commitment."
+
+
+def _mapping(statement: Statement) -> Said:
+    return (
+        table(
+            "Table 5-1 Services of the application entity",
+            ("Service", "Role", "Operations", "With"),
+            (
+                (uid_text(one.sop_class_uid), one.role, ", ".join(one.operations), ", ".join(one.peers))
+                for one in statement.services
+            ),
+        ),
+    )
+
+
+def _worklist(statement: Statement) -> Said:
+    if not statement.worklist_keys:
+        return _NO_WORKLIST
+    return (
+        Paragraph(
+            "The broad query asks by day, and by modality and station where they are configured; the patient query by "
+            "what was typed or scanned, with every other key empty. Entries are shown to a person, who chooses one; "
+            "no value of an entry can be edited."
+        ),
+        table(
+            "Table 5-2 Keys of the worklist query",
+            ("Attribute", "Tag", "Matching", "Value from", "Shown", "In objects", "In MPPS"),
+            (_key_row(key) for key in statement.worklist_keys),
+        ),
+    )
+
+
+def _key_row(key: WorklistKey) -> Iterable[str]:
+    matching = {Matching.BROAD: "SINGLE_VALUE or RANGE", Matching.PATIENT: "SINGLE_VALUE or WILDCARD"}
+    source = {Matching.BROAD: Source.CONFIGURATION, Matching.PATIENT: Source.USER}
+    yield nested_text(key.path)
+    yield tag_text(key.path[-1])
+    yield "; ".join(f"{matching[one]} ({one} query)" for one in key.matching) or "UNIVERSAL"
+    yield "; ".join(source[one] for one in key.matching) or "EMPTY"
+    yield from ("Y" if one else "N" for one in (key.is_shown, key.is_copied_to_objects, key.is_copied_to_steps))
+
+
+def _step(statement: Statement) -> Said:
+    if not statement.messages:
+        return _NO_STEPS
+    begun, ended = statement.messages
+    return (
+        Paragraph(
+            "One performed step for each modality that was used. N-CREATE follows the first durable frame, N-SET the "
+            "end, in this order, for as long as it takes. What N-SET fills was created empty."
+        ),
+        _message_table("Table 5-4 Performed procedure step, N-CREATE", begun),
+        _message_table("Table 5-4 Performed procedure step, N-SET", ended),
+        table(
+            "Procedure discontinuation reasons (PS3.16 CID 9300)",
+            ("Code",),
+            ((reason,) for reason in statement.end_of_study.reasons),
+        ),
+    )
+
+
+def _message_table(caption: str, message: Message) -> Table:
+    return attribute_table(caption, message.attributes)
+
+
+def attribute_table(caption: str, attributes: Iterable[Attribute]) -> Table:
+    """Attributes with presence and source (PS3.2 N.5.2.2, N.9)."""
+    return table(
+        caption,
+        ("Attribute", "Tag", "VR", "Type", "Presence", "Source", "Value", "Condition"),
+        (
+            (
+                nested_text(one.path),
+                tag_text(one.path[-1]),
+                one.vr,
+                one.type,
+                one.presence,
+                "; ".join(one.sources),
+                one.value,
+                one.when,
+            )
+            for one in attributes
+        ),
+    )
+
+
+def _store(statement: Statement) -> Said:
+    stores = services_named(statement, "C-STORE")
+    if not stores:
+        return "No device or no destination is configured: nothing is stored."
+    return (
+        Paragraph(
+            "The objects of an examination are stored when it is closed, at each destination by itself. A retry sends "
+            "the same bytes under the same SOP Instance UID. The objects are described in A.A."
+        ),
+        status_table("Statuses of C-STORE", stores[0].statuses),
+    )
+
+
+def _transcoding(statement: Statement) -> Said:
+    kinds = {kind.transfer_syntax_uid: kind for kind in statement.objects}
+    stores = services_named(statement, "C-STORE")
+    negotiable = tuple(
+        dict.fromkeys(uid for one in stores for context in one.contexts for uid in context.transfer_syntaxes)
+    )
+    if not kinds or not negotiable:
+        return "No device or no destination is configured: nothing is stored."
+    rows = []
+    for encoded in kinds:
+        classes = {kind.sop_class_uid for kind in statement.objects if kind.transfer_syntax_uid == encoded}
+        sent = {
+            uid
+            for one in stores
+            if one.sop_class_uid in classes
+            for context in one.contexts
+            for uid in context.transfer_syntaxes
+        }
+        rows.append((uid_text(encoded), *("SUPPORTED" if uid in sent else "NOT_SUPPORTED" for uid in negotiable)))
+    return (
+        table(
+            "Table 5-9 Stored encoding and negotiated transfer syntax", ("Encoding", *map(uid_text, negotiable)), rows
+        ),
+        Paragraph("SUPPORTED: sent under the same SOP Instance UID; a JPEG image is decoded while it is sent."),
+    )
+
+
+def _commitment(statement: Statement) -> Said:
+    asked = [one for one in statement.commitment if one.is_requested]
+    if not asked:
+        return _NO_COMMITMENT
+    services = services_named(statement, "N-ACTION")
+    return (
+        Paragraph(
+            "Commitment is asked for every object that a destination stored. Nothing uncommitted is deleted, but what "
+            "a person let go of."
+        ),
+        table(
+            "Storage commitment by destination",
+            ("Destination", "Report on the same association", "Report on a new association", "Report awaited for"),
+            (
+                (
+                    one.destination,
+                    "Y" if one.report_on_same_association else "N",
+                    "Y" if one.report_on_new_association else "N",
+                    seconds_text(one.report_seconds or 0),
+                )
+                for one in asked
+            ),
+        ),
+        status_table("Table 5-15 Failure reasons and statuses", services[0].statuses),
+    )
+
+
+def status_table(caption: str, statuses: Iterable[Status]) -> Table:
+    """Codes, meanings and what follows (PS3.2 N.7.3.2)."""
+    return table(
+        caption,
+        ("Operation", "Code", "Meaning", "Behaviour"),
+        ((one.operation, status_text(one), one.meaning, one.behaviour) for one in statuses),
+    )
+
+
+def _media(_statement: Statement) -> Said:
+    return (
+        Paragraph(
+            "`appliance export` writes objects and a DICOMDIR onto a mounted medium, reads each file back from it, and "
+            "adds to a file-set of its own that is there already."
+        ),
+    )
+
+
+def _cross(_statement: Statement) -> Said:
+    return (
+        Paragraph(
+            "Objects, performed steps and commitment requests of one examination share the Study Instance UID, the "
+            "Series Instance UIDs and the SOP Instance UIDs that were fixed when it was opened and when each frame "
+            "was taken."
+        ),
+    )
+
+
+def _heading(*words: str) -> Chapter:
+    blocks: tuple[Block, ...] = tuple(Paragraph(one) for one in words)
+    return lambda _statement: blocks
+
+
+def _worklist_heading(statement: Statement) -> Said:
+    return (Paragraph("As SCU only."),) if statement.worklist_keys else _NO_WORKLIST
+
+
+def _step_heading(statement: Statement) -> Said:
+    return (Paragraph("As SCU only."),) if statement.messages else _NO_STEPS
+
+
+SECTIONS: Final[Mapping[str, Chapter]] = {
+    "5": _heading("What each service does, and with which attributes."),
+    "5.1": _mapping,
+    "5.2": _heading("The services over DIMSE follow."),
+    "5.2.1": _worklist_heading,
+    "5.2.1.1": _worklist,
+    "5.2.2": _step_heading,
+    "5.2.2.1": _step,
+    "5.2.5": _heading("As SCU only."),
+    "5.2.5.1": _store,
+    "5.2.5.1.1": _transcoding,
+    "5.2.6": _heading("As SCU only."),
+    "5.2.6.1": _commitment,
+    "5.4": _media,
+    "5.6": _cross,
+    "5.7": character_sets,
+}

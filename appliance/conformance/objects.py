@@ -1,0 +1,77 @@
+"""The objects and messages that this configuration makes, attribute by attribute."""
+
+from __future__ import annotations
+
+from appliance.compose.attributes import DOCUMENT, OBJECT
+from appliance.compose.charset import CHARACTER_SET
+from appliance.compose.document import ENCAPSULATED
+from appliance.compose.instance import configured_facts
+from appliance.compose.kinds import Form, Kind, kinds_of
+from appliance.compose.pixels import PIXEL_DATA
+from appliance.compose.rows import Rows, Source
+from appliance.compose.steps import CREATION, FINAL
+from appliance.config.devices import Device
+from appliance.config.schema import Configuration
+from appliance.conformance.attributes import Circumstances, attributes_from
+from appliance.conformance.statement import Attribute, Message, ObjectKind
+
+# Conditions of which every object may have one or none: they depend on the exam, the clock and the purpose.
+_ALWAYS_PERHAPS = frozenset({"exam", "own study", "clock in doubt"})
+_OF_WORKLISTS = frozenset({"scheduled", "worklist's study"})
+
+
+def object_kinds(configuration: Configuration) -> tuple[ObjectKind, ...]:
+    """Each kind of object of each device; kinds that agree in every attribute are one, of several devices."""
+    merged: dict[str, ObjectKind] = {}
+    for device in configuration.devices:
+        for kind in kinds_of(device):
+            described = ObjectKind(
+                form=kind.form,
+                sop_class_uid=kind.sop_class_uid,
+                transfer_syntax_uid=kind.transfer_syntax_uid,
+                attributes=_object_attributes(configuration, device, kind),
+            )
+            same = merged.setdefault(described.model_dump_json(), described)
+            merged[described.model_dump_json()] = same.model_copy(update={"devices": (*same.devices, device.name)})
+    return tuple(merged.values())
+
+
+def messages_of(configuration: Configuration) -> tuple[Message, ...]:
+    """The data sets of a performed step's two messages, where somebody is told them."""
+    if configuration.performed_step is None:
+        return ()
+    circumstances = Circumstances(
+        always=frozenset({"exam"}),
+        perhaps=frozenset({"clock in doubt", "discontinued"}) | _perhaps(configuration),
+        configured={"box_ae_title": configuration.box.ae_title, "box_name": configuration.box.name},
+        sources=_sources(configuration),
+    )
+    return (
+        Message(name="N-CREATE", attributes=_attributes(CREATION, circumstances)),
+        Message(name="N-SET", attributes=_attributes(FINAL, circumstances)),
+    )
+
+
+def _object_attributes(configuration: Configuration, device: Device, kind: Kind) -> tuple[Attribute, ...]:
+    self_test = {"self test"} if configuration.test_patient else set()
+    circumstances = Circumstances(
+        always=kind.conditions,
+        perhaps=kind.perhaps | _perhaps(configuration) | self_test,
+        configured=configured_facts(device, configuration.box),
+        sources=_sources(configuration),
+    )
+    table = (*DOCUMENT, *ENCAPSULATED) if kind.form is Form.DOCUMENT else (*OBJECT, *PIXEL_DATA)
+    return _attributes(table, circumstances)
+
+
+def _attributes(rows: Rows, circumstances: Circumstances) -> tuple[Attribute, ...]:
+    return attributes_from((*CHARACTER_SET, *rows), circumstances)
+
+
+def _perhaps(configuration: Configuration) -> frozenset[str]:
+    return _ALWAYS_PERHAPS | (_OF_WORKLISTS if configuration.worklist else frozenset())
+
+
+def _sources(configuration: Configuration) -> frozenset[Source]:
+    """Without a worklist there is nobody to take its values from."""
+    return frozenset(Source) - (frozenset() if configuration.worklist else {Source.MWL})

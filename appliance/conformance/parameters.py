@@ -1,0 +1,67 @@
+"""The configuration's keys with their values, defaults and ranges, from the models that load it.
+
+Secrets do not stand in a configuration: keys and certificates are named by their files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from appliance.config.schema import Configuration
+from appliance.conformance.statement import Parameter
+
+_WORDS = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
+
+
+def parameters_of(configuration: Configuration) -> tuple[Parameter, ...]:
+    """Every key, in the order of the models; of a list of tables those of each entry."""
+    return tuple(_walk(configuration, ""))
+
+
+def _walk(section: BaseModel, above: str) -> Iterator[Parameter]:
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        key = f"{above}{name}"
+        if isinstance(value, BaseModel):
+            yield from _walk(value, f"{key}.")
+        elif isinstance(value, tuple) and value and all(isinstance(one, BaseModel) for one in value):
+            for number, one in enumerate(value):
+                yield from _walk(one, f"{key}[{number}].")
+        else:
+            yield Parameter(key=key, value=_plain(value), default=_plain(_default_of(field)), range=_range_of(field))
+
+
+def _default_of(field: FieldInfo) -> Any:
+    default = field.get_default(call_default_factory=True)
+    return "(must be given)" if default is PydanticUndefined else default
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, tuple | list):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _range_of(field: FieldInfo) -> str:
+    """The bounds of a number, or the words that are allowed."""
+    bounds = [
+        words.format(getattr(bound, name))
+        for bound in field.metadata
+        for name, words in _WORDS.items()
+        if getattr(bound, name, None) is not None
+    ]
+    choices = getattr(field.annotation, "__args__", ()) if _is_literal(field.annotation) else ()
+    return ", ".join(bounds) or " | ".join(str(one) for one in choices)
+
+
+def _is_literal(annotation: Any) -> bool:
+    return str(annotation).startswith("typing.Literal")

@@ -1,0 +1,381 @@
+"""The purchaser's profile: what a modality interface must do, as a file (F. W. Prior, Radiographics 1993;13(6):1381-8).
+
+A requirement has an identifier, a strength, a sentence for people, and one or more conditions for the machine, all of
+which must hold. `example.toml` beside the profiles is the reference. A requirement that cannot be understood is kept
+with what is wrong with it: it is reported, and never counted as met.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydicom.datadict import dictionary_has_tag, tag_for_keyword
+
+from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
+from appliance.compose.rows import Presence, Source
+from appliance.conformance.statement import Matching, Part, Role
+from appliance.dimse.uid_names import KEYWORD_UIDS, is_known_uid
+
+_MOST_BYTES: Final = 1024 * 1024
+_MOST_REQUIREMENTS: Final = 1000
+EQUIPMENT: Final = "modality interface"
+
+
+class Strength(StrEnum):
+    """How much a requirement weighs (RFC 2119's words)."""
+
+    SHALL = "shall"
+    SHOULD = "should"
+    MAY = "may"
+
+
+def _uid_from(text: str) -> str:
+    if is_known_uid(text):
+        return text
+    if text in KEYWORD_UIDS:
+        return KEYWORD_UIDS[text]
+    raise ValueError(f"{text!r} is no UID and no keyword of PS3.6{_nearest(text, KEYWORD_UIDS)}")
+
+
+def _path_from(text: str) -> str:
+    """`RequestAttributesSequence > AccessionNumber`: keywords of PS3.6, the outermost sequence first."""
+    for keyword in keywords_of(text):
+        tag = tag_for_keyword(keyword)
+        if tag is None or not dictionary_has_tag(tag):
+            raise ValueError(f"{keyword!r} is no keyword of PS3.6")
+    return text
+
+
+def keywords_of(path: str) -> tuple[str, ...]:
+    """The keywords of a written path."""
+    return tuple(part.strip() for part in path.split(">"))
+
+
+def _nearest(text: str, known: Any) -> str:
+    close = difflib.get_close_matches(text, known, n=1, cutoff=0.7)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+SopClass = Annotated[str, AfterValidator(_uid_from)]
+AttributePath = Annotated[str, AfterValidator(_path_from)]
+Peers = Literal["worklist", "performed-step", "destination", "listener", "audit"]
+
+
+class ServiceNeed(Part):
+    """A service is used or offered in this role."""
+
+    about: Literal["service"]
+    sop_class: SopClass
+    role: Role
+    transfer_syntax: SopClass | None = None
+
+
+class ObjectNeed(Part):
+    """Objects of this class are made, and can be sent in this transfer syntax where one is named."""
+
+    about: Literal["object"]
+    sop_class: SopClass
+    transfer_syntax: SopClass | None = None
+
+
+class AttributeNeed(Part):
+    """In every object (of this class) or in a message the attribute is there, as often and from where it must be.
+
+    `presence` are those that will do. `from_worklist` is the worklist's attribute that it must be a copy of. With
+    `is_absent` it must never be there.
+    """
+
+    about: Literal["attribute"]
+    path: AttributePath
+    within: Literal["objects", "N-CREATE", "N-SET"] = "objects"
+    sop_class: SopClass | None = None
+    presence: tuple[Presence, ...] = (Presence.ALWAYS,)
+    sources: tuple[Source, ...] = ()
+    from_worklist: AttributePath | None = None
+    value: str | None = None
+    is_absent: bool = False
+
+
+class WorklistKeyNeed(Part):
+    """A key of the worklist query is asked for, used for matching, or shown."""
+
+    about: Literal["worklist key"]
+    path: AttributePath
+    matching: Matching | None = None
+    is_shown: bool = False
+
+
+class CharacterSetNeed(Part):
+    """A defined term of Specific Character Set is read or written."""
+
+    about: Literal["character set"]
+    term: str = Field(min_length=1)
+    direction: Literal["read", "written"]
+
+
+class SecurityNeed(Part):
+    """Connections are encrypted and both sides authenticated; the audit trail goes to a collector."""
+
+    about: Literal["security"]
+    encrypted: tuple[Peers, ...] = ()
+    audit_collector: bool = False
+
+
+class TimerNeed(Part):
+    """A wait has a bound between these, in seconds, on every connection of the role that has it."""
+
+    about: Literal["timer"]
+    connection: Peers
+    name: str = Field(min_length=1)
+    at_least: float = 0
+    at_most: float | None = None
+
+
+class LimitNeed(Part):
+    """PDUs of at least so many bytes are taken."""
+
+    about: Literal["pdu"]
+    at_least: int = Field(ge=128)
+
+
+class EndOfStudyNeed(Part):
+    """The end of an examination is told, in these states, with what was made, and after every failure again."""
+
+    about: Literal["end of study"]
+    states: tuple[str, ...] = ()
+    lists_objects: bool = False
+    reasons: tuple[str, ...] = ()
+    is_told_after_failure: bool = False
+
+
+class CommitmentNeed(Part):
+    """Commitment is asked of every destination, and its report taken on these associations."""
+
+    about: Literal["commitment"]
+    same_association: bool = False
+    new_association: bool = False
+
+
+class RetentionNeed(Part):
+    """Nothing is deleted before it is committed, and then for so many days not."""
+
+    about: Literal["retention"]
+    until_committed: bool = False
+    committed_days: float = 0
+    saved_before_shown: bool = False
+
+
+class ExtensionNeed(Part):
+    """Nothing private is in objects and messages."""
+
+    about: Literal["no private attributes"]
+
+
+class PersonNeed(Part):
+    """No machine can decide it: what a person must look at."""
+
+    about: Literal["person"]
+    look_at: str = Field(min_length=1)
+
+
+Need = Annotated[
+    ServiceNeed
+    | ObjectNeed
+    | AttributeNeed
+    | WorklistKeyNeed
+    | CharacterSetNeed
+    | SecurityNeed
+    | TimerNeed
+    | LimitNeed
+    | EndOfStudyNeed
+    | CommitmentNeed
+    | RetentionNeed
+    | ExtensionNeed
+    | PersonNeed,
+    Field(discriminator="about"),
+]
+_NEED: Final[TypeAdapter[Any]] = TypeAdapter(Need)
+
+
+class WrittenRequirement(Part):
+    """A requirement as it is written."""
+
+    id: str = Field(min_length=1)
+    strength: Strength
+    text: str = Field(min_length=1)
+    source: str = ""
+    needs: tuple[Need, ...] = Field(min_length=1)
+
+
+class WrittenProfile(Part):
+    """A profile as it is written: for the schema that editors use, since reading forgives one requirement at a time."""
+
+    equipment: Literal["modality interface"]
+    title: str = ""
+    purchaser: str = ""
+    requirements: tuple[WrittenRequirement, ...] = Field(min_length=1, max_length=_MOST_REQUIREMENTS)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a profile."""
+    return WrittenProfile.model_json_schema()
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One requirement. `fault` says why it cannot be understood; then `needs` is what could be."""
+
+    id: str
+    strength: Strength
+    text: str
+    source: str
+    needs: tuple[Any, ...]
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A purchaser's profile."""
+
+    title: str
+    purchaser: str
+    requirements: tuple[Requirement, ...]
+
+
+class UnreadableProfile(ApplianceError):
+    """The file is no profile at all, or one for another kind of equipment."""
+
+
+def read_profile(file: Path) -> Profile:
+    """The profile in `file`. UnreadableProfile; what is wrong with one requirement stands in that requirement."""
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UnreadableProfile(f"{file} cannot be read: {reason_of(error)}.") from error
+    if len(data) > _MOST_BYTES:
+        raise UnreadableProfile(f"{file} has more than 1 MiB, which no profile has.")
+    try:
+        tree = tomllib.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise UnreadableProfile(f"{file} is no TOML: {error}.") from error
+    return _profile_from(tree, file)
+
+
+def _profile_from(tree: dict[str, Any], file: Path) -> Profile:
+    equipment = tree.get("equipment")
+    if equipment != EQUIPMENT:
+        raise UnreadableProfile(
+            f"{file} is for {equipment!r}, and this is a {EQUIPMENT}."
+            if equipment
+            else f"{file} does not say what equipment it is for.",
+            f'A profile for this kind of equipment says equipment = "{EQUIPMENT}".',
+        )
+    unknown = sorted(tree.keys() - WrittenProfile.model_fields.keys())
+    if unknown:
+        raise UnreadableProfile(f"{file} has {unknown[0]!r} at its top, which no profile has.")
+    given = tree.get("requirements")
+    if not isinstance(given, list) or not given:
+        raise UnreadableProfile(f"{file} has no [[requirements]].")
+    if len(given) > _MOST_REQUIREMENTS:
+        raise UnreadableProfile(f"{file} has {len(given)} requirements; {_MOST_REQUIREMENTS} are read at most.")
+    requirements = [_requirement_from(one, number) for number, one in enumerate(given, start=1)]
+    return Profile(
+        title=str(tree.get("title", file.stem)),
+        purchaser=str(tree.get("purchaser", "")),
+        requirements=tuple(_with_contradictions(requirements)),
+    )
+
+
+def _requirement_from(given: object, number: int) -> Requirement:
+    table = given if isinstance(given, dict) else {}
+    faults = [
+        f"{key!r} is no key of a requirement"
+        for key in sorted(map(str, table.keys() - WrittenRequirement.model_fields.keys()))
+    ]
+    strength, text = table.get("strength"), table.get("text")
+    if strength not in set(Strength):
+        faults.append(f"its strength is {strength!r}: it must be shall, should or may")
+    if not isinstance(text, str) or not text.strip():
+        faults.append("it has no text")
+    written = table.get("needs")
+    needs = []
+    if not isinstance(written, list) or not written:
+        faults.append("it has no needs")
+    else:
+        for place, one in enumerate(written, start=1):
+            try:
+                needs.append(_NEED.validate_json(_json_from(one)))
+            except ValidationError as error:
+                faults += [f"need {place}{_place_of(found)}: {_words_of(found)}" for found in error.errors()]
+    return Requirement(
+        id=str(table.get("id") or f"requirement {number}"),
+        # What nobody understands weighs as much as can be.
+        strength=Strength(strength) if strength in set(Strength) else Strength.SHALL,
+        text=str(text or ""),
+        source=str(table.get("source", "")),
+        needs=tuple(needs),
+        fault="; ".join(faults) if table.get("id") else "; ".join(["it has no id", *faults]),
+    )
+
+
+def _json_from(tree: object) -> str:
+    # In JSON's way, since TOML has no tuples; a date becomes a text that no key takes.
+    return json.dumps(tree, default=str)
+
+
+def _place_of(found: Any) -> str:
+    location = [str(part) for part in found["loc"][1:]]
+    return f", {'.'.join(location)}" if location else ""
+
+
+def _words_of(found: Any) -> str:
+    if found["type"] == "extra_forbidden":
+        return "is not known here"
+    if found["type"].startswith("union_tag"):
+        return f"about must be one of {found.get('ctx', {}).get('expected_tags', 'those of the example')}"
+    return str(found["msg"]).removeprefix("Value error, ")
+
+
+def _with_contradictions(requirements: Sequence[Requirement]) -> Iterator[Requirement]:
+    """Each requirement, told with which other one it cannot be met together."""
+    faults: dict[int, list[str]] = {}
+    for (here, one), (there, other) in combinations(enumerate(requirements), 2):
+        if one.id == other.id:
+            faults.setdefault(there, []).append(f"its id is that of another requirement: {one.id}")
+        elif any(_contradict(first, second) for first in one.needs for second in other.needs):
+            faults.setdefault(here, []).append(f"it contradicts {other.id}")
+            faults.setdefault(there, []).append(f"it contradicts {one.id}")
+    for number, one in enumerate(requirements):
+        said = [part for part in (one.fault, *faults.get(number, ())) if part]
+        yield replace(one, fault="; ".join(said))
+
+
+def _contradict(one: object, other: object) -> bool:
+    match one, other:
+        case AttributeNeed(), AttributeNeed():
+            return _attributes_contradict(one, other)
+        case TimerNeed(), TimerNeed() if (one.connection, one.name) == (other.connection, other.name):
+            low = max(one.at_least, other.at_least)
+            return any(bound is not None and bound < low for bound in (one.at_most, other.at_most))
+    return False
+
+
+def _attributes_contradict(one: AttributeNeed, other: AttributeNeed) -> bool:
+    is_same_place = (keywords_of(one.path), one.within) == (keywords_of(other.path), other.within)
+    if not is_same_place or (one.sop_class and other.sop_class and one.sop_class != other.sop_class):
+        return False
+    if one.is_absent or other.is_absent:
+        return one.is_absent != other.is_absent
+    is_other_value = one.value is not None and other.value is not None and one.value != other.value
+    return is_other_value or not set(one.presence) & set(other.presence)

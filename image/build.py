@@ -1,0 +1,205 @@
+"""Builds the box's image from the description beside this file: `make image`.
+
+Whatever was built is kept below .cache/ under a hash of all that went in: sources, units, wheels by their locks, and
+this description. Debian's packages come as its archive has them on that day; the image's manifest names each with its
+version. The last line printed is the image's directory. Needs root, as mmdebstrap and mkosi do here, and the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CACHE = REPOSITORY / ".cache"
+_IMAGE = REPOSITORY / "image"
+_LOCKS = (_IMAGE / "build.lock", _IMAGE / "python.lock")
+# What the wheel tags call the machine, and what mkosi does.
+_MACHINES = {"amd64": ("x86_64", "x86-64"), "arm64": ("aarch64", "arm64")}
+_GLIBC = ("2_28", "2_27", "2_17")
+_PYTHON = "3.13"  # Debian 13's
+
+# Debian 13's mkosi, whatever the machine that builds runs: its own small root, entered by pivot_root.
+_TOOLS = (
+    *("mkosi", "systemd-repart", "systemd-ukify", "systemd-boot-efi", "erofs-utils", "e2fsprogs", "cryptsetup-bin"),
+    *("dosfstools", "mtools", "debian-archive-keyring", "ca-certificates", "kmod", "cpio", "zstd", "python3", "uidmap"),
+    *("xz-utils", "fdisk", "udev"),
+)
+# mkosi's sandbox refuses a plain chroot, so the tools root becomes the root of a mount namespace of its own.
+_ENTER = """
+root=$1; cache=$2; image=$3; shift 3
+mount --bind "$root" "$root"
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount --rbind /dev "$root/dev"
+mkdir -p "$root/cache" "$root/image"
+mount --bind "$cache" "$root/cache"
+mount --bind -o ro "$image" "$root/image"
+cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+cd "$root"
+pivot_root . mnt
+cd /
+umount -l /mnt
+exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"
+"""
+# Where the repository's own files go as they are: (below the repository, pattern, below the image's root).
+_COPIED = (
+    ("systemd/units", "**/*", "usr/lib/systemd/system"),
+    ("systemd/sysusers.d", "*", "usr/lib/sysusers.d"),
+    ("systemd/tmpfiles.d", "*", "usr/lib/tmpfiles.d"),
+    ("systemd/journald.conf.d", "*", "usr/lib/systemd/journald.conf.d"),
+    ("systemd/system.conf.d", "*", "usr/lib/systemd/system.conf.d"),
+    ("systemd/system-preset", "*", "usr/lib/systemd/system-preset"),
+    ("systemd/kiosk", "*.py", "usr/lib/appliance/kiosk"),
+    ("udev", "*.rules", "usr/lib/udev/rules.d"),
+)
+
+
+def image_directory(architecture: str) -> Path:
+    """The directory of the image of today's sources, built or not."""
+    inputs = hashlib.sha256(f"{architecture} {_GLIBC} {_PYTHON} {_TOOLS}".encode())
+    for path in sorted({*_description(), *_sources(), *(source for source, _ in _units())}):
+        inputs.update(_entry(path))
+    return CACHE / "image" / f"{architecture}-{inputs.hexdigest()[:16]}"
+
+
+def build_image(architecture: str) -> Path:
+    """Build what is missing. CalledProcessError when a tool fails: it has said why."""
+    output = image_directory(architecture)
+    if output.exists():
+        return output
+    tools = _build_tools()
+    stage = CACHE / "stage"
+    shutil.rmtree(stage, ignore_errors=True)
+    _stage_sources(stage / "source", _fetch_wheels(architecture))
+    _stage_units(stage / "extra")
+    unfinished = CACHE / "image" / f"unfinished-{architecture}"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for directory in (unfinished, CACHE / "mkosi", CACHE / "packages", CACHE / "workspace"):
+        directory.mkdir(parents=True, exist_ok=True)
+    _run_inside(
+        tools,
+        CACHE / "image" / f"{architecture}.log",
+        *("mkosi", "--directory", "/image", f"--architecture={_MACHINES[architecture][1]}", "--force"),
+        *("--output-directory", f"/cache/image/{unfinished.name}", "--workspace-directory", "/cache/workspace"),
+        *("--cache-directory", "/cache/mkosi", "--package-cache-dir", "/cache/packages"),
+        *("--build-sources", "/cache/stage/source", "--extra-tree", "/cache/stage/extra"),
+        "build",
+    )
+    unfinished.rename(output)
+    return output
+
+
+def _build_tools() -> Path:
+    tools = CACHE / f"tools-{hashlib.sha256(' '.join(_TOOLS).encode()).hexdigest()[:16]}"
+    if not tools.exists():
+        unfinished = tools.with_name("unfinished-tools")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        _run("mmdebstrap", "--quiet", "--variant=apt", f"--include={','.join(_TOOLS)}", "trixie", str(unfinished))
+        unfinished.rename(tools)
+    return tools
+
+
+def _fetch_wheels(architecture: str) -> Path:
+    """The locked packages for the box's Python and machine, each checked against its hash by pip."""
+    locked = hashlib.sha256(b"".join(path.read_bytes() for path in _LOCKS)).hexdigest()
+    wheels = CACHE / f"wheels-{architecture}-{locked[:16]}"
+    if not wheels.exists():
+        unfinished = wheels.with_name(f"unfinished-wheels-{architecture}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        machine = _MACHINES[architecture][0]
+        # No dependencies to resolve (the lock names them all), so that what comes as source is taken too.
+        _run(
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
+            *("--no-deps", "--require-hashes", "--no-build-isolation"),
+            *("--python-version", _PYTHON, "--implementation", "cp"),
+            *(part for glibc in _GLIBC for part in ("--platform", f"manylinux_{glibc}_{machine}")),
+            *("--platform", f"manylinux2014_{machine}"),
+            *(part for lock in _LOCKS for part in ("-r", str(lock))),
+            *("-d", str(unfinished)),
+        )
+        unfinished.rename(wheels)
+    return wheels
+
+
+def _stage_sources(stage: Path, wheels: Path) -> None:
+    for source in _sources():
+        _copy(source, stage / source.relative_to(REPOSITORY))
+    for lock in _LOCKS:
+        _copy(lock, stage / lock.name)
+    shutil.copytree(wheels, stage / "wheels")
+
+
+def _stage_units(stage: Path) -> None:
+    stage.mkdir(parents=True)
+    for source, target in _units():
+        _copy(source, stage / target)
+
+
+def _description() -> Iterable[Path]:
+    files = (path for path in _IMAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return (path for path in files if path.suffix != ".md")
+
+
+def _sources() -> Iterable[Path]:
+    yield from (REPOSITORY / name for name in ("pyproject.toml", "README.md", "LICENSE"))
+    package = (REPOSITORY / "appliance").rglob("*")
+    yield from (path for path in package if path.is_file() and "__pycache__" not in path.parts)
+
+
+def _units() -> Iterable[tuple[Path, Path]]:
+    """(file of the repository, where it goes below the image's root)."""
+    for top, pattern, target in _COPIED:
+        for source in sorted((REPOSITORY / top).glob(pattern)):
+            if source.is_file() and source.suffix != ".md":
+                yield source, Path(target) / source.relative_to(REPOSITORY / top)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.chmod(0o755 if os.access(source, os.X_OK) else 0o644)
+
+
+def _entry(path: Path) -> bytes:
+    executable = os.access(path, os.X_OK)
+    content = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f"{path.relative_to(REPOSITORY)} {executable} {content}\n".encode()
+
+
+def _run_inside(root: Path, log: Path, *command: str) -> None:
+    """Run it in the tools root. What it says goes into `log`; SystemExit with the end of it on failure."""
+    enter = ("unshare", "--mount", "--pid", "--fork", "--propagation", "private", "sh", "-euc", _ENTER, "enter")
+    with log.open("wb") as said:
+        whole = (*enter, str(root), str(CACHE), str(_IMAGE), *command)
+        done = subprocess.run(whole, check=False, stdout=said, stderr=said, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        # Progress is drawn with carriage returns.
+        lines = log.read_text(errors="replace").replace("\r", "\n").splitlines()
+        words = "\n".join([line for line in lines if not line.endswith("%")][-30:])
+        raise SystemExit(f"{words}\n{command[0]} failed; all of it stands in {log}.")
+
+
+def _run(*command: str) -> None:
+    # What the tools print goes to stderr: stdout has the answer alone.
+    subprocess.run(command, check=True, stdout=sys.stderr, stdin=subprocess.DEVNULL)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Build the box's image; print its directory.")
+    parser.add_argument("architecture", choices=_MACHINES, nargs="?", default="amd64")
+    architecture: str = parser.parse_args().architecture
+    if os.geteuid() != 0:
+        raise SystemExit("Building an image needs root: sudo make image.")
+    sys.stdout.write(f"{build_image(architecture)}\n")
+
+
+if __name__ == "__main__":
+    main()

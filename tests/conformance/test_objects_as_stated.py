@@ -1,0 +1,169 @@
+"""Objects and messages as they are composed, held against what is stated of them: nothing more, nothing less."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset, FileDataset, dcmread
+
+from appliance.compose.kinds import Form
+from appliance.compose.rows import Presence, Source
+from appliance.compose.steps import creation_from, final_from
+from appliance.config.devices import Device, GrabberDevice, PrinterDevice, TextDevice
+from appliance.config.schema import Configuration, Destination, PerformedStepManager, WorklistSource
+from appliance.conformance.box import statement_of
+from appliance.conformance.statement import Attribute, ObjectKind, Statement
+from appliance.exam.exam import Closed, Exam, Instance, Outcome
+from tests.compose.world import (
+    BOX,
+    FILM,
+    GRABBER,
+    SERIAL,
+    Made,
+    clip_frames,
+    exam_on,
+    full_entry,
+    gray16_frame,
+    gray_frame,
+    jpeg,
+    jpeg_frame,
+    make_clip,
+    make_document,
+    make_film,
+    make_still,
+    rgb_frame,
+    sparse_entry,
+)
+
+PRINTER = PrinterDevice(name="bone-density", driver="printer", line=Path("tty"), modality="BMD", language="pcl")
+TEXT = TextDevice(name="lensmeter", driver="text", line=Path("tty"), modality="LEN", profile="astm", pdf=True)
+COLOUR = GrabberDevice(name="theatre", driver="grabber", source=Path("/dev/video0"), modality="XC", formats=("RGB24",))
+DEVICES: tuple[Device, ...] = (SERIAL, GRABBER, FILM, PRINTER, TEXT, COLOUR)
+
+MADE: dict[str, tuple[Device, Form, Callable[[Path, Exam | None], Made]]] = {
+    "serial, colour": (SERIAL, Form.STILL, lambda path, exam: make_still(path, exam, SERIAL, rgb_frame())),
+    "serial, was JPEG": (
+        SERIAL,
+        Form.STILL,
+        lambda path, exam: make_still(path, exam, SERIAL, rgb_frame(lossy_bytes=100)),
+    ),
+    "serial, gray": (SERIAL, Form.STILL, lambda path, exam: make_still(path, exam, SERIAL, gray_frame())),
+    "serial, 12 bit": (SERIAL, Form.STILL, lambda path, exam: make_still(path, exam, SERIAL, gray16_frame())),
+    "page": (PRINTER, Form.PAGE, lambda path, exam: make_still(path, exam, PRINTER, gray_frame(), "T-score\n-2.1")),
+    "page without text": (PRINTER, Form.PAGE, lambda path, exam: make_still(path, exam, PRINTER, gray_frame())),
+    "JPEG": (GRABBER, Form.STILL, lambda path, exam: make_still(path, exam, GRABBER, jpeg_frame(jpeg(is_odd=True)))),
+    "gray JPEG": (
+        GRABBER,
+        Form.STILL,
+        lambda path, exam: make_still(path, exam, GRABBER, jpeg_frame(jpeg(gray=True, is_odd=True))),
+    ),
+    "clip": (GRABBER, Form.CLIP, lambda path, exam: make_clip(path, exam, clip_frames())),
+    "uncompressed": (COLOUR, Form.STILL, lambda path, exam: make_still(path, exam, COLOUR, rgb_frame())),
+    "film": (FILM, Form.FILM, make_film),
+    "text": (TEXT, Form.PAGE, lambda path, exam: make_still(path, exam, TEXT, gray_frame(), "SPH -06.50")),
+    "document": (TEXT, Form.DOCUMENT, lambda path, exam: make_document(path, exam, device=TEXT)),
+}
+EXAMS: dict[str, Exam | None] = {
+    "everything scheduled": exam_on(full_entry(), DEVICES),
+    "next to nothing scheduled": exam_on(sparse_entry(), DEVICES),
+    "unassigned": None,
+}
+
+
+@pytest.fixture(scope="module")
+def statement() -> Statement:
+    return statement_of(
+        Configuration(
+            box=BOX,
+            devices=DEVICES,
+            worklist=(WorklistSource(name="ris", ae_title="RIS", host="ris", port=104),),
+            performed_step=PerformedStepManager(ae_title="RIS", host="ris", port=104),
+            destinations=(Destination(name="archive", ae_title="PACS", host="pacs", port=104),),
+        )
+    )
+
+
+def leaves_of(dataset: Dataset, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """Each attribute's path, and whether it has a value; those of every item."""
+    for element in dataset:
+        path = (*above, element.keyword)
+        yield path, not element.is_empty
+        if element.VR == "SQ":
+            for item in element.value:
+                yield from leaves_of(item, path)
+
+
+def check(attributes: tuple[Attribute, ...], dataset: Dataset) -> None:
+    stated = {one.path: one for one in attributes}
+    assert len(stated) == len(attributes), "an attribute is stated twice"
+    # What stands in a sequence that is copied from the worklist is the hospital's.
+    copied = {path for path, one in stated.items() if one.vr == "SQ" and Source.MWL in one.sources}
+    found: dict[tuple[str, ...], list[bool]] = {}
+    for path, has_value in leaves_of(dataset):
+        if not any(path[:length] in copied for length in range(1, len(path))):
+            found.setdefault(path, []).append(has_value)
+    assert found.keys() <= stated.keys(), "something is there that nobody stated"
+    for path, one in stated.items():
+        if path[:-1] and not any(found.get(path[:-1], [])):
+            continue  # there is no item
+        values = found.get(path, [])
+        match one.presence:
+            case Presence.ALWAYS:
+                assert values and all(values), path
+            case Presence.VNAP:
+                assert values, path
+            case Presence.EMPTY:
+                assert values and not any(values), path
+        if one.sources == (Source.FIXED,) and values:
+            element = _element_at(dataset, path)
+            assert str(element).replace("['", "").replace("', '", "\\").replace("']", "") == one.value, path
+
+
+def _element_at(dataset: Dataset, path: tuple[str, ...]) -> object:
+    here = dataset
+    for keyword in path[:-1]:
+        here = here[keyword].value[0]
+    return here[path[-1]].value
+
+
+def kind_of(statement: Statement, device: Device, form: Form, made: FileDataset) -> ObjectKind:
+    syntax = made.file_meta.TransferSyntaxUID
+    (kind,) = (
+        one
+        for one in statement.objects
+        if (one.form, one.sop_class_uid, one.transfer_syntax_uid) == (form, made.SOPClassUID, syntax)
+        and device.name in one.devices
+    )
+    return kind
+
+
+def instances_of(exam: Exam) -> tuple[Instance, ...]:
+    """An object of each series."""
+    return tuple(
+        Instance("1.2.840.10008.5.1.4.1.1.7", f"1.2.{number}", "", "", one.device, one.modality, "", 1)
+        for number, one in enumerate(exam.series)
+    )
+
+
+@pytest.mark.parametrize("exam", EXAMS, ids=str)
+@pytest.mark.parametrize("kind", MADE, ids=str)
+def test_ok__each_object_is_as_stated(kind: str, exam: str, statement: Statement, tmp_path: Path) -> None:
+    device, form, make = MADE[kind]
+    made = dcmread(make(tmp_path / "object.dcm", EXAMS[exam]).path)
+    check(kind_of(statement, device, form, made).attributes, made)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("exam", ["everything scheduled", "next to nothing scheduled"])
+def test_ok__each_message_is_as_stated(exam: str, outcome: Outcome, statement: Statement) -> None:
+    opened = EXAMS[exam]
+    assert opened is not None
+    created, ended = statement.messages
+    step = opened.steps[0]
+    check(created.attributes, creation_from(opened, step, BOX))
+    closed = Closed(
+        closed_at=opened.opened_at, outcome=outcome, instances=instances_of(opened), destinations=("archive",)
+    )
+    check(ended.attributes, final_from(opened, step, closed))

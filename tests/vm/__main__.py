@@ -1,0 +1,49 @@
+"""The box at hand, from its booted state: a shell in it, or one file run in it.
+
+python -m tests.vm shell              lines of standard input, one after the other, as root
+python -m tests.vm run FILE [ARG...]  a Python file, by the box's own Python, with the software importable
+python -m tests.vm console            what the boot printed
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from tests.vm.frozen import build_image, freeze, thawed
+
+_PYTHON = "/usr/lib/appliance/venv/bin/python"
+_SECONDS = 3600.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.vm", description="The box as a virtual machine.")
+    parser.add_argument("--fresh", action="store_true", help="boot anew, though a booted state is kept")
+    parser.add_argument("--image", type=Path, help="the directory of an image; that of today's sources otherwise")
+    parser.add_argument("--before", default="true", help="a command for the guest's shell before: modprobe vivid")
+    parser.add_argument("what", choices=("shell", "run", "console"))
+    parser.add_argument("words", nargs=argparse.REMAINDER, help="the file and its arguments")
+    given = parser.parse_args()
+    frozen = freeze(given.image or build_image(), given.fresh)
+    if given.what == "console":
+        print((frozen.directory / "console.log").read_text(errors="replace"))
+        return 0
+    with thawed(frozen) as guest:
+        print(guest.shell.run(given.before, _SECONDS), end="", file=sys.stderr)
+        if given.what == "run":
+            file, *arguments = given.words
+            target = f"/tmp/{Path(file).name}"
+            guest.shell.write_file(target, Path(file).read_bytes())
+            done = guest.shell.try_run(shlex.join([_PYTHON, target, *arguments]), _SECONDS)
+            print(done.output, end="")
+            return done.status
+        for line in sys.stdin:
+            done = guest.shell.try_run(line, _SECONDS)
+            print(done.output, end="" if done.status == 0 else f"[{done.status}]\n", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

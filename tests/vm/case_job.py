@@ -1,0 +1,131 @@
+"""The main job in the box's own image under its own units: worklist, serial image, store, storage commitment."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from appliance.services.orthanc import write_worklist
+from tests.acquire.world import picture
+from tests.peers import Orthanc, running, start_orthanc
+from tests.ports import pick_free_port
+from tests.vm.box import HOST, LISTENER, STATE, Box
+from tests.vm.frozen import Frozen, thawed
+from tests.vm.serial_adapter import SerialAdapter, plugged
+
+SERIAL = "FT4X1ABC"
+RULES = f'SUBSYSTEM=="tty", ENV{{ID_SERIAL_SHORT}}=="{SERIAL}", ENV{{APPLIANCE_NAME}}="ultrasound"\n'
+CONFIGURATION = f"""
+[box]
+name = "bridge"
+ae_title = "BRIDGE"
+reserve_bytes = 1000000
+[listener]
+host = "0.0.0.0"
+port = {LISTENER}
+[[worklist]]
+name = "ris"
+ae_title = "ORTHANC"
+host = "{HOST}"
+port = {{port}}
+[[destinations]]
+name = "archive"
+ae_title = "ORTHANC"
+host = "{HOST}"
+port = {{port}}
+retry_first_seconds = 1
+retry_longest_seconds = 5
+[[devices]]
+name = "ultrasound"
+driver = "xmodem"
+title = "Ultrasound"
+modality = "US"
+line = "/dev/appliance/ultrasound"
+gap_seconds = 60
+"""
+ACQUIRE = "appliance-acquire@ultrasound.service"
+SECONDS = 600.0
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Orthanc:
+    """Orthanc with the day's schedule; it reports to a port of this machine that leads into the guest."""
+    made = start_orthanc(tmp_path / "orthanc", box_port=pick_free_port())
+    write_worklist(tmp_path / "orthanc" / "worklists", date.today(), "BRIDGE")
+    return made
+
+
+def test_ok__a_serial_image_is_committed(frozen: Frozen, archive: Orthanc, tmp_path: Path) -> None:
+    with running(archive), thawed(frozen, {report_port(archive): LISTENER}) as guest:
+        box = Box(guest)
+        box.configure(CONFIGURATION.format(port=archive.port), RULES)
+        with plugged(guest, SERIAL) as adapter:
+            box.wait_active(ACQUIRE)
+            exam = box.open_exam()
+            send_image(adapter, tmp_path / "image.jpg")
+            (name,) = box.objects(exam, "ultrasound")
+            box.close_exam(exam)
+            guest.shell.wait_until(f"test -e {STATE}/settled/{exam}.json", SECONDS)
+            (kept,) = guest.shell.run(f"find {STATE}/kept -name '{name}'").split()
+            data = guest.shell.read_file(kept)
+        stored = archive.stored()
+        (uid,) = stored
+        assert name.startswith(f"{uid}~")
+        assert _data_set(archive.file(stored[uid])) == _data_set(data)
+        assert "Traceback" not in box.journal()
+        guest.shell.wait_until(f"test $(systemctl is-active {ACQUIRE}) = inactive")
+        assert guest.shell.run("systemctl list-units --failed --plain --no-legend") == ""
+
+
+def test_ok__a_transfer_that_is_pulled_out_leaves_a_finding_and_no_object(
+    frozen: Frozen, archive: Orthanc, tmp_path: Path
+) -> None:
+    with running(archive), thawed(frozen) as guest:
+        box = Box(guest)
+        box.configure(CONFIGURATION.format(port=archive.port), RULES)
+        with plugged(guest, SERIAL) as adapter:
+            box.wait_active(ACQUIRE)
+            exam = box.open_exam()
+            adapter.line.settimeout(SECONDS)
+            assert adapter.line.recv(1) in (b"C", b"\x15")  # the receiver asks for the first block
+            # Half of a block of 1 KiB (STX, number, complement).
+            adapter.line.sendall(b"\x02\x01\xfe" + bytes(512))
+            adapter.unplug()
+        guest.shell.wait_until(f"test $(systemctl is-active {ACQUIRE}) = inactive", SECONDS)
+        assert box.objects(exam, "ultrasound") == []
+        # Plugged in again the same machine goes on.
+        with plugged(guest, SERIAL) as adapter:
+            box.wait_active(ACQUIRE)
+            send_image(adapter, tmp_path / "image.jpg")
+            assert len(box.objects(exam, "ultrasound")) == 1
+
+
+def send_image(adapter: SerialAdapter, file: Path, number: int = 1) -> None:
+    """Press Print: lrzsz's sender at the other end of the line, until it has its acknowledgement."""
+    file.write_bytes(picture(number, (64, 48)))
+    # What the receiver asked before belongs to no block of this file.
+    adapter.line.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while adapter.line.recv(4096):
+            pass
+    adapter.line.setblocking(True)
+    subprocess.run(
+        ["/usr/bin/sx", "-q", "-k", str(file)],
+        stdin=adapter.line.fileno(),
+        stdout=adapter.line.fileno(),
+        check=True,
+        timeout=SECONDS,
+    )
+
+
+def report_port(archive: Orthanc) -> int:
+    return int(archive.ask("/modalities/bridge/configuration")["Port"])
+
+
+def _data_set(data: bytes) -> bytes:
+    """The file without its meta information, which the receiver writes anew (PS3.10 7.1)."""
+    return data[144 + int.from_bytes(data[140:144], "little") :]

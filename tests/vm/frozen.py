@@ -1,0 +1,98 @@
+"""One booted machine, kept: every case goes on from there, in a QEMU and on a disk of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.vm import hardware, machine
+from tests.vm.hardware import Hardware
+from tests.vm.machine import Machine, make_disk, running
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+_BUILD = REPOSITORY / "image" / "build.py"
+_STATES = REPOSITORY / ".cache" / "vm"
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A disk that nobody writes any more, and the memory that goes with it."""
+
+    directory: Path
+
+    @property
+    def disk(self) -> Path:
+        return self.directory / "disk.qcow2"
+
+    @property
+    def memory(self) -> Path:
+        return self.directory / "memory"
+
+    @property
+    def state(self) -> str:
+        """How its boot ended: `running`, or `degraded`."""
+        return (self.directory / "state").read_text()
+
+
+def build_image() -> Path:
+    """The image's directory, built when it is missing. CalledProcessError when it cannot be built."""
+    done = subprocess.run([sys.executable, _BUILD, "amd64"], check=True, stdout=subprocess.PIPE, text=True)
+    return Path(done.stdout.strip().splitlines()[-1])
+
+
+def freeze(image: Path, is_fresh: bool = False) -> Frozen:
+    """Boot the image and keep it as it then is; the state of an earlier run unless `is_fresh`."""
+    frozen = Frozen(_STATES / _key_of(image))
+    if frozen.directory.exists() and not is_fresh:
+        return frozen
+    shutil.rmtree(frozen.directory, ignore_errors=True)
+    unfinished = _STATES / "unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    make_disk(image / "appliance.raw", "raw", unfinished / "disk.qcow2")
+    with _short_directory() as directory:
+        with running(Machine(Hardware(directory, unfinished / "disk.qcow2"))) as booted:
+            try:
+                state = booted.wait_booted()
+            except BaseException:
+                print(booted.describe(), file=sys.stderr)
+                raise
+            # What systemd and udev still have in hand would go on, in each case anew.
+            booted.shell.run("udevadm settle --timeout=60; sync")
+            booted.save(unfinished / "memory")
+        shutil.copy(directory / "console.log", unfinished / "console.log")
+    (unfinished / "state").write_text(state)
+    unfinished.rename(frozen.directory)
+    return frozen
+
+
+@contextlib.contextmanager
+def thawed(frozen: Frozen, forwards: Mapping[int, int] | None = None, extra: tuple[str, ...] = ()) -> Iterator[Machine]:
+    """The machine as it was frozen, running, in a directory that goes with it."""
+    with _short_directory() as directory:
+        disk = directory / "disk.qcow2"
+        make_disk(frozen.disk, "qcow2", disk)
+        with running(Machine(Hardware(directory, disk, dict(forwards or {}), extra), frozen.memory)) as thawing:
+            thawing.resume()
+            yield thawing
+
+
+@contextlib.contextmanager
+def _short_directory() -> Iterator[Path]:
+    # A socket's path holds 108 bytes (unix(7)).
+    with tempfile.TemporaryDirectory(prefix="vm-") as name:
+        yield Path(name)
+
+
+def _key_of(image: Path) -> str:
+    """The image and the machine: another QEMU or other parts cannot go on from a saved state."""
+    version = subprocess.run(["qemu-system-x86_64", "--version"], check=True, stdout=subprocess.PIPE).stdout
+    parts = b"".join(Path(module.__file__ or "").read_bytes() for module in (hardware, machine))
+    return f"{image.name}-{hashlib.sha256(version + parts).hexdigest()[:16]}"

@@ -1,0 +1,138 @@
+"""A running virtual machine: started from its disk or from a saved state, and ended by the process that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.vm.hardware import DISK_BYTES, Hardware
+from tests.vm.qmp import Monitor, MonitorError
+from tests.vm.shell import Shell, ShellError
+
+# Emulated, beside other work: a bound for what hangs, never a measure of the box.
+BOOT_SECONDS = 3600.0
+_START_SECONDS = 60.0
+_SAVE_SECONDS = 300.0
+_POLL_SECONDS = 3.0
+
+
+class Machine:
+    """QEMU, its monitor and the shell inside."""
+
+    def __init__(self, hardware: Hardware, incoming: Path | None = None) -> None:
+        """Start it; with `incoming` it is paused until `resume`. MonitorError when QEMU does not come up."""
+        self.hardware = hardware
+        self._log = hardware.directory / "qemu.log"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                hardware.command(incoming), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            self._wait_for(hardware.monitor_socket)
+            self.monitor = Monitor.connect(hardware.monitor_socket)
+            self._wait_for(hardware.shell_socket)
+            self.shell = Shell.connect(hardware.shell_socket)
+        except BaseException:
+            self.kill()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_booted(self, seconds: float = BOOT_SECONDS) -> str:
+        """Until systemd has nothing more to start: `running`, or `degraded` when a unit failed.
+
+        ShellError with the jobs that still wait when it does not come to that.
+        """
+        deadline = time.monotonic() + seconds
+        self.shell.wait_ready(seconds)
+        while True:
+            state = self.shell.try_run("systemctl is-system-running", seconds).output.strip()
+            if state in ("running", "degraded"):
+                return state
+            if time.monotonic() > deadline:
+                waiting = self.shell.try_run("systemctl list-jobs; systemctl list-units --failed", seconds).output
+                raise ShellError(f"the boot has not ended but is {state}:\n{waiting}")
+            time.sleep(_POLL_SECONDS)
+
+    def save(self, memory: Path) -> None:
+        """Stop it for good and keep its memory and devices in a file; its disk goes with it, unchanged from now on."""
+        self.monitor.execute("stop")
+        # The default would send at an ordinary network's speed.
+        self.monitor.execute("migrate-set-parameters", max_bandwidth=1 << 40)
+        self.monitor.execute("migrate", uri=f"exec:cat > {memory}")
+        self._wait_migrated()
+        self.quit()
+
+    def resume(self) -> None:
+        """Go on where `save` stopped, with the host's time of now: a box that slept would have kept its clock."""
+        self._wait_migrated()
+        self.monitor.execute("cont")
+        self.shell.wait_ready(_START_SECONDS)
+        self.shell.run(f"date --utc --set=@{time.time():.3f}")
+
+    def quit(self) -> None:
+        """End QEMU now, as if the cord were pulled but with what reached its files kept."""
+        with contextlib.suppress(MonitorError):
+            self.monitor.execute("quit")
+        self._end()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._end()
+
+    def describe(self) -> str:
+        """For the one who reads a failure: the ends of the console and of QEMU's own words."""
+        ends = [f"{path.name}:\n{_end_of(path)}" for path in (self.hardware.console_log, self._log) if path.exists()]
+        return "\n".join(ends)
+
+    def _end(self) -> None:
+        for part in ("monitor", "shell"):
+            if hasattr(self, part):
+                getattr(self, part).close()
+        self._process.wait(60)
+
+    def _wait_migrated(self) -> None:
+        deadline = time.monotonic() + _SAVE_SECONDS
+        while True:
+            status = self.monitor.execute("query-migrate").get("status")
+            if status == "completed":
+                return
+            if status == "failed" or time.monotonic() > deadline:
+                raise MonitorError(f"the saved state: {status}\n{self.describe()}")
+            time.sleep(0.05)
+
+    def _wait_for(self, path: Path) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not path.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise MonitorError(f"QEMU did not start:\n{self.describe()}")
+            time.sleep(0.02)
+
+
+def make_disk(backing: Path, backing_format: str, disk: Path) -> None:
+    """A new disk that begins as `backing` and writes elsewhere."""
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", backing, "-F", backing_format, disk, str(DISK_BYTES)],
+        check=True,
+    )
+
+
+@contextlib.contextmanager
+def running(machine: Machine) -> Iterator[Machine]:
+    """Ends it at the block's end, whatever happened."""
+    try:
+        yield machine
+    finally:
+        machine.quit()
+
+
+def _end_of(path: Path, size: int = 6000) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+        return file.read().decode(errors="replace")
