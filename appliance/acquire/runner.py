@@ -14,7 +14,7 @@ from appliance.acquire.keeping import ObjectKeeper, Saved
 from appliance.acquire.preview import Thumbnails
 from appliance.acquire.salvage import INTERRUPTED
 from appliance.base.clock import Clock
-from appliance.base.errors import ApplianceError
+from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
 from appliance.config.devices import Device
 from appliance.devices.frame import Frame
@@ -30,6 +30,10 @@ class State(StrEnum):
     SCANNING = "scanning"
     NO_SIGNAL = "no signal"
     UNPLUGGED = "unplugged"
+
+
+# The finding that a machine called its study complete.
+STUDY_END = "study_complete"
 
 
 class Unsupported(ApplianceError):
@@ -51,6 +55,7 @@ class DeviceRunner(ABC):
         self.findings = findings
         self.thumbnails = Thumbnails()
         self.state = State.IDLE
+        self._study_end: str | None = None  # the exam whose study the machine called complete
 
     @property
     def title(self) -> str:
@@ -75,6 +80,22 @@ class DeviceRunner(ABC):
     def progress(self) -> dict[str, Any] | None:
         """How far something long has come: `done`, `total` (or None) and `unit`; None when nothing is under way."""
         return None
+
+    def capture_at(self, moment: float) -> Saved:
+        """A still of this moment (monotonic) that not the panel asked for; of the open exam, or unassigned."""
+        raise Unsupported(f"{self.title} takes no stills.")
+
+    def note_study_end(self) -> None:
+        """The machine says that its study is complete: the panel shows it until the exam is ended. OSError."""
+        self._study_end = self.gate.open_exam_id()
+        if self._study_end is not None:
+            sentence = f"{self.title} says that the study is complete."
+            self.findings.report(Finding(STUDY_END, sentence, "End the exam when all of it is here.", self.device.name))
+
+    def _forget_study_end(self) -> None:
+        if self._study_end is not None and self.gate.open_exam_id() != self._study_end:
+            self._study_end = None
+            self.findings.clear(STUDY_END, self.device.name)
 
     def take_still(self, exam_id: str | None) -> Saved:
         raise Unsupported(f"{self.title} takes no stills.")
@@ -102,7 +123,8 @@ class DeviceRunner(ABC):
         raise Unsupported(f"What goes over {self.title}'s line is not kept.", "Configure transcript_bytes to keep it.")
 
     def status(self) -> dict[str, Any]:
-        """The device as the console shows it."""
+        """The device as the console shows it. OSError when the exams cannot be read."""
+        self._forget_study_end()
         return {
             "device": self.device.name,
             "title": self.title,
@@ -113,6 +135,7 @@ class DeviceRunner(ABC):
             "sentence": self.sentence(),
             "progress": self.progress(),
             "findings": self.findings.as_json(),
+            "study_complete": self._study_end,
             "captured": [json_from(saved) for saved in self.keeper.recently_saved()],
         }
 

@@ -256,6 +256,24 @@ class VideoRunner(DeviceRunner):
                 self._refuse_black("nothing was captured")
             return self._keep_still(ticket, frame)
 
+    def capture_at(self, moment: float) -> Saved:
+        """The first whole frame at or after `moment`, of the exam that was open then or of none, and never dropped."""
+        ticket = self.gate.admit(began=moment)
+        try:
+            frame = self.next_frame(moment, self._video.frame_seconds * 2)
+            if self._video.refuse_black and is_black_frame(frame):
+                self._refuse_black("nothing was captured")
+            try:
+                self.keeper.check(ticket)
+            except ApplianceError as error:
+                self.findings.report(finding_from(error, "trigger_unassigned", self.device.name))
+                self.gate.end(ticket)
+                ticket = ticket.unassigned
+            self.keeper.ensure_room()
+            return self._keep_still(ticket, frame)
+        finally:
+            self.gate.end(ticket)
+
     def _keep_still(self, ticket: Ticket, frame: Frame) -> Saved:
         video_format = video_format_of(self._video, frame)
         saved = self.keeper.keep_still(ticket, stored_from(frame), Kind.STILL, video_format=video_format)

@@ -53,6 +53,11 @@ class Paths:
         return self.state / "config" / "active.toml"
 
     @property
+    def rules(self) -> Path:
+        """What udev is told of the site's devices; on the box it reads them by a link (systemd/tmpfiles.d)."""
+        return self.state / "config" / "rules"
+
+    @property
     def journal(self) -> Path:
         return self.state / "journal" / "journal.sqlite"
 

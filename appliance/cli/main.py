@@ -14,6 +14,7 @@ from appliance.cli import (
     audit,
     clock,
     conformance,
+    device,
     echo,
     exam,
     export,
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         "--box", type=Path, metavar="DIRECTORY", help="the box whose state lies there, such as .demo/simulator"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    parts = (status, worklist, exam, queue, export, release, echo, self_test, clock, audit, conformance, panel)
+    parts = (status, worklist, exam, queue, device, export, release, echo, self_test, clock, audit, panel, conformance)
     for part in parts:
         part.add_parser(commands)
 

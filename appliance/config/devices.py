@@ -7,14 +7,20 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from appliance.config.known import HardwareName
 from appliance.config.text_profiles import list_profiles
 from appliance.config.texts import CodeString, LongString, Name, Section, ShortString
+from appliance.config.triggers import Trigger, check_nodes
 
 
 class MachineDevice(Section):
-    """What every attached machine says of itself in the objects (PS3.3 C.7.5.1, General Equipment)."""
+    """What every attached machine says of itself in the objects (PS3.3 C.7.5.1, General Equipment).
+
+    What `hardware` sets (known_devices.toml) is filled in before a model is made: here it only says where it came from.
+    """
 
     name: Name
+    hardware: HardwareName | Literal[""] = ""
     title: LongString = ""
     modality: CodeString
     manufacturer: LongString = ""
@@ -28,6 +34,17 @@ class MachineDevice(Section):
     def protocol_name(self) -> str:
         """What an examination with it is called (PS3.3 C.7.3.1, Protocol Name), which must have a value in a step."""
         return self.series_description or self.title or self.modality
+
+
+class TriggeredDevice(MachineDevice):
+    """A machine that is captured from when something says so."""
+
+    triggers: tuple[Trigger, ...] = Field(default=(), max_length=10)
+
+    @model_validator(mode="after")
+    def _check_triggers(self) -> TriggeredDevice:
+        check_nodes(self.triggers)
+        return self
 
 
 class LineDevice(MachineDevice):
@@ -118,7 +135,7 @@ PIXEL_FORMATS: tuple[PixelFormatName, ...] = get_args(PixelFormatName)
 Standard = Literal["", "PAL", "PAL-M", "PAL-N", "PAL-Nc", "PAL-60", "NTSC", "NTSC-443", "SECAM"]
 
 
-class GrabberDevice(MachineDevice):
+class GrabberDevice(TriggeredDevice):
     """A frame grabber: a video node of the kernel (V4L2) below /dev, or a socket that gives JPEG frames.
 
     From `input` on, the keys are a video node's, but for `crop` and `masks`. `deinterlace` needs uncompressed formats.
@@ -157,6 +174,8 @@ class GrabberDevice(MachineDevice):
 
     @model_validator(mode="after")
     def _check_fields(self) -> GrabberDevice:
+        if any(one.action == "film" for one in self.triggers):
+            raise ValueError("a grabber's triggers take stills and clips, not films")
         if self.deinterlace and ("MJPEG" in self.formats or not self.is_video_node):
             raise ValueError(
                 "deinterlace needs formats without MJPEG, and a source below /dev: "
@@ -165,7 +184,7 @@ class GrabberDevice(MachineDevice):
         return self
 
 
-class FilmDevice(MachineDevice):
+class FilmDevice(TriggeredDevice):
     """A film digitizer that SANE drives."""
 
     driver: Literal["sane"]
@@ -185,6 +204,12 @@ class FilmDevice(MachineDevice):
     stall_seconds: float = Field(default=30.0, gt=0, le=600)
     scan_seconds: float = Field(default=600.0, gt=0, le=3600)
     max_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, le=2_000_000_000)
+
+    @model_validator(mode="after")
+    def _check_actions(self) -> FilmDevice:
+        if any(one.action in ("still", "clip") for one in self.triggers):
+            raise ValueError("a digitizer's triggers scan films: action must be film or end")
+        return self
 
 
 Device = Annotated[

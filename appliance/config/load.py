@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import reason_of
+from appliance.config.known import settings_by_hardware
 from appliance.config.schema import Configuration, Tls
 from appliance.config.texts import SHAPES
 
@@ -69,13 +70,30 @@ def _read(path: Path) -> bytes:
 def configuration_from(data: bytes, path: Path) -> Configuration:
     """The configuration in `data`, which was read from `path` (for the messages)."""
     tree = _tree_from(data, path)
+    problems = _fill_in_hardware(tree, path)
     try:
         # Strict, so that no text becomes a number and no `true` a port; in JSON's way, since TOML has no tuples.
-        return Configuration.model_validate_json(json.dumps(tree, default=_moment_as_json), strict=True)
+        configuration = Configuration.model_validate_json(json.dumps(tree, default=_moment_as_json), strict=True)
     except ValidationError as error:
-        raise ConfigurationError(tuple(_problems_from(error, path))) from error
+        raise ConfigurationError((*_problems_from(error, path), *problems)) from error
     except (ValueError, RecursionError) as error:
         raise ConfigurationError((Problem(path, "", "holds something that is too long or too deep"),)) from error
+    if problems:
+        raise ConfigurationError(tuple(problems))
+    return configuration
+
+
+def _fill_in_hardware(tree: dict[str, Any], path: Path) -> list[Problem]:
+    """Have each device what its hardware sets and it does not; what is wrong with that."""
+    problems = []
+    devices = tree.get("devices")
+    for number, device in enumerate(devices if isinstance(devices, list) else ()):
+        if isinstance(device, dict):
+            settings, sentence = settings_by_hardware(device)
+            device |= {key: value for key, value in settings.items() if key not in device}
+            if sentence:
+                problems.append(Problem(path, f"devices[{number}].hardware", sentence))
+    return problems
 
 
 def _tree_from(data: bytes, path: Path) -> dict[str, Any]:

@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from appliance.acquire.api import make_app
+from appliance.acquire.drivers import film_options_from, line_from, make_source, paper_size_from
 from appliance.acquire.films import FilmRunner
 from appliance.acquire.gate import ExamGate
 from appliance.acquire.keeping import ObjectKeeper
@@ -21,8 +22,9 @@ from appliance.acquire.runner import DeviceRunner
 from appliance.acquire.salvage import list_cut_short, salvage_device
 from appliance.acquire.texts import TextRunner
 from appliance.acquire.transfers import TransferRunner
+from appliance.acquire.triggers import TriggerWatch, title_of
 from appliance.acquire.video import VideoRunner
-from appliance.base.clock import Clock, SystemClock
+from appliance.base.clock import Clock, Deadline, SystemClock
 from appliance.base.clock_trust import ClockTrust
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
@@ -37,24 +39,23 @@ from appliance.config.devices import (
     Device,
     FilmDevice,
     GrabberDevice,
-    LineDevice,
     PrinterDevice,
     SerialDevice,
-    TalkingDevice,
     TextDevice,
+    TriggeredDevice,
 )
 from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
 from appliance.config.text_profiles import load_profile
-from appliance.devices.film.options import FilmOptions
+from appliance.config.triggers import BytesTrigger, GpioTrigger, KeyTrigger, Trigger, WireTrigger
 from appliance.devices.printer.languages import decoder_of
-from appliance.devices.printer.paper import PaperSize
-from appliance.devices.serial.line import Flow, Parity, SerialLine, Transcript
-from appliance.devices.video.layout import Area
-from appliance.devices.video.source import VideoSource
-from appliance.devices.video.stream import StreamGrabber
-from appliance.devices.video.v4l2_mode import CaptureWish
-from appliance.devices.video.v4l2_stream import V4l2Grabber
+from appliance.devices.serial.line import Parity, SerialLine
+from appliance.devices.signal.gpio import Bias, GpioSource, LineWish
+from appliance.devices.signal.heard import HeardSource
+from appliance.devices.signal.keys import KeySource
+from appliance.devices.signal.modem import ModemSource, Wire, WireWish
+from appliance.devices.signal.pattern import pattern_from_text
+from appliance.devices.signal.source import SignalSource
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.facts import ExamFacts
@@ -108,8 +109,13 @@ def run_acquire(paths: Paths, name: str) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     alive = _SignOfLife(clock, runner.sentence)
-    thread = threading.Thread(target=_work, args=(runner, stop, alive, died), name=name, daemon=True)
-    thread.start()
+    watches = make_watches(paths.run, device, runner, findings, clock)
+    threads = [
+        threading.Thread(target=_work, args=(one, stop, life, died), name=name, daemon=True)
+        for one, life in ((runner, alive), *((watch, _quietly) for watch in watches))
+    ]
+    for thread in threads:
+        thread.start()
 
     def report_ready() -> None:
         notify_ready(runner.sentence())
@@ -122,7 +128,9 @@ def run_acquire(paths: Paths, name: str) -> int:
     serve(make_app(runner), [bind_unix(paths.acquire_socket(name))], report_ready)
     notify_stopping()
     stop.set()
-    thread.join(_STOP_SECONDS)
+    deadline = Deadline.after(clock, _STOP_SECONDS)
+    for thread in threads:
+        thread.join(deadline.remaining())
     outcome = Effect.MAJOR_FAILURE if died.is_set() else Effect.SUCCESS
     audit.record(Act.SERVICE_STOPPED, actor=audit.process, outcome=outcome)
     lock.release()
@@ -145,13 +153,7 @@ def make_runner(
         case GrabberDevice():
             return VideoRunner(device, make_source(device, paths.run, clock), keeper, gate, clock, findings)
         case SerialDevice():
-            line = SerialLine(
-                str(paths.run / device.line),
-                clock,
-                baud=device.baud,
-                name=device.name,
-                transcript=transcript_for(device),
-            )
+            line = line_from(device, paths.run, clock)
             return TransferRunner(device, line, keeper, gate, clock, findings)
         case PrinterDevice():
             line = line_from(device, paths.run, clock)
@@ -165,79 +167,39 @@ def make_runner(
             return FilmRunner(device, film_options_from(device, paths.run), keeper, gate, clock, findings)
 
 
-def transcript_for(device: LineDevice) -> Transcript | None:
-    """Where what goes over the device's line is kept, if that is configured."""
-    return Transcript(device.transcript_bytes) if device.transcript_bytes else None
+def make_watches(
+    run: Path, device: Device, runner: DeviceRunner, findings: FindingBoard, clock: Clock
+) -> list[TriggerWatch]:
+    """One for each node that something may say *now* at; relative paths are below `run`."""
+    by_node: dict[Path, list[Trigger]] = {}
+    for trigger in device.triggers if isinstance(device, TriggeredDevice) else ():
+        by_node.setdefault(trigger.node, []).append(trigger)
+    return [
+        TriggerWatch(make_signal_source(str(run / node), triggers, clock), triggers, runner, clock, findings)
+        for node, triggers in by_node.items()
+    ]
 
 
-def line_from(device: TalkingDevice, run: Path, clock: Clock) -> SerialLine:
-    """The line on which `device` speaks; a relative path is below `run`."""
-    return SerialLine(
-        str(run / device.line),
-        clock,
-        baud=device.baud,
-        data_bits=device.data_bits,
-        parity=Parity[device.parity.upper()],
-        flow=Flow(device.flow),
-        name=device.name,
-        transcript=transcript_for(device),
-    )
-
-
-def paper_size_from(device: PrinterDevice) -> PaperSize:
-    """The paper that is in the printer."""
-    return PaperSize(
-        width_mm=device.paper_width_mm,
-        height_mm=device.paper_height_mm,
-        dpi=device.page_dpi,
-        max_pixels=device.max_pixels,
-        max_pages=device.max_pages,
-    )
-
-
-def make_source(device: GrabberDevice, run: Path, clock: Clock) -> VideoSource:
-    """The kernel's video node, or the socket of another process; relative paths are below `run`."""
-    crop = Area(*device.crop) if device.crop else None
-    masks = tuple(Area(*one) for one in device.masks)
-    if not device.is_video_node:
-        path = str(run / device.source)
-        return StreamGrabber(path, device.max_frame_bytes, clock, device.name, crop=crop, masks=masks)
-    wish = CaptureWish(
-        formats=device.formats,
-        rate=device.frames_per_second,
-        max_frame_bytes=device.max_frame_bytes,
-        is_diagnostic=device.quality == "diagnostic",
-        input=device.input,
-        standard=device.standard,
-        size=device.size,
-        crop=crop,
-        masks=masks,
-        deinterlace=device.deinterlace,
-        controls=tuple(device.controls.items()),
-    )
-    return V4l2Grabber(str(device.source), wish, clock, device.name)
-
-
-def film_options_from(device: FilmDevice, run: Path) -> FilmOptions:
-    """What the digitizer is asked for, from its configuration; relative paths are below `run`."""
-    directory = device.sane_config_directory
-    return FilmOptions(
-        device=device.sane_device,
-        resolution_dpi=device.resolution_dpi,
-        width_mm=device.width_mm,
-        height_mm=device.height_mm,
-        depth=device.depth,
-        source=device.source,
-        left_mm=device.left_mm,
-        top_mm=device.top_mm,
-        extra=device.options,
-        config_directory=run / directory if directory else None,
-        name=device.name,
-        max_bytes=device.max_bytes,
-        warm_up=device.stall_seconds,
-        stall=device.stall_seconds,
-        total=device.scan_seconds,
-    )
+def make_signal_source(path: str, triggers: Sequence[Trigger], clock: Clock) -> SignalSource:
+    """What listens at `path`, all of whose triggers are of one kind."""
+    name = title_of(triggers[0])
+    match triggers[0]:
+        case KeyTrigger():
+            wanted = [frozenset(one.codes) for one in triggers if isinstance(one, KeyTrigger)]
+            return KeySource(path, wanted, clock, name)
+        case GpioTrigger():
+            lines = [
+                LineWish(one.pin, one.is_active_low, Bias(one.bias)) for one in triggers if isinstance(one, GpioTrigger)
+            ]
+            return GpioSource(path, lines, clock, name)
+        case WireTrigger():
+            wires = [WireWish(Wire(one.wire), one.is_released) for one in triggers if isinstance(one, WireTrigger)]
+            return ModemSource(path, wires, clock, name)
+        case BytesTrigger() as first:
+            patterns = [pattern_from_text(one.pattern) for one in triggers if isinstance(one, BytesTrigger)]
+            parity = Parity[first.parity.upper()]
+            line = SerialLine(path, clock, baud=first.baud, data_bits=first.data_bits, parity=parity, name=name)
+            return HeardSource(line, patterns, clock)
 
 
 class _SignOfLife:
@@ -267,7 +229,15 @@ def _stopping_first(stop: threading.Event, uvicorns: Any) -> Callable[[int, Fram
     return handle
 
 
-def _work(runner: DeviceRunner, stop: threading.Event, alive: Callable[[], None], died: threading.Event) -> None:
+class _Working(Protocol):
+    def run(self, stop: threading.Event, alive: Callable[[], None]) -> None: ...
+
+
+def _quietly() -> None:
+    """The sign of life is the device's loop's, not its triggers'."""
+
+
+def _work(runner: _Working, stop: threading.Event, alive: Callable[[], None], died: threading.Event) -> None:
     """Run the device's loop; if it dies, so does the process, and the supervisor starts it again."""
     try:
         runner.run(stop, alive)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from appliance.acquire.drivers import make_source
 from appliance.acquire.runner import State
 from appliance.acquire.video import VideoRunner
 from appliance.config.devices import GrabberDevice
 from appliance.devices.video.layout import LINE_BYTES_PER_PIXEL, PixelFormat
 from appliance.devices.video.v4l2_stream import V4l2Grabber
-from appliance.services.acquire import make_source
 from tests.acquire.world import make_grabber, picture
 from tests.devices.v4l2_fake import FakeKernel, FakeMode, RealTime
 from tests.peers import DEADLINE, wait_until

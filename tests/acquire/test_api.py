@@ -130,6 +130,7 @@ def test_ok__status(client: httpx.Client, runner: PlayedRunner) -> None:
         "sentence": "Live picture.",
         "progress": None,
         "findings": [],
+        "study_complete": None,
         "captured": [],
     }
 

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
+from appliance.acquire.drivers import film_options_from
 from appliance.acquire.films import FilmRunner
 from appliance.acquire.gate import ExamGate, WrongExamError
 from appliance.acquire.keeping import ObjectKeeper
@@ -26,7 +27,6 @@ from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
 from appliance.config.schema import Box
 from appliance.devices.errors import DeviceGone, DeviceTimeout, ScanCancelled
-from appliance.services.acquire import film_options_from
 from appliance.simulator.machines.film import write_sane_configuration
 from appliance.spool.tree import NoRoomError
 from appliance.spool.writer import ObjectWriter

@@ -16,6 +16,7 @@ def test_ok__the_boxs_own_paths(monkeypatch: pytest.MonkeyPatch) -> None:
     paths = Paths.from_environment()
     assert (paths.state, paths.run) == (Path("/var/lib/appliance"), Path("/run/appliance"))
     assert paths.configuration == Path("/var/lib/appliance/config/active.toml")
+    assert paths.rules == Path("/var/lib/appliance/config/rules")
     assert paths.journal == Path("/var/lib/appliance/journal/journal.sqlite")
     assert paths.worklist == Path("/var/lib/appliance/worklist")
     assert paths.acquire_socket("film") == Path("/run/appliance/acquire/acquire-film.sock")

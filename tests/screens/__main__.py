@@ -1,4 +1,4 @@
-"""`make screenshots`: each screen and trouble in each language at each size, to one folder; axe-core and sizes on each."""
+"""`make screenshots`: each screen and trouble in each language at each size, in one folder, and what is wrong there."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ from tests.screens import scenes
 from tests.screens.accessible import complaints_of
 
 _SIZES = ("800x480", "1024x600")
-_OPERATORS = "".join(
-    f'[[operators]]\nname = "{name}"\npin = "{kept_pin_from("4711")}"\n'
-    for name in ("Müller^Anna", "山田^花子", "Doe^John")
-)
+_NAMES = ("Müller^Anna", "山田^花子", "Doe^John")
+_OPERATORS = "".join(f'[[operators]]\nname = "{name}"\npin = "{kept_pin_from("4711")}"\n' for name in _NAMES)
 _IMPATIENT = "[panel]\nask_patient_seconds = 2.0\nclose_exam_seconds = 124.0\n"
 
 

@@ -1,4 +1,4 @@
-"""axe-core finds nothing at WCAG 2.2 AA on the main screens, in a language of each direction; `make screenshots` has all."""
+"""axe-core finds nothing at WCAG 2.2 AA on the main screens, in one language of each direction."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def test_fail__what_is_pale_small_or_clipped_is_found(bench: Bench, browser: Bro
     panel.count("worklist-row", 3)
     panel.page.evaluate(
         """() => {
-            document.querySelector("#show-queue").setAttribute("style", "color: #555; font-size: 40px; height: 30px; min-height: 0");
+            const { style } = document.querySelector("#show-queue");
+            Object.assign(style, { color: "#555", fontSize: "40px", height: "30px", minHeight: "0" });
         }"""
     )
     found = "\n".join(complaints_of(panel.page))

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from appliance.devices.plugging.attached import Attached, Kind
+from appliance.devices.plugging.rules import NamedBy, rule_from
 from tests.systemd.box import NAMESPACE
 from tests.systemd.identity import SYSTEMD, SYSUSERS, read_accounts, read_values
 
 RULES = SYSTEMD.parent / "udev" / "70-appliance.rules"
+_SITE = "69-appliance-site.rules"
+_TTY = "/sys/devices/virtual/tty/tty"
 _NULL = "/sys/devices/virtual/mem/null"
 # In a mount namespace of its own: these rules alone, the box's users, and a /dev in which nothing can be spoilt.
 _TRY = """
@@ -35,26 +39,26 @@ def _run_udevadm(directory: Path, rules: str, site_rule: str, *words: str) -> su
     subprocess.run(["systemd-sysusers", f"--root={directory}", SYSUSERS], check=True, timeout=60, capture_output=True)
     (directory / "rules").mkdir()
     (directory / "rules" / RULES.name).write_text(rules)
-    (directory / "rules" / "69-appliance-site.rules").write_text(site_rule + "\n")
+    (directory / "rules" / _SITE).write_text(site_rule + "\n")
     command = [*NAMESPACE, "sh", "-c", _TRY, "sh", str(directory), "udevadm", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
-def _try_event(directory: Path, site_rule: str, action: str = "add") -> str:
-    """What udev says of an event of /dev/null; its node and its links are not touched outside of the namespace."""
-    done = _run_udevadm(directory, RULES.read_text(), site_rule, "test", f"--action={action}", _NULL)
+def _try_event(directory: Path, site_rule: str, action: str = "add", device: str = _NULL) -> str:
+    """What udev says of an event of `device`; its node and its links are not touched outside of the namespace."""
+    done = _run_udevadm(directory, RULES.read_text(), site_rule, "test", f"--action={action}", device)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"Reading rules file: /usr/lib/udev/rules.d/{RULES.name}" in done.stdout
     return done.stdout
 
 
-def _complaints(directory: Path, rules: str) -> list[str]:
+def _complaints(directory: Path, rules: str, site_rule: str = "") -> list[str]:
     """What udev has to say about the rules: by `verify` where it has it (254), else when it reads them for an event."""
     said = subprocess.run(["udevadm", "--version"], capture_output=True, text=True, check=True, timeout=60)
     words = ["verify"] if int(said.stdout) >= 254 else ["test", _NULL]
-    done = _run_udevadm(directory, rules, "", *words)
+    done = _run_udevadm(directory, rules, site_rule, *words)
     assert re.search(rf"rules files have been checked|Reading rules file: .*{RULES.name}", done.stdout), done.stdout
-    return re.findall(rf"^/usr/lib/udev/rules.d/{RULES.name}(?:: |:[0-9]+ ).*", done.stdout, re.MULTILINE)
+    return re.findall(r"^/usr/lib/udev/rules.d/[^/ ]+\.rules(?:: |:[0-9]+ ).*", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.usefixtures("mounts")
@@ -97,6 +101,60 @@ def test_ok__what_nobody_named_and_what_goes_is_left_alone(tmp_path: Path, site_
     said = _try_event(tmp_path, site_rule, action)
     assert "SYSTEMD_WANTS" not in said
     assert "/dev/appliance" not in said
+
+
+_ADAPTER = Attached(
+    Kind.SERIAL, "/dev/ttyUSB0", usb_id="0403:6001", serial="FT4X1ABC", port="pci-0-usb-0:2:1.0", interface="00"
+)
+# What udev's own rules find out of that adapter, told of a tty that every machine has.
+_SAID = """KERNEL=="tty", ENV{{ID_BUS}}="usb", ENV{{ID_VENDOR_ID}}="0403", ENV{{ID_MODEL_ID}}="6001"
+KERNEL=="tty", ENV{{ID_SERIAL_SHORT}}="{serial}", ENV{{ID_USB_INTERFACE_NUM}}="00", ENV{{ID_PATH}}="{port}"
+"""
+
+
+@pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("by", NamedBy)
+def test_ok__udev_has_nothing_to_say_about_a_rule_that_adopt_writes(tmp_path: Path, kind: Kind, by: NamedBy) -> None:
+    attached = Attached(
+        kind, "/dev/x", usb_id="0403:6001", serial="A_b-1.:=+@", port="platform-xhci-hcd.0-usb-0:1.2:1.0",
+        interface="00", part="0",
+    )  # fmt: skip
+    assert _complaints(tmp_path, RULES.read_text(), rule_from(attached, by, "c-arm")) == []
+
+
+@pytest.mark.usefixtures("mounts")
+def test_fail__udev_tells_of_a_rule_that_is_none(tmp_path: Path) -> None:
+    wrong = rule_from(_ADAPTER, NamedBy.SERIAL, "ultrasound").replace("==", "=!", 1)
+    assert _complaints(tmp_path, RULES.read_text(), wrong)
+
+
+@pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize(
+    ("by", "serial", "port", "is_named"),
+    [
+        (NamedBy.SERIAL, "FT4X1ABC", "pci-0-usb-0:9:1.0", True),
+        (NamedBy.SERIAL, "FT4X1ABD", "pci-0-usb-0:2:1.0", False),
+        (NamedBy.PORT, "FT4X1ABD", "pci-0-usb-0:2:1.0", True),
+        (NamedBy.PORT, "FT4X1ABC", "pci-0-usb-0:9:1.0", False),
+    ],
+)
+def test_ok__an_adopted_adapter_is_known_again_and_another_is_not(
+    tmp_path: Path, by: NamedBy, serial: str, port: str, is_named: bool
+) -> None:
+    site = _SAID.format(serial=serial, port=port) + rule_from(_ADAPTER, by, "ultrasound")
+    said = _try_event(tmp_path, site, device=_TTY)
+    assert ("DEVLINKS=/dev/appliance/ultrasound\n" in said) == is_named
+    assert ("SYSTEMD_WANTS=appliance-acquire@ultrasound.service" in said) == is_named
+    assert re.search(rf"{RULES.name}:[0-9]+ OWNER 0\n", said), "before it has a name it is root's alone"
+    assert "ID_MM_PORT_IGNORE=1" in said
+
+
+@pytest.mark.usefixtures("mounts")
+def test_ok__a_tty_that_is_no_adapter_stays_whose_it_was(tmp_path: Path) -> None:
+    said = _try_event(tmp_path, "", device=_TTY)
+    assert not re.search(rf"{RULES.name}:[0-9]+ (OWNER|GROUP|MODE) ", said)
+    assert "ID_MM_PORT_IGNORE" not in said
 
 
 def test_ok__the_unit_whose_name_udev_escaped_is_bound_to_the_node_that_udev_named() -> None:

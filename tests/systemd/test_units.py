@@ -17,6 +17,8 @@ _SYSTEM_UNITS = Path("/usr/lib/systemd/system")
 _MOST_EXPOSED = 15
 _SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 _KIOSK = "appliance-kiosk.service"
+# Root, since udev listens to nobody else; once at boot.
+_ROOTS = ["appliance-names.service"]
 _LONG_RUNNING = ["appliance-acquire@.service", "appliance-console.service", "appliance-forward.service", _KIOSK]
 
 
@@ -68,7 +70,10 @@ def test_ok__a_service_exposes_little(tree: Path, unit: str) -> None:
 
 @pytest.mark.parametrize("unit", _SERVICES)
 def test_ok__no_service_of_ours_is_root_or_can_become_it(unit: str) -> None:
-    assert identity_of_unit(unit).uid > 0
+    if unit in _ROOTS:
+        assert read_values(unit, "User") == []
+    else:
+        assert identity_of_unit(unit).uid > 0
     assert read_values(unit, "CapabilityBoundingSet") == [""]
     assert read_values(unit, "NoNewPrivileges") == ["yes"]
     commands = [line for line in (UNITS / unit).read_text().splitlines() if re.match(r"Exec\w+=", line)]
@@ -95,7 +100,7 @@ def test_ok__a_clip_that_the_stop_ends_is_waited_for() -> None:
     assert float(told.removesuffix("s")) > acquire._STOP_SECONDS + 10
 
 
-@pytest.mark.parametrize("unit", [unit for unit in _SERVICES if unit != _KIOSK])
+@pytest.mark.parametrize("unit", [unit for unit in _SERVICES if unit not in (_KIOSK, *_ROOTS)])
 def test_ok__the_state_is_one_mount_wherever_it_is_written(unit: str) -> None:
     """A rename from one path to another that are mounted apart in the unit is EXDEV."""
     paths = " ".join(read_values(unit, "ReadWritePaths")).split()

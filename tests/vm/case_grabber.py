@@ -12,7 +12,7 @@ import pytest
 
 from tests.vm.box import Box, RefusedError
 from tests.vm.frozen import Frozen, thawed
-from tests.vm.grabber import SECONDS, UNIT, Grabber
+from tests.vm.grabber import SECONDS, UNIT, Grabber, wait_for
 from tests.vm.vivid import RULE, Vivid
 
 # Slow and small: an emulated machine keeps up with it.
@@ -115,12 +115,18 @@ def test_fail__lost_frames_are_counted(scope: Scope) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", ["Inject Fatal Streaming Error", "Inject VIDIOC_STREAMON Error", "Inject VIDIOC_REQBUFS Error"]
+    ("fault", "sentence"),
+    [
+        ("Inject Fatal Streaming Error", "The scope's grabber stopped."),
+        ("Inject VIDIOC_STREAMON Error", "The scope's grabber does not start (EINVAL)."),
+        ("Inject VIDIOC_REQBUFS Error", "The scope's grabber does not answer (EINVAL)."),
+    ],
 )
-def test_fail__an_error_of_the_driver_passes(scope: Scope, fault: str) -> None:
+def test_fail__an_error_of_the_driver_passes(scope: Scope, fault: str, sentence: str) -> None:
+    told = scope.count_told(sentence)
     # What goes wrong at a start does so at the next one, which the fatal error brings about.
     scope.vivid.set({fault: 1, "Inject Fatal Streaming Error": 1})
-    scope.wait_finding("no_signal")
+    wait_for(lambda: scope.count_told(sentence) > told, sentence)
     scope.wait_no_finding("no_signal")
     scope.wait_still()
 

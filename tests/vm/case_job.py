@@ -16,6 +16,8 @@ from tests.ports import pick_free_port
 from tests.vm.box import HOST, LISTENER, STATE, Box
 from tests.vm.frozen import Frozen, thawed
 from tests.vm.serial_adapter import SerialAdapter, plugged
+from tests.vm.vivid import RULE as VIVID_RULE
+from tests.vm.vivid import Vivid
 
 SERIAL = "FT4X1ABC"
 RULES = f'SUBSYSTEM=="tty", ENV{{ID_SERIAL_SHORT}}=="{SERIAL}", ENV{{APPLIANCE_NAME}}="ultrasound"\n'
@@ -47,6 +49,31 @@ modality = "US"
 line = "/dev/appliance/ultrasound"
 gap_seconds = 60
 """
+_TWO_MORE = """
+[[devices]]
+name = "scope"
+driver = "grabber"
+title = "Scope"
+modality = "ES"
+source = "/dev/appliance/scope"
+formats = ["YUYV"]
+size = [320, 180]
+frames_per_second = 5.0
+frame_seconds = 10.0
+[[devices]]
+name = "film"
+driver = "sane"
+title = "Film digitizer"
+modality = "RG"
+sane_device = "test:0"
+sane_config_directory = "/run/sane"
+width_mm = 60.0
+height_mm = 80.0
+stall_seconds = 300.0
+"""
+# SANE's test backend has no device; any that is plugged in stands for it.
+_FILM_SERIAL = "FD16"
+_FILM_RULE = f'SUBSYSTEM=="usb", ENV{{ID_SERIAL_SHORT}}=="{_FILM_SERIAL}", ENV{{APPLIANCE_NAME}}="film"\n'
 ACQUIRE = "appliance-acquire@ultrasound.service"
 SECONDS = 600.0
 
@@ -79,6 +106,30 @@ def test_ok__a_serial_image_is_committed(frozen: Frozen, archive: Orthanc, tmp_p
         assert "Traceback" not in box.journal()
         guest.shell.wait_until(f"test $(systemctl is-active {ACQUIRE}) = inactive")
         assert guest.shell.run("systemctl list-units --failed --plain --no-legend") == ""
+
+
+def test_ok__three_machines_images_of_one_exam_are_committed(frozen: Frozen, archive: Orthanc, tmp_path: Path) -> None:
+    """A serial line, video and a film digitizer, each in a process of its own."""
+    with running(archive), thawed(frozen, {report_port(archive): LISTENER}) as guest:
+        box = Box(guest)
+        guest.shell.run("mkdir /run/sane; echo test > /run/sane/dll.conf")
+        guest.shell.write_file("/run/sane/test.conf", b"number_of_devices 1\nmode Gray\ndepth 16\n")
+        box.configure(CONFIGURATION.format(port=archive.port) + _TWO_MORE, RULES + VIVID_RULE + _FILM_RULE)
+        guest.monitor.execute("device_add", driver="usb-mouse", id="film", bus="usb.0", serial=_FILM_SERIAL)
+        Vivid(guest)
+        with plugged(guest, SERIAL) as adapter:
+            box.wait_active(ACQUIRE, "appliance-acquire@scope.service", "appliance-acquire@film.service")
+            exam = box.open_exam()
+            send_image(adapter, tmp_path / "image.jpg")
+            for _ in range(2):
+                box.ask("acquire-scope", "POST", "/still", {"exam_id": exam})
+            box.ask("acquire-film", "POST", "/film", {"exam_id": exam})
+            saved = [name for device in ("ultrasound", "scope", "film") for name in box.objects(exam, device)]
+            assert len(saved) == 4
+            box.close_exam(exam)
+            guest.shell.wait_until(f"test -e {STATE}/settled/{exam}.json", SECONDS)
+        assert set(archive.stored()) == {name.partition("~")[0] for name in saved}
+        assert "Traceback" not in box.journal()
 
 
 def test_ok__a_transfer_that_is_pulled_out_leaves_a_finding_and_no_object(

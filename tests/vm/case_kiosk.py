@@ -16,6 +16,12 @@ _SECONDS = 1800.0
 
 def test_ok__the_screen_shows_the_panel(guest: Machine, tmp_path: Path) -> None:
     box = Box(guest)
+    # A browser on an emulated processor.
+    guest.shell.run(f"mkdir -p /run/systemd/system/{_UNIT}.d")
+    guest.shell.write_file(
+        f"/run/systemd/system/{_UNIT}.d/slow.conf", b"[Service]\nTimeoutStartSec=1h\nWatchdogSec=1h\n"
+    )
+    guest.shell.run("systemctl daemon-reload", 300)
     # Its driver was held back at the boot (hardware.py); now udev sees a screen.
     guest.shell.run("modprobe virtio_gpu; udevadm settle", 300)
     guest.shell.wait_until("test -e /dev/dri/card0")

@@ -52,6 +52,11 @@ class Grabber:
     def wait_no_finding(self, *codes: str) -> None:
         wait_for(lambda: not set(codes) & set(self.findings()), f"none of {codes}")
 
+    def count_told(self, sentence: str) -> int:
+        """How often a finding was told of in the log: it may be over before anybody asks for it."""
+        log = self.box.shell.run(f"journalctl --boot --no-pager --output cat --unit {UNIT}", SECONDS)
+        return log.count(sentence)
+
     def wait_state(self, state: str) -> str:
         """What the device says of itself, once it is in that state."""
 

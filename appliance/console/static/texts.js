@@ -20,9 +20,13 @@ export function text(key, values = {}) {
 
 export const hasText = (key) => key in given.texts;
 
-/** A value keeps its own direction in a text that runs from right to left (Unicode UAX #9, isolates). */
+/** A value keeps its own direction in a text that runs from right to left (Unicode UAX #9, isolates).
+ *
+ *  Digits have theirs already: isolated, a date's parts would stand in the order of the text.
+ */
 function isolated(value) {
-  return isRightToLeft && typeof value === "string" && value !== "" ? `\u2068${value}\u2069` : String(value);
+  const isPlain = !isRightToLeft || typeof value !== "string" || /^[\d.,:/-]*$/.test(value);
+  return isPlain ? String(value) : `\u2068${value}\u2069`;
 }
 
 const numbers = new Map();

@@ -1,0 +1,69 @@
+"""`appliance device list`: what is plugged in, and which device of the configuration it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+
+from appliance.base.paths import Paths
+from appliance.cli.device_table import Seen, known_as, missing_from, read_seen, way_of
+from appliance.cli.table import printable_text, table_lines
+from appliance.config.devices import Device
+from appliance.config.load import load_configuration
+from appliance.config.schema import Configuration
+from appliance.devices.plugging.udev import list_attached
+
+_HEAD = ("kind", "node", "device", "what it is", "known by")
+
+
+def show_attached(*, as_json: bool) -> int:
+    """Print what is here; 0 when every configured device is, else 1. ApplianceError: no configuration to be read."""
+    paths = Paths.from_environment()
+    configuration = read_configuration(paths)
+    seen = read_seen(list_attached(), paths, configuration)
+    missing = missing_from(seen, configuration.devices)
+    if as_json:
+        document = {"attached": [one.as_json() for one in seen], "missing": [device.name for device in missing]}
+        print(json.dumps(document, indent=1, ensure_ascii=False))
+    else:
+        print("\n".join(lines_of(seen, missing)))
+    return 1 if missing else 0
+
+
+def read_configuration(paths: Paths) -> Configuration:
+    """The box's, or an empty one where there is none yet: devices are adopted before a site is written."""
+    return load_configuration(paths.configuration) if paths.configuration.exists() else Configuration()
+
+
+def lines_of(seen: Sequence[Seen], missing: Iterable[Device]) -> list[str]:
+    """The list for people."""
+    rows = [
+        (one.attached.kind.value, one.attached.node, one.device or _unknown_as(one), _what(one), _known_by(one))
+        for one in seen
+    ]
+    lines = table_lines([_HEAD, *rows]) if rows else ["Nothing is plugged in by which a machine could be attached."]
+    lines += [f"! {device.title or device.name} ({device.name}) is not plugged in." for device in missing]
+    for one in seen:
+        lines += [printable_text(f"  {one.attached.node}: {note}") for note in (one.known.notes if one.known else ())]
+    unnamed = [one for one in seen if not one.device and not one.adopted]
+    if unnamed:
+        others = [one.attached for one in seen]
+        node, way = unnamed[0].attached.node, known_as(unnamed[0].attached, way_of(unnamed[0], others))
+        lines.append(printable_text(f"To name {node} by {way}: appliance device adopt {node} NAME"))
+    return lines
+
+
+def _unknown_as(one: Seen) -> str:
+    return f"{one.adopted} (not configured)" if one.adopted else "-"
+
+
+def _what(one: Seen) -> str:
+    usb = f" ({one.attached.usb_id})" if one.attached.usb_id else ""
+    hardware = f", hardware {one.known.hardware}" if one.known else ""
+    return f"{one.words}{usb}{hardware}"
+
+
+def _known_by(one: Seen) -> str:
+    if one.by is not None:
+        return known_as(one.attached, one.by)
+    return "a rule of the site" if one.attached.name else "its node alone" if one.device else "-"

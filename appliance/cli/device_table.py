@@ -1,0 +1,136 @@
+"""What is said of something that is plugged in: which device of the configuration it is, what is known of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from appliance.base.paths import Paths
+from appliance.config.devices import Device, FilmDevice, GrabberDevice
+from appliance.config.known import KnownDevice, known_by_usb
+from appliance.config.schema import Configuration
+from appliance.devices.plugging.adopted import AdoptedDevices
+from appliance.devices.plugging.attached import Attached, Kind
+from appliance.devices.plugging.rules import NamedBy, choose_way, has_name_by
+
+NODES = Path("/dev/appliance")
+_KEYS = {Kind.VIDEO: "source", Kind.SERIAL: "line", Kind.SCANNER: "sane_device"}
+_DRIVERS = {Kind.VIDEO: "grabber", Kind.SERIAL: "xmodem", Kind.SCANNER: "sane"}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Something that is plugged in. `device` is what the configuration calls it; `adopted` the rule's name for it."""
+
+    attached: Attached
+    known: KnownDevice | None
+    device: str
+    adopted: str
+    by: NamedBy | None
+
+    @property
+    def words(self) -> str:
+        return self.known.name if self.known else self.attached.words
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            **asdict(self.attached),
+            "words": self.words,
+            "hardware": self.known.hardware if self.known else "",
+            "notes": list(self.known.notes) if self.known else [],
+            "device": self.device,
+            "adopted": self.adopted,
+            "known_by": self.by.value if self.by else "",
+        }
+
+
+def seen_from(found: Sequence[Attached], rules: dict[str, str], devices: Iterable[Device], run: Path) -> list[Seen]:
+    """Each of `found` with its names; `run` is where relative paths of the configuration begin."""
+    wanted = {device.name: path_of(device, run) for device in devices}
+    seen = []
+    for attached in found:
+        adopted, by = _adopted_as(attached, rules)
+        device = next((name for name, path in wanted.items() if _is_it(attached, adopted, name, path)), "")
+        known = known_by_usb(attached.usb_id, attached.kind.value)
+        seen.append(Seen(attached, known, device, adopted, by))
+    return seen
+
+
+def read_seen(found: Sequence[Attached], paths: Paths, configuration: Configuration) -> list[Seen]:
+    """`found`, as the rules and the configuration of this box call it."""
+    return seen_from(found, AdoptedDevices(paths.rules).read(), configuration.devices, paths.run)
+
+
+def missing_from(seen: Iterable[Seen], devices: Iterable[Device]) -> list[Device]:
+    """The configured devices that a plug decides about, and that are not here: a simulated one has no plug."""
+    here = {one.device for one in seen}
+    return [device for device in devices if device.name not in here and _has_plug(device)]
+
+
+def way_of(seen: Seen, others: Iterable[Attached]) -> NamedBy:
+    """By what a rule would name it."""
+    return choose_way(seen.attached, others, is_number_doubtful=seen.known is not None and seen.known.repeats_serial)
+
+
+def known_as(attached: Attached, by: NamedBy) -> str:
+    """By what it is known, in words."""
+    if by is NamedBy.SERIAL:
+        return f"its serial number {attached.serial}"
+    return f"its port {attached.port or attached.node.rpartition('/')[2]}"
+
+
+def snippet_lines(seen: Seen, name: str) -> list[str]:
+    """What the configuration needs, to be completed by what only the site knows."""
+    kind = seen.attached.kind
+    if kind is Kind.INPUT:
+        return [f"# what presses: {NODES / name}"]
+    lines = ["[[devices]]", f'name = "{name}"', f'driver = "{_DRIVERS[kind]}"']
+    if kind is Kind.SERIAL:
+        lines[-1] += '   # or "printer", as the machine sends'
+    if seen.known:
+        doubt = "" if seen.known.is_sure else "   # nobody is known to have tried its settings: probe it"
+        lines.append(f'hardware = "{seen.known.hardware}"{doubt}')
+    lines.append('modality = ""   # the machine\'s own: US, ES, XA, …')
+    if kind is Kind.SCANNER:
+        backend = seen.known.kernel if seen.known else "BACKEND"
+        lines.append(f'sane_device = "{backend}:{NODES / name}"   # with the backend as `scanimage -L` names it')
+    else:
+        lines.append(f'{_KEYS[kind]} = "{NODES / name}"')
+    return lines
+
+
+def _adopted_as(attached: Attached, rules: dict[str, str]) -> tuple[str, NamedBy | None]:
+    for name, rule in rules.items():
+        by = has_name_by(rule, attached)
+        if by is not None:
+            return name, by
+    return attached.name, None
+
+
+def _is_it(attached: Attached, adopted: str, name: str, path: str) -> bool:
+    if name == adopted:
+        return True
+    if attached.kind is Kind.SCANNER:
+        nodes = (f":libusb:{attached.bus_address}", *(f":{node}" for node in (attached.node, *attached.links)))
+        return bool(attached.bus_address) and path.endswith(nodes)
+    return path in (attached.node, *attached.links) and bool(path)
+
+
+def _has_plug(device: Device) -> bool:
+    """Whether udev would know of it: not of a simulated machine's socket, nor of a digitizer in the network."""
+    if isinstance(device, FilmDevice):
+        return ":libusb:" in device.sane_device or ":/dev/" in device.sane_device
+    return Path("/dev") in _path(device).parents
+
+
+def path_of(device: Device, run: Path) -> str:
+    """What the configuration calls the device's node, or SANE's name of it."""
+    return device.sane_device if isinstance(device, FilmDevice) else str(run / _path(device))
+
+
+def _path(device: Device) -> Path:
+    if isinstance(device, FilmDevice):
+        return Path()
+    return device.source if isinstance(device, GrabberDevice) else device.line
