@@ -19,17 +19,20 @@ IMAGE_PACKAGES := $(BUILD_PACKAGES) mmdebstrap debian-archive-keyring util-linux
 VM_PACKAGES    := $(TEST_PACKAGES) $(IMAGE_PACKAGES) qemu-system-x86 qemu-utils ovmf e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench crash flash fuzz soak image vm-test lint format lock clean
+.PHONY: help demo test screenshots bench crash flash fuzz soak image vm-test lint format lock clean
 .PHONY: demo-packages test-packages image-packages vm-packages
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: demo-packages $(VENV)/demo.stamp ## run the box, a hospital and three old machines (ARCHIVE=orthanc: Debian's Orthanc)
 	@exec $(BIN)/appliance demo --archive $(ARCHIVE) $(ARGS)
 
 test: test-packages $(VENV)/test.stamp ## run all tests (ARGS="tests/spool -k writer": some of them)
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal $(ARGS)
+
+screenshots: test-packages $(VENV)/test.stamp ## every screen in every language, in .screens (ARGS="--language ja --size 800x480")
+	@$(BIN)/python -m tests.screens $(ARGS)
 
 bench: test-packages $(VENV)/test.stamp ## measure: tap to saved, bytes to flash for each byte, memory, sending beside storescu
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -194,7 +194,7 @@ class FilmRunner(DeviceRunner):
         if self.state is State.SCANNING:
             film = f"film {self._number} of the stack" if self._number else "a film"
             return f"Scanning {film}, {100 * self._done // max(1, self._total)} %."
-        return f"Ready: put {'films' if self._film.stack else 'a film'} in and press Scan."
+        return "Ready: put films in and press Scan." if self._film.stack else "Ready: put a film in and press Scan."
 
 
 def _shown_to(thumbnail: FilmThumbnail, chunks: Iterable[bytes]) -> Iterator[bytes | memoryview]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from pydicom import Dataset
 from pydicom.tag import Tag
@@ -33,23 +35,18 @@ def document_series_uid_from(series_instance_uid: str) -> str:
 def compose_document(origins: Origins, title: str, length: int) -> Composed:
     """An Encapsulated PDF object of a file of `length` bytes, which follows the header."""
     facts = facts_from(origins, EncapsulatedPDFStorage, {"document"}, {})
-    generated = facts.generated
-    if "clock in doubt" in facts.conditions:
-        title = f"{title}. {CLOCK_IN_DOUBT}"
-    moment = f"{generated['captured_date']}{generated['captured_time']}{generated['timezone']}"
     facts = replace(
         facts,
-        generated={
-            **generated,
-            "captured_at": moment,
-            "document_series_uid": document_series_uid_from(generated["series_instance_uid"]),
-            "document_series_number": generated["series_number"] + _SERIES_STEP,
+        generated=document_facts_from(facts.generated),
+        device={
+            **facts.device,
+            "document_title": document_title_from(title, has_doubt="clock in doubt" in facts.conditions),
+            "document_length": length,
         },
-        device={**facts.device, "document_title": title[:_MAX_TITLE], "document_length": length},
     )
     dataset = dataset_from(DOCUMENT, facts)
     set_character_set(dataset, facts.entries)
-    header, trailer = _split(dataset)
+    header, trailer = split_at_document(dataset)
     lead = file_lead_bytes(dataset.SOPClassUID, dataset.SOPInstanceUID, ExplicitVRLittleEndian)
     # An element of explicit VR OB: tag, VR, two reserved bytes, a 32-bit length (PS3.5 7.1.2).
     element = _DOCUMENT.group.to_bytes(2, "little") + _DOCUMENT.element.to_bytes(2, "little") + b"OB\0\0"
@@ -62,7 +59,22 @@ def compose_document(origins: Origins, title: str, length: int) -> Composed:
     )
 
 
-def _split(dataset: Dataset) -> tuple[Dataset, Dataset]:
+def document_facts_from(generated: Mapping[str, Any]) -> dict[str, Any]:
+    """What the table of documents needs beside what is generated for every object."""
+    return {
+        **generated,
+        "captured_at": f"{generated['captured_date']}{generated['captured_time']}{generated['timezone']}",
+        "document_series_uid": document_series_uid_from(generated["series_instance_uid"]),
+        "document_series_number": generated["series_number"] + _SERIES_STEP,
+    }
+
+
+def document_title_from(title: str, *, has_doubt: bool) -> str:
+    """The title, behind it what the box has to say of its times."""
+    return (f"{title}. {CLOCK_IN_DOUBT}" if has_doubt else title)[:_MAX_TITLE]
+
+
+def split_at_document(dataset: Dataset) -> tuple[Dataset, Dataset]:
     """What stands before the document, and what behind it, in the order of tags. Behind it is no text of a patient."""
     before, behind = Dataset(), Dataset()
     for element in dataset:

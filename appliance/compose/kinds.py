@@ -17,6 +17,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
     JPEGLSLossless,
+    KeyObjectSelectionDocumentStorage,
     MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
@@ -42,6 +43,7 @@ class Form(StrEnum):
     PAGE = "page"
     FILM = "film"
     DOCUMENT = "document"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,10 @@ class Kind:
     transfer_syntax_uid: str
     conditions: frozenset[str]
     perhaps: frozenset[str] = frozenset()
+
+
+NOTE_KIND: Final = Kind(Form.NOTE, str(KeyObjectSelectionDocumentStorage), _NATIVE, frozenset())
+"""What rejects images that went to a wrong patient, where the site enabled corrections; of no device."""
 
 
 def kinds_of(device: Device) -> tuple[Kind, ...]:
@@ -102,11 +108,10 @@ def film_conditions_of(sop_class_uid: str, *, has_density: bool) -> frozenset[st
     return frozenset(kind | ({"density"} if has_density else set()))
 
 
-def storable_kinds(devices: Iterable[Device]) -> tuple[tuple[str, str], ...]:
-    """SOP class and transfer syntax of everything that `devices` make, each once."""
-    return tuple(
-        dict.fromkeys((kind.sop_class_uid, kind.transfer_syntax_uid) for device in devices for kind in kinds_of(device))
-    )
+def storable_kinds(devices: Iterable[Device], *, has_notes: bool) -> tuple[tuple[str, str], ...]:
+    """SOP class and transfer syntax of everything that `devices` make, each once; with `has_notes` rejection notes."""
+    kinds = [kind for device in devices for kind in kinds_of(device)] + [NOTE_KIND] * has_notes
+    return tuple(dict.fromkeys((kind.sop_class_uid, kind.transfer_syntax_uid) for kind in kinds))
 
 
 def _still(syntax: str = _NATIVE, conditions: Iterable[str] = (), perhaps: Iterable[str] = ()) -> Kind:

@@ -56,9 +56,9 @@ def access_routes(access: Access, open_emergency: Callable[[], Body]) -> list[Ro
         access.lock.lock()
         return access.lock.view()
 
-    def touch(body: Body) -> Body:
-        access.lock.touch()
-        access.presence.touch(is_confirmed=body.get("is_confirmed") is True)
+    def note_touch(body: Body) -> Body:
+        access.lock.note_touch()
+        access.presence.note_touch(is_confirmed=body.get("is_confirmed") is True)
         return {}
 
     def open_on_nobody(_body: Body) -> Body:
@@ -70,7 +70,7 @@ def access_routes(access: Access, open_emergency: Callable[[], Body]) -> list[Ro
         Route("/api/lock", show_lock),
         _command("/api/unlock", unlock),
         _command("/api/lock-now", lock),
-        _command("/api/touch", touch),
+        _command("/api/touch", note_touch),
         _command("/api/emergency", open_on_nobody),
     ]
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -18,8 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError
@@ -33,10 +31,10 @@ from appliance.console.aftercare import count_unassigned
 from appliance.console.clock import ClockWatch
 from appliance.console.events import Events, Topic
 from appliance.console.exams import ExamKeeper
-from appliance.console.guard import Guard, is_known
+from appliance.console.guard import Guard
 from appliance.console.image_api import ImageParts, image_routes, read_discarded
 from appliance.console.lights import read_lights
-from appliance.console.page import LANGUAGE_COOKIE, language_from, pages_from, strangers_pages_from
+from appliance.console.page import page_routes
 from appliance.console.releasing import Releases, release_routes
 from appliance.console.room import Room
 from appliance.console.views import (
@@ -53,7 +51,6 @@ from appliance.exam.reasons import DISCARD_REASONS, REASONS, is_reason
 from appliance.exam.unscheduled import unscheduled_item_from
 from appliance.spool.tree import Spool
 
-_STATIC = Path(__file__).parent / "static"
 _UID = re.compile(r"\A[0-9.]{1,64}\Z")
 _MOST_STEPS = 16
 # How often what is pushed is looked at, while somebody listens.
@@ -95,22 +92,9 @@ def build_app(parts: Parts) -> Starlette:
         ),
         parts.clock,
     )
-    pages, strangers = pages_from(parts.configuration), strangers_pages_from(parts.configuration)
-
-    def show_page(request: Request) -> Response:
-        language = language_from(request.cookies.get(LANGUAGE_COOKIE), parts.configuration)
-        if not is_known(request.scope):
-            return Response(strangers[language], 401, media_type="text/html; charset=utf-8")
-        return Response(pages[language], media_type="text/html; charset=utf-8")
-
-    def show_no_icon(_request: Request) -> Response:
-        return Response(status_code=204)
-
     app = Starlette(
         routes=[
-            Route("/", show_page),
-            Route("/favicon.ico", show_no_icon),
-            Mount("/static", StaticFiles(directory=_STATIC)),
+            *page_routes(parts.configuration),
             Route("/api/alive", api.show_alive),
             Route("/api/worklist", api.show_worklist),
             _command("/api/worklist/refresh", api.refresh_worklist),

@@ -68,7 +68,7 @@ class PanelLock:
                 "operator": self._operator,
             }
 
-    def touch(self) -> None:
+    def note_touch(self) -> None:
         """Somebody is there."""
         with self._lock:
             self._look()

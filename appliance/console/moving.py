@@ -11,9 +11,9 @@ about is still to be done, and repeating it after a crash at any step gives the 
 
 from __future__ import annotations
 
-import io
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -217,7 +217,7 @@ class Mover:
         if composed is None:
             rejected = [one for one in closed.instances if one.sop_instance_uid in moved.rejected]
             note = compose_note(exam, self._box, device, uid, rejected)
-            composed = self._write(uid, note, io.BytesIO(), next_number(self._spool.captured(device, exam.exam_id)))
+            composed = self._write(uid, [note], next_number(self._spool.captured(device, exam.exam_id)))
         self._take_in(composed, device, exam.exam_id)
 
     def _sent_path(self, file_name: str) -> Path | None:
@@ -272,37 +272,44 @@ class Mover:
 
     def _compose(self, path: Path, exam: Exam, device: str, new_uid: str) -> Path:
         # pydicom costs 15 MB: only a console that needs it pays for it.
-        from pydicom import dcmread
-
-        from appliance.compose.moved import header_as_moved
+        from appliance.compose.moved import object_as_moved, read_around
         from appliance.spool.summary import highest_instance_number
 
         target = self._spool.captured(device, exam.exam_id)
         ensure_room(self._spool.state, path.stat().st_size, self._box.reserve_bytes)
         with path.open("rb") as file:
-            source = dcmread(file, stop_before_pixels=True)
+            source, start, end = read_around(file)
             number = 1 + highest_instance_number([one for one, _ in list_objects(target)])
             try:
-                header = header_as_moved(source, exam, device, self._box, new_uid, number)
+                made = object_as_moved(source, exam, device, self._box, new_uid, number)
             except (KeyError, ValueError) as error:
                 raise ApplianceError(
                     f"An image of the device {device} cannot be given to the exam {exam.exam_id}.",
                     "The device was set up after the exam was opened, or the image is not this box's own.",
                 ) from error
-            return self._write(new_uid, header, file, next_number(target))
+            file.seek(start)
+            kept = _blocks_of(file, end - start)
+            return self._write(new_uid, chain([made.header], kept, [made.trailer]), next_number(target))
 
-    def _write(self, uid: str, header: bytes, pixels: BinaryIO, number: int) -> Path:
+    def _write(self, uid: str, blocks: Iterable[bytes], number: int) -> Path:
         # What a crash left half-written: nobody else writes here.
         (self._spool.composed / str(TemporaryName(uid, 0))).unlink(missing_ok=True)
-        writer = ObjectWriter(self._spool.composed, uid, header)
+        writer = ObjectWriter(self._spool.composed, uid, b"")
         try:
-            while block := pixels.read(_BLOCK):
+            for block in blocks:
                 writer.append(block)
                 self._on_progress()
             return writer.publish(number)
         except BaseException:
             writer.abandon()
             raise
+
+
+def _blocks_of(file: BinaryIO, length: int) -> Iterator[bytes]:
+    """`length` bytes of the file from where it stands."""
+    while length and (block := file.read(min(_BLOCK, length))):
+        length -= len(block)
+        yield block
 
 
 def _description_in(path: Path) -> str:

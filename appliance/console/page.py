@@ -8,11 +8,17 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from appliance.config.schema import Configuration, Language
-from appliance.console.catalogue import Catalogue, load_catalogues
+from appliance.console.catalogue import Catalogue, english_from, load_catalogue, load_catalogues
+from appliance.console.guard import is_known
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_STATIC = Path(__file__).parent / "static"
 LANGUAGE_COOKIE = "language"
 
 
@@ -29,6 +35,26 @@ def pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
         ).encode()
         for language, catalogue in catalogues.items()
     }
+
+
+def page_routes(configuration: Configuration) -> list[BaseRoute]:
+    """The page in the language that was chosen, its scripts, and what a browser asks for by itself."""
+    pages, strangers = pages_from(configuration), strangers_pages_from(configuration)
+
+    def show_page(request: Request) -> Response:
+        language = language_from(request.cookies.get(LANGUAGE_COOKIE), configuration)
+        if not is_known(request.scope):
+            return Response(strangers[language], 401, media_type="text/html; charset=utf-8")
+        return Response(pages[language], media_type="text/html; charset=utf-8")
+
+    def show_no_icon(_request: Request) -> Response:
+        return Response(status_code=204)
+
+    return [
+        Route("/", show_page),
+        Route("/favicon.ico", show_no_icon),
+        Mount("/static", StaticFiles(directory=_STATIC)),
+    ]
 
 
 def strangers_pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
@@ -51,6 +77,7 @@ def _given_from(configuration: Configuration, catalogue: Catalogue, languages: M
         "languages": languages,
         "clock_hours": configuration.panel.clock_hours,
         "texts": catalogue.texts,
+        "english": {} if catalogue.language is Language.ENGLISH else english_from(load_catalogue(Language.ENGLISH)),
     }
     return Markup(json.dumps(given, ensure_ascii=False).replace("<", "\\u003c"))
 

@@ -59,7 +59,7 @@ class Presence:
         self._is_asked = False
         self._confirmed_at = self._active_at = clock.monotonic()
 
-    def touch(self, *, is_confirmed: bool) -> None:
+    def note_touch(self, *, is_confirmed: bool) -> None:
         """Somebody touched the panel; `is_confirmed`: and said that it is still the same patient."""
         with self._lock:
             if is_confirmed:

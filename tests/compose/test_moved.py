@@ -13,18 +13,13 @@ from pydicom import Dataset, dcmread
 
 from appliance.compose.attributes import CLOCK_IN_DOUBT
 from appliance.compose.instance import compose_still
-from appliance.compose.moved import captured_at_of, header_as_moved
+from appliance.compose.moved import captured_at_of, object_as_moved, read_around
 from appliance.compose.note import compose_note
 from appliance.compose.pixels import pixel_form_from
-from appliance.config.devices import Device
 from appliance.exam.exam import Exam, Instance, PlannedSeries, open_exam
 from tests.compose.world import (
     BOX,
     CAPTURED_AT,
-    DEVICES,
-    FILM,
-    GRABBER,
-    KINDS,
     OPENED_AT,
     SERIAL,
     UID,
@@ -32,6 +27,7 @@ from tests.compose.world import (
     full_entry,
     gray_frame,
     item_from_entry,
+    make_document,
     make_film,
     make_still,
     named_entry,
@@ -40,9 +36,10 @@ from tests.compose.world import (
     run,
     sparse_entry,
 )
+from tests.conformance.test_objects_as_stated import DEVICES, MADE
 
 NEW_UID = "2.25.987654321"
-WRONG = exam_on(full_entry())
+WRONG = exam_on(full_entry(), DEVICES)
 # Values that say nothing of a patient, and that both entries may share.
 _HARMLESS = {
     "ISO_IR 100",
@@ -80,14 +77,10 @@ def right_exam(name: str = "Sørensen^Åse", terms: str = "ISO_IR 100") -> Exam:
 
 def moved_bytes(path: Path, exam: Exam, device: str, number: int = 7) -> bytes:
     with path.open("rb") as file:
-        source = dcmread(file, stop_before_pixels=True)
-        return header_as_moved(source, exam, device, BOX, NEW_UID, number) + file.read()
-
-
-def device_of(kind: str, path: Path) -> Device:
-    if kind == "film":
-        return FILM
-    return GRABBER if dcmread(path, stop_before_pixels=True).Modality == "ES" else SERIAL
+        source, start, end = read_around(file)
+        made = object_as_moved(source, exam, device, BOX, NEW_UID, number)
+        file.seek(start)
+        return made.header + file.read(end - start) + made.trailer
 
 
 def texts_of(dataset: Dataset) -> Iterator[str]:
@@ -104,29 +97,32 @@ def texts_of(dataset: Dataset) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("whose", ["another patient", "nobody"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MADE)
 def test_ok__it_is_as_if_it_had_been_captured_for_the_right_patient(tmp_path: Path, kind: str, whose: str) -> None:
     right = right_exam()
-    old = KINDS[kind](tmp_path / "old.dcm", WRONG if whose == "another patient" else None)
-    expected = KINDS[kind](tmp_path / "expected.dcm", right)
-    data = moved_bytes(old.path, right, device_of(kind, old.path).name)
+    device, _form, make = MADE[kind]
+    old = make(tmp_path / "old.dcm", WRONG if whose == "another patient" else None)
+    expected = make(tmp_path / "expected.dcm", right)
+    data = moved_bytes(old.path, right, device.name)
     moved, direct = dcmread(io.BytesIO(data)), dcmread(expected.path)
     assert moved.SOPInstanceUID == moved.file_meta.MediaStorageSOPInstanceUID == NEW_UID
     del moved.SOPInstanceUID, direct.SOPInstanceUID
     assert moved == direct
     assert moved.file_meta.TransferSyntaxUID == direct.file_meta.TransferSyntaxUID
-    assert data.endswith(old.path.read_bytes()[-len(moved.PixelData) :])
+    kept = moved.PixelData if "PixelData" in moved else moved.EncapsulatedDocument
+    assert data.count(kept) == old.path.read_bytes().count(kept) == 1
     (tmp_path / "new.dcm").write_bytes(data)
     said = run("dciodvfy", "-new", tmp_path / "new.dcm")
-    assert "SCImage" in said.stdout + said.stderr
+    assert "SCImage" in said.stdout + said.stderr or "EncapsulatedPDF" in said.stdout + said.stderr
     assert "Error" not in said.stdout + said.stderr
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MADE)
 def test_ok__no_byte_of_the_wrong_patient_is_left(tmp_path: Path, kind: str) -> None:
     right = right_exam()
-    old = KINDS[kind](tmp_path / "old.dcm", WRONG)
-    data = moved_bytes(old.path, right, device_of(kind, old.path).name)
+    device, _form, make = MADE[kind]
+    old = make(tmp_path / "old.dcm", WRONG)
+    data = moved_bytes(old.path, right, device.name)
     old_ids = [WRONG.exam_id, UID, *(one.series_instance_uid for one in WRONG.series)]
     old_ids += [text for step in WRONG.steps for text in (step.sop_instance_uid, step.performed_procedure_step_id)]
     wrong = {text for text in texts_of(full_entry()) if len(text) > 2} - _HARMLESS
@@ -153,6 +149,9 @@ def test_ok__times_in_doubt_are_said_to_be_once(tmp_path: Path) -> None:
     doubted = replace(right_exam(), is_clock_trusted=False)
     made = make_still(tmp_path / "still.dcm", WRONG, SERIAL, rgb_frame())
     assert dcmread(io.BytesIO(moved_bytes(made.path, doubted, "ultrasound"))).ImageComments == CLOCK_IN_DOUBT
+    document = make_document(tmp_path / "document.dcm", WRONG)
+    title = dcmread(io.BytesIO(moved_bytes(document.path, doubted, "ultrasound"))).DocumentTitle
+    assert title == f"Lensmeter: Results. {CLOCK_IN_DOUBT}"
     again = make_still(tmp_path / "doubted.dcm", doubted, SERIAL, rgb_frame())
     assert dcmread(io.BytesIO(moved_bytes(again.path, doubted, "ultrasound"))).ImageComments == CLOCK_IN_DOUBT
 
@@ -186,7 +185,7 @@ def test_fail__an_object_that_does_not_say_when_it_was_captured(tmp_path: Path) 
     source = dcmread(made.path, stop_before_pixels=True)
     del source.AcquisitionDate
     with pytest.raises(ValueError, match="captured"):
-        header_as_moved(source, right_exam(), "film", BOX, NEW_UID, 1)
+        object_as_moved(source, right_exam(), "film", BOX, NEW_UID, 1)
 
 
 def note_of(exam: Exam, count: int = 3) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ _PLURALS = {
     Language.JAPANESE: {"other"},
     Language.ARABIC: {"one", "two", "few", "many", "other"},
 }
-_LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`(?:[^`\\]|\\.)*`')
+_LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|`')
 _COMMENT = re.compile(r"/\*.*?\*/|(?<![:\"'`\w])//[^\n]*", re.DOTALL)
 # Names of the web's own, and states as the acquires call them.
 _NO_PROSE = {"Enter", "Escape", "Backspace", "Shift", "Content-Type", "X-Appliance-Panel", "no signal", "not running"}
@@ -87,8 +88,6 @@ def _code_of(script: str) -> str:
 def _is_prose(literal: str, before: str) -> bool:
     """True when a person would read `literal`, which stands behind `before`."""
     plain = _PUNCTUATION.sub("", literal)
-    while (less := re.sub(r"\$?\{[^{}]*\}", "", plain)) != plain:
-        plain = less
     if plain in _NO_PROSE or re.search(
         r"(class(Name)?( =|:)|throw new Error\(|querySelector(All)?\(|add\()\s*[^,\n]*$", before
     ):
@@ -99,12 +98,31 @@ def _is_prose(literal: str, before: str) -> bool:
 
 
 def _prose_in(script: str) -> list[str]:
-    code = _code_of(script)
-    return [
-        match[0]
-        for match in _LITERAL.finditer(code)
-        if _is_prose(match[0][1:-1], code[max(0, match.start() - 80) : match.start()])
-    ]
+    return [text for text, before in _literals_in(_code_of(script)) if _is_prose(text, before)]
+
+
+def _literals_in(code: str) -> Iterator[tuple[str, str]]:
+    """Each literal without what is filled into it, and the code before it; then the literals in what is filled in."""
+    place = 0
+    while match := _LITERAL.search(code, place):
+        before, place = code[max(0, match.start() - 80) : match.start()], match.end()
+        if match[0] != "`":
+            yield match[0][1:-1], before
+            continue
+        text, filled, depth = "", "", 0
+        while depth or code[place] != "`":
+            if depth == 0 and code.startswith("${", place):
+                depth, place = 1, place + 2
+                continue
+            depth += {"{": 1, "}": -1}.get(code[place], 0) if depth else 0
+            if depth == 0 and code[place] != "}":
+                text += code[place]
+            elif depth:
+                filled += code[place]
+            place += 1
+        place += 1
+        yield text, before
+        yield from _literals_in(filled)
 
 
 @pytest.mark.parametrize("path", _SCRIPTS, ids=lambda path: path.name)
@@ -148,8 +166,8 @@ def test_ok__what_is_asked_for_is_there_and_what_is_there_is_asked_for() -> None
     assert whole <= set(_ENGLISH.texts)
     for prefix in prefixes:
         assert any(key.startswith(prefix) for key in _ENGLISH.texts), prefix
-    server = {"language.name", "language.direction"}
-    unused = [key for key in set(_ENGLISH.texts) - whole - server if not key.startswith(tuple(prefixes))]
+    server = ("language.", "said.")
+    unused = [key for key in set(_ENGLISH.texts) - whole if not key.startswith((*server, *prefixes))]
     assert unused == []
 
 
@@ -158,6 +176,21 @@ def test_ok__what_an_entry_may_lack_has_a_text() -> None:
     assert len(names) == 5
     for name in names:
         assert _ENGLISH.texts["lacking." + re.sub(r"\W+", "_", name.lower())] == name
+
+
+def _spoken_in(path: Path) -> str:
+    """A file's code with its texts in one piece each, `{}` where something is filled in."""
+    joined = re.sub(r'"\s*\n\s*f?"', "", path.read_text(encoding="utf-8"))
+    return re.sub(r"\{[^{}\n]*\}", "{}", joined)
+
+
+def test_ok__what_is_translated_of_the_box_is_still_said_so() -> None:
+    """A sentence that was changed where it is said would be shown in English: this tells of it."""
+    spoken = "\n".join(_spoken_in(path) for path in sorted(_CONSOLE.parent.rglob("*.py")))
+    for key, text in _ENGLISH.texts.items():
+        if key.startswith("said."):
+            assert isinstance(text, str)
+            assert re.sub(r"\{\w+\}", "{}", text) in spoken, key
 
 
 def test_ok__every_reason_has_a_text() -> None:

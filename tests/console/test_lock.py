@@ -44,10 +44,10 @@ def test_ok__a_pin_unlocks_and_idleness_locks(tmp_path: Path) -> None:
     assert (panel.lock.is_locked(), panel.lock.operator) == (False, "Muster^Anna")
     for _ in range(3):
         panel.clock.seconds += 299
-        panel.lock.touch()
+        panel.lock.note_touch()
     assert not panel.lock.is_locked()
     panel.clock.seconds += 300
-    panel.lock.touch()  # too late: it was locked before
+    panel.lock.note_touch()  # too late: it was locked before
     assert (panel.lock.is_locked(), panel.lock.operator) == (True, "")
     panel.lock.unlock("Doe^John", "987654")
     panel.lock.lock()

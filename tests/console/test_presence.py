@@ -46,12 +46,12 @@ def test_ok__asked_after_a_time_without_a_touch() -> None:
     assert world.after(1e5) == NOTHING
     world.open()
     assert world.after(899) == NOTHING
-    world.presence.touch(is_confirmed=False)
+    world.presence.note_touch(is_confirmed=False)
     assert world.after(899) == NOTHING
     assert world.after(1) == ASK
-    world.presence.touch(is_confirmed=False)
+    world.presence.note_touch(is_confirmed=False)
     assert world.after(0) == ASK, "whoever touches the glass may not have read it"
-    world.presence.touch(is_confirmed=True)
+    world.presence.note_touch(is_confirmed=True)
     assert world.after(899) == NOTHING
 
 
@@ -100,7 +100,7 @@ def test_ok__whoever_comes_back_in_the_warning_keeps_the_exam(act: str) -> None:
     world.open()
     assert world.after(7150) == WARN
     if act == "touch":
-        world.presence.touch(is_confirmed=False)
+        world.presence.note_touch(is_confirmed=False)
     elif act == "capture":
         world.captured += 1
     else:

@@ -24,7 +24,8 @@ export function watchFields() {
     if (isField && isTouch) open(event.target);
   });
   document.addEventListener("focusout", (event) => {
-    if (event.target === field) close();
+    // From field to field it stays: if the page moved now, the tap would end elsewhere.
+    if (event.target === field && !(event.relatedTarget instanceof HTMLInputElement)) close();
   });
 }
 
@@ -47,7 +48,8 @@ function close() {
 }
 
 function draw() {
-  const cased = (letter) => (isUpper ? letter.toLocaleUpperCase() : letter);
+  // A letter whose capital is two letters stays as it is.
+  const cased = (letter) => (isUpper && letter.toUpperCase().length === 1 ? letter.toUpperCase() : letter);
   const rows = text(LAYERS[layer])
     .split(" ")
     .map((row) => [...row].map((letter) => key(cased(letter), "", () => type(cased(letter)))));

@@ -115,7 +115,9 @@ function draw() {
   document.body.dataset.screen = screen;
   for (const section of document.querySelectorAll(".screen")) show(section, section.dataset.screen === screen);
   drawBar(screen);
-  drawPresence(screen === "lock" ? null : state.presence, state.exam, state.now);
+  // Who is ending the exam has answered already.
+  const isAsked = !["lock", "closing"].includes(screen) && !(isLeaving(screen) && state.presence?.stage === "ask");
+  drawPresence(isAsked ? state.presence : null, state.exam, state.now);
   drawFindingLine(screen);
   if (screen === "exam") examScreen.draw(state);
   else examScreen.rest();
@@ -190,6 +192,8 @@ function drawBar(screen) {
     );
   }
 }
+
+const isLeaving = (screen) => screen === "ending" || screen === "abandoning";
 
 /** What is wrong and was not looked at yet, in one line on every screen; the queue screen shows all of it. */
 function drawFindingLine(screen) {

@@ -42,7 +42,7 @@ function findings(status, trouble, retry) {
       make(
         "p",
         { class: "destination", testid: "destination", data: { name: destination.name } },
-        make("strong", { text: destination.name }),
+        make("bdi", {}, make("strong", { text: destination.name })),
         ` ${destinationText(destination)}`,
         destination.refused ? make("span", { class: "bad", text: ` · ${text("queue.refused", { count: destination.refused })} ` }) : "",
         destination.refused && destination.is_configured !== false ? retryButton(retry) : "",

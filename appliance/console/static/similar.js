@@ -18,9 +18,12 @@ const SPELLINGS = [
 ];
 const SHORTEST_TO_MISTYPE = 6;
 
-/** What of a name is heard: its words in the order of the alphabet, one spelling for each sound. */
+/** What of a name is heard: its words in the order of the alphabet, one spelling for each sound, no titles (`Dr.`). */
 export function soundOf(name) {
-  const plain = SPELLINGS.reduce((said, [spelled, sound]) => said.replace(spelled, sound), foldText(name));
+  const plain = SPELLINGS.reduce(
+    (said, [spelled, sound]) => said.replace(spelled, sound),
+    foldText(name).replace(/\S+\.(?=\s|$)/gu, " "),
+  );
   return plain.split(/[\s,^-]+/u).filter(Boolean).sort().join(" ");
 }
 

@@ -20,9 +20,13 @@ export function text(key, values = {}) {
 
 export const hasText = (key) => key in given.texts;
 
-/** A value keeps its own direction in a text that runs from right to left (Unicode UAX #9, isolates). */
+/** A value keeps its own direction in a text that runs from right to left (Unicode UAX #9, isolates).
+ *
+ *  Digits have theirs already: isolated, a date's parts would stand in the order of the text.
+ */
 function isolated(value) {
-  return isRightToLeft && typeof value === "string" && value !== "" ? `\u2068${value}\u2069` : String(value);
+  const isPlain = !isRightToLeft || typeof value !== "string" || /^[\d.,:/-]*$/.test(value);
+  return isPlain ? String(value) : `\u2068${value}\u2069`;
 }
 
 const numbers = new Map();
@@ -37,7 +41,27 @@ export function numberText(number, decimals = 0) {
   return numbers.get(decimals).format(number);
 }
 
-/** What a part of the box said: sentences come in English, and are shown as they came. */
+// The box's parts speak English. What people meet most is in the catalogue by its English words: [pattern, key, values].
+const known = Object.entries(given.english).map(([key, english]) => {
+  const names = [...english.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
+  const parts = english.split(/\{\w+\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  return [new RegExp(`^${parts.join("(.+?)")}$`, "u"), key, names];
+});
+
+/** What a part of the box said, in the page's language where the catalogue has it; else as it came, in English. */
 export function said(sentence) {
-  return sentence;
+  if (!sentence || known.length === 0) return sentence;
+  const whole = translated(sentence);
+  if (whole !== null) return whole;
+  const parts = sentence.split(/(?<=[.!?]) /u).map(translated);
+  if (!parts.includes(null)) return parts.join(" ");
+  return isRightToLeft ? `\u2066${sentence}\u2069` : sentence;
+}
+
+function translated(sentence) {
+  for (const [pattern, key, names] of known) {
+    const match = pattern.exec(sentence);
+    if (match) return text(key, Object.fromEntries(names.map((name, place) => [name, match[place + 1]])));
+  }
+  return null;
 }
