@@ -192,8 +192,10 @@ class FilmRunner(DeviceRunner):
 
     def sentence(self) -> str:
         if self.state is State.SCANNING:
-            film = f"film {self._number} of the stack" if self._number else "a film"
-            return f"Scanning {film}, {100 * self._done // max(1, self._total)} %."
+            percent = 100 * self._done // max(1, self._total)
+            if self._number:
+                return f"Scanning film {self._number} of the stack, {percent} %."
+            return f"Scanning a film, {percent} %."
         return "Ready: put films in and press Scan." if self._film.stack else "Ready: put a film in and press Scan."
 
 

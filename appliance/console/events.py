@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from starlette.types import Message, Receive, Scope, Send
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError
 from appliance.base.http import error_response
+
+_log = logging.getLogger(__name__)
 
 MOST_STREAMS = 16
 _BEAT_SECONDS = 0.5
@@ -74,7 +77,7 @@ class Events:
         self._streams.add(stream)
         self._begin_looking()
         try:
-            await _first_of(self._push(stream, send), _wait_for_end(receive))
+            await _first_of(self._push(stream, send), _wait_for_end(receive), self._wait_for_fault())
         finally:
             self._streams.discard(stream)
             if not self._streams:
@@ -112,8 +115,15 @@ class Events:
         if not self._tasks:
             self._tasks = [asyncio.create_task(self._look(topic)) for topic in self._topics]
 
+    async def _wait_for_fault(self) -> None:
+        """A look failed by a fault: a page must not go on as if nothing changed. It comes back, and looks anew."""
+        await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+
     def _end_looking(self) -> None:
         for task in self._tasks:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                # Not its message, which may quote a patient's value.
+                _log.error("what the panel shows could not be looked at: %s", type(task.exception()).__name__)
             task.cancel()
         self._tasks = []
         self._now = {}

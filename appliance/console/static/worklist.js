@@ -232,12 +232,7 @@ export function drawConfirm(item, at, items = []) {
       " ",
       make("bdi", { text: whatText(item), dir: "auto" }),
     ),
-    item.allergies
-      ? make("p", { class: "medical", testid: "confirm-allergies" }, text("confirm.allergies", { words: item.allergies }))
-      : "",
-    item.alerts
-      ? make("p", { class: "medical", testid: "confirm-alerts" }, text("confirm.alerts", { words: item.alerts }))
-      : "",
+    medicalElement(item),
     other
       ? make("p", {
           class: "warn",
@@ -261,6 +256,15 @@ export function drawConfirm(item, at, items = []) {
       : "",
     item.findings?.length ? make("p", { class: "warn", testid: "confirm-findings", text: `${item.findings.map(said).join(". ")}.` }) : "",
   );
+}
+
+/** What may harm the patient, as far as the worklist says; side by side, so that nothing is pushed off a small screen. */
+function medicalElement({ allergies, alerts }) {
+  const parts = [
+    allergies ? make("p", { class: "medical", testid: "confirm-allergies", text: text("confirm.allergies", { words: allergies }) }) : "",
+    alerts ? make("p", { class: "medical", testid: "confirm-alerts", text: text("confirm.alerts", { words: alerts }) }) : "",
+  ].filter(Boolean);
+  return parts.length ? make("div", { class: "medicals" }, ...parts) : "";
 }
 
 function identifier(label, text, testid, isMissing, importance = "") {
