@@ -16,6 +16,7 @@ from pydicom.uid import (
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
+    KeyObjectSelectionDocumentStorage,
     MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
     MultiFrameTrueColorSecondaryCaptureImageStorage,
@@ -40,6 +41,7 @@ class Form(StrEnum):
     PAGE = "page"
     FILM = "film"
     DOCUMENT = "document"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,10 @@ class Kind:
     transfer_syntax_uid: str
     conditions: frozenset[str]
     perhaps: frozenset[str] = frozenset()
+
+
+NOTE_KIND: Final = Kind(Form.NOTE, str(KeyObjectSelectionDocumentStorage), _NATIVE, frozenset())
+"""What rejects images that went to a wrong patient, where the site enabled corrections; of no device."""
 
 
 def kinds_of(device: Device) -> tuple[Kind, ...]:
@@ -73,11 +79,10 @@ def kinds_of(device: Device) -> tuple[Kind, ...]:
             return (Kind(Form.FILM, _WORD, _NATIVE, frozenset({"film", "gray frames"})),)
 
 
-def storable_kinds(devices: Iterable[Device]) -> tuple[tuple[str, str], ...]:
-    """SOP class and transfer syntax of everything that `devices` make, each once."""
-    return tuple(
-        dict.fromkeys((kind.sop_class_uid, kind.transfer_syntax_uid) for device in devices for kind in kinds_of(device))
-    )
+def storable_kinds(devices: Iterable[Device], *, has_notes: bool) -> tuple[tuple[str, str], ...]:
+    """SOP class and transfer syntax of everything that `devices` make, each once; with `has_notes` rejection notes."""
+    kinds = [kind for device in devices for kind in kinds_of(device)] + [NOTE_KIND] * has_notes
+    return tuple(dict.fromkeys((kind.sop_class_uid, kind.transfer_syntax_uid) for kind in kinds))
 
 
 def _still(syntax: str = _NATIVE, conditions: Iterable[str] = (), perhaps: Iterable[str] = ()) -> Kind:

@@ -7,7 +7,6 @@ why, and it names each of them. An archive that knows the profile hides them the
 from __future__ import annotations
 
 from collections.abc import Sequence as SequenceOf
-from datetime import datetime
 from typing import Any, Final
 
 from pydicom import Dataset
@@ -61,6 +60,24 @@ _REQUEST: Rows = (
     Row("RequestedProcedureCodeSequence", "2", VNAP, (mwl("RequestedProcedureCodeSequence", gather=Gather.ALL),)),
 )
 
+_REFERENCE: Rows = (
+    Row("ReferencedSOPClassUID", "1", ALWAYS, (generated("rejected_class"),)),
+    Row("ReferencedSOPInstanceUID", "1", ALWAYS, (generated("rejected_uid"),)),
+)
+_EVIDENCE_SERIES: Rows = (
+    Row("SeriesInstanceUID", "1", ALWAYS, (generated("rejected_series"),)),
+    Row("ReferencedSOPSequence", "1", ALWAYS, (generated("references"),), holds=_REFERENCE),
+)
+_EVIDENCE: Rows = (
+    Row("StudyInstanceUID", "1", ALWAYS, (generated("study_instance_uid"),)),
+    Row("ReferencedSeriesSequence", "1", ALWAYS, (generated("rejected_by_series"),), holds=_EVIDENCE_SERIES),
+)
+_CONTENT: Rows = (
+    Row("RelationshipType", "1", ALWAYS, (fixed("CONTAINS"),)),
+    Row("ValueType", "1", ALWAYS, (fixed("IMAGE"),)),
+    Row("ReferencedSOPSequence", "1", ALWAYS, (generated("references"),), holds=_REFERENCE),
+)
+
 # Series, equipment, document and content (PS3.3 C.17.6.1, C.7.5.1, C.17.6.2, C.17.3, C.12.1).
 NOTE: Rows = (
     *PATIENT,
@@ -79,12 +96,12 @@ NOTE: Rows = (
     Row("ContentDate", "1", ALWAYS, (generated("captured_date"),)),
     Row("ContentTime", "1", ALWAYS, (generated("captured_time"),)),
     Row("ReferencedRequestSequence", "1C", ANAP, when="scheduled", item=_REQUEST, is_each=True),
-    Row("CurrentRequestedProcedureEvidenceSequence", "1", ALWAYS, (generated("evidence"),)),
+    Row("CurrentRequestedProcedureEvidenceSequence", "1", ALWAYS, (generated("evidence"),), holds=_EVIDENCE),
     Row("ValueType", "1", ALWAYS, (fixed("CONTAINER"),)),
     Row("ConceptNameCodeSequence", "1", ALWAYS, item=_CODE),
     Row("ContinuityOfContent", "1", ALWAYS, (fixed("SEPARATE"),)),
     Row("ContentTemplateSequence", "1C", ALWAYS, item=_TEMPLATE),
-    Row("ContentSequence", "1C", ALWAYS, (generated("content"),)),
+    Row("ContentSequence", "1C", ALWAYS, (generated("content"),), holds=_CONTENT),
     Row("SOPClassUID", "1", ALWAYS, (generated("sop_class_uid"),)),
     Row("SOPInstanceUID", "1", ALWAYS, (generated("sop_instance_uid"),)),
     Row("TimezoneOffsetFromUTC", "3", ALWAYS, (generated("timezone"),)),
@@ -94,16 +111,28 @@ NOTE: Rows = (
 def compose_note(exam: Exam, box: Box, device: str, sop_instance_uid: str, rejected: SequenceOf[Instance]) -> bytes:
     """The whole file of the note that rejects these images of the study of `exam`, which is the note's own exam."""
     chosen = chosen_from(exam)
-    by_series: dict[str, list[Instance]] = {}
-    for one in rejected:
-        by_series.setdefault(one.series_instance_uid, []).append(one)
+    generated_facts = generated_from(
+        exam,
+        device,
+        "",
+        exam.opened_at,
+        instance_number=1,
+        sop_class_uid=SOP_CLASS_UID,
+        sop_instance_uid=sop_instance_uid,
+    )
+    series = [
+        _item(
+            _EVIDENCE_SERIES,
+            rejected_series=uid,
+            references=Sequence([_reference(one) for one in rejected if one.series_instance_uid == uid]),
+        )
+        for uid in dict.fromkeys(one.series_instance_uid for one in rejected)
+    ]
+    evidence = _item(_EVIDENCE, study_instance_uid=exam.study_instance_uid, rejected_by_series=Sequence(series))
+    content = [_item(_CONTENT, references=Sequence([_reference(one)])) for one in rejected]
     facts = Facts(
         entries=chosen.entries,
-        generated={
-            **_generated(exam, device, sop_instance_uid, exam.opened_at),
-            "evidence": Sequence([_evidence(exam.study_instance_uid, by_series)]),
-            "content": Sequence([_content(one) for one in rejected]),
-        },
+        generated={**generated_facts, "evidence": Sequence([evidence]), "content": Sequence(content)},
         configuration={"box_name": box.name, "institution": box.institution},
         device={},
         user=chosen.user,
@@ -114,34 +143,9 @@ def compose_note(exam: Exam, box: Box, device: str, sop_instance_uid: str, rejec
     return file_lead_bytes(SOP_CLASS_UID, sop_instance_uid, ExplicitVRLittleEndian) + encode_dataset(dataset)
 
 
-def _generated(exam: Exam, device: str, sop_instance_uid: str, now: datetime) -> dict[str, Any]:
-    return generated_from(
-        exam, device, "", now, instance_number=1, sop_class_uid=SOP_CLASS_UID, sop_instance_uid=sop_instance_uid
-    )
-
-
 def _reference(one: Instance) -> Dataset:
-    item = Dataset()
-    item.ReferencedSOPClassUID = one.sop_class_uid
-    item.ReferencedSOPInstanceUID = one.sop_instance_uid
-    return item
+    return _item(_REFERENCE, rejected_class=one.sop_class_uid, rejected_uid=one.sop_instance_uid)
 
 
-def _evidence(study_instance_uid: str, by_series: dict[str, list[Instance]]) -> Dataset:
-    study = Dataset()
-    study.StudyInstanceUID = study_instance_uid
-    study.ReferencedSeriesSequence = Sequence()
-    for uid, instances in by_series.items():
-        series = Dataset()
-        series.SeriesInstanceUID = uid
-        series.ReferencedSOPSequence = Sequence([_reference(one) for one in instances])
-        study.ReferencedSeriesSequence.append(series)
-    return study
-
-
-def _content(one: Instance) -> Dataset:
-    item = Dataset()
-    item.RelationshipType = "CONTAINS"
-    item.ValueType = "IMAGE"
-    item.ReferencedSOPSequence = Sequence([_reference(one)])
-    return item
+def _item(rows: Rows, **facts: Any) -> Dataset:
+    return dataset_from(rows, Facts((), facts, {}, {}, {}, frozenset()))

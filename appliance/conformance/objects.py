@@ -6,7 +6,8 @@ from appliance.compose.attributes import DOCUMENT, OBJECT
 from appliance.compose.charset import CHARACTER_SET
 from appliance.compose.document import ENCAPSULATED
 from appliance.compose.instance import configured_facts
-from appliance.compose.kinds import Form, Kind, kinds_of
+from appliance.compose.kinds import NOTE_KIND, Form, Kind, kinds_of
+from appliance.compose.note import NOTE
 from appliance.compose.pixels import PIXEL_DATA
 from appliance.compose.rows import Rows, Source
 from appliance.compose.steps import CREATION, FINAL
@@ -33,7 +34,24 @@ def object_kinds(configuration: Configuration) -> tuple[ObjectKind, ...]:
             )
             same = merged.setdefault(described.model_dump_json(), described)
             merged[described.model_dump_json()] = same.model_copy(update={"devices": (*same.devices, device.name)})
-    return tuple(merged.values())
+    notes = (_note_kind(configuration),) if configuration.box.corrections else ()
+    return (*merged.values(), *notes)
+
+
+def _note_kind(configuration: Configuration) -> ObjectKind:
+    box = configuration.box
+    circumstances = Circumstances(
+        always=frozenset(),
+        perhaps=_perhaps(configuration),
+        configured={"box_name": box.name, "institution": box.institution},
+        sources=_sources(configuration),
+    )
+    return ObjectKind(
+        form=NOTE_KIND.form,
+        sop_class_uid=NOTE_KIND.sop_class_uid,
+        transfer_syntax_uid=NOTE_KIND.transfer_syntax_uid,
+        attributes=_attributes(NOTE, circumstances),
+    )
 
 
 def messages_of(configuration: Configuration) -> tuple[Message, ...]:

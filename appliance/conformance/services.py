@@ -81,7 +81,7 @@ def _services(configuration: Configuration) -> Iterator[Service]:
 
 def _storage(configuration: Configuration) -> Iterator[Service]:
     """One service for each class that the devices make."""
-    kinds = storable_kinds(configuration.devices)
+    kinds = storable_kinds(configuration.devices, has_notes=configuration.box.corrections)
     for sop_class in dict.fromkeys(sop_class for sop_class, _ in kinds):
         of_class = [kind for kind in kinds if kind[0] == sop_class]
         contexts = _each_once(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from appliance.config.schema import Configuration
 from appliance.exam.capacity import read_reclaimable
-from appliance.spool.tree import UNASSIGNED, Spool
+from appliance.spool.tree import Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,12 @@ def _read_parts(spool: Spool, configuration: Configuration) -> Iterator[Part]:
     yield Part(
         "images that belong to no exam",
         unassigned,
-        f"Let support export them (`appliance export`) and take them out of captured/DEVICE/{UNASSIGNED}.",
+        "Assign or discard them on the panel (Unassigned).",
+    )
+    yield Part(
+        "discarded images",
+        _size_of(spool.state / "discarded") + _size_of(spool.composed),
+        "They go by themselves a day after their exam has ended.",
     )
     yield Part("images on their way", _size_of(spool.outbox), "See that the archive can be reached.")
     kept = _size_of(spool.kept)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
 
 from appliance.compose.kinds import storable_kinds
-from appliance.config.devices import Device
 from appliance.config.schema import Configuration, Destination, Peer, PerformedStepManager, WorklistSource
 from appliance.dimse.association import Context
 from appliance.dimse.commitment import COMMITMENT_CONTEXT
@@ -50,7 +49,7 @@ def proposals_for(peers: Iterable[Peer], configuration: Configuration) -> list[P
             case PerformedStepManager():
                 needs.setdefault(STEP_CONTEXT, []).append("It cannot hear of performed steps.")
             case Destination():
-                for context, need in _archive_needs(peer, configuration.devices):
+                for context, need in _archive_needs(peer, configuration):
                     needs.setdefault(context, []).append(need)
     return [Proposal(context, tuple(dict.fromkeys(said))) for context, said in needs.items()]
 
@@ -75,8 +74,8 @@ def checks_from(proposals: Sequence[Proposal], accepted: Mapping[Proposal, str])
     return checks
 
 
-def _archive_needs(destination: Destination, devices: Sequence[Device]) -> list[tuple[Context, str]]:
-    kinds = storable_kinds(devices) or _USUAL
+def _archive_needs(destination: Destination, configuration: Configuration) -> list[tuple[Context, str]]:
+    kinds = storable_kinds(configuration.devices, has_notes=configuration.box.corrections) or _USUAL
     needs = [
         (context, f"Every {uid_name_of(sop_class)} in {uid_name_of(syntax)} would be refused.")
         for sop_class, syntax in kinds

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset, FileDataset, dcmread
 
 from appliance.compose.kinds import Form
+from appliance.compose.note import compose_note
 from appliance.compose.rows import Presence, Source
 from appliance.compose.steps import creation_from, final_from
 from appliance.config.devices import Device, GrabberDevice, PrinterDevice, TextDevice
 from appliance.config.schema import Configuration, Destination, PerformedStepManager, WorklistSource
 from appliance.conformance.box import statement_of
 from appliance.conformance.statement import Attribute, ObjectKind, Statement
-from appliance.exam.exam import Closed, Exam, Instance, Outcome
+from appliance.exam.exam import Closed, Exam, Instance, Outcome, PlannedSeries
 from tests.compose.world import (
     BOX,
     FILM,
@@ -167,3 +170,18 @@ def test_ok__each_message_is_as_stated(exam: str, outcome: Outcome, statement: S
         closed_at=opened.opened_at, outcome=outcome, instances=instances_of(opened), destinations=("archive",)
     )
     check(ended.attributes, final_from(opened, step, closed))
+
+
+@pytest.mark.parametrize("exam", ["everything scheduled", "next to nothing scheduled"])
+def test_ok__a_rejection_note_is_as_stated_where_the_site_enabled_it(exam: str, statement: Statement) -> None:
+    opened = EXAMS[exam]
+    assert opened is not None
+    assert Form.NOTE not in {one.form for one in statement.objects}
+    ris = WorklistSource(name="ris", ae_title="RIS", host="127.0.0.1", port=104)
+    site = Configuration(box=BOX.model_copy(update={"corrections": True}), devices=DEVICES, worklist=(ris,))
+    (kind,) = [one for one in statement_of(site).objects if one.form == Form.NOTE]
+    own = replace(opened, series=(PlannedSeries("film", "KO", "1.2.3.9", 103, "Rejection note"),), steps=())
+    rejected = [replace(one, series_instance_uid="1.2.5") for one in instances_of(opened)]
+    note = dcmread(BytesIO(compose_note(own, BOX, "film", "2.25.7", rejected)))
+    assert kind.sop_class_uid == note.SOPClassUID
+    check(kind.attributes, note)

@@ -79,7 +79,7 @@ def test_fail__a_full_flash_says_how_many_exams_wait_and_why(world: World) -> No
             "quarantine/x",
             "damaged images in quarantine (0.0 GB). Let support export them (`appliance export --damaged`)",
         ),
-        ("captured/us/unassigned/x", "images that belong to no exam (0.0 GB). Let support export them"),
+        ("captured/us/unassigned/x", "images that belong to no exam (0.0 GB). Assign or discard them"),
         ("captured/us/E000009-20261122-091200/x", "images of the exam that is open (0.0 GB). End the exam"),
         ("journal/damaged-1/journal.sqlite", "journals (0.0 GB). Let support look at the damaged ones"),
         ("kept/x", "copies of images that the archives have (0.0 GB). They go by themselves within a minute"),

@@ -16,6 +16,7 @@ from tests.console.fakes import CONFIGURATION
 from tests.console.test_panel import Panel
 from tests.screens import scenes
 from tests.screens.accessible import complaints_of
+from tests.screens.image_scenes import show_images
 
 _SIZES = ("800x480", "1024x600")
 _NAMES = ("Müller^Anna", "山田^花子", "Doe^John")
@@ -72,6 +73,15 @@ def _shoot_all(browser: Browser, language: str, size: str, out: Path) -> list[st
             panel.context.clear_cookies(name="token")
             panel.page.reload()
             shoot("stranger")
+            panel.context.close()
+        finally:
+            bench.stop()
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryDirectory() as aside:
+        bench = Bench(Path(directory))
+        try:
+            panel = Panel(browser, bench, size)
+            panel.speak(language)
+            show_images(bench, panel, shooting(panel), Path(aside))
             panel.context.close()
         finally:
             bench.stop()

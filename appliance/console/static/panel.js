@@ -200,7 +200,8 @@ function drawFindingLine(screen) {
   const all = state.status?.findings || [];
   const keyOf = (finding) => `${finding.code} ${finding.subject} ${finding.sentence}`;
   if (screen === "queue") for (const finding of all) seenFindings.add(keyOf(finding));
-  const isShown = (finding) => seenFindings.has(keyOf(finding)) || (screen === "exam" && examScreen.isShowing(finding));
+  // Of the unassigned images the tray's own button and the light tell.
+  const isShown = (finding) => finding.code === "unassigned" || seenFindings.has(keyOf(finding)) || (screen === "exam" && examScreen.isShowing(finding));
   const fresh = all.filter((finding) => !isShown(finding));
   const line = byId("finding-line");
   show(line, fresh.length > 0 && screen !== "queue");

@@ -2,9 +2,15 @@
 
 import { byId, make, setText, show } from "./elements.js";
 import { get } from "./link.js";
-import { said, text } from "./texts.js";
+import { text } from "./texts.js";
 import { drawTiles } from "./tiles.js";
 import { titlesOf, whoText } from "./words.js";
+
+/** What the archive needs, and who does it. */
+function sentText({ sent, is_enabled }) {
+  if (sent === 0) return text("wrong.sent_none");
+  return text(is_enabled ? "wrong.sent_corrected" : "wrong.sent_asked", { count: sent });
+}
 
 export class WrongPatient {
   /** `panel` is what panel.js offers to the screens of images. */
@@ -33,7 +39,7 @@ export class WrongPatient {
     byId("wrong-list").replaceChildren();
     byId("wrong-who").replaceChildren(
       make("p", { class: "question", text: text("wrong.question", { who: whoText(exam) }) }),
-      ...(correction ? [make("p", { class: "warn", testid: "correction", text: [said(correction.sentence), said(correction.suggestion)].join(" ") })] : []),
+      ...(correction ? [make("p", { class: "warn", testid: "correction", text: sentText(correction) })] : []),
     );
     this.panel.show("wrong");
   }
