@@ -11,7 +11,7 @@ SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 # systemd-python is compiled at its installation.
 BUILD_PACKAGES := python3-venv python3-dev gcc libc6-dev libsystemd-dev pkg-config
-DEMO_PACKAGES  := $(BUILD_PACKAGES) util-linux sane-utils libsane1 libturbojpeg0
+DEMO_PACKAGES  := $(BUILD_PACKAGES) util-linux sane-utils libsane1 libturbojpeg0 libcharls2
 TEST_PACKAGES  := $(DEMO_PACKAGES) orthanc dcmtk dicom3tools libgdcm-tools lrzsz openssl chromium \
                   fonts-noto-core fonts-noto-cjk ghostscript netpbm git strace rsyslog rsyslog-gnutls libxml2-utils \
                   systemd udev mount umockdev gir1.2-umockdev-1.0 python3-gi webkit2gtk-driver xvfb
@@ -19,7 +19,7 @@ IMAGE_PACKAGES := $(BUILD_PACKAGES) mmdebstrap debian-archive-keyring util-linux
 VM_PACKAGES    := $(TEST_PACKAGES) $(IMAGE_PACKAGES) qemu-system-x86 qemu-utils ovmf e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test screenshots bench crash flash soak image vm-test lint format lock clean
+.PHONY: help demo test screenshots bench crash flash fuzz soak image vm-test lint format lock clean
 .PHONY: demo-packages test-packages image-packages vm-packages
 
 help: ## print this list
@@ -42,6 +42,9 @@ crash: test-packages $(VENV)/test.stamp ## prove power cuts: 10,000 states that 
 
 soak: test-packages $(VENV)/test.stamp ## a compressed month, 3,000 exams, an hour and more: lost 0, doubled 0 (ARGS="--exams 100 --seed N")
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+fuzz: test-packages $(VENV)/test.stamp ## fuzz every decoder, half a minute each (ARGS="--seconds 600 pcl xmodem-ymodem": some)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 flash: test-packages $(VENV)/test.stamp ## prove bad flash: each operation fails, in six ways (ARGS="--every 7 --kind erofs", "--seed N")
 	@$(BIN)/python -m tests.flash $(ARGS)

@@ -110,7 +110,11 @@ class ClipRecorder:
         if self._ending.is_set():
             return
         if not self._frames.offer(frame):
-            self.end("The flash was too slow; the clip ended early. Everything up to there is kept.")
+            # What is cropped or masked takes the processor's time too.
+            slow = "The flash was too slow; the clip ended early."
+            if frame.edit is not None:
+                slow = "The flash, or the box at cropping and masking, was too slow; the clip ended early."
+            self.end(f"{slow} Everything up to there is kept.")
 
     def end(self, notice: str = "") -> None:
         """Take no further frame; what is queued is still written."""

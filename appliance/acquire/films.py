@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -15,8 +15,11 @@ from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, counted, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_error_from
+from appliance.base.jpeg_ls import check_jpeg_ls, encode_jpeg_ls
 from appliance.base.uids import new_uid
+from appliance.compose.density import density_table_from
 from appliance.compose.instance import compose_film
+from appliance.compose.kinds import film_photometric_of
 from appliance.compose.pixels import film_form_from
 from appliance.config.devices import FilmDevice
 from appliance.devices.errors import ScanCancelled
@@ -52,6 +55,8 @@ class FilmRunner(DeviceRunner):
         self._cancel = threading.Event()
         self._done, self._total = 0, 0
         self._number = 0  # of the film in its stack; 0 where there is no stack
+        steps = device.density_steps
+        self._density = density_table_from(steps, device.depth) if steps else None
         self._is_known = False  # whether the digitizer has what is configured
         self._stopping = False
 
@@ -132,6 +137,8 @@ class FilmRunner(DeviceRunner):
         self.keeper.check(ticket)
         self.keeper.ensure_room()
         self.state = State.SCANNING
+        if self._film.compression == "jpeg-ls":
+            check_jpeg_ls()
         if not self._is_known:
             check_offered(self._options, read_offered(self._options, self.clock))
             self._is_known = True
@@ -139,14 +146,29 @@ class FilmRunner(DeviceRunner):
     def _keep(self, ticket: Ticket, film: FilmScan) -> Saved:
         header = film.header
         self._total = header.data_bytes
-        form = film_form_from(header.width, header.height, header.bits)
-        composed = compose_film(self.keeper.origins(ticket, new_uid()), form, header.resolution_dpi)
+        is_dark = self._film.photometric == "MONOCHROME1"
+        thumbnail = FilmThumbnail(header.width, header.height, header.bits, is_inverted=is_dark)
+        chunks: Iterator[bytes | memoryview] = _shown_to(thumbnail, film.chunks)
+        coded = None
+        if self._film.compression == "jpeg-ls":
+            pixels = _joined(chunks, header.data_bytes)
+            coded = encode_jpeg_ls(pixels, header.width, header.height, header.bits)
+            chunks = iter((memoryview(pixels) if coded is None else coded,))
+        photometric = film_photometric_of(self._film)
+        form = film_form_from(
+            header.width, header.height, header.bits, photometric=photometric, is_jpeg_ls=coded is not None
+        )
+        composed = compose_film(
+            self.keeper.origins(ticket, new_uid()),
+            form,
+            header.resolution_dpi,
+            density=self._density,
+            length=len(coded) if coded is not None else None,
+        )
         writer = self.keeper.begin(ticket, composed.sop_instance_uid, composed.header)
-        thumbnail = FilmThumbnail(header.width, header.height, header.bits)
         try:
-            for chunk in film.chunks:
+            for chunk in chunks:
                 writer.append(chunk)
-                thumbnail.feed(chunk)
             writer.append(composed.trailer)
             path = writer.publish()
         except BaseException:
@@ -175,3 +197,18 @@ class FilmRunner(DeviceRunner):
                 return f"Scanning film {self._number} of the stack, {percent} %."
             return f"Scanning a film, {percent} %."
         return "Ready: put films in and press Scan." if self._film.stack else "Ready: put a film in and press Scan."
+
+
+def _shown_to(thumbnail: FilmThumbnail, chunks: Iterable[bytes]) -> Iterator[bytes | memoryview]:
+    for chunk in chunks:
+        thumbnail.feed(chunk)
+        yield chunk
+
+
+def _joined(chunks: Iterable[bytes | memoryview], size: int) -> bytearray:
+    """The whole film, with no second copy of it on the way."""
+    pixels, at = bytearray(size), 0
+    for chunk in chunks:
+        pixels[at : at + len(chunk)] = chunk
+        at += len(chunk)
+    return pixels

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections import OrderedDict
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
@@ -57,7 +57,8 @@ def _picture_from(frame: Frame) -> Image.Image:
 class FilmThumbnail:
     """Picks every n-th pixel of every n-th row while a film's rows go by: no second copy of the film is held."""
 
-    def __init__(self, width: int, height: int, bits: int) -> None:
+    def __init__(self, width: int, height: int, bits: int, *, is_inverted: bool = False) -> None:
+        self._is_inverted = is_inverted
         self._sample_bytes = 1 if bits == 8 else 2
         self._shift = bits - 8
         self._row_bytes = width * self._sample_bytes
@@ -87,7 +88,8 @@ class FilmThumbnail:
         """The picture; b"" when no row came."""
         if not self._rows:
             return b""
-        return _encode(Image.frombytes("L", (len(self._rows[0]), len(self._rows)), b"".join(self._rows)))
+        picture = Image.frombytes("L", (len(self._rows[0]), len(self._rows)), b"".join(self._rows))
+        return _encode(ImageOps.invert(picture) if self._is_inverted else picture)
 
 
 def _encode(picture: Image.Image) -> bytes:

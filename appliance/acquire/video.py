@@ -257,20 +257,29 @@ class VideoRunner(DeviceRunner):
             return self._keep_still(ticket, frame)
 
     def capture_at(self, moment: float) -> Saved:
-        """The first whole frame at or after `moment`, of the exam that was open then or of none, and never dropped."""
+        """The first whole frame at or after `moment`."""
+
+        def frame() -> Frame:
+            found = self.next_frame(moment, self._video.frame_seconds * 2)
+            if self._video.refuse_black and is_black_frame(found):
+                self._refuse_black("nothing was captured")
+            return found
+
+        return self._keep_unasked(moment, frame)
+
+    def _keep_unasked(self, moment: float, frame: Callable[[], Frame]) -> Saved:
+        """What the panel did not ask for, of the exam that was open at its moment or of none, and never dropped."""
         ticket = self.gate.admit(began=moment)
         try:
-            frame = self.next_frame(moment, self._video.frame_seconds * 2)
-            if self._video.refuse_black and is_black_frame(frame):
-                self._refuse_black("nothing was captured")
+            kept = frame()
             try:
                 self.keeper.check(ticket)
             except ApplianceError as error:
-                self.findings.report(finding_from(error, "trigger_unassigned", self.device.name))
+                self.findings.report(finding_from(error, "still_unassigned", self.device.name))
                 self.gate.end(ticket)
                 ticket = ticket.unassigned
             self.keeper.ensure_room()
-            return self._keep_still(ticket, frame)
+            return self._keep_still(ticket, kept)
         finally:
             self.gate.end(ticket)
 
@@ -281,14 +290,13 @@ class VideoRunner(DeviceRunner):
         return saved
 
     def _keep_frozen(self, frame: Frame) -> Saved:
-        """For whoever is open at the frame's moment; with nobody chosen it is unassigned, as what a machine sends."""
-        ticket = self.gate.admit(began=frame.timestamp)
-        try:
-            self.keeper.check(ticket)
-            self.keeper.ensure_room()
-            return self._keep_still(ticket, frame)
-        finally:
-            self.gate.end(ticket)
+        saved = self._keep_unasked(frame.timestamp, lambda: frame)
+        if saved.exam_id is None:
+            sentence = f"The {self.device.name} was frozen while no patient was chosen; the picture is kept unassigned."
+            self.findings.report(Finding("freeze_unassigned", sentence, "Check whose it is.", self.device.name))
+        else:
+            self.findings.clear("freeze_unassigned", self.device.name)
+        return saved
 
     def start_clip(self, exam_id: str | None) -> str:
         """Begin to record, with what came in the configured seconds before; the clip's SOP Instance UID."""

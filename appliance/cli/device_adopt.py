@@ -9,7 +9,7 @@ from pathlib import Path
 from appliance.base.errors import ApplianceError
 from appliance.base.paths import Paths
 from appliance.cli.device_list import read_configuration
-from appliance.cli.device_table import NODES, Seen, known_as, path_of, read_seen, snippet_lines, way_of
+from appliance.cli.device_table import NODES, Seen, known_as, path_of, read_seen, snippet_lines, twins_of, way_of
 from appliance.cli.table import printable_text
 from appliance.devices.plugging.adopted import AdoptedDevices
 from appliance.devices.plugging.attached import Attached
@@ -30,7 +30,7 @@ def adopt_device(node: str, name: str, by: NamedBy | None, *, may_replace: bool)
     adopted = AdoptedDevices(paths.rules)
     rules = adopted.read()
     (seen,) = read_seen([attached], paths, configuration)
-    _check_name(seen, name, rules, may_replace=may_replace)
+    _check_name(seen, name, rules, twins_of(seen, read_seen(found, paths, configuration)), may_replace=may_replace)
     by = by or way_of(seen, found)
     rule = rule_from(attached, by, name)
     path = adopted.write(name, _comment_of(seen) + rule)
@@ -41,7 +41,7 @@ def adopt_device(node: str, name: str, by: NamedBy | None, *, may_replace: bool)
     _tell_udev(paths, attached)
     configured = next((device for device in configuration.devices if device.name == name), None)
     if configured is None:
-        print(f"The configuration has no device {name} yet; it needs:\n")
+        print("The configuration needs, unless it has it:\n")
         print("\n".join(f"    {line}" for line in snippet_lines(seen, name)))
     elif not path_of(configured, paths.run).endswith(str(NODES / name)):
         print(f"In the configuration, {name} must name it as {NODES / name} now.")
@@ -69,7 +69,12 @@ def _find(node: str, found: list[Attached]) -> Attached:
     raise ApplianceError(f"{node} is nothing that a machine can be attached by.", f"Plugged in: {known}.")
 
 
-def _check_name(seen: Seen, name: str, rules: dict[str, str], *, may_replace: bool) -> None:
+def _check_name(seen: Seen, name: str, rules: dict[str, str], twins: list[Seen], *, may_replace: bool) -> None:
+    if twins:
+        raise ApplianceError(
+            f"{seen.attached.node} and {twins[0].attached.node} carry the same serial number: both are {seen.adopted}.",
+            f"First: appliance device forget {seen.adopted}; then adopt each of them: --by port.",
+        )
     if seen.adopted and seen.adopted != name:
         raise ApplianceError(
             f"{seen.attached.node} is called {seen.adopted} already.", f"First: appliance device forget {seen.adopted}"

@@ -9,8 +9,9 @@ import sys
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError, counted
 from appliance.base.paths import Paths
-from appliance.cli.device_probe import device_for_us, find_target
+from appliance.cli.device_probe import Target, device_for_us, find_target
 from appliance.cli.device_probe_serial import make_lines
+from appliance.cli.device_table import NODES, bytes_trigger
 from appliance.devices.plugging.attached import Kind
 from appliance.devices.plugging.recording import record_idle, record_press
 from appliance.devices.plugging.udev import list_attached
@@ -28,7 +29,8 @@ def learn_signal(given: argparse.Namespace) -> int:
         raise ApplianceError(f"{target.node} is no serial line.", "What has keys of its own needs no learning.")
     make_line, bauds = make_lines(target, paths, clock)
     with device_for_us(target, paths):
-        line = make_line(given.baud or bauds[0])
+        baud = given.baud or bauds[0]
+        line = make_line(baud)
         line.open()
         try:
             _say(f"Leave the machine alone for {given.idle:g} s: what it sends by itself is no signal.")
@@ -43,7 +45,7 @@ def learn_signal(given: argparse.Namespace) -> int:
     if given.json:
         print(json.dumps(document_of(learned, idle), indent=1))
     else:
-        print("\n".join(lines_of(learned, idle)))
+        print("\n".join(lines_of(learned, idle, bytes_trigger(node_of(target), str(learned.pattern), baud))))
     return 0
 
 
@@ -58,11 +60,18 @@ def document_of(learned: Learned, idle: bytes) -> dict[str, object]:
     }
 
 
-def lines_of(learned: Learned, idle: bytes) -> list[str]:
+def node_of(target: Target) -> str:
+    """The name that the line keeps, if it has one."""
+    return str(NODES / target.seen.adopted) if target.seen and target.seen.adopted else target.node
+
+
+def lines_of(learned: Learned, idle: bytes, trigger: str) -> list[str]:
     """What was learned, for people."""
     lines = [
         f"Each of the {learned.presses} presses has this:",
-        f'    pattern = "{learned.pattern}"',
+        f"    {learned.pattern}",
+        "In the device that it takes pictures of:",
+        f"    triggers = [{trigger}]",
     ]
     if learned.repeats > 1:
         lines.append(f"It comes up to {learned.repeats} times at one press: one press must count once (debounce).")

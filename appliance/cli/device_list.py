@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from appliance.base.paths import Paths
-from appliance.cli.device_table import Seen, known_as, missing_from, read_seen, way_of
+from appliance.cli.device_table import Seen, known_as, missing_from, missing_triggers_from, read_seen, twins_of, way_of
 from appliance.cli.table import printable_text, table_lines
 from appliance.config.devices import Device
 from appliance.config.load import load_configuration
@@ -17,35 +17,50 @@ _HEAD = ("kind", "node", "device", "what it is", "known by")
 
 
 def show_attached(*, as_json: bool) -> int:
-    """Print what is here; 0 when every configured device is, else 1. ApplianceError: no configuration to be read."""
+    """Print what is here; 0 when each configured device and trigger is, else 1. ApplianceError: no configuration."""
     paths = Paths.from_environment()
     configuration = read_configuration(paths)
     seen = read_seen(list_attached(), paths, configuration)
     missing = missing_from(seen, configuration.devices)
+    silent = missing_triggers_from(seen, configuration.devices)
     if as_json:
-        document = {"attached": [one.as_json() for one in seen], "missing": [device.name for device in missing]}
+        document = {
+            "attached": [one.as_json() for one in seen],
+            "missing": [device.name for device in missing],
+            "missing_triggers": [{"node": node, "device": name} for node, name in silent],
+        }
         print(json.dumps(document, indent=1, ensure_ascii=False))
     else:
-        print("\n".join(lines_of(seen, missing)))
-    return 1 if missing else 0
+        print("\n".join(lines_of(seen, missing, silent)))
+    return 1 if missing or silent else 0
 
 
 def read_configuration(paths: Paths) -> Configuration:
     """The box's, or an empty one where there is none yet: devices are adopted before a site is written."""
-    return load_configuration(paths.configuration) if paths.configuration.exists() else Configuration()
+    try:
+        paths.configuration.stat()
+    except FileNotFoundError:
+        return Configuration()
+    except OSError:
+        pass  # whoever loads it says why it cannot be read
+    return load_configuration(paths.configuration)
 
 
-def lines_of(seen: Sequence[Seen], missing: Iterable[Device]) -> list[str]:
+def lines_of(seen: Sequence[Seen], missing: Iterable[Device], silent: Iterable[tuple[str, str]] = ()) -> list[str]:
     """The list for people."""
-    rows = [
-        (one.attached.kind.value, one.attached.node, one.device or _unknown_as(one), _what(one), _known_by(one))
-        for one in seen
-    ]
+    rows = [(one.attached.kind.value, one.attached.node, _name_of(one), _what(one), _known_by(one)) for one in seen]
     lines = table_lines([_HEAD, *rows]) if rows else ["Nothing is plugged in by which a machine could be attached."]
     lines += [f"! {device.title or device.name} ({device.name}) is not plugged in." for device in missing]
+    lines += [f"! {node}, which triggers {name}, is not plugged in." for node, name in silent]
     for one in seen:
+        if twins := twins_of(one, seen):
+            nodes = ", ".join(twin.attached.node for twin in twins)
+            lines.append(
+                f"! {one.attached.node} is {one.adopted}, and so is {nodes}: they carry the same serial number. "
+                f"Forget {one.adopted}, and adopt each of them by its port."
+            )
         lines += [printable_text(f"  {one.attached.node}: {note}") for note in (one.known.notes if one.known else ())]
-    unnamed = [one for one in seen if not one.device and not one.adopted]
+    unnamed = [one for one in seen if not one.device and not one.triggers and not one.adopted]
     if unnamed:
         others = [one.attached for one in seen]
         node, way = unnamed[0].attached.node, known_as(unnamed[0].attached, way_of(unnamed[0], others))
@@ -53,7 +68,9 @@ def lines_of(seen: Sequence[Seen], missing: Iterable[Device]) -> list[str]:
     return lines
 
 
-def _unknown_as(one: Seen) -> str:
+def _name_of(one: Seen) -> str:
+    if one.device or one.triggers:
+        return one.device or f"triggers {one.triggers}"
     return f"{one.adopted} (not configured)" if one.adopted else "-"
 
 
@@ -66,4 +83,4 @@ def _what(one: Seen) -> str:
 def _known_by(one: Seen) -> str:
     if one.by is not None:
         return known_as(one.attached, one.by)
-    return "a rule of the site" if one.attached.name else "its node alone" if one.device else "-"
+    return "a rule of the site" if one.attached.name else "its node alone" if one.device or one.triggers else "-"

@@ -108,13 +108,10 @@ def find_target(said: str, found: list[Attached], paths: Paths) -> Target:
 def device_for_us(target: Target, paths: Paths) -> Iterator[None]:
     """Nobody else's while this lasts: an acquire process that has it is not disturbed. ApplianceError says so."""
     lock = paths.acquire_lock(target.device.name) if target.device else None
-    # Where there is none no acquire process ran; one that we made would be ours, and in its way.
-    if lock is None or not lock.exists():
-        yield
-        return
     unit = f"appliance-acquire@{target.name}"
     try:
-        held = ProcessLock(lock, f"The acquire process of {target.name}")
+        # Where there is none no acquire process ran; one that we made would be ours, and in its way.
+        held = ProcessLock(lock, f"The acquire process of {target.name}") if lock and lock.exists() else None
     except PermissionError as error:
         raise ApplianceError(
             f"Whether the acquire process of {target.name} has it may not be asked.", "Run the command as root."
@@ -127,7 +124,8 @@ def device_for_us(target: Target, paths: Paths) -> Iterator[None]:
     try:
         yield
     finally:
-        held.release()
+        if held is not None:
+            held.release()
 
 
 def write_picture(path: Path, data: bytes) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.base.paths import Paths
-from appliance.config.devices import Device, FilmDevice, GrabberDevice
+from appliance.config.devices import TRIGGER_SUFFIX, Device, FilmDevice, GrabberDevice, TriggeredDevice
 from appliance.config.known import KnownDevice, known_by_usb
 from appliance.config.schema import Configuration
 from appliance.devices.plugging.adopted import AdoptedDevices
@@ -22,13 +22,18 @@ _DRIVERS = {Kind.VIDEO: "grabber", Kind.SERIAL: "xmodem", Kind.SCANNER: "sane"}
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Something that is plugged in. `device` is what the configuration calls it; `adopted` the rule's name for it."""
+    """Something that is plugged in.
+
+    `device` is what the configuration calls it, `triggers` the device that it says *now* to, `adopted` its rule's name
+    for it.
+    """
 
     attached: Attached
     known: KnownDevice | None
     device: str
     adopted: str
     by: NamedBy | None
+    triggers: str = ""
 
     @property
     def words(self) -> str:
@@ -41,6 +46,7 @@ class Seen:
             "hardware": self.known.hardware if self.known else "",
             "notes": list(self.known.notes) if self.known else [],
             "device": self.device,
+            "triggers": self.triggers,
             "adopted": self.adopted,
             "known_by": self.by.value if self.by else "",
         }
@@ -48,14 +54,22 @@ class Seen:
 
 def seen_from(found: Sequence[Attached], rules: dict[str, str], devices: Iterable[Device], run: Path) -> list[Seen]:
     """Each of `found` with its names; `run` is where relative paths of the configuration begin."""
-    wanted = {device.name: path_of(device, run) for device in devices}
+    listed = list(devices)
     seen = []
     for attached in found:
         adopted, by = _adopted_as(attached, rules)
-        device = next((name for name, path in wanted.items() if _is_it(attached, adopted, name, path)), "")
+        device = next((one.name for one in listed if _is_it(attached, adopted, one.name, path_of(one, run))), "")
+        nodes = (attached.node, *attached.links, str(NODES / adopted) if adopted else "")
+        triggers = next((one.name for one in listed if any(node in nodes for node in trigger_nodes_of(one))), "")
         known = known_by_usb(attached.usb_id, attached.kind.value)
-        seen.append(Seen(attached, known, device, adopted, by))
+        seen.append(Seen(attached, known, device, adopted, by, triggers))
     return seen
+
+
+def trigger_nodes_of(device: Device) -> list[str]:
+    """What is plugged in to trigger `device`; a pin of the box is not."""
+    triggers = device.triggers if isinstance(device, TriggeredDevice) else ()
+    return [str(one.node) for one in triggers if one.kind != "gpio"]
 
 
 def read_seen(found: Sequence[Attached], paths: Paths, configuration: Configuration) -> list[Seen]:
@@ -67,6 +81,20 @@ def missing_from(seen: Iterable[Seen], devices: Iterable[Device]) -> list[Device
     """The configured devices that a plug decides about, and that are not here: a simulated one has no plug."""
     here = {one.device for one in seen}
     return [device for device in devices if device.name not in here and _has_plug(device)]
+
+
+def missing_triggers_from(seen: Iterable[Seen], devices: Iterable[Device]) -> list[tuple[str, str]]:
+    """What should trigger a device and is not here: node and the device's name."""
+    here = set()
+    for one in seen:
+        here |= {one.attached.node, *one.attached.links, str(NODES / one.adopted)}
+    return [(node, device.name) for device in devices for node in trigger_nodes_of(device) if node not in here]
+
+
+def twins_of(one: Seen, seen: Iterable[Seen]) -> list[Seen]:
+    """What else has its name, by the one rule that was written for it: they carry the same number."""
+    node, name = one.attached.node, one.adopted
+    return [other for other in seen if other.by and other.adopted == name and other.attached.node != node]
 
 
 def way_of(seen: Seen, others: Iterable[Attached]) -> NamedBy:
@@ -84,8 +112,8 @@ def known_as(attached: Attached, by: NamedBy) -> str:
 def snippet_lines(seen: Seen, name: str) -> list[str]:
     """What the configuration needs, to be completed by what only the site knows."""
     kind = seen.attached.kind
-    if kind is Kind.INPUT:
-        return [f"# what presses: {NODES / name}"]
+    if kind is Kind.INPUT or name.endswith(TRIGGER_SUFFIX):
+        return ["# in the device that it takes pictures of:", *_trigger_lines(kind, name)]
     lines = ["[[devices]]", f'name = "{name}"', f'driver = "{_DRIVERS[kind]}"']
     if kind is Kind.SERIAL:
         lines[-1] += '   # or "printer", as the machine sends'
@@ -99,6 +127,19 @@ def snippet_lines(seen: Seen, name: str) -> list[str]:
     else:
         lines.append(f'{_KEYS[kind]} = "{NODES / name}"')
     return lines
+
+
+def bytes_trigger(node: str, pattern: str, baud: int) -> str:
+    """A trigger by what goes over a line, as a line of the configuration."""
+    return f'{{ kind = "bytes", node = "{node}", pattern = "{pattern}", baud = {baud} }}'
+
+
+def _trigger_lines(kind: Kind, name: str) -> list[str]:
+    if kind is Kind.SERIAL:
+        return [
+            f"triggers = [{bytes_trigger(str(NODES / name), '', 9600)}]   # appliance device learn finds the pattern"
+        ]
+    return [f'triggers = [{{ kind = "key", node = "{NODES / name}", action = "still" }}]']
 
 
 def _adopted_as(attached: Attached, rules: dict[str, str]) -> tuple[str, NamedBy | None]:

@@ -43,6 +43,8 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "still": "a single image",
     "clip": "many frames",
     "film": "a digitized film",
+    "film frame": "a digitized film, in a multi-frame class",
+    "density": "a digitized film whose samples are known as optical densities",
     "color": "three samples per pixel",
     "gray frames": "one sample per pixel, in a multi-frame class",
     "lossy": "its pixels were compressed with loss",
@@ -196,6 +198,14 @@ EQUIPMENT: Rows = (
     Row("DigitalImageFormatAcquired", "3", ANAP, (device("digital_format"),)),
 )
 
+# PS3.3 C.11.1: what lies behind the samples of a calibrated film.
+_DENSITY: Rows = (
+    Row("LUTDescriptor", "1", ALWAYS, (device("density_descriptor"),)),
+    Row("LUTExplanation", "3", ALWAYS, (fixed("Step wedge"),)),
+    Row("ModalityLUTType", "1", ALWAYS, (fixed("OD"),)),
+    Row("LUTData", "1", ALWAYS, (device("density_data"),)),
+)
+
 IMAGE: Rows = (
     Row("InstanceNumber", "2", ALWAYS, (generated("instance_number"),)),
     Row("PatientOrientation", "2C", EMPTY),
@@ -215,13 +225,16 @@ IMAGE: Rows = (
     Row("LossyImageCompressionMethod", "3", ALWAYS, (device("lossy_method"),), when="lossy"),
     Row("NominalScannedPixelSpacing", "1C", ALWAYS, (device("scanned_spacing"),), when="film"),
     Row("NumberOfFrames", "1", ALWAYS, (device("frames"),), when="clip"),
-    Row("NumberOfFrames", "1", ALWAYS, (fixed(1),), when="film"),
+    Row("NumberOfFrames", "1", ALWAYS, (fixed(1),), when="film frame"),
     Row("FrameIncrementPointer", "1C", ALWAYS, (fixed(0x00181063),), when="clip"),
     Row("FrameTime", "1C", ALWAYS, (device("frame_time"),), when="clip"),
     Row("PresentationLUTShape", "1C", ALWAYS, (fixed("IDENTITY"),), when="gray frames"),
     Row("RescaleIntercept", "1C", ALWAYS, (fixed("0"),), when="gray frames"),
     Row("RescaleSlope", "1C", ALWAYS, (fixed("1"),), when="gray frames"),
     Row("RescaleType", "1C", ALWAYS, (fixed("US"),), when="gray frames"),
+    Row("ModalityLUTSequence", "1C", ALWAYS, when="density", item=_DENSITY),
+    Row("WindowCenter", "1C", ALWAYS, (device("window_center"),), when="density"),
+    Row("WindowWidth", "1C", ALWAYS, (device("window_width"),), when="density"),
 )
 
 PIXEL: Rows = (

@@ -27,6 +27,7 @@ from appliance.base.version import VERSION
 from appliance.compose.attributes import CLOCK_IN_DOUBT, OBJECT
 from appliance.compose.charset import set_character_set
 from appliance.compose.chosen import chosen_from
+from appliance.compose.density import DensityTable
 from appliance.compose.encode import (
     Slot,
     date_from,
@@ -38,6 +39,7 @@ from appliance.compose.encode import (
     wide_number,
     zone_from,
 )
+from appliance.compose.kinds import film_class_of, film_conditions_of
 from appliance.compose.pixels import (
     SEQUENCE_DELIMITER,
     UNDEFINED_LENGTH,
@@ -99,8 +101,7 @@ def compose_still(origins: Origins, form: PixelForm, length: int, lossy_bytes: i
     device: dict[str, Any] = {"lossy_ratio": format_ratio(form.frame_bytes, lossy_bytes or length)}
     dataset = _dataset_of(origins, form, SecondaryCaptureImageStorage, {"still"}, device)
     if UID(form.transfer_syntax_uid).is_compressed:
-        pixels = pixel_data_header(b"OB", UNDEFINED_LENGTH) + fragment_header(length + length % 2)
-        trailer = padding(length) + SEQUENCE_DELIMITER
+        pixels, trailer = _coded_pixels(length)
     else:
         pixels, trailer = _native_pixels(form, length)
     return _composed(dataset, form, pixels, trailer)
@@ -143,13 +144,40 @@ _CLIPS = {
 }
 
 
-def compose_film(origins: Origins, form: PixelForm, resolution_dpi: float) -> Composed:
-    """A Multi-frame Grayscale Word object of one frame, whose 16-bit little-endian rows follow the header."""
+def compose_film(
+    origins: Origins,
+    form: PixelForm,
+    resolution_dpi: float,
+    *,
+    density: DensityTable | None = None,
+    length: int | None = None,
+) -> Composed:
+    """A film's object, whose rows (little-endian) follow the header, or the `length` bytes of a compressed `form`.
+
+    With `density` its samples are said to be optical densities.
+    """
     spacing = f"{25.4 / resolution_dpi:.6g}"
-    sop_class = MultiFrameGrayscaleWordSecondaryCaptureImageStorage
-    dataset = _dataset_of(origins, form, sop_class, {"film", "gray frames"}, {"scanned_spacing": [spacing, spacing]})
-    pixels, trailer = _native_pixels(form, form.frame_bytes)
+    sop_class = film_class_of(form.bits_stored, form.photometric, has_density=density is not None)
+    kind = set(film_conditions_of(sop_class, has_density=density is not None))
+    device: dict[str, Any] = {"scanned_spacing": [spacing, spacing]}
+    if density is not None:
+        device |= {
+            "density_descriptor": [density.entries % 65536, 0, 16],  # 0 stands for 65,536
+            "density_data": density.data,
+            "window_center": f"{(density.least + density.most) / 2:g}",
+            "window_width": str(density.most - density.least + 1),
+        }
+    dataset = _dataset_of(origins, form, sop_class, kind, device)
+    if length is None:
+        pixels, trailer = _native_pixels(form, form.frame_bytes)
+    else:
+        pixels, trailer = _coded_pixels(length)
     return _composed(dataset, form, pixels, trailer)
+
+
+def _coded_pixels(length: int) -> tuple[bytes, bytes]:
+    header = pixel_data_header(b"OB", UNDEFINED_LENGTH) + fragment_header(length + length % 2)
+    return header, padding(length) + SEQUENCE_DELIMITER
 
 
 def _dataset_of(

@@ -16,6 +16,7 @@ from pydicom.uid import (
     EncapsulatedPDFStorage,
     ExplicitVRLittleEndian,
     JPEGBaseline8Bit,
+    JPEGLSLossless,
     KeyObjectSelectionDocumentStorage,
     MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
     MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
@@ -30,6 +31,7 @@ _GRAY_CLIP = str(MultiFrameGrayscaleByteSecondaryCaptureImageStorage)
 _PDF = str(EncapsulatedPDFStorage)
 _WORD = str(MultiFrameGrayscaleWordSecondaryCaptureImageStorage)
 _JPEG, _NATIVE = str(JPEGBaseline8Bit), str(ExplicitVRLittleEndian)
+_JPEG_LS = str(JPEGLSLossless)
 _GRAYS: Final = frozenset({"GREY", "Y10", "Y12", "Y16"})
 
 
@@ -76,7 +78,34 @@ def kinds_of(device: Device) -> tuple[Kind, ...]:
         case GrabberDevice():
             return _grabber_kinds(device)
         case FilmDevice():
-            return (Kind(Form.FILM, _WORD, _NATIVE, frozenset({"film", "gray frames"})),)
+            has_density = bool(device.density_steps)
+            sop_class = film_class_of(device.depth, film_photometric_of(device), has_density=has_density)
+            # What does not become smaller by compression is not compressed.
+            syntaxes = (_JPEG_LS, _NATIVE) if device.compression == "jpeg-ls" else (_NATIVE,)
+            conditions = film_conditions_of(sop_class, has_density=has_density)
+            return tuple(Kind(Form.FILM, sop_class, syntax, conditions) for syntax in syntaxes)
+
+
+def film_photometric_of(device: FilmDevice) -> str:
+    """What the highest of the values that are shown is: of densities (behind the Modality LUT) it is black."""
+    return "MONOCHROME1" if device.density_steps else device.photometric
+
+
+def film_class_of(bits_stored: int, photometric: str, *, has_density: bool) -> str:
+    """A multi-frame class of one frame where that can hold the film: it must say where the pixels lie on the film.
+
+    The multi-frame grayscale classes have MONOCHROME2 alone, and a Modality LUT that changes nothing (PS3.3 A.8.3.4,
+    A.8.4.4, C.8.6.3); what is otherwise is a Secondary Capture Image (A.8.1), which may have both modules.
+    """
+    if photometric != "MONOCHROME2" or has_density:
+        return _STILL
+    return _GRAY_CLIP if bits_stored == 8 else _WORD
+
+
+def film_conditions_of(sop_class_uid: str, *, has_density: bool) -> frozenset[str]:
+    """What holds of a film of this class."""
+    kind = {"film", "still"} if sop_class_uid == _STILL else {"film", "film frame", "gray frames"}
+    return frozenset(kind | ({"density"} if has_density else set()))
 
 
 def storable_kinds(devices: Iterable[Device], *, has_notes: bool) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLSLossless
 
 from appliance.compose.rows import Presence, Row, Rows, device
 from appliance.devices.frame import Encoding, Frame
@@ -91,9 +91,12 @@ def pixel_form_from(frame: Frame) -> PixelForm:
     )
 
 
-def film_form_from(width: int, height: int, bits_stored: int) -> PixelForm:
-    """The form of a film of 16-bit grays, `width` × `height` pixels."""
-    return PixelForm(ExplicitVRLittleEndian, height, width, 1, "MONOCHROME2", 16, bits_stored)
+def film_form_from(
+    width: int, height: int, bits_stored: int, *, photometric: str = "MONOCHROME2", is_jpeg_ls: bool = False
+) -> PixelForm:
+    """The form of a film of `width` × `height` grays of 8 to 16 bits; with `is_jpeg_ls` in JPEG-LS, without loss."""
+    syntax = JPEGLSLossless if is_jpeg_ls else ExplicitVRLittleEndian
+    return PixelForm(syntax, height, width, 1, photometric, 8 if bits_stored == 8 else 16, bits_stored)
 
 
 def pixel_data_header(vr: bytes, length: int) -> bytes:

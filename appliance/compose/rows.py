@@ -259,6 +259,10 @@ def _put(dataset: Dataset, keyword: str, value: Any) -> None:
     dataset.add(DataElement(tag, _vr_of(keyword), value))
 
 
+# Of what the dictionary gives a choice of: samples are unsigned, and a table may be longer than 64 KiB.
+_CHOSEN_VRS = {"LUTDescriptor": "US", "LUTData": "OW"}
+
+
 def _vr_of(keyword: str) -> str:
-    # "US or SS" and the like never occur among our rows; dictionary_VR raises KeyError for a misspelt keyword.
-    return dictionary_VR(Tag(keyword))
+    # dictionary_VR raises KeyError for a misspelt keyword.
+    return _CHOSEN_VRS.get(keyword) or dictionary_VR(Tag(keyword))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from appliance.config.known import HardwareName
 from appliance.config.text_profiles import list_profiles
 from appliance.config.texts import CodeString, LongString, Name, Section, ShortString
 from appliance.config.triggers import Trigger, check_nodes
+
+# What says *now* to the device NAME over a line of its own is /dev/appliance/NAME-trigger, and has no process.
+TRIGGER_SUFFIX = "-trigger"
 
 
 class MachineDevice(Section):
@@ -29,6 +33,15 @@ class MachineDevice(Section):
     station_name: ShortString = ""
     series_description: LongString = ""
     burned_in_annotation: Literal["YES", "NO"] = "YES"
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if name.endswith(TRIGGER_SUFFIX):
+            raise ValueError(
+                f"must not end in {TRIGGER_SUFFIX}: a line that only triggers is named so (udev/README.md)"
+            )
+        return name
 
     @property
     def protocol_name(self) -> str:
@@ -184,6 +197,11 @@ class GrabberDevice(TriggeredDevice):
         return self
 
 
+# A film is compressed as a whole: it and what becomes of it are in the memory of a process that has 512 MiB.
+MAX_COMPRESSED_FILM_BYTES = 128_000_000
+DensityStep = tuple[Annotated[int, Field(ge=0, le=65535)], Annotated[float, Field(ge=0, le=6)]]
+
+
 class FilmDevice(TriggeredDevice):
     """A film digitizer that SANE drives."""
 
@@ -204,6 +222,40 @@ class FilmDevice(TriggeredDevice):
     stall_seconds: float = Field(default=30.0, gt=0, le=600)
     scan_seconds: float = Field(default=600.0, gt=0, le=3600)
     max_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, le=2_000_000_000)
+    compression: Literal["none", "jpeg-ls"] = "none"
+    photometric: Literal["MONOCHROME1", "MONOCHROME2"] = "MONOCHROME2"
+    density_steps: tuple[DensityStep, ...] = Field(default=(), max_length=64)
+
+    @model_validator(mode="after")
+    def _check_compression(self) -> FilmDevice:
+        if self.compression == "jpeg-ls" and self.film_bytes > MAX_COMPRESSED_FILM_BYTES:
+            size, most = self.film_bytes // 1_000_000, MAX_COMPRESSED_FILM_BYTES // 1_000_000
+            raise ValueError(f"compression takes films of {most} MB at most, in memory; this one has {size} MB")
+        return self
+
+    @property
+    def film_bytes(self) -> int:
+        """Of a film without compression, as it is configured."""
+        pixels = self.width_mm * self.height_mm * (self.resolution_dpi / 25.4) ** 2
+        return round(pixels) * (1 if self.depth == 8 else 2)
+
+    @model_validator(mode="after")
+    def _check_steps(self) -> FilmDevice:
+        """Each step of the wedge is measured as brighter or darker than the one before, as `photometric` has it."""
+        if not self.density_steps:
+            return self
+        if len(self.density_steps) < 3:
+            raise ValueError("density_steps needs three steps at least")
+        rise = 1 if self.photometric == "MONOCHROME1" else -1
+        for (low, first), (high, last) in pairwise(self.density_steps):
+            if low >= high:
+                raise ValueError(f"density_steps must go up by their samples: {high} follows {low}")
+            if (last - first) * rise <= 0:
+                way = f"must {'rise' if rise > 0 else 'fall'} in density, since photometric is {self.photometric}"
+                raise ValueError(f"density_steps {way}: {last:g} follows {first:g}")
+        if self.density_steps[-1][0] >> self.depth:
+            raise ValueError(f"density_steps has a sample of more than depth = {self.depth} bits")
+        return self
 
     @model_validator(mode="after")
     def _check_actions(self) -> FilmDevice:

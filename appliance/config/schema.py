@@ -183,7 +183,7 @@ class PerformedStepManager(Peer):
     """Who hears that an examination began and ended (PS3.4 F.7)."""
 
 
-TransferSyntax = Literal["jpeg-baseline", "explicit-little-endian", "implicit-little-endian"]
+TransferSyntax = Literal["jpeg-baseline", "jpeg-ls-lossless", "explicit-little-endian", "implicit-little-endian"]
 
 
 class Destination(Peer):
@@ -192,6 +192,7 @@ class Destination(Peer):
     name: Name
     transfer_syntaxes: tuple[TransferSyntax, ...] = (
         "jpeg-baseline",
+        "jpeg-ls-lossless",
         "explicit-little-endian",
         "implicit-little-endian",
     )

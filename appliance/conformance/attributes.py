@@ -133,6 +133,7 @@ def _merged(group: Iterable[_Stated]) -> Attribute:
     words = "; ".join(dict.fromkeys(CONDITIONS[one] for one in conditions if one))
     return first.model_copy(
         update={
+            "type": "/".join(dict.fromkeys(one.attribute.type for one in group)),
             "presence": presence if is_whole else Presence.ANAP,
             "sources": tuple(dict.fromkeys(source for one in group for source in one.attribute.sources)),
             "worklist_paths": tuple(path for one in group for path in one.attribute.worklist_paths),

@@ -16,6 +16,7 @@ from io import BytesIO
 from PIL import Image
 
 from appliance.base.errors import ApplianceError
+from appliance.base.jpeg_ls import JpegLsError, decode_jpeg_ls
 from appliance.dimse.elements import (
     PIXEL_DATA,
     UNDEFINED_LENGTH,
@@ -30,10 +31,12 @@ from appliance.dimse.elements import (
 from appliance.dimse.transmit import ChunkSource
 
 JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+JPEG_LS_LOSSLESS = "1.2.840.10008.1.2.4.80"
 EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 IMPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2"
 
 _ROWS, _COLUMNS, _SAMPLES, _BITS_ALLOCATED = 0x00280010, 0x00280011, 0x00280002, 0x00280100
+_BITS_STORED = 0x00280101
 _PHOTOMETRIC, _PLANAR, _FRAMES = 0x00280004, 0x00280006, 0x00280008
 _OFFSETS, _LENGTHS = 0x7FE00001, 0x7FE00002  # Extended Offset Table: only of encapsulated pixels (PS3.3 C.7.6.3.1.8)
 _ITEM, _SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
@@ -72,6 +75,8 @@ def open_recoded(descriptor: int, meta: FileMeta, transfer_syntax: str) -> Chunk
     header = read_header(descriptor, meta.data_set_at)
     if meta.transfer_syntax_uid == JPEG_BASELINE:
         return _decoded(descriptor, header, is_implicit)
+    if meta.transfer_syntax_uid == JPEG_LS_LOSSLESS:
+        return _decoded_film(descriptor, header, is_implicit)
     return _native(descriptor, header, is_implicit)
 
 
@@ -80,6 +85,8 @@ def can_recode(transfer_syntax: str, wanted: str) -> bool:
     return (transfer_syntax, wanted) in {
         (JPEG_BASELINE, EXPLICIT_LITTLE_ENDIAN),
         (JPEG_BASELINE, IMPLICIT_LITTLE_ENDIAN),
+        (JPEG_LS_LOSSLESS, EXPLICIT_LITTLE_ENDIAN),
+        (JPEG_LS_LOSSLESS, IMPLICIT_LITTLE_ENDIAN),
         (EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN),
     }
 
@@ -131,25 +138,55 @@ def _decoded(descriptor: int, header: Header, is_implicit: bool) -> ChunkSource:
     return ChunkSource(len(encoded) + length, chunks())
 
 
-def _pixels_of(header: Header) -> _Pixels:
-    def number(tag: int) -> int:
-        element = header.element(tag)
-        if element is None:
-            raise NotAnObject(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is missing")
-        return element.number()
+def _decoded_film(descriptor: int, header: Header, is_implicit: bool) -> ChunkSource:
+    """One gray picture in JPEG-LS, as this box compresses films: nothing of the header changes."""
+    rows, columns = _number_in(header, _ROWS), _number_in(header, _COLUMNS)
+    allocated, bits = _number_in(header, _BITS_ALLOCATED), _number_in(header, _BITS_STORED)
+    if _number_in(header, _SAMPLES) != 1 or allocated not in (8, 16):
+        raise UnsendableObject("JPEG-LS of this kind cannot be sent uncompressed.")
+    length = rows * columns * (allocated // 8)
+    elements = [one for one in header.elements if one.tag not in (_OFFSETS, _LENGTHS)]
+    encoded = encode_elements(elements, is_implicit=is_implicit)
+    kind = b"OB" if allocated == 8 else b"OW"
+    encoded += element_header(PIXEL_DATA, kind, length + length % 2, is_implicit=is_implicit)
+    (fragments,) = _frames_of(descriptor, header, 1)
+    try:
+        samples = decode_jpeg_ls(_read_frame(descriptor, fragments), columns, rows, bits)
+    except JpegLsError as error:
+        raise UnsendableObject(
+            "The archive takes no JPEG-LS, and the film cannot be decoded.",
+            "Ask its administrator to allow JPEG-LS Lossless for this box.",
+        ) from error
 
+    def chunks() -> Iterator[bytes]:
+        yield encoded
+        for at in range(0, length, _CHUNK_BYTES):
+            yield bytes(samples[at : at + _CHUNK_BYTES])
+        yield b"\0" * (length % 2)
+
+    return ChunkSource(len(encoded) + length + length % 2, chunks())
+
+
+def _number_in(header: Header, tag: int) -> int:
+    element = header.element(tag)
+    if element is None:
+        raise NotAnObject(f"({tag >> 16:04X},{tag & 0xFFFF:04X}) is missing")
+    return element.number()
+
+
+def _pixels_of(header: Header) -> _Pixels:
     photometric = header.element(_PHOTOMETRIC)
     said = photometric.text() if photometric else ""
-    samples = number(_SAMPLES)
+    samples = _number_in(header, _SAMPLES)
     if (samples, said) not in {(1, "MONOCHROME1"), (1, "MONOCHROME2"), (3, "YBR_FULL_422"), (3, "YBR_FULL")}:
         raise UnsendableObject(f"JPEG in {said} with {samples} samples a pixel cannot be sent uncompressed.")
-    if number(_BITS_ALLOCATED) != 8:
+    if _number_in(header, _BITS_ALLOCATED) != 8:
         raise UnsendableObject("JPEG with other than 8 bits a sample cannot be sent uncompressed.")
     frames = header.element(_FRAMES)
     count = frames.text() if frames else "1"
     if not count.isdecimal() or not 0 < int(count) <= _MOST_FRAGMENTS:
         raise NotAnObject("Number of Frames is no number")
-    return _Pixels(number(_ROWS), number(_COLUMNS), samples, int(count))
+    return _Pixels(_number_in(header, _ROWS), _number_in(header, _COLUMNS), samples, int(count))
 
 
 def _native_form(element: Element, samples: int) -> Element:

@@ -16,6 +16,7 @@ from appliance.dimse.decoding import (
     EXPLICIT_LITTLE_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
     JPEG_BASELINE,
+    JPEG_LS_LOSSLESS,
     UnsendableObject,
     can_recode,
     open_recoded,
@@ -40,6 +41,7 @@ __all__ = [
 
 _UID_OF: dict[TransferSyntax, str] = {
     "jpeg-baseline": JPEG_BASELINE,
+    "jpeg-ls-lossless": JPEG_LS_LOSSLESS,
     "explicit-little-endian": EXPLICIT_LITTLE_ENDIAN,
     "implicit-little-endian": IMPLICIT_LITTLE_ENDIAN,
 }

@@ -30,7 +30,7 @@ _KEYS: Final = {
     "STUDY": ("StudyDate", "StudyTime", "AccessionNumber", "StudyDescription", "StudyInstanceUID", "StudyID"),
     "SERIES": ("Modality", "InstitutionName", "PerformingPhysicianName", "SeriesInstanceUID", "SeriesNumber"),
     "IMAGE": ("ImageType", "InstanceNumber", "NumberOfFrames", "Rows", "Columns", "LossyImageCompressionRatio"),
-    # PS3.3 F.5.35; the concept name is of type 2
+    # PS3.3 F.5.33; beside them the concept name, which no document of this box has.
     "ENCAP DOC": ("ContentDate", "ContentTime", "InstanceNumber", "DocumentTitle", "MIMETypeOfEncapsulatedDocument"),
 }
 # Type 2: there, if need be without a value.
@@ -164,6 +164,8 @@ def _record_of(kind: str, header: Dataset, needed: dict[str, str], file_id: File
             record[Tag(keyword)] = element
         elif keyword in needed or keyword in _MAY_BE_EMPTY:
             setattr(record, keyword, needed.get(keyword, ""))
+    if kind == "ENCAP DOC":
+        record.ConceptNameCodeSequence = []
     number = _text(record, "InstanceNumber") or _text(record, "SeriesNumber") or "0"
     return Record(bytearray(encode_dataset(record)), int(number) if number.lstrip("-").isdecimal() else 0)
 

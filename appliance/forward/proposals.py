@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, SecondaryCaptureImageStorage
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLSLossless, SecondaryCaptureImageStorage
 
 from appliance.compose.kinds import storable_kinds
 from appliance.config.schema import Configuration, Destination, Peer, PerformedStepManager, WorklistSource
@@ -19,7 +19,7 @@ from appliance.dimse.uid_names import uid_name_of
 from appliance.dimse.worklist import WORKLIST_CONTEXT
 from appliance.forward.self_test_report import Check, Verdict
 
-_JPEG = str(JPEGBaseline8Bit)
+_JPEG, _JPEG_LS = str(JPEGBaseline8Bit), str(JPEGLSLossless)
 # What is proposed before any device is configured.
 _USUAL = ((str(SecondaryCaptureImageStorage), str(ExplicitVRLittleEndian)),)
 
@@ -69,6 +69,8 @@ def checks_from(proposals: Sequence[Proposal], accepted: Mapping[Proposal, str])
             checks.append(Check(name, Verdict.NOTED, "Refused: nobody can verify that it is there."))
         elif proposal.context.transfer_syntaxes == (_JPEG,):
             checks.append(Check(name, Verdict.NOTED, "Refused: JPEG images are decoded while they are sent."))
+        elif proposal.context.transfer_syntaxes == (_JPEG_LS,):
+            checks.append(Check(name, Verdict.NOTED, "Refused: films are decoded while they are sent."))
         else:
             checks.append(Check(name, Verdict.NOTED, "Refused: another transfer syntax is used."))
     return checks

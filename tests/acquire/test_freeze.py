@@ -56,6 +56,12 @@ def test_ok__without_a_patient_it_is_unassigned(stage: Stage, room: Room) -> Non
     show(stage, 8)
     show(stage, 8, number=3)
     wait_until(lambda: bool(room.objects("endoscope", None)), "it is kept")
+    wait_until(lambda: "frozen while no patient was chosen" in room.finding("freeze_unassigned"), "it is told")
+    exam = open_exam_of(room.facts)
+    show(stage, 8)
+    show(stage, 8, number=5)
+    wait_until(lambda: bool(room.objects("endoscope", exam.exam_id)), "the next one is the patient's")
+    wait_until(lambda: room.finding("freeze_unassigned") == "", "all is well")
 
 
 def test_ok__where_it_is_not_configured_nothing_is_looked_at(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,9 @@ from appliance.config.devices import TextDevice
 from appliance.exam.exam import Exam
 from appliance.services.acquire import make_runner
 from appliance.spool.writer import ObjectWriter
+from tests.acquire.boxes import Box as ProcessBox
 from tests.acquire.conftest import Room
-from tests.acquire.world import PATIENT_ID, close_exam, errors_of, make_configuration, open_exam_of
+from tests.acquire.world import CONFIGURATION, PATIENT_ID, close_exam, errors_of, make_configuration, open_exam_of
 from tests.devices.text_world import ACK, ENQ, EOT, LENSES, NAK, RECORDS, astm_frames, nidek
 from tests.peers import DEADLINE, wait_until
 
@@ -281,3 +282,50 @@ def test_ok__it_says_what_it_does(machine: Machine) -> None:
     assert (machine.runner.progress() or {})["unit"] == "bytes"
     machine.say(EOT)
     machine.wait_for("text_failed", "before its last record")
+
+
+def test_ok__the_processes_of_a_box(tmp_path: Path) -> None:
+    """As on a box: a machine that says its results, and a grabber whose trigger is on another line."""
+    devices = """
+        [[devices]]
+        name = "densitometer"
+        driver = "text"
+        profile = "astm"
+        modality = "BMD"
+        line = "text.tty"
+        pdf = true
+        transcript_bytes = 10000
+    """
+    trigger = 'triggers = [{ kind = "bytes", node = "laser.tty", pattern = "02 41 51 49 ?? 03" }]'
+    source = 'source = "machines/endoscope.sock"'
+    box = ProcessBox(tmp_path, CONFIGURATION.replace(source, f"{source}\n{trigger}") + devices)
+    lines = [os.openpty() for _ in range(2)]
+    try:
+        for (_, near), name in zip(lines, ("text.tty", "laser.tty"), strict=True):
+            tty.setraw(near)
+            (box.paths.run / name).symlink_to(os.ttyname(near))
+        box.start_machines()
+        box.start("densitometer", "endoscope")
+        box.wait_for_state("densitometer", "idle")
+        os.write(lines[0][0], ENQ + b"".join(astm_frames(RECORDS)) + EOT)
+        wait_until(lambda: len(box.objects("densitometer", None)) == 2, "page and document are saved")
+        assert [errors_of(path) for path, _ in box.objects("densitometer", None)] == [[], []]
+        assert len(box.ask("densitometer", "GET", "/transcript")["entries"]) > 1
+        box.wait_for_state("endoscope", "idle")
+
+        def acquires() -> bool:
+            """The imager's line is opened a moment after the grabber's picture is there."""
+            os.write(lines[1][0], b"\x02AQI1\x03")
+            time.sleep(0.5)
+            return bool(box.objects("endoscope", None))
+
+        wait_until(acquires, "the machine's own signal has taken a picture")
+        codes = {one["code"] for one in box.status("endoscope")["findings"]}
+        assert "trigger_unassigned" in codes
+        for name in ("densitometer", "endoscope"):
+            assert box.end(name) == 0
+    finally:
+        box.close()  # which looks for the patient in every log
+        for pair in lines:
+            for descriptor in pair:
+                os.close(descriptor)

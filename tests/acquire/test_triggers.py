@@ -203,6 +203,7 @@ def test_ok__set_up_after_the_exam_was_opened_it_is_kept_unassigned(stage: Stage
     open_exam_of(room.facts, 1, configuration)
     press(watch_of(stage), stage)
     assert len(room.objects("endoscope", None)) == 1
+    assert "set up after" in room.finding("still_unassigned")
     assert room.finding("trigger_unassigned")
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.bench`: every measurement in one run, some five minutes. Exit 1 when one gave nothing."""
+"""`python -m tests.bench`: every measurement in one run, some eight minutes. Exit 1 when one gave nothing."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from typing import Any
 from appliance.base.errors import ApplianceError
 from tests.bench.box import CLIP_SECONDS, FILM, Box, running_box
 from tests.bench.command import measure_help, measure_job
+from tests.bench.decoders import measure_decoders
+from tests.bench.films import measure_films
 from tests.bench.load import IDLE_SECONDS, LoadMeter, rest, watch_picture
 from tests.bench.network import measure_network
 from tests.bench.processes import bytes_written
 from tests.bench.stills import measure_stills
 from tests.bench.tables import MIB, BenchError, Table
+from tests.bench.video import measure_video
 from tests.bench.writes import ExamWear, measure_exams, measure_writes
 
 
@@ -66,9 +69,12 @@ def measure(directory: Path, filesystem: str, *, is_wear_only: bool) -> Iterator
             yield measure_exams(box, [], filesystem)
         return
     yield measure_help()
+    yield measure_decoders()
     yield measure_job(directory / "job")
     with running_box(directory / "demo") as box:
         yield from measure_box(box, filesystem)
+    yield measure_films(directory / "films")
+    yield measure_video(directory / "video")
     yield from measure_network(directory / "network")
 
 

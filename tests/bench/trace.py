@@ -28,6 +28,7 @@ class Trace:
     """Of regular files below one directory. `logged` bytes went to the demo's logs, which a box gives to journald."""
 
     written: int = 0
+    writes: int = 0
     logged: int = 0
     file_syncs: int = 0
     directory_syncs: int = 0
@@ -85,6 +86,7 @@ def _count(trace: Trace, line: str, below: str) -> None:
         trace.logged += int(match["result"])
     elif path.startswith(below):
         trace.written += int(match["result"])
+        trace.writes += 1
 
 
 def _wait_until_attached(process: subprocess.Popen[str], pids: list[int]) -> None:

@@ -12,10 +12,13 @@ import pytest
 
 from appliance.base.paths import Paths
 from appliance.cli import device_adopt
-from appliance.cli.device_table import missing_from, seen_from, snippet_lines
+from appliance.cli.device_list import lines_of
+from appliance.cli.device_table import missing_from, missing_triggers_from, seen_from, snippet_lines
 from appliance.cli.main import main
-from appliance.config.devices import FilmDevice
+from appliance.config.devices import FilmDevice, GrabberDevice
+from appliance.config.triggers import BytesTrigger, GpioTrigger, KeyTrigger
 from appliance.devices.plugging.attached import Attached, Kind
+from appliance.devices.plugging.rules import NamedBy, rule_from
 from tests.cli.plugged import HERE, run_appliance
 
 _CONFIGURATION = """
@@ -237,7 +240,10 @@ def test_fail__what_is_not_there_and_what_carries_no_number(
                 'sane_device = "epson2:/dev/appliance/x"   # with the backend as `scanimage -L` names it',
             },
         ),
-        (Attached(Kind.INPUT, "/dev/input/event1"), {"# what presses: /dev/appliance/x"}),
+        (
+            Attached(Kind.INPUT, "/dev/input/event1"),
+            {'triggers = [{ kind = "key", node = "/dev/appliance/x", action = "still" }]'},
+        ),
     ],
 )
 def test_ok__what_the_configuration_needs(attached: Attached, lines: set[str]) -> None:
@@ -255,3 +261,72 @@ def test_ok__which_device_of_the_configuration_a_digitizer_is() -> None:
     assert [seen[0].device for seen in found.values()] == ["film", "film", "", ""]
     missing = [bool(missing_from(seen, [devices[sane]])) for sane, seen in found.items()]
     assert missing == [False, False, True, False], "nobody knows of the backend for tests whether it is plugged in"
+
+
+def test_ok__a_line_that_only_triggers(plugs: list[Attached], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["device", "adopt", "/dev/ttyUSB0", "endoscope-trigger"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        'triggers = [{ kind = "bytes", node = "/dev/appliance/endoscope-trigger", pattern = "", baud = 9600 }]' in said
+    )
+    assert "[[devices]]" not in said
+
+
+def test_fail__a_configuration_that_may_not_be_read_is_not_taken_for_none(
+    plugs: list[Attached], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configuration = Paths.from_environment().configuration
+    configuration.unlink()
+    assert main(["device", "adopt", "/dev/ttyUSB0", "left"]) == 0  # there is none yet
+    configuration.mkdir()
+    assert main(["device", "adopt", "/dev/ttyUSB0", "left"]) == 1
+    assert f"{configuration}: cannot be read" in capsys.readouterr().err
+
+
+def test_fail__a_second_one_with_the_number_of_the_first(
+    plugs: list[Attached], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody could know it while the first one was alone."""
+    first, second = (
+        Attached(Kind.SERIAL, f"/dev/ttyUSB{number}", usb_id="0403:6001", serial="FT4X1ABC", port=f"p-{number}")
+        for number in (0, 1)
+    )
+    plugs[:] = [first]
+    assert main(["device", "adopt", "/dev/ttyUSB0", "left"]) == 0
+    assert "by its serial number FT4X1ABC" in capsys.readouterr().out
+    plugs[:] = [first, second]
+    for name in ("left", "right"):
+        assert main(["device", "adopt", "/dev/ttyUSB1", name]) == 1
+        said = capsys.readouterr().err
+        assert "/dev/ttyUSB1 and /dev/ttyUSB0 carry the same serial number: both are left." in said
+    seen = seen_from(plugs, device_adopt.AdoptedDevices(Paths.from_environment().rules).read(), (), Path("/run"))
+    assert any("they carry the same serial number. Forget left" in line for line in lines_of(seen, ()))
+    assert main(["device", "forget", "left"]) == 0
+    for node, name in (("/dev/ttyUSB0", "left"), ("/dev/ttyUSB1", "right")):
+        assert main(["device", "adopt", node, name]) == 0
+    assert "by its port p-1" in capsys.readouterr().out
+
+
+def test_ok__what_triggers_a_device_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    triggers = (
+        KeyTrigger(kind="key", node=Path("/dev/appliance/pedal")),
+        BytesTrigger(kind="bytes", node=Path("/dev/ttyS0"), pattern="02 41"),
+        GpioTrigger(kind="gpio", pin=17),
+    )
+    device = GrabberDevice(
+        name="endoscope", driver="grabber", modality="ES", source=Path("/dev/video0"), triggers=triggers
+    )
+    pedal, line = Attached(Kind.INPUT, "/dev/input/event7", port="p"), Attached(Kind.SERIAL, "/dev/ttyS0")
+    rules = {"pedal": rule_from(pedal, NamedBy.PORT, "pedal").strip()}
+    seen = seen_from([pedal, line], rules, [device], Path("/run"))
+    assert [(one.device, one.triggers, one.adopted) for one in seen] == [
+        ("", "endoscope", "pedal"),
+        ("", "endoscope", ""),
+    ]
+    assert missing_triggers_from(seen, [device]) == []
+    silent = missing_triggers_from(seen[1:], [device])
+    assert "! /dev/appliance/pedal, which triggers endoscope, is not plugged in." in lines_of(seen, (), silent)
+    assert [" ".join(line.split()) for line in lines_of(seen, ())[1:]] == [
+        "input /dev/input/event7 triggers endoscope of no name its port p",
+        "serial /dev/ttyS0 triggers endoscope a serial port of the board its node alone",
+    ]

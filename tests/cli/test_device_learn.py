@@ -51,12 +51,16 @@ def learn(machine: Machine) -> Callable[[Sequence[bytes]], int]:
     return run
 
 
-def test_ok__a_counter_in_the_middle_is_any_byte(learn: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+def test_ok__a_counter_in_the_middle_is_any_byte(
+    learn: Callable[..., int], machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
     answers = [b"\x00\x11", *(b"\x02AQI" + bytes((0x30 + number,)) + b"\x03" for number in range(3))]
     assert learn(answers) == 0
     assert capsys.readouterr().out == (
         "Each of the 3 presses has this:\n"
-        '    pattern = "02 41 51 49 ?? 03"\n'
+        "    02 41 51 49 ?? 03\n"
+        "In the device that it takes pictures of:\n"
+        f'    triggers = [{{ kind = "bytes", node = "{machine.node}", pattern = "02 41 51 49 ?? 03", baud = 9600 }}]\n'
         "Without a press 2 bytes came, and not this.\n"
     )
 

@@ -13,8 +13,11 @@ import numpy as np
 from PIL import Image
 from pydicom import Dataset
 
+from appliance.base.jpeg_ls import encode_jpeg_ls
+from appliance.compose.density import density_table_from
 from appliance.compose.document import compose_document
 from appliance.compose.instance import Composed, Origins, compose_clip, compose_film, compose_still
+from appliance.compose.kinds import film_photometric_of
 from appliance.compose.pixels import (
     SEQUENCE_DELIMITER,
     film_form_from,
@@ -269,11 +272,26 @@ def make_clip(path: Path, exam: Exam | None, frames: list[bytes], frame_time_ms:
     return Made(path, composed, b"".join(frames))
 
 
-def make_film(path: Path, exam: Exam | None, width: int = 15, height: int = 9) -> Made:
-    frame = gray16_frame(width, height, bits_stored=16)
-    composed = compose_film(origins_of(exam, FILM), film_form_from(width, height, 16), 150)
-    path.write_bytes(composed.header + frame.data + composed.trailer)
+STEPS = ((100, 3.0), (30000, 1.5), (65000, 0.1))  # as a digitizer sees a wedge that lets more and more light through
+
+
+def make_film(path: Path, exam: Exam | None, width: int = 15, height: int = 9, device: FilmDevice = FILM) -> Made:
+    bits, steps = device.depth, device.density_steps
+    frame = gray_frame(width, height) if bits == 8 else gray16_frame(width, height, bits_stored=bits)
+    is_coded = device.compression == "jpeg-ls"
+    pixels = bytes(encode_jpeg_ls(frame.data, width, height, bits) or b"") if is_coded else frame.data
+    form = film_form_from(width, height, bits, photometric=film_photometric_of(device), is_jpeg_ls=is_coded)
+    density = density_table_from(steps, bits) if steps else None
+    length = len(pixels) if is_coded else None
+    composed = compose_film(origins_of(exam, device), form, 150, density=density, length=length)
+    path.write_bytes(composed.header + pixels + composed.trailer)
     return Made(path, composed, frame.data)
+
+
+def film_of(**changes: object) -> Callable[[Path, Exam | None], Made]:
+    """A film of a digitizer that is configured otherwise."""
+    device = FilmDevice.model_validate({**FILM.model_dump(), **changes})
+    return lambda path, exam: make_film(path, exam, device=device)
 
 
 def ends_with_delimiter(made: Made) -> bool:
@@ -289,6 +307,10 @@ def run(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str
 def clip_frames() -> list[bytes]:
     return [jpeg(subsampling="4:2:0", is_odd=odd, quality=quality) for odd, quality in ((1, 80), (0, 70), (1, 60))]
 
+
+# The standard gives a choice of 8 and 16 bits (PS3.3 C.11.1.1.1); this release of dciodvfy wants the highest of them to
+# be used, which thousandths of an optical density never do: a film of 32.8 would let nothing through at all.
+ALLOWED_ERROR = "Modality LUT - LUT Descriptor number of bits = 16 but maximum LUT Data value is 0xbb8"
 
 # Every kind of object that the box makes; what is made of an exam and what of none.
 KINDS: dict[str, Callable[[Path, Exam | None], Made]] = {
@@ -307,4 +329,10 @@ KINDS: dict[str, Callable[[Path, Exam | None], Made]] = {
     "page": lambda path, exam: make_still(path, exam, SERIAL, gray_frame(), printed_text="T-score\n-2.1"),
     "clip": lambda path, exam: make_clip(path, exam, clip_frames()),
     "film": make_film,
+    "film, 12 bit": film_of(depth=12),
+    "film, 8 bit": film_of(depth=8),
+    "film, dark": film_of(photometric="MONOCHROME1"),
+    "film, density": film_of(density_steps=STEPS),
+    "film, JPEG-LS": film_of(compression="jpeg-ls"),
+    "film, JPEG-LS, 8 bit": film_of(compression="jpeg-ls", depth=8),
 }

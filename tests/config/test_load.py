@@ -344,3 +344,40 @@ def test_ok__any_picture_can_be_cut_and_masked() -> None:
     (device,) = _read(GRABBER + "crop = [0, 0, 640, 480]\nmasks = [[0, 0, 64, 16]]\n").devices
     assert isinstance(device, GrabberDevice)
     assert (device.crop, device.masks) == ((0, 0, 640, 480), ((0, 0, 64, 16),))
+
+
+def test_fail__a_device_with_the_name_of_a_trigger_would_never_be_started() -> None:
+    (sentence,) = _problems(SERIAL.replace('"ultrasound"', '"ultrasound-trigger"')).values()
+    assert sentence.startswith("must not end in -trigger")
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ("density_steps = [[900, 3.05], [4100, 2.4], [61000, 0.05]]\n", ""),
+        ('photometric = "MONOCHROME1"\ndensity_steps = [[9, 0.05], [41, 1.4], [610, 3.0]]\n', ""),
+        ("density_steps = [[900, 3.05], [61000, 0.05]]\n", "needs three steps at least"),
+        ("density_steps = [[900, 3.05], [900, 2.4], [61000, 0.05]]\n", "must go up by their samples: 900 follows 900"),
+        (
+            "density_steps = [[900, 3.05], [4100, 3.1], [61000, 0.05]]\n",
+            "must fall in density, since photometric is MONOCHROME2: 3.1 follows 3.05",
+        ),
+        (
+            'photometric = "MONOCHROME1"\ndensity_steps = [[900, 3.05], [4100, 2.4], [61000, 0.05]]\n',
+            "must rise in density, since photometric is MONOCHROME1: 2.4 follows 3.05",
+        ),
+        ("depth = 12\ndensity_steps = [[9, 3.05], [41, 2.4], [4096, 0.05]]\n", "a sample of more than depth = 12 bits"),
+        ('compression = "jpeg-ls"\nwidth_mm = 356\nheight_mm = 432\nresolution_dpi = 300\n', ""),
+        (
+            'compression = "jpeg-ls"\nwidth_mm = 356\nheight_mm = 432\nresolution_dpi = 600\n',
+            "compression takes films of 128 MB at most, in memory; this one has 171 MB",
+        ),
+        ("depth = 7\n", "greater than or equal to 8"),
+    ],
+)
+def test_ok__a_film_s_samples(more: str, problem: str) -> None:
+    film = '[[devices]]\nname = "film"\ndriver = "sane"\nmodality = "RG"\nsane_device = "test:0"\n' + more
+    if problem:
+        assert problem in str(_problems(film))
+    else:
+        _read(film)

@@ -24,6 +24,7 @@ from tests.compose.world import (
     FILM,
     GRABBER,
     SERIAL,
+    STEPS,
     Made,
     clip_frames,
     exam_on,
@@ -43,7 +44,10 @@ from tests.compose.world import (
 PRINTER = PrinterDevice(name="bone-density", driver="printer", line=Path("tty"), modality="BMD", language="pcl")
 TEXT = TextDevice(name="lensmeter", driver="text", line=Path("tty"), modality="LEN", profile="astm", pdf=True)
 COLOUR = GrabberDevice(name="theatre", driver="grabber", source=Path("/dev/video0"), modality="XC", formats=("RGB24",))
-DEVICES: tuple[Device, ...] = (SERIAL, GRABBER, FILM, PRINTER, TEXT, COLOUR)
+DENSE = FILM.model_copy(update={"name": "film-density", "density_steps": STEPS})
+DARK = FILM.model_copy(update={"name": "film-dark", "photometric": "MONOCHROME1", "depth": 8})
+SMALL = FILM.model_copy(update={"name": "film-small", "compression": "jpeg-ls"})
+DEVICES: tuple[Device, ...] = (SERIAL, GRABBER, FILM, PRINTER, TEXT, COLOUR, DENSE, DARK, SMALL)
 
 MADE: dict[str, tuple[Device, Form, Callable[[Path, Exam | None], Made]]] = {
     "serial, colour": (SERIAL, Form.STILL, lambda path, exam: make_still(path, exam, SERIAL, rgb_frame())),
@@ -67,6 +71,9 @@ MADE: dict[str, tuple[Device, Form, Callable[[Path, Exam | None], Made]]] = {
     "film": (FILM, Form.FILM, make_film),
     "text": (TEXT, Form.PAGE, lambda path, exam: make_still(path, exam, TEXT, gray_frame(), "SPH -06.50")),
     "document": (TEXT, Form.DOCUMENT, lambda path, exam: make_document(path, exam, device=TEXT)),
+    "film in densities": (DENSE, Form.FILM, lambda path, exam: make_film(path, exam, device=DENSE)),
+    "film in JPEG-LS": (SMALL, Form.FILM, lambda path, exam: make_film(path, exam, device=SMALL)),
+    "film, dark": (DARK, Form.FILM, lambda path, exam: make_film(path, exam, device=DARK)),
 }
 EXAMS: dict[str, Exam | None] = {
     "everything scheduled": exam_on(full_entry(), DEVICES),

@@ -340,6 +340,20 @@ def _is_running(process: int) -> bool:
         return False
 
 
+def test_ok__12_bit_lie_in_two_bytes(sane: FilmOptions, tmp_path: Path) -> None:
+    data = struct.pack(">12H", *range(4084, 4096))
+    options = replace(fake(sane, tmp_path, f"out.write(b'P5\\n4 3\\n65535\\n' + {data!r})\n"), depth=12)
+    header, pixels = scan(options)
+    assert (header.bits, header.data_bytes, pixels) == (12, 24, struct.pack("<12H", *range(4084, 4096)))
+
+
+def test_fail__samples_of_more_bits_than_were_asked_for(sane: FilmOptions, tmp_path: Path) -> None:
+    data = struct.pack(">12H", *range(4085, 4097))
+    options = replace(fake(sane, tmp_path, f"out.write(b'P5\\n4 3\\n65535\\n' + {data!r})\n"), depth=12)
+    with pytest.raises(BadTransfer, match="gives samples of more than the 12 bits"):
+        scan(options)
+
+
 def test_ok__a_child_that_complains_without_end_does_not_block(sane: FilmOptions, tmp_path: Path) -> None:
     program = "sys.stderr.write('x' * 3_000_000)\nout.write(b'P5\\n4 3\\n65535\\n' + bytes(24))\n"
     assert scan(fake(sane, tmp_path, program))[1] == bytes(24)
@@ -381,6 +395,20 @@ def test_ok__pnm_header_from_arbitrary_bytes(data: bytes, marked: bool) -> None:
     except BadTransfer:
         return
     assert header is None or (header.width > 0 and header.height > 0)
+
+
+def test_ok__what_is_asked_for() -> None:
+    options = FilmOptions("test:0", 300, 356, 432, depth=12, source="ADF Front", left_mm=10, top_mm=2.5)
+    assert options.argv() == [
+        *("scanimage", "--device-name=test:0", "--format=pnm", "--mode=Gray", "--depth=12", "--resolution=300"),
+        *("--source=ADF Front", "-l", "10", "-t", "2.5", "-x", "356", "-y", "432"),
+    ]
+
+
+def test_ok__an_area_of_the_film(sane: FilmOptions) -> None:
+    """The backend draws the same picture everywhere; that it takes the place is all that can be seen."""
+    header, pixels = scan(replace(sane, left_mm=100, top_mm=100, source="Flatbed"))
+    assert (header.width, header.height, len(pixels)) == (787, 984, header.data_bytes)
 
 
 def test_ok__no_value_is_taken_for_an_option() -> None:

@@ -41,6 +41,9 @@ def sane(tmp_path: Path) -> FilmOptions:
         ("    --preview[=(yes|no)] [no]", Offered("preview", ("yes", "no"))),
         ("    --lamp-off-time <int> [300] [advanced]", Offered("lamp-off-time")),
         ("    --depth 16 [16]", Offered("depth", ("16",))),
+        # Found by `make fuzz`: a limit that is no number, and one too large for a number.
+        ("    --x 1.2.3..5mm [1]", Offered("x")),
+        (f"    --x 0..{'9' * 400}mm [1]", Offered("x")),
     ],
 )
 def test_ok__a_line(line: str, offered: Offered) -> None:

@@ -200,7 +200,10 @@ def test_fail__without_a_number_or_a_port_there_is_no_rule_by_it() -> None:
         ("FT4X1ABC", (replace(_ADAPTER, node="/dev/ttyUSB1", part="1"),), False, NamedBy.SERIAL),
         ("FT4X1ABC", (), True, NamedBy.PORT),
         ("", (), False, NamedBy.PORT),
-        ("0000", (), False, NamedBy.PORT),
+        ("00000000", (), False, NamedBy.PORT),
+        ("0001", (), False, NamedBy.PORT),
+        ("2021", (), False, NamedBy.PORT),
+        ("20210623", (), False, NamedBy.SERIAL),
         ('A", RUN+="x', (), False, NamedBy.PORT),
     ],
 )

@@ -139,6 +139,25 @@ def test_ok__an_exam_of_a_typed_patient_has_what_a_directory_needs(tmp_path: Pat
     assert "Error" not in run("dciodvfy", "-new", box.stick / "DICOMDIR", cwd=tmp_path)
 
 
+def test_ok__a_document_is_listed_as_what_it_is(tmp_path: Path) -> None:
+    box = Box(tmp_path)
+    exam = box.open(patient("Test^One", "PAT-1"))
+    box.still(exam)
+    document = box.document(exam)
+    box.end(exam)
+    box.export()
+    directory = box.stick / "DICOMDIR"
+    assert "Error" not in run("dciodvfy", "-new", directory, cwd=tmp_path)
+    assert not re.search(r"^[WEF]:", run("dcmdump", directory, cwd=tmp_path), re.MULTILINE)
+    records = dcmread(directory).DirectoryRecordSequence
+    kinds = [record.DirectoryRecordType for record in records]
+    assert sorted(kinds) == ["ENCAP DOC", "IMAGE", "PATIENT", "SERIES", "SERIES", "STUDY"]
+    (record,) = (one for one in records if one.DirectoryRecordType == "ENCAP DOC")
+    assert record.DocumentTitle == "Densitometer: Ergebnisse für Ärzte"
+    assert record.MIMETypeOfEncapsulatedDocument == "application/pdf"
+    assert uid_of(document) in {str(one.SOPInstanceUID) for one in FileSet(directory)}
+
+
 def test_ok__images_stand_in_the_order_of_their_numbers(box: Box) -> None:
     numbers: list[tuple[str, int]] = []
     for record in records_of(box.stick / "DICOMDIR"):

@@ -13,6 +13,7 @@ from pydicom import Dataset, dcmread
 
 from appliance.base.paths import Paths
 from appliance.base.uids import new_uid
+from appliance.compose.document import compose_document
 from appliance.compose.instance import Origins, compose_clip, compose_still
 from appliance.compose.pixels import fragment_header, padding, pixel_form_from
 from appliance.devices.frame import Frame
@@ -88,6 +89,13 @@ class Box:
         )
         data = composed.header + frame.data + composed.trailer
         return self._publish(exam, device.name, composed.sop_instance_uid, data, 0)
+
+    def document(self, exam: Exam | None) -> Path:
+        pdf = b"%PDF-1.4\n%%EOF"
+        origins = Origins(exam, SERIAL, BOX, new_uid(), CAPTURED_AT, self._number(exam), "", "ASTM E1394")
+        composed = compose_document(origins, "Densitometer: Ergebnisse für Ärzte", len(pdf))
+        data = composed.header + pdf + composed.trailer
+        return self._publish(exam, SERIAL.name, composed.sop_instance_uid, data, 0)
 
     def clip(self, exam: Exam | None) -> Path:
         """Its digest begins behind the header, as a clip's does."""

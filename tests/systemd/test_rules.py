@@ -151,6 +151,14 @@ def test_ok__an_adopted_adapter_is_known_again_and_another_is_not(
 
 
 @pytest.mark.usefixtures("mounts")
+def test_ok__a_line_that_only_triggers_is_acquires_and_wants_no_unit(tmp_path: Path) -> None:
+    site = _SAID.format(serial="FT4X1ABC", port="p") + rule_from(_ADAPTER, NamedBy.SERIAL, "endoscope-trigger")
+    said = _try_event(tmp_path, site, device=_TTY)
+    assert "DEVLINKS=/dev/appliance/endoscope-trigger\n" in said and "SYSTEMD_WANTS" not in said
+    assert re.search(rf"{RULES.name}:[0-9]+ OWNER {read_accounts().users['appliance-acquire']}\n", said)
+
+
+@pytest.mark.usefixtures("mounts")
 def test_ok__a_tty_that_is_no_adapter_stays_whose_it_was(tmp_path: Path) -> None:
     said = _try_event(tmp_path, "", device=_TTY)
     assert not re.search(rf"{RULES.name}:[0-9]+ (OWNER|GROUP|MODE) ", said)

@@ -123,7 +123,8 @@ def test_ok__one_wall_for_each_process() -> None:
         families = set(" ".join(read_values(unit, "RestrictAddressFamilies")).split())
         assert has_network == bool(families & {"AF_INET", "AF_INET6"})
     assert read_values("appliance-acquire@.service", "DevicePolicy") == ["closed"]
-    assert read_values("appliance-acquire@.service", "DeviceAllow") == ["/dev/appliance/%I rw"]
+    allowed = ["/dev/appliance/%I rw", "/dev/appliance/%I-trigger rw", "char-input r"]
+    assert read_values("appliance-acquire@.service", "DeviceAllow") == allowed
 
 
 def test_ok__the_kiosk_reaches_this_box_alone_and_nothing_of_the_spool() -> None:

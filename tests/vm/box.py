@@ -53,8 +53,9 @@ class Box:
         self.shell.wait_until(f"test $(systemctl is-active {names} | grep -cx active) = {len(units)}", _SECONDS)
 
     def ask(self, service: str, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """A service's answer, by the box's own client. RefusedError with its sentence when it refuses."""
-        words = [PYTHON, "-I", "/run/ask.py", service, method, path, json.dumps(body)]
+        """A service's answer: of `console`, `forward` or `acquire-NAME`. RefusedError with its sentence."""
+        place = f"/run/appliance/{service.partition('-')[0]}/{service}.sock"
+        words = [PYTHON, "-I", "-S", "/run/ask.py", place, method, path, "" if body is None else json.dumps(body)]
         told = json.loads(self.shell.run(shlex.join(words), _SECONDS))
         if "refused" in told:
             raise RefusedError(told["refused"])

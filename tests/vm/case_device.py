@@ -4,55 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 from collections.abc import Iterator
 
+from tests.vm.box import STATE
 from tests.vm.machine import Machine
 from tests.vm.qmp import MonitorError
+from tests.vm.serial_adapter import SerialAdapter
 
 _COMMAND = "/usr/lib/appliance/venv/bin/appliance device"
-_GONE_SECONDS = 120.0
 _SECONDS = 600.0
 # The same number in both: what a factory gives to every piece.
 _SERIAL = "0001"
-
-
-class Twin:
-    """One of several adapters that say the same of themselves, at a port of the box."""
-
-    def __init__(self, guest: Machine, port: int) -> None:
-        self._guest, self._port = guest, port
-        self._line: socket.socket
-
-    def plug(self) -> None:
-        path = self._guest.hardware.directory / f"twin-{self._port}"
-        address = {"type": "unix", "data": {"path": str(path)}}
-        backend = {"type": "socket", "data": {"addr": address, "server": True, "wait": False}}
-        self._guest.monitor.execute("chardev-add", id=f"twin-line-{self._port}", backend=backend)
-        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._line.connect(str(path))
-        self._guest.monitor.execute(
-            "device_add",
-            driver="usb-serial",
-            id=f"twin-{self._port}",
-            bus="usb.0",
-            port=str(self._port),
-            chardev=f"twin-line-{self._port}",
-            serial=_SERIAL,
-        )
-
-    def unplug(self) -> None:
-        self._guest.monitor.execute("device_del", id=f"twin-{self._port}")
-        self._guest.monitor.wait_event("DEVICE_DELETED", _GONE_SECONDS)
-        self._line.close()
-        self._guest.monitor.execute("chardev-remove", id=f"twin-line-{self._port}")
-        (self._guest.hardware.directory / f"twin-{self._port}").unlink(missing_ok=True)
+_CONFIGURATION = """
+[[devices]]
+name = "left"
+driver = "xmodem"
+modality = "US"
+line = "/dev/appliance/left"
+"""
 
 
 @contextlib.contextmanager
-def twins(guest: Machine) -> Iterator[tuple[Twin, Twin]]:
+def twins(guest: Machine) -> Iterator[tuple[SerialAdapter, SerialAdapter]]:
     """Two, neither of them plugged in yet; none is at the end."""
-    both = Twin(guest, 2), Twin(guest, 3)
+    both = SerialAdapter(guest, _SERIAL, 2), SerialAdapter(guest, _SERIAL, 3)
     try:
         yield both
     finally:
@@ -119,3 +94,29 @@ def test_ok__what_was_attached_before_the_state_was_there_is_named_at_boot(guest
         shell.run("mv /run/aside /var/lib/appliance/config/rules/69-appliance-left.rules", _SECONDS)
         shell.run("systemctl restart appliance-names.service", _SECONDS)
         shell.wait_until("test -c /dev/appliance/left", _SECONDS)
+
+
+def test_ok__adopting_starts_the_acquire_process_and_unplugging_ends_it(guest: Machine) -> None:
+    shell = guest.shell
+    shell.write_file(f"{STATE}/config/active.toml", _CONFIGURATION.encode())
+    shell.run(f"chmod 0644 {STATE}/config/active.toml")
+    unit = "appliance-acquire@left.service"
+    with twins(guest) as (left, right):
+        left.plug()
+        shell.wait_until("test -c /dev/ttyUSB0", _SECONDS)
+        shell.run(f"{_COMMAND} adopt /dev/ttyUSB0 left", _SECONDS)
+        shell.wait_until(f"systemctl is-active {unit}", _SECONDS)
+        assert json.loads(shell.run(f"{_COMMAND} list --json", _SECONDS))["missing"] == []
+        refused = shell.try_run(f"{_COMMAND} probe left", _SECONDS)
+        assert refused.status == 1 and "The acquire process of left has it." in refused.output
+
+        right.plug()  # a line that only triggers is opened by that process alone, and starts none
+        shell.wait_until("test -c /dev/ttyUSB1", _SECONDS)
+        shell.run(f"{_COMMAND} adopt /dev/ttyUSB1 left-trigger", _SECONDS)
+        shell.wait_until("test -c /dev/appliance/left-trigger", _SECONDS)
+        assert shell.run("systemctl list-units --plain --no-legend 'appliance-acquire@*'").count("\n") == 1
+
+        left.unplug()
+        shell.wait_until(f"! systemctl is-active {unit}", _SECONDS)
+        left.plug()
+        shell.wait_until(f"systemctl is-active {unit}", _SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.vm.box import Box, RefusedError
+from tests.vm.box import Box
 from tests.vm.machine import Machine
 
 _SERVICES = ("appliance-console.service", "appliance-forward.service")
@@ -31,8 +31,8 @@ def test_ok__a_service_that_takes_too_much_memory_is_started_anew(guest: Machine
     """It, or a child of it: all of the unit is bounded by its MemoryMax=."""
     pid = _main_process(guest, service)
     group = f"/sys/fs/cgroup/system.slice/{service}/cgroup.procs"
-    # Reads zeros for ever, and keeps them.
-    guest.shell.run(f"(echo $BASHPID > {group}; exec tail /dev/zero) >/dev/null 2>&1 & true")
+    # A buffer of a gibibyte, filled at once.
+    guest.shell.run(f"(echo $BASHPID > {group}; exec dd if=/dev/zero of=/dev/null bs=1G) >/dev/null 2>&1 & true")
     _wait_other_process(guest, service, pid)
     assert "oom" in guest.shell.run(f"journalctl --no-pager --boot --unit {service}").lower()
     _no_unit_failed(guest)
@@ -58,8 +58,6 @@ def test_ok__a_flash_that_becomes_read_only_is_told_of(guest: Machine) -> None:
     assert "read-only" in box.wait_finding("flash-unwritable")
     for service in _SERVICES:
         assert guest.shell.run(f"systemctl is-active {service}") == "active\n"
-    with pytest.raises(RefusedError):
-        box.ask("console", "POST", "/api/clock/trust", {})
 
 
 def test_ok__the_boards_watchdog_starts_a_dead_box_anew(guest: Machine) -> None:

@@ -74,12 +74,12 @@ def freeze(image: Path, is_fresh: bool = False) -> Frozen:
 
 
 @contextlib.contextmanager
-def thawed(frozen: Frozen, forwards: Mapping[int, int] | None = None, extra: tuple[str, ...] = ()) -> Iterator[Machine]:
+def thawed(frozen: Frozen, forwards: Mapping[int, int] | None = None) -> Iterator[Machine]:
     """The machine as it was frozen, running, in a directory that goes with it."""
     with _short_directory() as directory:
         disk = directory / "disk.qcow2"
         make_disk(frozen.disk, "qcow2", disk)
-        with running(Machine(Hardware(directory, disk, dict(forwards or {}), extra), frozen.memory)) as thawing:
+        with running(Machine(Hardware(directory, disk, dict(forwards or {})), frozen.memory)) as thawing:
             thawing.resume()
             yield thawing
 

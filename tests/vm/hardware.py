@@ -49,7 +49,6 @@ class Hardware:
     directory: Path
     disk: Path
     forwards: dict[int, int] = field(default_factory=dict)  # the host's port on loopback: the guest's
-    extra: tuple[str, ...] = ()
 
     @property
     def monitor_socket(self) -> Path:
@@ -84,7 +83,6 @@ class Hardware:
             # Free places for disks that are plugged while it runs.
             *(part for place in range(1, 4) for part in ("-device", f"pcie-root-port,id=slot{place},chassis={place}")),
             *(part for text in strings for part in ("-smbios", f"type=11,value={text.replace(',', ',,')}")),
-            *self.extra,
             *(("-incoming", f"exec:cat {incoming}") if incoming else ()),
         ]
 

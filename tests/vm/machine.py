@@ -40,10 +40,6 @@ class Machine:
             self.kill()
             raise
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
     def wait_booted(self, seconds: float = BOOT_SECONDS) -> str:
         """Until systemd has nothing more to start: `running`, or `degraded` when a unit failed.
 

@@ -50,13 +50,6 @@ class Monitor:
                 raise MonitorError(f"{command}: {answer['error']['desc']}")
             self._keep_event(answer)
 
-    def execute_line(self, line: str) -> str:
-        """A command of the monitor for people. MonitorError when it says anything that begins with `Error`."""
-        said = str(self.execute("human-monitor-command", command_line=line))
-        if said.startswith("Error"):
-            raise MonitorError(f"{line}: {said.strip()}")
-        return said
-
     def wait_event(self, name: str, seconds: float) -> JsonObject:
         """The first event of that name that nobody has taken yet. MonitorError when none comes."""
         deadline = time.monotonic() + seconds

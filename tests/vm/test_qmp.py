@@ -64,12 +64,6 @@ def test_fail__a_refusal_has_qemus_words() -> None:
         monitor.execute("device_add", driver="usb-serial")
 
 
-def test_fail__an_error_of_the_monitor_for_people() -> None:
-    with monitor_that(lambda _: b'{"return": "Error: no such disk\\r\\n"}\r\n') as monitor:
-        with pytest.raises(MonitorError, match="no such disk"):
-            monitor.execute_line("eject nothing")
-
-
 @pytest.mark.parametrize("greeting", [b'{"hello": 1}\r\n', b"[]\r\n", b""])
 def test_fail__it_is_no_monitor(greeting: bytes) -> None:
     ours, theirs = socket.socketpair()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.vm.usb.camera import Camera, Shot
 from tests.vm.usb.device import Setup
+from tests.vm.usb.keyboard import Keyboard
 from tests.vm.usb.redirection import Cable, Wire
 
 _HELLO = (
@@ -127,3 +128,19 @@ def test_ok__two_frames_differ_in_parity() -> None:
     flags = [camera.take(float(second), 8) for second in range(4)]
     parities = [data[1] & 1 for data in flags if data is not None]
     assert all(one != other for one, other in itertools.pairwise(parities)) and len(parities) == 4
+
+
+def test_ok__a_key_goes_out_only_while_the_host_listens() -> None:
+    keyboard = Keyboard("PEDAL1")
+    wire = Wire(keyboard)
+    wire.feed(_HELLO)
+    del wire.sent[80:]
+    keyboard.press(4)
+    wire.pump(0.0)
+    assert _packets(bytes(wire.sent)) == []
+    wire.feed(struct.pack("<IIQ", 15, 1, 1) + b"\x81")  # listen on this endpoint
+    wire.pump(0.0)
+    (_, listening), down, up = _packets(bytes(wire.sent))
+    assert listening == bytes.fromhex("00 81")
+    assert down == (103, bytes.fromhex("81 00 0800") + bytes.fromhex("0000040000000000"))
+    assert up == (103, bytes.fromhex("81 00 0800") + bytes(8))

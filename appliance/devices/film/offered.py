@@ -23,7 +23,7 @@ _LINE = re.compile(
     r"^    (?:--?)([A-Za-z0-9-]+)(?:\[=\((yes\|no)\)\])?(?: (.*?))?(?: \(in steps of ([\d.]+)\))? \[([^\]]*)\]"
 )
 _RANGE = re.compile(r"^(-?[\d.]+)\.\.(-?[\d.]+?)[a-z%]*$")
-_NUMBER = re.compile(r"^(-?\d+(?:\.\d+)?)[a-z%]*$")
+_NUMBER = re.compile(r"^(-?\d{1,12}(?:\.\d{1,12})?)[a-z%]*$")
 # By how much a length may be beyond its range: it is printed with few digits.
 _ROUNDING = 0.01
 
@@ -130,7 +130,8 @@ def _option_from(name: str, values: str, step: str | None, *, is_active: bool) -
     limits = _RANGE.match(values)
     if limits is not None:
         least, most = _number_from(limits[1]), _number_from(limits[2])
-        return Offered(name, (), least, most, _number_from(step or ""), is_active)
+        if least is not None and most is not None:
+            return Offered(name, (), least, most, _number_from(step or ""), is_active)
     if "|" in values or _NUMBER.match(values):
         return Offered(name, tuple(values.split("|")), is_active=is_active)
     return Offered(name, is_active=is_active)

@@ -19,8 +19,8 @@ from appliance.devices.plugging.attached import Attached, Kind
 _PLAIN = re.compile(r"[A-Za-z0-9_.:=+@-]{1,128}")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,23}")
 _SUBSYSTEMS = {Kind.VIDEO: "video4linux", Kind.SERIAL: "tty", Kind.SCANNER: "usb", Kind.INPUT: "input"}
-# A number of one digit, however often, is a factory's that numbers nothing.
-_LEAST_DIGITS = 2
+# A shorter number, or one of fewer different letters, is a factory's that numbers nothing: 0001, 00000000.
+_LEAST_LENGTH, _LEAST_DIFFERENT = 6, 3
 
 
 class NamedBy(StrEnum):
@@ -76,11 +76,12 @@ def _matched(key: str, value: str) -> str:
 
 
 def has_own_number(attached: Attached, others: Iterable[Attached]) -> bool:
-    """Whether the number that it carries tells it from everything else that is plugged in.
+    """Whether the number that it carries tells it from everything else, as far as one can see.
 
-    Factories may give every piece the same: two of them side by side show it.
+    Factories may give every piece the same: such numbers are mostly short, and two of them side by side show it.
     """
-    if len(set(attached.serial)) < _LEAST_DIGITS or not _PLAIN.fullmatch(attached.serial):
+    is_number = len(attached.serial) >= _LEAST_LENGTH and len(set(attached.serial)) >= _LEAST_DIFFERENT
+    if not is_number or not _PLAIN.fullmatch(attached.serial):
         return False
     return not any(
         _same_without_place(attached) == _same_without_place(other) for other in others if other.node != attached.node

@@ -60,7 +60,7 @@ def learn_pattern(presses: Sequence[bytes], idle: bytes = b"") -> Learned:
     best: BytePattern | None = None
     for core in _shared_stretches(presses, idle):
         grown = _grow(core, presses)
-        if (best is None or grown.known_bytes > best.known_bytes) and not grown.count_in(idle):
+        if best is None or grown.known_bytes > best.known_bytes:
             best = grown
     if best is None:
         raise NothingLearned(

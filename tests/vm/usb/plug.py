@@ -35,11 +35,10 @@ class Plug:
         self._cable = Cable(device, line)
 
     def pull(self) -> None:
-        """Out, whatever is on its way."""
+        """Out, whatever is on its way. The line's end in QEMU goes with the device."""
         self._cable.pull()
         self._monitor.execute("device_del", id=self._name)
         self._monitor.wait_event("DEVICE_DELETED", _GONE_SECONDS)
-        self._monitor.execute("chardev-remove", id=f"{self._name}-line")
         self._path.unlink(missing_ok=True)
 
 

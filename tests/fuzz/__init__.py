@@ -1,0 +1,1 @@
+"""Each decoder that reads bytes from a wire, under a coverage-guided fuzzer."""
