@@ -111,8 +111,10 @@ class ClipRecorder:
             return
         if not self._frames.offer(frame):
             # What is cropped or masked takes the processor's time too.
-            slow = "The flash was" if frame.edit is None else "The flash, or the box at cropping and masking, was"
-            self.end(f"{slow} too slow; the clip ended early. Everything up to there is kept.")
+            slow = "The flash was too slow; the clip ended early."
+            if frame.edit is not None:
+                slow = "The flash, or the box at cropping and masking, was too slow; the clip ended early."
+            self.end(f"{slow} Everything up to there is kept.")
 
     def end(self, notice: str = "") -> None:
         """Take no further frame; what is queued is still written."""

@@ -28,6 +28,8 @@ MOST_STREAMS = 16
 _BEAT_SECONDS = 0.5
 _STALL_SECONDS = 10.0
 _AGAIN_MILLISECONDS = 500
+# Everything is sent again after so many rounds, of half a second or less.
+_AGAIN_ROUNDS = 6
 
 Read = Callable[[], Any]
 
@@ -48,6 +50,7 @@ class _Stream:
     view_lock: Callable[[], Any]
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     sent: dict[str, str] = field(default_factory=dict)
+    rounds: int = 0
 
 
 class Events:
@@ -103,6 +106,10 @@ class Events:
             stream.sent = {name: text for name, text in stream.sent.items() if name == "lock"}
         else:
             news |= self._now
+        # A page also asks by itself, after what it did, and may have been told of a state between two looks.
+        stream.rounds += 1
+        if stream.rounds % _AGAIN_ROUNDS == 0:
+            stream.sent.clear()
         parts = []
         for name, (text, looked_at) in news.items():
             if stream.sent.get(name) != text:
@@ -134,10 +141,10 @@ class Events:
             # What cannot be read now is looked at again; the screen's own questions say why.
             with suppress(ApplianceError, OSError):
                 text = _json_from(await run_in_threadpool(topic.read))
-                if self._now.get(topic.name, ("",))[0] != text:
-                    self._now[topic.name] = (text, looked_at)
-                    for stream in self._streams:
-                        stream.woken.set()
+                is_news = self._now.get(topic.name, ("",))[0] != text
+                self._now[topic.name] = (text, looked_at)
+                for stream in self._streams if is_news else ():
+                    stream.woken.set()
             await asyncio.sleep(topic.every_seconds)
 
 

@@ -180,7 +180,6 @@ def test_ok__what_changes_is_pushed(bench: Bench) -> None:
         stream.read_until(r"retry: \d+")
         for topic in ("lock", "exam", "worklist", "status", "beat"):
             stream.read_until(rf"event: {topic}\n")
-        assert stream.text.count("event: worklist\n") == 1
         items = asker.ask("GET", "/api/worklist")["items"]
         exam = asker.ask("POST", "/api/exams", {"key": items[0]["key"]})
         stream.read_until(f'"exam_id":"{exam["exam_id"]}"')

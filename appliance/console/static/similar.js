@@ -38,13 +38,17 @@ function nearOf(sound) {
 
 const whoOf = (item) => `${item.patient_id}\n${item.birth_date}\n${item.names.join("\n")}`;
 
-/** Item → another patient's item with a similar name, for those that have one. */
-export function similarOf(items) {
+const AT_ONCE = 300;
+
+/** Item → another patient's item with a similar name, for those that have one. Pauses at each yield, where a long list
+ *  would hold up the page; its value is at the end. */
+export function* lookForSimilar(items) {
   const patients = new Map(); // who → its first item: a patient's further steps are not looked at
   for (const item of items) if (!patients.has(whoOf(item))) patients.set(whoOf(item), item);
   const known = new Map(); // near → the first patient that has it
   const others = new Map(); // who → another patient
-  for (const [who, item] of patients)
+  let looked = 0;
+  for (const [who, item] of patients) {
     for (const near of new Set(item.names.flatMap((name) => nearOf(soundOf(name))))) {
       const other = known.get(near);
       if (other === undefined) known.set(near, who);
@@ -53,5 +57,8 @@ export function similarOf(items) {
         if (!others.has(other)) others.set(other, item);
       }
     }
+    looked += 1;
+    if (looked % AT_ONCE === 0) yield;
+  }
   return new Map(items.filter((item) => others.has(whoOf(item))).map((item) => [item, others.get(whoOf(item))]));
 }

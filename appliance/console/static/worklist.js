@@ -2,24 +2,27 @@
 
 import { byId, make, nameElements, setText, show } from "./elements.js";
 import { drawFilter, filterKey, itemsPassing } from "./filter.js";
-import { get, post } from "./link.js";
+import { get, post, sleep } from "./link.js";
 import { Rows } from "./rows.js";
-import { similarOf } from "./similar.js";
+import { lookForSimilar } from "./similar.js";
 import { said, text } from "./texts.js";
 import { ageText, agoText, birthText, dateText, foldText, sexText, shortDateText, timeText, whatText } from "./words.js";
 
 // Older than this the list is called old, loudly.
 const OLD_MS = 15 * 60 * 1000;
+const AT_ONCE = 300;
 
 let rows = null;
 let choose = () => {};
 let now = "";
 let all = []; // the items of the list
 let drawn = "";
+let redraw = () => {};
 let drawnSearch = "";
 let found = null; // what the hospital answered: { search, answers }
 const searchTexts = new WeakMap();
-let similar = { items: null, of: new Map() }; // of the items that are shown
+let similar = { items: null, of: new Map() }; // of the items that were looked through
+let preparing = null; // the items that are being looked through
 
 /** GET the list; its entries only if they are others than those of `before`. */
 export async function readWorklist(before) {
@@ -36,9 +39,32 @@ export async function askHospital(search) {
 }
 
 /** Another patient's entry with a name that may be taken for this one's. */
-export function similarTo(item, items) {
-  if (similar.items !== items) similar = { items, of: similarOf(items) };
+function similarTo(item, items) {
+  if (similar.items !== items) {
+    const look = lookForSimilar(items);
+    let step = look.next();
+    while (!step.done) step = look.next();
+    similar = { items, of: step.value };
+  }
   return similar.of.get(item);
+}
+
+/** Look through a new list a little at a time: it is drawn and searched at once, however long it is. */
+async function prepare(items) {
+  if (preparing === items || similar.items === items) return;
+  preparing = items;
+  const look = lookForSimilar(items);
+  let step = look.next();
+  for (let place = 0; !step.done || place < items.length; place += AT_ONCE) {
+    for (const item of items.slice(place, place + AT_ONCE)) searchTextOf(item);
+    if (!step.done) step = look.next();
+    if (step.done && place + AT_ONCE >= items.length) break;
+    await sleep(0);
+    if (preparing !== items) return;
+  }
+  similar = { items, of: step.value };
+  drawn = "";
+  redraw();
 }
 
 export function forgetFound() {
@@ -78,6 +104,8 @@ export function drawWorklist(worklist, search, chooseItem) {
   drawn = key;
   drawnSearch = `${search} ${filterKey()}`;
   all = worklist.items;
+  redraw = () => drawWorklist(worklist, search, chooseItem);
+  prepare(all);
   rows ||= new Rows(byId("list"), build);
   rows.draw(entriesOf(worklist, search), isOther);
 }
@@ -166,7 +194,7 @@ function row(item) {
       { class: "entry-name" },
       ...nameElements(item.names),
       item.examined ? make("span", { class: "mark", testid: "examined-mark", text: text("worklist.examined") }) : null,
-      similarTo(item, all)
+      similar.items === all && similar.of.has(item)
         ? make("span", { class: "mark alike", testid: "similar-mark", text: text("worklist.similar") })
         : null,
     ),
