@@ -298,7 +298,7 @@ _STREAMS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(_STREAMS, st.lists(st.integers(0, 500), max_size=12), st.sampled_from([ASTM, NIDEK, Framing()]))
 def test_ok__however_the_stream_is_cut_the_same_comes_of_it(data: bytes, cuts: list[int], framing: Framing) -> None:
     def outcome(pieces: list[bytes]) -> tuple[bytes, list[bytes], list[str], int]:
@@ -312,7 +312,7 @@ def test_ok__however_the_stream_is_cut_the_same_comes_of_it(data: bytes, cuts: l
     assert outcome([data[a:b] for a, b in itertools.pairwise(edges)]) == outcome([data])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(_BYTES, st.floats(0.0, 40.0)), max_size=20), st.sampled_from([ASTM, NIDEK, Framing()]))
 @example([(ENQ + STX + b"1", 29.9), (b"H", 30.1)], ASTM)
 def test_ok__arbitrary_bytes_never_stop_it_and_are_bounded(pieces: list[tuple[bytes, float]], framing: Framing) -> None:
@@ -324,7 +324,7 @@ def test_ok__arbitrary_bytes_never_stop_it_and_are_bounded(pieces: list[tuple[by
     assert bench.decoder.phase is Phase.IDLE
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 255))
 def test_ok__one_damaged_byte_never_gives_another_message(place: int, mask: int) -> None:
     """A sum finds every single error. Where the number of a frame, or a mark, is hit the message is whole or none."""

@@ -97,7 +97,7 @@ def test_ok__each_character_stands_in_its_cell() -> None:
     assert ink_of(b"..8") == ink_of(b"iO8") != ink_of(b"..3")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.binary(max_size=400), st.sampled_from([ASTM, NIDEK]))
 def test_ok__any_text_becomes_pages(payload: bytes, profile: TextProfile) -> None:
     pages, _ = pages_from_reading(reading_from_text(payload, profile), "Machine")

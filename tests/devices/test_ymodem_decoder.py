@@ -294,7 +294,7 @@ _FILES = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     _FILES,
     st.sampled_from([128, 1024]),
@@ -318,7 +318,7 @@ def test_ok__what_a_sender_can_repair_arrives(
     assert bench.payloads == [data if is_told else padded(data, size) for _, data, is_told in files]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     _FILES,
     st.dictionaries(st.integers(0, 25), st.binary(max_size=4), max_size=8),
@@ -342,7 +342,7 @@ def test_ok__whatever_happens_it_ends_and_no_wrong_file_is_handed_out(
     assert set(bench.payloads) <= {data for _, data, _ in files}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(0, 400), max_size=12))
 def test_ok__however_a_piece_is_cut_the_events_are_the_same(cuts: list[int]) -> None:
     """A header as the line delivers it, in one piece or byte by byte, up to the answer that the sender waits for."""

@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_ok__no_decoder_hangs_breaks_or_grows(tmp_path: Path) -> None:
-    """Some hundred inputs each: its own seeds, and what the fuzzer breeds of them."""
+    """Eighty inputs each: its own seeds, and what the fuzzer breeds of them."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.fuzz", "--runs", "150", "--directory", tmp_path],
+        [sys.executable, "-m", "tests.fuzz", "--runs", "80", "--directory", tmp_path],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -28,7 +28,7 @@ def test_ok__no_decoder_hangs_breaks_or_grows(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line.split() for line in done.stdout.splitlines() if " MB " in line]
     assert len(rows) >= 18
-    assert all(int(row[1].replace(",", "")) >= 100 for row in rows), done.stdout
+    assert all(int(row[1].replace(",", "")) >= 80 for row in rows), done.stdout
 
 
 def _target(act: object, megabytes: int = 64) -> Target:
