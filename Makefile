@@ -53,6 +53,7 @@ image: image-packages $(VENV)/base.stamp ## build the box's image (ARCH=amd64: f
 	@$(SUDO) $(BIN)/python image/build.py $(ARCH)
 
 vm-test: vm-packages $(VENV)/test.stamp ## run the box's image in a virtual machine, and its cases (ARGS="-k usb": some of them)
+	@mkdir -p .cache/vm
 	@$(SUDO) $(BIN)/python image/build.py amd64
 	@$(BIN)/python -m pytest -p no:xdist -o python_files='case_*.py' -o timeout=7200 tests/vm $(ARGS)
 
@@ -63,7 +64,8 @@ format: $(VENV)/test.stamp ## let ruff write the files as it likes them
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 clean: ## remove the virtual environment, the demo's state and what was built
-	rm -rf $(VENV) .demo .cache
+	rm -rf $(VENV) .demo
+	$(SUDO) rm -rf .cache
 
 demo-packages:
 	@$(call install,$(DEMO_PACKAGES) $(if $(filter orthanc,$(ARCHIVE)),orthanc))

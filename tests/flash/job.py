@@ -577,6 +577,7 @@ def edges(job: Job) -> Iterator[None]:
         (clip_module, "threading", SimpleNamespace(Thread=_LateThread, Event=threading.Event, Lock=threading.Lock)),
         (ClipRecorder, "result", result_after_work),
         (films_module, "scan_film", _scanned),
+        (films_module, "read_offered", lambda *_: {}),
         (Journal, "__init__", open_and_note),
         (SteppedClock, "wait", wait_for_rounds),
         (recover, "main", recover_and_go_on),

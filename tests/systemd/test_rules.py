@@ -77,9 +77,9 @@ def test_fail__udev_tells_what_it_cannot_take(tmp_path: Path, right: str, wrong:
 @pytest.mark.parametrize(
     ("name", "wanted"),
     [
-        ("ultrasound", "SYSTEMD_WANTS=appliance-acquire@ultrasound.service"),
+        ("ultrasound", "SYSTEMD_WANTS=appliance-attach@ultrasound.service"),
         # Since release 257 `udevadm test` names the program and does not run it.
-        ("c-arm", "/usr/bin/systemd-escape --template=appliance-acquire@.service c-arm"),
+        ("c-arm", "/usr/bin/systemd-escape --template=appliance-attach@.service c-arm"),
     ],
 )
 def test_ok__what_the_site_named_has_its_node_its_owner_and_its_unit(tmp_path: Path, name: str, wanted: str) -> None:
@@ -145,7 +145,7 @@ def test_ok__an_adopted_adapter_is_known_again_and_another_is_not(
     site = _SAID.format(serial=serial, port=port) + rule_from(_ADAPTER, by, "ultrasound")
     said = _try_event(tmp_path, site, device=_TTY)
     assert ("DEVLINKS=/dev/appliance/ultrasound\n" in said) == is_named
-    assert ("SYSTEMD_WANTS=appliance-acquire@ultrasound.service" in said) == is_named
+    assert ("SYSTEMD_WANTS=appliance-attach@ultrasound.service" in said) == is_named
     assert re.search(rf"{RULES.name}:[0-9]+ OWNER 0\n", said), "before it has a name it is root's alone"
     assert "ID_MM_PORT_IGNORE=1" in said
 

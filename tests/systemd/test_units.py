@@ -17,8 +17,8 @@ _SYSTEM_UNITS = Path("/usr/lib/systemd/system")
 _MOST_EXPOSED = 15
 _SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 _KIOSK = "appliance-kiosk.service"
-# Root, since udev listens to nobody else; once at boot.
-_ROOTS = ["appliance-names.service"]
+# Root, since udev and systemd listen to nobody else; each asks one thing and ends.
+_ROOTS = ["appliance-names.service", "appliance-attach@.service"]
 _LONG_RUNNING = ["appliance-acquire@.service", "appliance-console.service", "appliance-forward.service", _KIOSK]
 
 
@@ -150,3 +150,11 @@ def test_ok__what_is_enabled_exists_and_can_be() -> None:
     enabled = set(preset) - {"enable"}
     can_be = {path.name for path in UNITS.iterdir() if "\n[Install]\n" in path.read_text()}
     assert enabled == can_be
+
+
+def test_ok__what_udev_wants_has_the_acquire_process_of_that_name_started() -> None:
+    """Not that process itself: while the last one is still ending, systemd would refuse it."""
+    assert read_values("appliance-attach@.service", "ExecStart") == [
+        "/usr/bin/systemctl start --no-block appliance-acquire@%i.service"
+    ]
+    assert read_values("appliance-attach@.service", "RemainAfterExit") == []

@@ -118,5 +118,5 @@ def test_ok__adopting_starts_the_acquire_process_and_unplugging_ends_it(guest: M
 
         left.unplug()
         shell.wait_until(f"! systemctl is-active {unit}", _SECONDS)
-        left.plug()
+        left.plug()  # while it may be ending still
         shell.wait_until(f"systemctl is-active {unit}", _SECONDS)

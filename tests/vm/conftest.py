@@ -29,3 +29,4 @@ def guest(frozen: Frozen) -> Iterator[Machine]:
     """The box as it was when its boot had ended, for one case alone."""
     with thawed(frozen) as machine:
         yield machine
+        print(machine.describe())  # shown when the case fails
