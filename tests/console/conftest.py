@@ -79,7 +79,7 @@ class Bench:
                 stderr=log,
                 cwd=self.paths.run,
             )
-        wait_until(self.is_answering, "the console answers")
+        wait_until(self.is_answering, "the console answers", 60.0)
 
     def is_answering(self) -> bool:
         assert self.process is not None
