@@ -198,8 +198,8 @@ class _Job:
             return
         runner = box.runners["ultrasound"]
         assert isinstance(runner, TransferRunner)
-        runner._begin(box.clock.monotonic())
-        transfer: Any = SimpleNamespace(payload=image + PADDING * 7, started_at=box.clock.monotonic())
+        runner._begin(box.clock.monotonic(), is_next=False)
+        transfer: Any = SimpleNamespace(payload=image + PADDING * 7, started_at=box.clock.monotonic(), is_batch=False)
         failed = runner._keep_or_say_why_not(transfer)
         runner._end_ticket()
         if failed is not None:

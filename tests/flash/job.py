@@ -460,6 +460,8 @@ def _place_of(error: BaseException) -> str:
 class _Machine:
     """The ultrasound at the other end, as its receiver knows it."""
 
+    is_next_of_batch = False
+
     def __init__(self, at: float) -> None:
         self._at = at
         self.is_acknowledged = False
@@ -471,7 +473,11 @@ class _Machine:
     def receive_transfer(self, *_: Any) -> Any:
         payload = transferred_image() + PADDING * 7
         return SimpleNamespace(
-            payload=payload, started_at=self._at, acknowledge=self._take_acknowledgement, refuse=lambda: None
+            payload=payload,
+            started_at=self._at,
+            is_batch=False,
+            acknowledge=self._take_acknowledgement,
+            refuse=lambda: None,
         )
 
     def _take_acknowledgement(self) -> None:
