@@ -112,9 +112,15 @@ def test_ok__it_is_as_if_it_had_been_captured_for_the_right_patient(tmp_path: Pa
     kept = moved.PixelData if "PixelData" in moved else moved.EncapsulatedDocument
     assert data.count(kept) == old.path.read_bytes().count(kept) == 1
     (tmp_path / "new.dcm").write_bytes(data)
-    said = run("dciodvfy", "-new", tmp_path / "new.dcm")
-    assert "SCImage" in said.stdout + said.stderr or "EncapsulatedPDF" in said.stdout + said.stderr
-    assert "Error" not in said.stdout + said.stderr
+    # What dciodvfy may say of an object as it is captured is held elsewhere; of one that was moved it says the same.
+    assert errors_of(tmp_path / "new.dcm") == errors_of(expected.path)
+
+
+def errors_of(path: Path) -> list[str]:
+    said = run("dciodvfy", "-new", path)
+    lines = (said.stdout + said.stderr).splitlines()
+    assert any("SCImage" in line or "EncapsulatedPDF" in line for line in lines), lines  # it knew what it judged
+    return [line for line in lines if "Error" in line]
 
 
 @pytest.mark.parametrize("kind", MADE)
