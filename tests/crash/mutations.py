@@ -16,7 +16,7 @@ from typing import Any
 from appliance.acquire import salvage
 from appliance.acquire.transfers import TransferRunner
 from appliance.base.uids import new_uid
-from appliance.console import exams
+from appliance.console import aftercare
 from appliance.services import acquire as acquire_service
 from appliance.services import recover
 from tests.crash.again import First
@@ -181,7 +181,7 @@ RECOVERY: dict[str, Fault] = {
         ((recover, "salvage_device", _no_salvage), (acquire_service, "salvage_device", _no_salvage)), _CLIP
     ),
     "a hand-over that was cut off is not completed": Fault(
-        ((exams.ExamKeeper, "_exams_to_look_after", lambda _: []),), rf"{_CAPTURED}/.* -> outbox/.*"
+        ((aftercare.Aftercare, "exams", lambda _: []),), rf"{_CAPTURED}/.* -> outbox/.*"
     ),
     "a file under two names is moved like any other": Fault(
         ((Path, "samefile", lambda *_: False),), rf"({_CAPTURED}|outbox)/.* -> (outbox|kept)/.*"
