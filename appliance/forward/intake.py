@@ -35,7 +35,7 @@ from appliance.forward.strangers import Strangers
 from appliance.spool.names import is_intact
 from appliance.spool.settled import early_path, expired_path, settled_path
 from appliance.spool.summary import DamagedObjectError, read_summary
-from appliance.spool.tree import Spool
+from appliance.spool.tree import Spool, list_objects
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ class Intake:
         self._taken_in: dict[str, set[str]] = {}
         self._awaited_since: dict[str, float] = {}
         self._damaged: set[str] = set()
+        self._are_names_mended = False
         self.settled: set[str] = set()
         """Exams of which nothing more is expected."""
         self.closed: dict[str, Closed] = {}
@@ -87,6 +88,12 @@ class Intake:
 
     def rescan(self) -> None:
         """One look at everything that is not settled. What cannot be read is told about and looked at again."""
+        if not self._are_names_mended:
+            with self._telling("kept-unreadable", "The list of kept objects cannot be read"):
+                lying = {name.sop_instance_uid: path.name for path, name in list_objects(self._spool.kept)}
+                for uid in self._kept.mend_names(lying):
+                    _log.error("the journal called the file of object %s otherwise than it is called", uid)
+                self._are_names_mended = True
         with self._telling("exams-unreadable", "The list of exams cannot be read"):
             self._look_at_exams()
         self._look_for_awaited()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from appliance.exam.decisions import Decided, DecisionKind
 from appliance.forward.journal import Journal
@@ -32,6 +32,21 @@ class KeptLedger:
                     "UPDATE objects SET kept_seconds = ? WHERE place = 'kept' AND expired_at = '' AND kept_seconds < 0",
                     (now,),
                 )
+
+    def mend_names(self, lying: Mapping[str, str]) -> list[str]:
+        """Call files as they are called: `lying` are the names of the files in `kept/` by their objects' identifiers.
+
+        SQLite has no checksums in its pages: a bit that flash gave back wrongly may stand in a name for good, and then
+        nobody would ever take the file away. The identifiers of what was mended.
+        """
+        with self._journal.reading() as db:
+            rows = db.execute("SELECT sop_instance_uid, file_name FROM objects WHERE place = 'kept'").fetchall()
+        wrong = {row[0]: lying[row[0]] for row in rows if row[0] in lying and row[1] != lying[row[0]]}
+        if wrong:
+            with self._journal.transaction() as db:
+                renamed = [(name, uid) for uid, name in wrong.items()]
+                db.executemany("UPDATE objects SET file_name = ? WHERE sop_instance_uid = ?", renamed)
+        return list(wrong)
 
     def note_settled(self, exam_id: str, now: float) -> None:
         """The exam is settled; since when, the first word stands."""

@@ -102,7 +102,8 @@ def _run(case: Case, directory: Path, items: Sequence[WorklistItem], flash: Flas
             operations = flash.operations()
             told_until_then = job.told.everything()
             job.finish()
-            if case.kind is Kind.FLIP_WRITE:
+            if case.kind in (Kind.FLIP_WRITE, Kind.FLIP_READ):
+                # A wrong bit that was written, or that SQLite read from its log and copied, shows when it is read.
                 job.start_again()
         verdict.wrong += job.told.wrong
         verdict.wrong += _wrong_words(case, verdict.fired, told_until_then, job.told, items)

@@ -204,6 +204,25 @@ def test_ok__committed_files_are_kept_and_the_exam_is_settled(bench: Bench) -> N
     assert job.settled.read_bytes() == before
 
 
+def test_ok__a_journal_that_calls_a_kept_file_otherwise_is_mended(bench: Bench) -> None:
+    """A bit of the name was flipped where SQLite has no checksum: nobody would ever take the file away."""
+    job = bench.job()
+    job.capture()
+    job.close()
+    job.hand_over()
+    bench.rescan()
+    bench.commit_all()
+    bench.rescan()
+    (path,) = bench.spool.kept.glob("*.dcm")
+    with bench.journal.transaction() as db:
+        db.execute("UPDATE objects SET file_name = replace(file_name, '.dcm', '.dcl')")
+    bench.journal.close()
+    bench.restart()
+    bench.rescan()
+    with bench.journal.reading() as db:
+        assert [row[0] for row in db.execute("SELECT file_name FROM objects")] == [path.name]
+
+
 def test_ok__a_crash_between_the_move_and_its_row(bench: Bench) -> None:
     job = bench.job()
     made = job.capture()
