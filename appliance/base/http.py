@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -91,6 +91,8 @@ async def read_json(request: Request) -> dict[str, Any]:
                     raise ApplianceError(f"The request is larger than {MAX_BODY_BYTES} bytes.")
     except TimeoutError:
         raise ApplianceError(f"The request did not come in {_BODY_SECONDS:.0f} s.") from None
+    except ClientDisconnect:
+        raise ApplianceError("Whoever asked has gone in the middle of it.") from None
     if not body:
         return {}
     try:

@@ -1,12 +1,13 @@
 """Saved objects as the panel shows them: where one lies, what it is, and its pictures one by one.
 
-Nothing here holds a whole object. Of a clip one frame is read, as it lies in the object; of uncompressed pixels only
-those that the panel can show.
+Of a clip one frame is read, as it lies in the object; of uncompressed pixels only those that the panel can show. A film
+that is compressed without loss is in memory while it is decoded, up to 96 MB of it.
 """
 
 from __future__ import annotations
 
 import io
+import mmap
 import struct
 import threading
 from array import array
@@ -14,9 +15,10 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from appliance.base.errors import ApplianceError
+from appliance.base.jpeg_ls import decode_jpeg_ls
 from appliance.exam.facts import ExamFacts
 from appliance.spool.names import object_name_from
 from appliance.spool.tree import UNASSIGNED, Spool
@@ -25,6 +27,7 @@ THUMBNAIL_SIZE = (192, 144)
 # What the largest panel shows; the browser makes it smaller.
 MOST_SIDE = 1600
 _MOST_FRAME_BYTES = 32 * 1024 * 1024
+_MOST_DECODED_BYTES = 96 * 1024 * 1024
 _MOST_FRAMES = 200_000
 _ITEM = struct.Struct("<HHL")
 _REMEMBERED = 4
@@ -33,7 +36,10 @@ _JPEG_QUALITY = 85
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """How an object's frames lie in its file. `pixels_at` is where the first begins; of coded ones the first item."""
+    """How an object's frames lie in its file. `pixels_at` is where the first begins; of coded ones the first item.
+
+    `is_dark`: its highest sample is black.
+    """
 
     path: Path
     rows: int
@@ -42,6 +48,8 @@ class Picture:
     bits_allocated: int
     bits_stored: int
     is_coded: bool
+    is_jpeg_ls: bool
+    is_dark: bool
     photometric: str
     frames: int
     frame_time_ms: float
@@ -53,7 +61,7 @@ class Picture:
     @property
     def has_window(self) -> bool:
         """Whether it has more grays than a screen."""
-        return not self.is_coded and self.samples == 1 and self.bits_allocated == 16
+        return (self.is_jpeg_ls or not self.is_coded) and self.samples == 1 and self.bits_allocated == 16
 
     def view(self) -> dict[str, Any]:
         """What the panel is told of it."""
@@ -89,26 +97,26 @@ class Pictures:
         if not 0 <= number < picture.frames:
             raise ApplianceError("The image has no such frame.")
         with picture.path.open("rb") as file:
-            if picture.is_coded:
+            if picture.is_coded and not picture.is_jpeg_ls:
                 return _item_at(file, offsets[number])
-            return _jpeg_from(picture, file, number, MOST_SIDE)
+            return _jpeg_from(picture, *_samples_in(picture, file, offsets), number, MOST_SIDE)
 
     def thumbnail(self, uid: str) -> bytes:
         """A small JPEG of the first frame."""
         picture, offsets = self._known_of(uid)
         with picture.path.open("rb") as file:
-            if not picture.is_coded:
-                return _jpeg_from(picture, file, 0, max(THUMBNAIL_SIZE))
+            if not picture.is_coded or picture.is_jpeg_ls:
+                return _jpeg_from(picture, *_samples_in(picture, file, offsets), 0, max(THUMBNAIL_SIZE))
             data = _item_at(file, offsets[0])
         return _small_from(data)
 
     def grays(self, uid: str) -> tuple[int, int, bytes]:
         """Columns, rows and 16-bit little-endian samples of an image with more grays than a screen, thinned out."""
-        picture, _offsets = self._known_of(uid)
+        picture, offsets = self._known_of(uid)
         if not picture.has_window:
             raise ApplianceError("This image has no more grays than the screen.")
         with picture.path.open("rb") as file:
-            return _thinned(picture, file, 0, MOST_SIDE)
+            return _thinned(picture, *_samples_in(picture, file, offsets), 0, MOST_SIDE)
 
     def _known_of(self, uid: str) -> tuple[Picture, array[int]]:
         path = self._find(uid)
@@ -155,7 +163,7 @@ class Pictures:
 def _read_picture(path: Path) -> Picture:
     # pydicom costs 15 MB: only a console that shows images pays for it.
     from pydicom import dcmread
-    from pydicom.uid import UID
+    from pydicom.uid import UID, JPEGLSLossless
 
     from appliance.spool.summary import DAMAGE
 
@@ -167,6 +175,7 @@ def _read_picture(path: Path) -> Picture:
         syntax = UID(source.file_meta.TransferSyntaxUID)
         if element[:4] != b"\xe0\x7f\x10\x00" or syntax.is_implicit_VR:
             raise ApplianceError("This image cannot be shown.", "It is kept all the same.")
+        photometric = str(source.PhotometricInterpretation)
         captured = "".join(str(source.get(key) or "") for key in ("AcquisitionDate", "AcquisitionTime"))
         return Picture(
             path=path,
@@ -176,7 +185,10 @@ def _read_picture(path: Path) -> Picture:
             bits_allocated=int(source.BitsAllocated),
             bits_stored=int(source.BitsStored),
             is_coded=syntax.is_compressed,
-            photometric=str(source.PhotometricInterpretation),
+            is_jpeg_ls=syntax == JPEGLSLossless,
+            # Densities are dark where they are high, and the samples that the table makes them of are bright there.
+            is_dark=photometric == "MONOCHROME1" and "ModalityLUTSequence" not in source,
+            photometric=photometric,
             frames=min(int(source.get("NumberOfFrames") or 1), _MOST_FRAMES),
             frame_time_ms=float(source.get("FrameTime") or 0.0),
             pixels_at=at + 12,
@@ -211,30 +223,59 @@ def _frame_offsets(picture: Picture) -> array[int]:
     return offsets
 
 
-def _item_at(file: BinaryIO, position: int) -> bytes:
+def _item_at(file: BinaryIO, position: int, most_bytes: int = _MOST_FRAME_BYTES) -> bytes:
     file.seek(position)
     head = file.read(_ITEM.size)
     length = _ITEM.unpack(head)[2] if len(head) == _ITEM.size else 0
-    if not 0 < length <= _MOST_FRAME_BYTES:
+    if not 0 < length <= most_bytes:
         raise ApplianceError("This frame cannot be shown.", "It is kept all the same.")
     return file.read(length)
 
 
-def _thinned(picture: Picture, file: BinaryIO, number: int, side: int) -> tuple[int, int, bytes]:
+class _Samples(Protocol):
+    """Uncompressed samples, wherever they lie: a file, or memory."""
+
+    def seek(self, position: int, /) -> object: ...
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+def _samples_in(picture: Picture, file: BinaryIO, offsets: array[int]) -> tuple[_Samples, int]:
+    """The samples and where they begin. What is compressed without loss is in memory meanwhile."""
+    if not picture.is_jpeg_ls:
+        return file, picture.pixels_at
+    if picture.rows * picture.columns * picture.bits_allocated // 8 > _MOST_DECODED_BYTES:
+        raise ApplianceError("This film is too large to be shown here.", "It is kept all the same.")
+    coded = _item_at(file, offsets[0], _MOST_DECODED_BYTES)
+    decoded = decode_jpeg_ls(coded, picture.columns, picture.rows, picture.bits_stored).obj
+    assert isinstance(decoded, mmap.mmap)
+    return decoded, 0
+
+
+def _thinned(picture: Picture, source: _Samples, base: int, number: int, side: int) -> tuple[int, int, bytes]:
     """Columns, rows and samples of every n-th pixel of every n-th row of a frame, so that no side is longer."""
     step = max(1, -(-picture.columns // side), -(-picture.rows // side))
     pixel_bytes = picture.samples * picture.bits_allocated // 8
     row_bytes = picture.columns * pixel_bytes
-    start = picture.pixels_at + number * row_bytes * picture.rows
+    start = base + number * row_bytes * picture.rows
     columns = -(-picture.columns // step)
     lines = []
     for row in range(0, picture.rows, step):
-        file.seek(start + row * row_bytes)
-        line = file.read(row_bytes)
+        source.seek(start + row * row_bytes)
+        line = source.read(row_bytes)
         if len(line) < row_bytes:
             raise ApplianceError("This image cannot be shown.", "It is kept all the same.")
         lines.append(_every(line, step, pixel_bytes))
-    return columns, len(lines), b"".join(lines)
+    samples = b"".join(lines)
+    return columns, len(lines), _turned(picture, samples) if picture.is_dark else samples
+
+
+def _turned(picture: Picture, samples: bytes) -> bytes:
+    """Bright for dark, so that whoever shows them need not know."""
+    most = (1 << picture.bits_stored) - 1
+    if picture.bits_allocated == 8:
+        return samples.translate(bytes(max(0, most - value) for value in range(256)))
+    return array("H", (max(0, most - value) for value in memoryview(samples).cast("H"))).tobytes()
 
 
 def _every(line: bytes, step: int, pixel_bytes: int) -> bytes:
@@ -250,13 +291,13 @@ def _every(line: bytes, step: int, pixel_bytes: int) -> bytes:
     return bytes(thinned)
 
 
-_MODES = {"RGB": "RGB", "YBR_FULL": "YCbCr", "MONOCHROME2": "L"}
+_MODES = {"RGB": "RGB", "YBR_FULL": "YCbCr", "MONOCHROME1": "L", "MONOCHROME2": "L"}
 
 
-def _jpeg_from(picture: Picture, file: BinaryIO, number: int, side: int) -> bytes:
+def _jpeg_from(picture: Picture, source: _Samples, base: int, number: int, side: int) -> bytes:
     from PIL import Image
 
-    columns, rows, data = _thinned(picture, file, number, side)
+    columns, rows, data = _thinned(picture, source, base, number, side)
     mode = _MODES.get(picture.photometric)
     if mode is None:
         raise ApplianceError("This image cannot be shown.", "It is kept all the same.")

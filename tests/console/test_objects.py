@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from pydicom import dcmread
@@ -118,3 +119,17 @@ def test_fail__a_file_that_was_cut_off_is_said_not_to_be_shown(place: Place, kee
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises((ApplianceError, OSError)):
         place.pictures.frame(UID, 0)
+
+
+def test_ok__a_film_is_the_same_however_it_is_stored(tmp_path: Path) -> None:
+    """Compressed without loss, and with its highest sample black: bright on the screen is bright on the film."""
+    seen = {}
+    for number, kind in enumerate(("film", "film, JPEG-LS", "film, dark")):
+        here = Place(tmp_path / str(number))
+        path = here.put(KINDS[kind])
+        columns, rows, samples = here.pictures.grays(UID)
+        seen[kind] = (columns, rows, np.frombuffer(samples, "<u2").astype(int), int(dcmread(path).BitsStored))
+    _, _, plain, bits = seen["film"]
+    assert (seen["film, dark"][2] == (1 << bits) - 1 - plain).all()
+    packed = seen["film, JPEG-LS"]
+    assert packed[:2] != (0, 0) and packed[2].max() > packed[2].min()

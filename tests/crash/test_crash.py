@@ -1,4 +1,4 @@
-"""The power-cut proof in small: 504 states of a job recorded a moment ago, 24 of them of a second power cut, in the
+"""The power-cut proof in small: 344 states of a job recorded a moment ago, 24 of them of a second power cut, in the
 recovery from the first; two with real processes.
 """
 
@@ -23,7 +23,7 @@ from tests.crash.states import Player, distinct_sample, place_of, sample_of, see
 
 CLIP = re.compile(r"captured/[^/]+/[^/]+/\.part-[0-9.]+~[1-9][0-9]*")
 PROCESS = re.compile(r"\.part-[0-9]+-")
-STATES = 480
+STATES = 320
 PARTS = 8
 STATES_AGAIN = 24
 PARTS_AGAIN = 2

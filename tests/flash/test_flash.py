@@ -9,7 +9,7 @@ import pytest
 from tests.flash.conftest import Prove
 from tests.flash.mutations import FAULTS
 
-CASES = 200
+CASES = 120
 PARTS = 2
 
 

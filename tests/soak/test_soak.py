@@ -11,7 +11,7 @@ import pytest
 from tests.soak.life import FAIR, TROUBLES, VICTIMS, turns
 from tests.soak.month import Outcome, Plan, judge, run_month
 
-PLAN = Plan(exams=24, seed=7, weather_every=4, kill_every=4.0)
+PLAN = Plan(exams=14, seed=7, weather_every=4, kill_every=4.0)
 
 
 @pytest.mark.timeout(400)

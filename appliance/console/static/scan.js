@@ -19,7 +19,9 @@ export function watchScanner(onScan) {
         const scanned = typed.trim();
         typed = "";
         if (!isFast || scanned.length < SHORTEST) return;
-        if (onScan(scanned, event.target.tagName === "INPUT") === false) return;
+        // A field of the screen before keeps its focus for a moment.
+        const isInField = event.target.tagName === "INPUT" && event.target.getClientRects().length > 0;
+        if (onScan(scanned, isInField) === false) return;
         event.preventDefault();
         event.stopImmediatePropagation();
       } else if (event.key !== "Shift") {
