@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from appliance.conformance.profile import (
+    AnyNeed,
     AttributeNeed,
     CharacterSetNeed,
     CommitmentNeed,
@@ -27,22 +28,6 @@ from appliance.conformance.profile import (
 )
 from appliance.conformance.statement import Attribute, Role, Statement
 from appliance.conformance.words import seconds_text, uid_text
-
-AnyNeed = (
-    ServiceNeed
-    | ObjectNeed
-    | AttributeNeed
-    | WorklistKeyNeed
-    | CharacterSetNeed
-    | SecurityNeed
-    | TimerNeed
-    | LimitNeed
-    | EndOfStudyNeed
-    | CommitmentNeed
-    | RetentionNeed
-    | ExtensionNeed
-    | PersonNeed
-)
 
 
 @dataclass(frozen=True, slots=True)

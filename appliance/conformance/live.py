@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from appliance.conformance.comparison import Comparison, Finding, Verdict
-from appliance.conformance.judging import AnyNeed
 from appliance.conformance.profile import (
+    AnyNeed,
     CommitmentNeed,
     EndOfStudyNeed,
     ObjectNeed,

@@ -188,7 +188,7 @@ class PersonNeed(Part):
     look_at: str = Field(min_length=1)
 
 
-Need = Annotated[
+AnyNeed = (
     ServiceNeed
     | ObjectNeed
     | AttributeNeed
@@ -201,10 +201,10 @@ Need = Annotated[
     | CommitmentNeed
     | RetentionNeed
     | ExtensionNeed
-    | PersonNeed,
-    Field(discriminator="about"),
-]
-_NEED: Final[TypeAdapter[Any]] = TypeAdapter(Need)
+    | PersonNeed
+)
+Need = Annotated[AnyNeed, Field(discriminator="about")]
+_NEED: Final[TypeAdapter[AnyNeed]] = TypeAdapter(Need)
 
 
 class WrittenRequirement(Part):
@@ -239,7 +239,7 @@ class Requirement:
     strength: Strength
     text: str
     source: str
-    needs: tuple[Any, ...]
+    needs: tuple[AnyNeed, ...]
     fault: str = ""
 
 
@@ -309,7 +309,7 @@ def _requirement_from(given: object, number: int) -> Requirement:
     if not isinstance(text, str) or not text.strip():
         faults.append("it has no text")
     written = table.get("needs")
-    needs = []
+    needs: list[AnyNeed] = []
     if not isinstance(written, list) or not written:
         faults.append("it has no needs")
     else:
