@@ -114,7 +114,11 @@ def test_ok__a_pulled_cable_ends_the_connection(cut: int) -> None:
         theirs.sendall(_HELLO[:cut])
         assert theirs.recv(80, socket.MSG_WAITALL)[12:22] == b"test bench"
         cable.pull()
-        assert theirs.recv(1) == b""
+        try:
+            left = theirs.recv(1)
+        except ConnectionResetError:  # what was sent had not been read yet
+            left = b""
+        assert left == b""
 
 
 def test_fail__a_packet_that_is_too_long_is_no_usbredir() -> None:
