@@ -1,6 +1,7 @@
 """The configuration's keys with their values, defaults and ranges, from the models that load it.
 
-Secrets do not stand in a configuration: keys and certificates are named by their files.
+Keys and certificates are named by their files. What is kept of a PIN is left out, and so are its operators' names: a
+statement is filed, and given to others.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pydantic_core import PydanticUndefined
 from appliance.config.schema import Configuration
 from appliance.conformance.statement import Parameter
 
+_PERSONAL = frozenset({"operators"})
 _WORDS = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
 
 
@@ -25,6 +27,8 @@ def parameters_of(configuration: Configuration) -> tuple[Parameter, ...]:
 
 def _walk(section: BaseModel, above: str) -> Iterator[Parameter]:
     for name, field in type(section).model_fields.items():
+        if not above and name in _PERSONAL:
+            continue
         value = getattr(section, name)
         key = f"{above}{name}"
         if isinstance(value, BaseModel):

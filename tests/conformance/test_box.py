@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from appliance.base.pins import kept_pin_from
 from appliance.config.load import EXAMPLE, load_configuration
 from appliance.config.schema import Configuration
 from appliance.conformance.annex_n import OUTLINE
@@ -115,3 +116,10 @@ def test_ok__a_key_that_matters_changes_it(
     if other == example:
         pytest.fail(f"{key} has this value already")
     assert getattr(statement_of(other), part) != getattr(statement, part)
+
+
+def test_ok__nobody_who_works_there_stands_in_it(example: Configuration) -> None:
+    pin = kept_pin_from("4711")
+    operators = [{"name": "Doe^Jane", "pin": pin}]
+    said = statement_of(changed(example, "operators", operators)).model_dump_json()
+    assert pin not in said and "Doe" not in said
