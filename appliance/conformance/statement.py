@@ -23,7 +23,7 @@ from appliance.compose.rows import Presence, Source
 _MOST_BYTES = 16 * 1024 * 1024
 
 Uid = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)+$", max_length=64)]
-Path_ = Annotated[tuple[str, ...], Field(min_length=1, max_length=8)]
+KeywordPath = Annotated[tuple[str, ...], Field(min_length=1, max_length=8)]
 
 
 class Part(BaseModel):
@@ -86,7 +86,7 @@ class Attribute(Part):
     `worklist_paths` are the worklist's attributes that it may be a copy of.
     """
 
-    path: Path_
+    path: KeywordPath
     vr: str
     type: str
     presence: Presence
@@ -123,7 +123,7 @@ class Matching(StrEnum):
 class WorklistKey(Part):
     """One key of the worklist query (PS3.4 K.6): how it is used."""
 
-    path: Path_
+    path: KeywordPath
     matching: tuple[Matching, ...] = ()
     is_returned: bool = True
     is_shown: bool = False

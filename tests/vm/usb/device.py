@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass
 from enum import IntEnum
@@ -56,7 +57,7 @@ class Setup:
     length: int
 
 
-class UsbDevice:
+class UsbDevice(ABC):
     """What every device answers. A model gives its interfaces and endpoints, and answers its class's requests."""
 
     high_speed = 2
@@ -78,24 +79,25 @@ class UsbDevice:
         self._names = names
         self._asked: deque[tuple[Token, int]] = deque()
 
+    @abstractmethod
     def body(self) -> bytes:
         """What stands behind the configuration's header."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, setup: Setup, data: bytes) -> bytes | None:
         """A request of the device's class; None refuses it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self) -> None:
         """The host ends what an endpoint is at, or resets the device."""
 
+    @abstractmethod
     def take(self, now: float, most: int) -> bytes | None:
         """The next at most `most` bytes that the device sends, if it has any by the moment `now`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def seconds_until_next(self, now: float) -> float | None:
         """When `take` may have something again; None: only after the host or the case has done something."""
-        raise NotImplementedError
 
     def ask(self, token: Token, most: int) -> None:
         """The host waits for bytes."""

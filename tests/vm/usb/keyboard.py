@@ -49,6 +49,9 @@ class Keyboard(UsbDevice):
                 return bytes(length)
         return None
 
+    def stop(self) -> None:
+        """Keys that were pressed stay to be told."""
+
     def take(self, now: float, most: int) -> bytes | None:
         with self._lock:
             return self._reports.popleft() if self._reports else None
