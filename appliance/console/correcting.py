@@ -24,10 +24,7 @@ from appliance.exam.exam import Closed, Exam, Instance, PlannedSeries
 from appliance.exam.facts import ExamFacts, exam_id_from
 from appliance.exam.item import WorklistItem
 from appliance.exam.moved import Moved, MovedObject
-from appliance.spool.known_states import States, read_states
 from appliance.spool.tree import Spool, ensure_room
-
-_NEVER_SENT = frozenset({"pending"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +92,16 @@ class Corrections:
         *,
         keeper: ExamKeeper,
         audit: PanelAudit,
-        ask_states: Callable[[str], States],
+        ask_unsent: Callable[[str], Collection[str]],
     ) -> None:
-        """`ask_states(exam_id)` asks forward and may raise ApplianceError."""
+        """`ask_unsent(exam_id)` asks forward which of its objects no archive can have; it may raise ApplianceError."""
         self._spool = spool
         self._facts = facts
         self._box = box
         self._clock = clock
         self._keeper = keeper
         self._audit = audit
-        self._ask_states = ask_states
+        self._ask_unsent = ask_unsent
 
     def look(self, exam_id: str) -> Correctable:
         """What can be corrected of the exam. ApplianceError when it has not ended, or nothing of it is here."""
@@ -167,17 +164,11 @@ class Corrections:
 
     def _sent(self, exam_id: str, here: Sequence[Instance]) -> frozenset[str]:
         """Those that an archive may have; all of them where nobody knows."""
-        states = read_states(self._spool, exam_id)
-        if not states:
-            try:
-                states = self._ask_states(exam_id)
-            except ApplianceError:
-                return frozenset(one.sop_instance_uid for one in here)
-        return frozenset(
-            one.sop_instance_uid
-            for one in here
-            if not _NEVER_SENT.issuperset(states.get(one.sop_instance_uid, {"": "unknown"}).values())
-        )
+        uids = frozenset(one.sop_instance_uid for one in here)
+        try:
+            return uids.difference(self._ask_unsent(exam_id))
+        except ApplianceError:
+            return uids
 
 
 def _note_exam(source: Exam, target: Exam, device: str, now: datetime) -> Exam:

@@ -22,10 +22,12 @@ from appliance.base.durable import TEMPORARY_PREFIX, make_directory, move_file
 from appliance.base.errors import Finding, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import telling_of_flash
-from appliance.exam.decisions import decided_from
+from appliance.exam.decisions import DecisionKind, decided_from
 from appliance.exam.exam import Closed, Exam, Outcome
 from appliance.exam.facts import DamagedFactError, ExamFacts
+from appliance.forward.claims import doubt, may_have_been_sent
 from appliance.forward.kept import KeptLedger
+from appliance.forward.late_rejection import tell_of_late_rejection
 from appliance.forward.ledger import LARGE_BYTES, Arrival, DueObject, Ledger, Place
 from appliance.forward.removed import read_removed, tell_removed
 from appliance.forward.settled_record import SettledRecord, read_record
@@ -232,18 +234,23 @@ class Intake:
         """
         is_damaged, record = record is None, record or SettledRecord()
         destinations = closed.destinations or record.destinations or self._destinations
-        with self._ledger.journal.transaction():
+        with self._ledger.journal.transaction() as db:
             for instance in closed.instances:
                 told = record.objects.get(instance.sop_instance_uid)
                 is_gone = was_settled and is_damaged and self._find_file(instance.file_name) is None
                 wanted = () if is_gone else destinations if told is None else told
                 self._ledger.add_object(exam.exam_id, instance, wanted)
+            if self._is_before_journal(exam.exam_id):
+                doubt(db, exam.exam_id)
             decisions = list(filter(None, map(decided_from, sorted(names))))
             withdrawn = {uid for uid, _kind, destination in decisions if not destination}
             self._restore_objects(closed, record, withdrawn, was_settled=was_settled)
             for uid, kind, destination in decisions:
+                was_sent = may_have_been_sent(db, uid)
                 if self._ledger.withdraw(uid, kind, f"a person decided: {kind}", destination):
                     self._findings.clear("object-missing", uid)
+                    if kind is DecisionKind.REJECTED and was_sent:
+                        tell_of_late_rejection(self._facts, self._findings, exam.exam_id, uid)
             if self._steps is not None:
                 self._end_steps(exam, closed, self._steps)
                 for uid, step in record.steps.items():

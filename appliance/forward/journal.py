@@ -268,7 +268,7 @@ def _open(path: Path, begun: str = "begun") -> sqlite3.Connection:
             statements = "\n".join((*MIGRATIONS[version:], mark, f"PRAGMA user_version = {len(MIGRATIONS)};"))
             connection.executescript(f"BEGIN;\n{statements}\nCOMMIT;")
         connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute(CLAIMS)
+        connection.executescript(CLAIMS)
     except BaseException:
         connection.close()
         raise

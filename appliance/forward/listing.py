@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from appliance.forward.claims import CLAIMED_AT, IS_CLAIMED, state_from
+from appliance.forward.claims import CLAIMED_AT, IS_CLAIMED, IS_UNSENT, state_from
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import DONE
 from appliance.forward.removed import NOT_CONFIGURED, Removed, read_removed
@@ -54,7 +54,8 @@ class Listing:
             count = db.execute(f"SELECT count(*) {objects}", (exam_id,)).fetchone()[0]
             deliveries: dict[str, dict[str, Any]] = {row["sop_instance_uid"]: {} for row in rows}
             for row in db.execute(
-                f"SELECT d.*, {IS_CLAIMED} AS is_claimed, {CLAIMED_AT} AS claimed_at FROM deliveries d"
+                f"SELECT d.*, {IS_CLAIMED} AS is_claimed, {CLAIMED_AT} AS claimed_at, {IS_UNSENT} AS is_unsent"
+                " FROM deliveries d"
                 f" WHERE sop_instance_uid IN (SELECT sop_instance_uid {objects} ORDER BY rowid DESC LIMIT ?2)"
                 " ORDER BY destination",
                 (exam_id, limit),
@@ -156,6 +157,7 @@ def _delivery_json(row: sqlite3.Row, troubles: Mapping[str, str] | None) -> dict
         "state": state_from(row),
         "since": row["since"],
         "sent_since": row["claimed_at"] or "",
+        "is_unsent": bool(row["is_unsent"]),
         "stored_at": row["stored_at"],
         "committed_at": row["committed_at"],
         "found_at": row["found_at"],

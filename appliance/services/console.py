@@ -132,6 +132,14 @@ def run_console(paths: Paths) -> int:
             for one in answer["objects"]
         }
 
+    def ask_unsent(exam_id: str) -> set[str]:
+        answer = hinter.ask("GET", f"/queue?exam_id={exam_id}", seconds=_QUEUE_SECONDS)
+        return {
+            one["sop_instance_uid"]
+            for one in answer["objects"]
+            if all(told["is_unsent"] for told in one["destinations"].values())
+        }
+
     flash = FlashWatch(mark_path(paths.audit / "console"), findings, clock)
     room = Room(
         spool,
@@ -147,7 +155,7 @@ def run_console(paths: Paths) -> int:
         spool,
         facts,
         Decisions(spool, facts, box, clock, keeper=keeper, audit=panel_audit),
-        Corrections(spool, facts, box, clock, keeper=keeper, audit=panel_audit, ask_states=ask_states),
+        Corrections(spool, facts, box, clock, keeper=keeper, audit=panel_audit, ask_unsent=ask_unsent),
         Pictures(spool, facts),
         panel_audit.actor,
     )

@@ -22,7 +22,6 @@ from appliance.exam.audit import AuditTrail
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.exam import Exam, Outcome
 from appliance.exam.facts import ExamFacts
-from appliance.spool.known_states import States
 from tests.console.fakes import make_item, write_object
 from tests.forward.test_service import Box
 from tests.peers import Peer, running, start_storescp, wait_until
@@ -47,7 +46,7 @@ class Site:
             *(box.spool, self.facts, configuration.box, clock),
             keeper=self.keeper,
             audit=audit,
-            ask_states=self.ask_states,
+            ask_unsent=self.ask_unsent,
         )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self.keeper.run, args=(self._stop, lambda: None))
@@ -64,11 +63,12 @@ class Site:
     def hint(self) -> None:
         self.box.ask("/hint", "POST")
 
-    def ask_states(self, exam_id: str) -> States:
+    def ask_unsent(self, exam_id: str) -> set[str]:
         answer = self.box.ask(f"/queue?exam_id={exam_id}")
         return {
-            one["sop_instance_uid"]: {name: told["state"] for name, told in one["destinations"].items()}
+            one["sop_instance_uid"]
             for one in answer["objects"]
+            if all(told["is_unsent"] for told in one["destinations"].values())
         }
 
     def examine(self) -> Exam:
@@ -146,5 +146,25 @@ def test_ok__what_no_archive_had_yet_is_only_withdrawn(box: Box, tmp_path: Path)
             assert {one.PatientID for one in received(archive)} == {"RIGHT-2"}
             wait_until(lambda: "pending" not in box.states("archive").values(), "nothing is left to send")
             assert len(received(archive)) == 2
+    finally:
+        site.stop()
+
+
+def test_ok__what_a_process_before_may_have_sent_is_rejected_too(box: Box, tmp_path: Path) -> None:
+    archive = start_storescp(tmp_path / "archive")
+    box.add_destination("archive", archive.port, "ARCHIVE", "commitment = false")
+    site = Site(box)
+    try:
+        box.start()
+        old = site.examine()
+        wait_until(lambda: set(box.states("archive").values()) == {"pending"}, "forward knows them")
+        wait_until(lambda: not site.corrections.look(old.exam_id).sent, "none was sent by this process")
+        assert box.process is not None
+        box.process.kill()
+        # It may have been killed between the last byte of an image and the archive's answer.
+        assert len(site.corrections.look(old.exam_id).sent) == 2
+        box.start()
+        wait_until(lambda: set(box.states("archive").values()) == {"pending"}, "forward knows them again")
+        assert len(site.corrections.look(old.exam_id).sent) == 2
     finally:
         site.stop()
