@@ -3,33 +3,52 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from appliance.base.errors import ApplianceError
 from appliance.base.paths import Paths
-from appliance.config.load import ConfigurationError, Problem, load_configuration, load_tls
+from appliance.cli.config_view import read_given
+from appliance.config.load import ConfigurationError, Problem, configuration_from, line_in, tls_from
 from appliance.config.schema import Configuration, Tls
 
 
-def check_file(file: Path) -> int:
-    """Print every problem on stderr, or that all is good; 0 when it is.
+def check_files(files: Sequence[Path]) -> int:
+    """Print every problem of each on stderr, or that all is good; 0 when it is.
 
     What may not be read here is no problem of the file, and yet the answer is 1: nobody has seen that it is good.
     """
+    titles: dict[str, Path] = {}
+    good = [_is_good(file, titles) for file in files]
+    return 0 if all(good) else 1
+
+
+def _is_good(file: Path, titles: dict[str, Path]) -> bool:
+    """`titles` are the AE titles of the boxes so far."""
     problems: list[Problem] = []
     pins: Iterable[str] = ()
     notes: list[str] = []
+    data = b""
     try:
-        configuration = load_configuration(file)
+        data = read_given(file)
+        configuration = configuration_from(data, file)
         tls = configuration.tls
         notes = _notes_on(configuration)
+        other = titles.setdefault(configuration.box.ae_title, file)
+        if other != file:
+            called = f"{configuration.box.ae_title!r} is what the box of {other} is called too"
+            sentence = f"{called}: the hospital would mix them up"
+            problems.append(Problem(file, "box.ae_title", sentence, line_in(data, ("box", "ae_title"))))
         if tls is not None:
             from appliance.dimse.tls import pins_of
 
             pins = pins_of(configuration)
     except ConfigurationError as error:
         problems += error.problems
-        tls = load_tls(file)
+        tls = tls_from(data, file)
+    except ApplianceError as error:
+        problems.append(Problem(file, "", error.sentence.removeprefix(f"{file} ").rstrip(".")))
+        tls = None
     seen: list[str] = []
     unseen = 0
     if tls is not None:
@@ -38,16 +57,18 @@ def check_file(file: Path) -> int:
         try:
             seen = _look_at(tls, pins)
         except UnusableFiles as error:
-            problems += [Problem(file, f"tls.{one.key}", str(one)) for one in error.faults]
+            problems += [
+                Problem(file, f"tls.{one.key}", str(one), line_in(data, ("tls", one.key))) for one in error.faults
+            ]
             unseen = sum(isinstance(one, UnseenFile) for one in error.faults)
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
         if unseen == len(problems):
             print(f"{file}: all that could be looked at is good", file=sys.stderr)
-        return 1
+        return False
     print("\n".join([f"{file}: good", *(f"  {line}" for line in [*seen, *notes])]))
-    return 0
+    return True
 
 
 def _notes_on(configuration: Configuration) -> list[str]:

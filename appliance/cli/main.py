@@ -13,6 +13,7 @@ from appliance.base.errors import ApplianceError
 from appliance.cli import (
     audit,
     clock,
+    config,
     conformance,
     device,
     echo,
@@ -69,7 +70,22 @@ def _parser() -> argparse.ArgumentParser:
         "--box", type=Path, metavar="DIRECTORY", help="the box whose state lies there, such as .demo/simulator"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    parts = (status, worklist, exam, queue, device, export, release, echo, self_test, clock, audit, panel, conformance)
+    parts = (
+        status,
+        worklist,
+        exam,
+        queue,
+        device,
+        export,
+        release,
+        echo,
+        self_test,
+        clock,
+        audit,
+        panel,
+        config,
+        conformance,
+    )
     for part in parts:
         part.add_parser(commands)
 
@@ -95,14 +111,6 @@ def _parser() -> argparse.ArgumentParser:
         help="a trouble that the hospital plays",
     )
     demo.set_defaults(run=_run_demo)
-
-    config = commands.add_parser("config", help="check a configuration file, or print the commented example")
-    actions = config.add_subparsers(required=True, metavar="ACTION")
-    check = actions.add_parser("check", help="say everything that is wrong with FILE and the certificates it names")
-    check.add_argument("file", type=Path, metavar="FILE")
-    check.set_defaults(run=_check_config)
-    example = actions.add_parser("example", help="print the commented example")
-    example.set_defaults(run=_print_example)
     return parser
 
 
@@ -135,16 +143,3 @@ def _run_demo(given: argparse.Namespace) -> int:
             faults=tuple(given.fault),
         )
     )
-
-
-def _check_config(given: argparse.Namespace) -> int:
-    from appliance.cli.config_check import check_file
-
-    return check_file(given.file)
-
-
-def _print_example(_given: argparse.Namespace) -> int:
-    from appliance.config.load import EXAMPLE
-
-    print(EXAMPLE.read_text(encoding="utf-8"), end="")
-    return 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from typing import Any
 
+from appliance.config.effective import tree_from
 from appliance.config.schema import Configuration
 
 Settings = dict[str, str]
@@ -14,21 +14,23 @@ Settings = dict[str, str]
 
 
 def settings_from(configuration: Configuration) -> Settings:
-    """Everything that is in force, defaults included. No secret is among it: keys lie in files of their own."""
-    return dict(_leaves(configuration.model_dump(mode="json"), ""))
+    """Everything that is in force, defaults included, without secrets."""
+    return settings_in(tree_from(configuration))
+
+
+def settings_in(tree: Any) -> Settings:
+    """What stands in `tree`, which is one of `effective.tree_from`, or a part of it."""
+    return dict(_leaves(tree, ""))
 
 
 def _leaves(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and (value or not key):
         for name, inner in value.items():
             yield from _leaves(inner, f"{key}.{name}" if key else name)
     elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
         for number, inner in enumerate(value):
             yield from _leaves(inner, f"{key}[{number}]")
-    elif key.endswith("].pin"):
-        # A PIN has few digits: that it was changed is told, what is kept of it is not.
-        yield key, json.dumps(f"(kept) {hashlib.sha256(str(value).encode()).hexdigest()[:8]}")
-    elif value is not None and value != []:
+    elif value is not None and value not in ([], {}):
         yield key, json.dumps(value, ensure_ascii=False)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -15,11 +16,14 @@ from pydantic import BaseModel, ValidationError
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import reason_of
 from appliance.config.known import settings_by_hardware
+from appliance.config.positions import Keys, line_of, lines_of_keys
+from appliance.config.renamed import rename_keys
 from appliance.config.schema import Configuration, Tls
 from appliance.config.texts import SHAPES
 
 MAX_FILE_BYTES = 1024 * 1024
 _LONGEST_SHOWN = 60
+_AT_LINE = re.compile(r"\(at line (?P<line>[0-9]+), column")
 
 # The commented example: the demo's own configuration, and the reference of every key.
 EXAMPLE = Path(__file__).parent / "example.toml"
@@ -27,14 +31,16 @@ EXAMPLE = Path(__file__).parent / "example.toml"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: the key's path as one would write it (`destinations[0].port`) and a sentence."""
+    """One thing that is wrong: the key's path as one writes it (`destinations[0].port`), a sentence, and the line."""
 
     file: Path
     key: str
     sentence: str
+    line: int | None = None
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.key + ': ' if self.key else ''}{self.sentence}"
+        place = f"{self.file}:{self.line}" if self.line else f"{self.file}"
+        return f"{place}: {self.key + ': ' if self.key else ''}{self.sentence}"
 
 
 class ConfigurationError(ApplianceError):
@@ -50,13 +56,18 @@ def load_configuration(path: Path) -> Configuration:
     return configuration_from(_read(path), path)
 
 
-def load_tls(path: Path) -> Tls | None:
-    """[tls] alone of the file in `path`, whatever is wrong beside it; None when it is missing or wrong itself."""
+def tls_from(data: bytes, path: Path) -> Tls | None:
+    """[tls] alone of `data`, whatever is wrong beside it; None when it is missing or wrong itself."""
     try:
-        tree = _tree_from(_read(path), path)
+        tree, _ = _tree_from(data, path)
         return Tls.model_validate_json(json.dumps(tree.get("tls"), default=_moment_as_json), strict=True)
     except (ConfigurationError, ValueError, RecursionError):
         return None
+
+
+def line_in(data: bytes, keys: Keys) -> int | None:
+    """The line of a key of `data`, which is TOML; of its section, where it is left out itself."""
+    return line_of(lines_of_keys(data.decode("utf-8-sig", "replace")), keys)
 
 
 def _read(path: Path) -> bytes:
@@ -69,13 +80,13 @@ def _read(path: Path) -> bytes:
 
 def configuration_from(data: bytes, path: Path) -> Configuration:
     """The configuration in `data`, which was read from `path` (for the messages)."""
-    tree = _tree_from(data, path)
-    problems = _fill_in_hardware(tree, path)
+    tree, lines = _tree_from(data, path)
+    problems = [*_rename(tree, lines, path), *_fill_in_hardware(tree, lines, path)]
     try:
         # Strict, so that no text becomes a number and no `true` a port; in JSON's way, since TOML has no tuples.
         configuration = Configuration.model_validate_json(json.dumps(tree, default=_moment_as_json), strict=True)
     except ValidationError as error:
-        raise ConfigurationError((*_problems_from(error, path), *problems)) from error
+        raise ConfigurationError((*_problems_from(error, path, lines), *problems)) from error
     except (ValueError, RecursionError) as error:
         raise ConfigurationError((Problem(path, "", "holds something that is too long or too deep"),)) from error
     if problems:
@@ -83,7 +94,17 @@ def configuration_from(data: bytes, path: Path) -> Configuration:
     return configuration
 
 
-def _fill_in_hardware(tree: dict[str, Any], path: Path) -> list[Problem]:
+def _rename(tree: dict[str, Any], lines: dict[Keys, int], path: Path) -> Iterator[Problem]:
+    """Have the keys of earlier releases their names of now; what stands there under both."""
+    for old, new, has_both in rename_keys(tree):
+        if has_both:
+            sentence = f"is the old name of {key_from(new)}, which is there too: leave this one out"
+            yield Problem(path, key_from(old), sentence, line_of(lines, old))
+        else:
+            lines.update({new: lines[old]} if old in lines else {})
+
+
+def _fill_in_hardware(tree: dict[str, Any], lines: Mapping[Keys, int], path: Path) -> list[Problem]:
     """Have each device what its hardware sets and it does not; what is wrong with that."""
     problems = []
     devices = tree.get("devices")
@@ -92,19 +113,27 @@ def _fill_in_hardware(tree: dict[str, Any], path: Path) -> list[Problem]:
             settings, sentence = settings_by_hardware(device)
             device |= {key: value for key, value in settings.items() if key not in device}
             if sentence:
-                problems.append(Problem(path, f"devices[{number}].hardware", sentence))
+                key = ("devices", number, "hardware")
+                problems.append(Problem(path, key_from(key), sentence, line_of(lines, key)))
     return problems
 
 
-def _tree_from(data: bytes, path: Path) -> dict[str, Any]:
+def _tree_from(data: bytes, path: Path) -> tuple[dict[str, Any], dict[Keys, int]]:
+    """What stands in `data`, and on which line each key."""
     if len(data) > MAX_FILE_BYTES:
         raise ConfigurationError((Problem(path, "", f"is larger than {MAX_FILE_BYTES} bytes"),))
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ConfigurationError((Problem(path, "", "is written in UTF-16; save it as UTF-8"),))
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))
+        text = data.decode("utf-8-sig")
+        return tomllib.loads(text), dict(lines_of_keys(text))
     except UnicodeDecodeError as error:
-        raise ConfigurationError((Problem(path, "", f"is not UTF-8 at byte {error.start}"),)) from error
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError((Problem(path, "", f"is not UTF-8 at byte {error.start}", line),)) from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError((Problem(path, "", f"is not TOML: {error}"),)) from error
+        said = _AT_LINE.search(str(error))
+        line = int(said["line"]) if said else text.count("\n") + 1
+        raise ConfigurationError((Problem(path, "", f"is not TOML: {error}", line),)) from error
     except (ValueError, RecursionError) as error:  # a number of 5000 digits, a thousand brackets
         raise ConfigurationError((Problem(path, "", "holds something that is too long or too deep"),)) from error
 
@@ -114,31 +143,33 @@ def _moment_as_json(value: object) -> dict[str, str]:
     return {"date or time": str(value)}
 
 
-def _problems_from(error: ValidationError, path: Path) -> Iterator[Problem]:
+def _problems_from(error: ValidationError, path: Path, lines: Mapping[Keys, int]) -> Iterator[Problem]:
     for found in error.errors(include_url=False):
         location = _written_location(found["loc"])
-        key = _key_from(location)
         kind, context = found["type"], found.get("ctx", {})
         if kind == "extra_forbidden":
-            yield Problem(path, key, f"is not a key that is known here{_nearest(found['loc'])}")
-        elif kind == "missing":
-            yield Problem(path, key, "is missing")
-        elif kind == "union_tag_not_found":
-            yield Problem(path, f"{key}.driver", "is missing")
+            sentence = f"is not a key that is known here{_nearest(found['loc'])}"
+        elif kind in ("missing", "union_tag_not_found"):
+            sentence = "is missing"
         elif kind == "union_tag_invalid":
-            yield Problem(
-                path, f"{key}.driver", f"must be one of {context['expected_tags']} (it is {context['tag']!r})"
-            )
+            sentence = f"must be one of {context['expected_tags']} (it is {context['tag']!r})"
         elif kind == "string_pattern_mismatch":
-            yield Problem(path, key, SHAPES[context["pattern"]] + _shown(found["input"]))
+            sentence = SHAPES[context["pattern"]] + _shown(found["input"])
         else:
-            sentence = found["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            yield Problem(path, key, sentence + _shown(found["input"]))
+            sentence = found["msg"].removeprefix("Value error, ").removeprefix("Input ") + _shown(found["input"])
+        if kind.startswith("union_tag_"):
+            location = (*location, context["discriminator"].strip("'"))
+        yield Problem(path, key_from(location), sentence, line_of(lines, location))
 
 
-def _written_location(location: tuple[str | int, ...]) -> list[str | int]:
-    # pydantic names the chosen member of the devices' union behind the device's number; people did not write that.
-    return [part for place, part in enumerate(location) if not (place == 2 and location[0] == "devices")]
+def _written_location(location: tuple[str | int, ...]) -> Keys:
+    # pydantic names the chosen member of a union behind its number in the list; people did not write that.
+    has_unions = location[:1] == ("devices",)
+    return tuple(
+        part
+        for place, part in enumerate(location)
+        if not (has_unions and place and isinstance(part, str) and isinstance(location[place - 1], int))
+    )
 
 
 def _shown(given: object) -> str:
@@ -148,7 +179,8 @@ def _shown(given: object) -> str:
     return f" (it is {shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + '…'})"
 
 
-def _key_from(location: list[str | int]) -> str:
+def key_from(location: Keys) -> str:
+    """The path as one writes it: `destinations[0].port`."""
     key = ""
     for part in location:
         key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else part

@@ -126,7 +126,7 @@ def test_fail__every_fault_with_its_key(
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == len(faults), lines
         for line, fault in zip(lines, faults, strict=True):
-            assert re.match(f"{re.escape(str(tmp_path / 'site.toml'))}: {fault}", line), line
+            assert re.match(f"{re.escape(str(tmp_path / 'site.toml'))}:1[123]: {fault}", line), line
 
 
 def test_fail__together_with_what_else_is_wrong(
