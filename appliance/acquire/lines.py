@@ -140,14 +140,14 @@ class LineRunner(DeviceRunner):
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
-    def transcript(self) -> list[dict[str, Any]]:
+    def transcript(self, most: int) -> list[dict[str, Any]]:
         kept = self._line.transcript
         if kept is None:
-            return super().transcript()
+            return super().transcript(most)
         now = self.clock.monotonic()
         return [
             {"age": round(now - one.at, 3), "direction": str(one.direction), "bytes": one.data.hex()}
-            for one in kept.entries()
+            for one in kept.entries(most)
         ]
 
     def progress(self) -> dict[str, Any] | None:

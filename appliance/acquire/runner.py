@@ -117,8 +117,11 @@ class DeviceRunner(ABC):
     def preview(self) -> bytes:
         raise Unsupported(f"{self.title} has no live picture.")
 
-    def transcript(self) -> list[dict[str, Any]]:
-        """What went over the device's line last, where that is kept: moments, directions, bytes in hexadecimal."""
+    def transcript(self, most: int) -> list[dict[str, Any]]:
+        """The last `most` entries of what went over the device's line, where that is kept, the oldest first.
+
+        Each with its `age` in seconds, its `direction`, and its `bytes` in hexadecimal.
+        """
         raise Unsupported(f"What goes over {self.title}'s line is not kept.", "Configure transcript_bytes to keep it.")
 
     def status(self) -> dict[str, Any]:

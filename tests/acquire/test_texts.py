@@ -214,12 +214,12 @@ def test_ok__a_transcript_is_kept_only_where_that_is_configured(
 ) -> None:
     machine.say(ENQ, ACK)
     said = [("received", "05"), ("sent", "06")]
-    wait_until(lambda: [(one["direction"], one["bytes"]) for one in machine.runner.transcript()] == said, "it is kept")
+    wait_until(lambda: [(one["direction"], one["bytes"]) for one in machine.runner.transcript(9)] == said, "it is kept")
     silent = Machine(machine.room, tmp_path / "silent", transcript_bytes=0)
     made.append(silent)
     silent.start()
     with pytest.raises(Unsupported, match="is not kept"):
-        silent.runner.transcript()
+        silent.runner.transcript(9)
 
 
 def test_ok__it_says_what_it_does(machine: Machine) -> None:
