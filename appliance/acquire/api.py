@@ -17,6 +17,8 @@ from appliance.base.flash import in_words
 from appliance.base.http import error_response, read_json
 
 _MAX_DRAIN_SECONDS = 120.0
+# Of a transcript: an entry is what one read or one write took, a byte or 64 KiB.
+TRANSCRIPT_ENTRIES = 2000
 
 
 def make_app(runner: DeviceRunner) -> Starlette:
@@ -62,7 +64,7 @@ def make_app(runner: DeviceRunner) -> Starlette:
             return error_response(error, 503)
 
     def transcript(_request: Request) -> Response:
-        return JSONResponse({"entries": runner.transcript()})
+        return JSONResponse({"entries": runner.transcript(TRANSCRIPT_ENTRIES)})
 
     def thumbnail(request: Request) -> Response:
         picture = runner.thumbnails.get(request.path_params["uid"])

@@ -12,15 +12,13 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper
-from appliance.acquire.runner import DeviceRunner, State, transcript_from
+from appliance.acquire.lines import BoxFault, LineRunner
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError, Finding, counted, finding_from
 from appliance.base.findings import FindingBoard
-from appliance.base.flash import flash_error_from, reason_of
 from appliance.config.devices import PrinterDevice
 from appliance.devices.errors import DeviceError
 from appliance.devices.printer.decoder import PrinterDecoder
@@ -52,7 +50,7 @@ class _Waiting:
     began: float
 
 
-class PageRunner(DeviceRunner):
+class PageRunner(LineRunner):
     """One thread reads and decodes, another saves: a flash that stalls must not cost what comes meanwhile."""
 
     kinds = ("page",)
@@ -67,15 +65,11 @@ class PageRunner(DeviceRunner):
         clock: Clock,
         findings: FindingBoard,
     ) -> None:
-        super().__init__(device, keeper, gate, clock, findings)
-        self.state = State.UNPLUGGED  # until the line is open: what comes before is nobody's
+        super().__init__(device, line, keeper, gate, clock, findings)
         self._printer = device
-        self._line = line
         self._decoder = decoder
-        self._ticket: Ticket | None = None
         self._began = 0.0
         self._heard_at: float | None = None  # the last byte, until a silence has ended what may go on
-        self._received = 0
         self._pending = b""  # read, and not decoded yet
         self._exam_id: str | None = None  # of the last page that began
         self._held_for: tuple[str | None] | None = None  # that exam, when the machine was last told to wait in a job
@@ -89,26 +83,12 @@ class PageRunner(DeviceRunner):
         self._keeping_since: float | None = None
 
     def run(self, stop: threading.Event, alive: Callable[[], None]) -> None:
-        """Open the line, take pages until it is gone, and again. What is whole at the end is saved before."""
+        """As every machine on a line. What is whole at the end is saved before."""
         saving = threading.Thread(target=self._save_pages, args=(stop,), name="pages", daemon=True)
         saving.start()
         try:
-            while not stop.is_set():
-                self._sign(alive)
-                try:
-                    self._line.open()
-                    self._settle()
-                    self.findings.clear("unplugged", self.device.name)
-                    self._take_pages(stop, alive)
-                except DeviceError as error:
-                    self._end_page()  # what came of it is kept
-                    self.state = State.UNPLUGGED
-                    self.findings.report(finding_from(error, "unplugged", self.device.name))
-                    self._line.close()
-                    self.clock.wait(stop, _RETRY_SECONDS)
+            super().run(stop, lambda: self._sign(alive))
         finally:
-            self._line.close()
-            self._end_page()
             with self._changed:
                 self._is_ending = True
                 self._changed.notify_all()
@@ -124,9 +104,9 @@ class PageRunner(DeviceRunner):
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def _take_pages(self, stop: threading.Event, alive: Callable[[], None]) -> None:
+    def _listen(self, stop: threading.Event, alive: Callable[[], None]) -> None:
         while not stop.is_set():
-            self._sign(alive)
+            alive()
             is_full = len(self._waiting) >= MOST_WAITING
             is_held = self._failed or is_full
             may_hold = self._line.hold(is_held)
@@ -145,13 +125,15 @@ class PageRunner(DeviceRunner):
                 self._received += len(piece)
             elif self._heard_at is not None and self.clock.monotonic() - self._heard_at >= self._idle_seconds:
                 self._end_page()
-            self._settle()
 
     def _end_page(self) -> None:
         """The machine says nothing more, by itself or since the line is gone: what came is what there is."""
         pending, self._pending = self._pending, b""
         self._act(self._decoder.feed(pending) + self._decoder.pause())
         self._heard_at, self._held_for = None, None
+
+    def _break_off(self) -> None:
+        self._end_page()
 
     def _note_held(self) -> None:
         """The machine is told to wait: its silence is the box's own doing, and so is how late its next page comes."""
@@ -163,15 +145,12 @@ class PageRunner(DeviceRunner):
         idle = self._printer.idle_seconds
         return min(idle, _HURRIED_SECONDS) if self._is_hurried else idle
 
-    def _settle(self) -> None:
-        self.state = State.IDLE if self._ticket is None else State.RECEIVING
-
     def _wait_for_room(self, stop: threading.Event, alive: Callable[[], None]) -> None:
         """Until another page may wait to be saved, if the machine can be told to wait as well."""
         try:
             while len(self._waiting) >= MOST_WAITING and self._line.hold(True) and not stop.is_set():
                 self._note_held()
-                self._sign(alive)
+                alive()
                 self.clock.wait(stop, _POLL_SECONDS)
         except DeviceError:
             return  # the next read finds that the line is gone; what came before is not lost by it
@@ -181,48 +160,30 @@ class PageRunner(DeviceRunner):
             match event:
                 case Began():
                     self._began = self.clock.monotonic()
-                    self._received = 0
-                    self._end_ticket()
-                    self._ticket = self._admit()
+                    self._end_capture()
+                    self._begin_capture(self._admit())
                 case Ended(page):
                     if page is not None:
                         before_page()
                         self._put(page)
-                    self._end_ticket()
+                    self._end_capture()
                 case Refused(why):
                     self._note_lost(self._ticket, why, "Check the printer's language, and the speed of the line.")
-                    self._end_ticket()
+                    self._end_capture()
 
     def _admit(self) -> Ticket:
-        """Whose page it is, from its first byte on; nobody's if the exams cannot be read."""
-        try:
-            ticket = self.gate.admit()
-        except OSError as error:
-            _log.error("the exams cannot be read: %s", reason_of(error))
-            sentence = f"Whose pages come from {self.title} could not be read from flash; they are kept unassigned."
-            self.findings.report(Finding("page_unassigned", sentence, "Check whose they are.", self.device.name))
-            return Ticket(self.clock.now())
-        try:
-            self.keeper.check(ticket)
-        except ApplianceError as error:
-            return self._unassigned(ticket, error.sentence, error.suggestion)
+        ticket = self._admit_page()
+        if not ticket.is_decided:
+            return ticket
         if self._held_for is not None and (ticket.exam_id,) != self._held_for:
             # It was printed while another exam was open: this is not the next patient's.
             why = "the machine had to wait with it, and its exam was ended meanwhile."
-            return self._unassigned(ticket, why, "Check whose it is.")
+            return self._unassigned_page(ticket, why)
         self._exam_id = ticket.exam_id
-        if ticket.exam is not None:
-            self.findings.clear("page_unassigned", self.device.name)
         if self._lost and ticket.exam_id != self._lost_of:
             self._lost = 0  # what the exam before lacks is not this one's
             self.findings.clear("page_lost", self.device.name)
         return ticket
-
-    def _unassigned(self, ticket: Ticket, why: str, what_to_do: str) -> Ticket:
-        sentence = f"A page from {self.title} is kept unassigned: {why}"
-        self.findings.report(Finding("page_unassigned", sentence, what_to_do, self.device.name))
-        self.gate.end(ticket)
-        return ticket.unassigned
 
     def _put(self, page: Page) -> None:
         """A page is whole: it waits to be saved, or is lost where too many wait already."""
@@ -235,11 +196,6 @@ class PageRunner(DeviceRunner):
                 return
         self.gate.end(ticket)
         self._note_lost(ticket, f"{MOST_WAITING} pages wait to be saved, and no more fit.", "Check the box's flash.")
-
-    def _end_ticket(self) -> None:
-        if self._ticket is not None:
-            self.gate.end(self._ticket)
-        self._ticket = None
 
     def _note_lost(self, ticket: Ticket | None, why: str, what_to_do: str) -> None:
         self._lost += 1
@@ -273,20 +229,16 @@ class PageRunner(DeviceRunner):
     def _keep_or_say_why_not(self, waiting: _Waiting) -> ApplianceError | None:
         """None when the page is durable, or can never be."""
         self._keeping_since = self.clock.monotonic()
-        try:
-            self._keep(waiting)
-        except UnconfirmedError as error:
-            self.findings.report(finding_from(error, "page_unconfirmed", self.device.name))  # it stands, and is listed
-        except ApplianceError as error:
-            return error
-        except OSError as error:
-            said = "It is tried again by itself: do not switch the box off."
-            return flash_error_from(error, f"A page from {self.title} is not saved", said)
-        except Exception as error:  # noqa: BLE001 -- one page must not end the process for every one that follows
-            _log.exception("a page could not be kept")
-            self._note_lost(waiting.ticket, f"There is a fault in the box ({type(error).__name__}).", "Call support.")
-        finally:
-            self._keeping_since = None
+        said = "It is tried again by itself: do not switch the box off."
+        failed = self._failure_of(lambda: self._keep(waiting), "A page", said)
+        self._keeping_since = None
+        match failed:
+            case UnconfirmedError():  # it stands, and is listed
+                self.findings.report(finding_from(failed, "page_unconfirmed", self.device.name))
+            case BoxFault():
+                self._note_lost(waiting.ticket, f"That was {failed.why}", failed.suggestion)
+            case _:
+                return failed
         return None
 
     def _keep(self, waiting: _Waiting) -> None:
@@ -317,22 +269,10 @@ class PageRunner(DeviceRunner):
         if ticket is not None and ticket.exam_id == exam_id:
             self._is_hurried = True
 
-    def transcript(self) -> list[dict[str, Any]]:
-        kept = transcript_from(self._line, self.clock)
-        return super().transcript() if kept is None else kept
+    def _receiving_sentence(self) -> str:
+        return f"Receiving a page, {self._received // 1024} KiB so far."
 
-    def progress(self) -> dict[str, Any] | None:
-        if self.state is not State.RECEIVING:
-            return None
-        return {"done": self._received, "total": None, "unit": "bytes"}
-
-    def sentence(self) -> str:
-        match self.state:
-            case State.RECEIVING:
-                return f"Receiving a page, {self._received // 1024} KiB so far."
-            case State.UNPLUGGED:
-                return "The serial line is not connected; it is tried again by itself."
-            case _ if self._waiting:
-                return f"{counted(len(self._waiting), 'page')} waiting to be saved."
-            case _:
-                return "Waiting for a page: press Print on the machine."
+    def _waiting_sentence(self) -> str:
+        if self._waiting:
+            return f"{counted(len(self._waiting), 'page')} waiting to be saved."
+        return "Waiting for a page: press Print on the machine."

@@ -18,7 +18,6 @@ from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
 from appliance.config.devices import Device
 from appliance.devices.frame import Frame
-from appliance.devices.serial.line import SerialLine
 
 
 class State(StrEnum):
@@ -118,8 +117,11 @@ class DeviceRunner(ABC):
     def preview(self) -> bytes:
         raise Unsupported(f"{self.title} has no live picture.")
 
-    def transcript(self) -> list[dict[str, Any]]:
-        """What went over the device's line last, where that is kept: moments, directions, bytes in hexadecimal."""
+    def transcript(self, most: int) -> list[dict[str, Any]]:
+        """The last `most` entries of what went over the device's line, where that is kept, the oldest first.
+
+        Each with its `age` in seconds, its `direction`, and its `bytes` in hexadecimal.
+        """
         raise Unsupported(f"What goes over {self.title}'s line is not kept.", "Configure transcript_bytes to keep it.")
 
     def status(self) -> dict[str, Any]:
@@ -138,17 +140,6 @@ class DeviceRunner(ABC):
             "study_complete": self._study_end,
             "captured": [json_from(saved) for saved in self.keeper.recently_saved()],
         }
-
-
-def transcript_from(line: SerialLine, clock: Clock) -> list[dict[str, Any]] | None:
-    """The line's transcript as it crosses a socket, each entry with its age in seconds; None when none is kept."""
-    if line.transcript is None:
-        return None
-    now = clock.monotonic()
-    return [
-        {"age": round(now - one.at, 3), "direction": str(one.direction), "bytes": one.data.hex()}
-        for one in line.transcript.entries()
-    ]
 
 
 def json_from(saved: Saved) -> dict[str, Any]:

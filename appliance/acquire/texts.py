@@ -12,16 +12,14 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from appliance.acquire.answering import keep_while_alive, was_kept_before
 from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper
-from appliance.acquire.runner import DeviceRunner, State, transcript_from
+from appliance.acquire.lines import BoxFault, LineRunner
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
-from appliance.base.flash import flash_error_from, reason_of
 from appliance.base.uids import uid_from_parts
 from appliance.config.devices import TextDevice
 from appliance.config.text_profiles import TextProfile
@@ -39,7 +37,7 @@ _RETRY_SECONDS = 2.0
 _WRITE_SECONDS = 5.0
 
 
-class TextRunner(DeviceRunner):
+class TextRunner(LineRunner):
     """Waits for the machine's messages, one after another."""
 
     kinds = ("page",)
@@ -54,45 +52,26 @@ class TextRunner(DeviceRunner):
         clock: Clock,
         findings: FindingBoard,
     ) -> None:
-        super().__init__(device, keeper, gate, clock, findings)
-        self.state = State.UNPLUGGED  # until the line is open
+        super().__init__(device, line, keeper, gate, clock, findings)
         self._text = device
         self._profile = profile
-        self._line = line
-        self._ticket: Ticket | None = None
         self._began = 0.0
-        self._received = 0
         self._is_answered = profile.framing.nak is not None
 
-    def run(self, stop: threading.Event, alive: Callable[[], None]) -> None:
-        """Open the line, take messages until it is gone, and again."""
-        while not stop.is_set():
-            alive()
-            try:
-                self._line.open()
-                self.state = State.IDLE
-                self.findings.clear("unplugged", self.device.name)
-                self._take_messages(stop, alive)
-            except DeviceError as error:
-                if self._ticket is not None:
-                    self._note_failure(ApplianceError(f"{self.title}'s line was lost in the middle of its text."))
-                self.state = State.UNPLUGGED
-                self.findings.report(finding_from(error, "unplugged", self.device.name))
-                self._line.close()
-                self.clock.wait(stop, _RETRY_SECONDS)
-            finally:
-                self._end_ticket()
-                self._line.close()
-
-    def _take_messages(self, stop: threading.Event, alive: Callable[[], None]) -> None:
+    def _listen(self, stop: threading.Event, alive: Callable[[], None]) -> None:
         decoder = FramedDecoder(self._profile.framing, self.device.name, self._text.max_bytes)
-        while not stop.is_set():
-            alive()
-            until_moment = decoder.next_moment() - self.clock.monotonic()
-            data = self._line.read(max(0.0, min(_POLL_SECONDS, until_moment)))
-            events = decoder.feed(data, self.clock.monotonic())
-            self._received = decoder.received
-            self._act(decoder, deque(events), stop, alive)
+        try:
+            while not stop.is_set():
+                alive()
+                until_moment = decoder.next_moment() - self.clock.monotonic()
+                data = self._line.read(max(0.0, min(_POLL_SECONDS, until_moment)))
+                events = decoder.feed(data, self.clock.monotonic())
+                self._received = decoder.received
+                self._act(decoder, deque(events), stop, alive)
+        except DeviceError:
+            if self._ticket is not None:
+                self._note_failure(ApplianceError(f"{self.title}'s line was lost in the middle of its text."))
+            raise
 
     def _act(
         self, decoder: FramedDecoder, events: deque[Event], stop: threading.Event, alive: Callable[[], None]
@@ -103,46 +82,15 @@ class TextRunner(DeviceRunner):
                     self._line.write(data, Deadline.after(self.clock, _WRITE_SECONDS))
                 case Began(at):
                     self._began = at
-                    self.state = State.RECEIVING
-                    self._ticket = self._admit(at)
+                    self._begin_capture(self._admit_page(at))
                 case Broken(error):
                     self._note_failure(error)
-                    self._end_ticket()
+                    self._end_capture()
                 case Ended(payload):
                     is_kept = self._keep_patiently(payload, stop, alive)
                     now = self.clock.monotonic()
-                    self._end_ticket()
+                    self._end_capture()
                     events.extend(decoder.acknowledge(now) if is_kept else decoder.refuse(now))
-
-    def _admit(self, at: float) -> Ticket:
-        """Whose message it is; nobody's where that cannot be read, or the device is not the exam's."""
-        try:
-            ticket = self.gate.admit(began=at)
-        except OSError as error:
-            _log.error("the exams cannot be read: %s", reason_of(error))
-            sentence = f"Whose text comes from {self.title} could not be read from flash; it is kept unassigned."
-            self.findings.report(Finding("page_unassigned", sentence, "Check whose it is.", self.device.name))
-            return Ticket(self.clock.now())
-        try:
-            self.keeper.check(ticket)
-        except ApplianceError as error:
-            return self._unassigned(ticket, error.sentence, error.suggestion)
-        if ticket.exam is not None:
-            self.findings.clear("page_unassigned", self.device.name)
-        return ticket
-
-    def _unassigned(self, ticket: Ticket, why: str, what_to_do: str) -> Ticket:
-        sentence = f"A page from {self.title} is kept unassigned: {why}"
-        self.findings.report(Finding("page_unassigned", sentence, what_to_do, self.device.name))
-        self.gate.end(ticket)
-        return ticket.unassigned
-
-    def _end_ticket(self) -> None:
-        if self._ticket is not None:
-            self.gate.end(self._ticket)
-        self._ticket = None
-        if self.state is State.RECEIVING:
-            self.state = State.IDLE
 
     def _note_failure(self, error: ApplianceError) -> None:
         self.findings.report(finding_from(error, "text_failed", self.device.name))
@@ -164,21 +112,12 @@ class TextRunner(DeviceRunner):
             alive()
 
     def _keep_or_say_why_not(self, ticket: Ticket, payload: bytes) -> ApplianceError | None:
-        try:
-            self._keep(ticket, payload)
-        except ApplianceError as error:
-            return error
-        except OSError as error:
-            said = "It was not acknowledged: send it again." if self._is_answered else "It is tried again by itself."
-            return flash_error_from(error, f"The text from {self.title} was not saved", said)
-        except Exception as error:  # noqa: BLE001 -- one text must not end the process for every one that follows
-            _log.exception("a text could not be kept")
-            sentence = f"A text from {self.title} was not kept, by a fault in the box ({type(error).__name__})."
-            lost = ApplianceError(sentence, "Call support.")
-            if self._is_answered:
-                return lost
-            self.findings.report(finding_from(lost, "text_lost", self.device.name))  # to try again would not help
-        return None
+        said = "It was not acknowledged: send it again." if self._is_answered else "It is tried again by itself."
+        failed = self._failure_of(lambda: self._keep(ticket, payload), "A text", said)
+        if isinstance(failed, BoxFault) and not self._is_answered:
+            self.findings.report(finding_from(failed, "text_lost", self.device.name))
+            return None
+        return failed
 
     def _keep(self, ticket: Ticket, payload: bytes) -> None:
         digest = hashlib.sha256(payload).hexdigest()
@@ -187,7 +126,7 @@ class TextRunner(DeviceRunner):
             and ticket.exam is not None
             and was_kept_before(self.gate, lambda exam_id: self._uid_of(exam_id, digest, 1))
         ):
-            ticket = self._unassigned(ticket, "the machine sent it for an earlier exam already.", "Check whose it is.")
+            ticket = self._unassigned_page(ticket, "the machine sent it for an earlier exam already.")
         reading = reading_from_text(payload, self._profile)
         pages, is_cut = pages_from_reading(reading, self.title)
         is_new = False
@@ -239,20 +178,8 @@ class TextRunner(DeviceRunner):
 
     # -- what is shown -------------------------------------------------------------------------------------------------
 
-    def transcript(self) -> list[dict[str, Any]]:
-        kept = transcript_from(self._line, self.clock)
-        return super().transcript() if kept is None else kept
+    def _receiving_sentence(self) -> str:
+        return "Receiving text."
 
-    def progress(self) -> dict[str, Any] | None:
-        if self.state is not State.RECEIVING:
-            return None
-        return {"done": self._received, "total": None, "unit": "bytes"}
-
-    def sentence(self) -> str:
-        match self.state:
-            case State.RECEIVING:
-                return "Receiving text."
-            case State.UNPLUGGED:
-                return "The serial line is not connected; it is tried again by itself."
-            case _:
-                return "Waiting for results: press Print or Send on the machine."
+    def _waiting_sentence(self) -> str:
+        return "Waiting for results: press Print or Send on the machine."

@@ -13,19 +13,18 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from appliance.acquire.answering import keep_while_alive, was_kept_before
 from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper
-from appliance.acquire.runner import DeviceRunner, State, transcript_from
+from appliance.acquire.lines import LineRunner
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding, finding_from
 from appliance.base.findings import FindingBoard
-from appliance.base.flash import flash_error_from, reason_of
+from appliance.base.flash import reason_of
 from appliance.base.uids import uid_from_parts
 from appliance.config.devices import SerialDevice
-from appliance.devices.errors import DeviceError, DeviceGone, DeviceTimeout
+from appliance.devices.errors import DeviceGone, DeviceTimeout
 from appliance.devices.serial.line import SerialLine
 from appliance.devices.serial.picture import picture_from_file
 from appliance.devices.serial.receiver import Transfer, XmodemReceiver
@@ -34,12 +33,11 @@ from appliance.spool.tree import list_objects
 
 _log = logging.getLogger(__name__)
 
-_RETRY_SECONDS = 1.0
 _POLL_SECONDS = 0.5
 PADDING = b"\x1a"
 
 
-class TransferRunner(DeviceRunner):
+class TransferRunner(LineRunner):
     """Waits for the machine's transfers, one after another."""
 
     kinds = ("transfer",)
@@ -53,32 +51,12 @@ class TransferRunner(DeviceRunner):
         clock: Clock,
         findings: FindingBoard,
     ) -> None:
-        super().__init__(device, keeper, gate, clock, findings)
+        super().__init__(device, line, keeper, gate, clock, findings)
         self._serial = device
-        self._line = line
-        self._received: int | None = None
-        self._ticket: Ticket | None = None
         self._kept_at: float | None = None
         self._batch_exam_id: str | None = None  # of the first file of the batch that goes on, or went on last
 
-    def run(self, stop: threading.Event, alive: Callable[[], None]) -> None:
-        """Open the line, take transfers until it is gone, and again."""
-        while not stop.is_set():
-            alive()
-            try:
-                self._line.open()
-                self.state = State.IDLE
-                self.findings.clear("unplugged", self.device.name)
-                self._take_transfers(stop, alive)
-            except DeviceError as error:
-                self.state = State.UNPLUGGED
-                self.findings.report(finding_from(error, "unplugged", self.device.name))
-                self._line.close()
-                self.clock.wait(stop, _RETRY_SECONDS)
-            finally:
-                self._line.close()
-
-    def _take_transfers(self, stop: threading.Event, alive: Callable[[], None]) -> None:
+    def _listen(self, stop: threading.Event, alive: Callable[[], None]) -> None:
         limits = TransferLimits(
             max_bytes=self._serial.max_bytes, silence=self._serial.gap_seconds, total=self._serial.transfer_seconds
         )
@@ -93,7 +71,7 @@ class TransferRunner(DeviceRunner):
                 # A bad transfer: say so, and be there for the next one. The exam goes on.
                 self._note_failure(error)
             finally:
-                self._end_ticket()
+                self._end_capture()
 
     def _take_one(self, receiver: XmodemReceiver, stop: threading.Event, alive: Callable[[], None]) -> None:
         if not receiver.wait_for_sender(stop, _POLL_SECONDS, lambda at: self._begin(at, receiver.is_next_of_batch)):
@@ -110,25 +88,12 @@ class TransferRunner(DeviceRunner):
 
     def _keep_or_say_why_not(self, transfer: Transfer) -> ApplianceError | None:
         """None when the image is durable. Whatever the fault, the machine is told, and the line stays in use."""
-        try:
-            self._keep(self._admitted(), transfer)
-        except ApplianceError as error:
-            return error
-        except OSError as error:
-            said = "Nothing was acknowledged to the machine: send it again."
-            return flash_error_from(error, f"The image from {self.title} was not saved", said)
-        except Exception as error:  # noqa: BLE001 -- one picture must not end the process for every one that follows
-            _log.exception("an image could not be kept")
-            return ApplianceError(
-                f"The image from {self.title} was not kept, by a fault in the box ({type(error).__name__}).",
-                "Nothing was acknowledged to the machine; call support.",
-            )
-        return None
+        said = "Nothing was acknowledged to the machine: send it again."
+        return self._failure_of(lambda: self._keep(self._admitted(), transfer), "An image", said)
 
     def _begin(self, at: float, is_next: bool) -> None:
         """The first byte: from here on the image is the open exam's; `is_next` of a batch is of its first file's."""
-        self._received = 0
-        self.state = State.RECEIVING
+        self._begin_capture(None)
         try:
             ticket = self.gate.admit(began=at)
         except OSError as error:
@@ -164,13 +129,6 @@ class TransferRunner(DeviceRunner):
             finding = replace(finding, sentence=f"{self.title}: {finding.sentence}")
         self.findings.report(finding)
 
-    def _end_ticket(self) -> None:
-        if self._ticket is not None:
-            self.gate.end(self._ticket)
-        self._ticket, self._received = None, None
-        if self.state is State.RECEIVING:
-            self.state = State.IDLE
-
     def _keep(self, ticket: Ticket, transfer: Transfer) -> None:
         if not transfer.payload:
             sentence = f"{self.title} sent an empty file among its images; there is nothing to keep of it."
@@ -202,22 +160,11 @@ class TransferRunner(DeviceRunner):
         """The same bytes from the same machine in the same exam are the same object."""
         return uid_from_parts("transfer", exam_id or "", self.device.name, digest)
 
-    def transcript(self) -> list[dict[str, Any]]:
-        kept = transcript_from(self._line, self.clock)
-        return super().transcript() if kept is None else kept
+    def _receiving_sentence(self) -> str:
+        return f"Receiving an image, {self._received // 1024} KiB so far."
 
-    def progress(self) -> dict[str, Any] | None:
-        received = self._received
-        return None if received is None else {"done": received, "total": None, "unit": "bytes"}
-
-    def sentence(self) -> str:
-        match self.state:
-            case State.RECEIVING:
-                return f"Receiving an image, {(self._received or 0) // 1024} KiB so far."
-            case State.UNPLUGGED:
-                return "The serial line is not connected; it is tried again by itself."
-            case _:
-                return "Waiting for an image: press Print on the machine."
+    def _waiting_sentence(self) -> str:
+        return "Waiting for an image: press Print on the machine."
 
 
 class _WatchedLine:

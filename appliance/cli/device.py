@@ -9,7 +9,9 @@ from typing import Any
 
 def add_parser(commands: Any) -> None:
     """The command and its actions, among the others of `commands`."""
-    device = commands.add_parser("device", help="what is plugged in: list, watch, adopt, forget, probe and learn it")
+    device = commands.add_parser(
+        "device", help="what is plugged in: list, watch, adopt, forget, probe and learn it; what its line said"
+    )
     actions = device.add_subparsers(required=True, metavar="ACTION")
     _add_list(actions)
     _add_watch(actions)
@@ -17,6 +19,7 @@ def add_parser(commands: Any) -> None:
     _add_forget(actions)
     _add_probe(actions)
     _add_learn(actions)
+    _add_transcript(actions)
 
 
 def _add_list(actions: Any) -> None:
@@ -108,6 +111,20 @@ def _add_learn(actions: Any) -> None:
     parser.set_defaults(run=_run_learn)
 
 
+def _add_transcript(actions: Any) -> None:
+    parser = actions.add_parser(
+        "transcript",
+        help="what went over a machine's line last",
+        description="What went over the line of a device whose acquire process runs and whose configuration has "
+        "transcript_bytes: when, which way, and how much. The bytes themselves may name a patient: they are shown with "
+        "--bytes alone, and the audit trail says that they were.",
+    )
+    parser.add_argument("name", metavar="NAME", help="a device of the configuration that is on a serial line")
+    parser.add_argument("--bytes", action="store_true", help="show the bytes, which may name a patient")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=_run_transcript)
+
+
 def _presses_from(text: str) -> int:
     presses = int(text)
     if not 2 <= presses <= 50:
@@ -139,6 +156,12 @@ def _run_learn(given: argparse.Namespace) -> int:
     from appliance.cli.device_learn import learn_signal
 
     return learn_signal(given)
+
+
+def _run_transcript(given: argparse.Namespace) -> int:
+    from appliance.cli.device_transcript import show_transcript
+
+    return show_transcript(given.name, has_bytes=given.bytes, as_json=given.json)
 
 
 def _run_list(given: argparse.Namespace) -> int:

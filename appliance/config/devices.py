@@ -15,6 +15,8 @@ from appliance.config.triggers import Trigger, check_nodes
 
 # What says *now* to the device NAME over a line of its own is /dev/appliance/NAME-trigger, and has no process.
 TRIGGER_SUFFIX = "-trigger"
+# What a device's process may hold beside what it needs at rest: its unit's MemoryMax is 96 MiB more (systemd/).
+MOST_MEMORY_BYTES = 416 * 1024 * 1024
 
 
 class MachineDevice(Section):
@@ -42,6 +44,23 @@ class MachineDevice(Section):
                 f"must not end in {TRIGGER_SUFFIX}: a line that only triggers is named so (udev/README.md)"
             )
         return name
+
+    @property
+    def memory_bytes(self) -> int:
+        """The most that its process holds at once beside what it needs at rest."""
+        return 0
+
+    @model_validator(mode="after")
+    def _check_memory(self) -> MachineDevice:
+        if self.memory_bytes > MOST_MEMORY_BYTES:
+            needed, most = self.memory_bytes >> 20, MOST_MEMORY_BYTES >> 20
+            raise ValueError(f"this takes {needed} MiB of memory, and there are {most}: {self.memory_advice}")
+        return self
+
+    @property
+    def memory_advice(self) -> str:
+        """Which keys to make smaller."""
+        return ""
 
     @property
     def protocol_name(self) -> str:
@@ -77,6 +96,15 @@ class SerialDevice(LineDevice):
     max_pixels: int = Field(default=16_000_000, ge=1024, le=100_000_000)
     gap_seconds: float = Field(default=10.0, gt=0, le=120)
     transfer_seconds: float = Field(default=1800.0, gt=0, le=14_400)
+
+    @property
+    def memory_bytes(self) -> int:
+        """A picture while it is decoded, four bytes a pixel of Pillow's and three of ours; its file, and as it came."""
+        return 7 * self.max_pixels + 2 * self.max_bytes
+
+    @property
+    def memory_advice(self) -> str:
+        return "give less max_pixels or max_bytes"
 
 
 class TalkingDevice(LineDevice):
@@ -114,6 +142,15 @@ class PrinterDevice(TalkingDevice):
     def page_dpi(self) -> int:
         """The pages' resolution: as fine as printers of this language mostly are."""
         return self.dpi or {"escp9": 240, "escp24": 360, "escpos": 203, "pcl": 300}[self.language]
+
+    @property
+    def memory_bytes(self) -> int:
+        """One page while it is saved, two bytes a pixel; eight that wait and one that comes, a bit each."""
+        return 2 * self.max_pixels + 9 * self.max_pixels // 8
+
+    @property
+    def memory_advice(self) -> str:
+        return "give less max_pixels"
 
 
 class TextDevice(TalkingDevice):
@@ -184,6 +221,15 @@ class GrabberDevice(TriggeredDevice):
     def is_video_node(self) -> bool:
         """Whether `source` is the kernel's, and not a socket of another process."""
         return self.source.is_relative_to("/dev")
+
+    @property
+    def memory_bytes(self) -> int:
+        """A clip's queue, half of one before the tap, and the frames that the driver and the loop have in hand."""
+        return self.clip_queue_bytes * 3 // 2 + 8 * self.max_frame_bytes
+
+    @property
+    def memory_advice(self) -> str:
+        return "give less clip_queue_bytes or max_frame_bytes"
 
     @model_validator(mode="after")
     def _check_fields(self) -> GrabberDevice:

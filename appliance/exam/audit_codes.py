@@ -76,6 +76,8 @@ _MEANINGS = {
     # "R" is for a sender who does not know what the receiver held before (A.5.3.7).
     Act.OBJECTS_TRANSFERRED: Meaning(Event.INSTANCES_TRANSFERRED, "R", _own(Act.OBJECTS_TRANSFERRED)),
     Act.TRAIL_READ: Meaning(Event.AUDIT_LOG_USED, "R", _own(Act.TRAIL_READ)),
+    # What went over a machine's line is images and results before they are instances, of whom nobody knows.
+    Act.TRANSCRIPT_READ: Meaning(Event.INSTANCES_ACCESSED, "R", _own(Act.TRANSCRIPT_READ)),
     # EventTypeCode is the standard's own in these (CID 401 and 403).
     Act.CONFIGURATION_CHANGED: Meaning(Event.SECURITY_ALERT, "E", Code("110131", "Software Configuration")),
     Act.RECORDS_DROPPED: Meaning(Event.SECURITY_ALERT, "E", Code("110133", "Audit Recording Stopped")),

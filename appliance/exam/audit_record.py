@@ -46,6 +46,7 @@ class Act(StrEnum):
     SERVICE_STARTED = "service-started"
     SERVICE_STOPPED = "service-stopped"
     TRAIL_READ = "trail-read"
+    TRANSCRIPT_READ = "transcript-read"
     RECORDS_DROPPED = "records-dropped"
     OTHER = "other"
     """Of a newer release, whose name for it this one does not know."""

@@ -12,33 +12,27 @@ import pytest
 from pydicom import dcmread
 
 from appliance.acquire import pages
-from appliance.acquire.gate import ExamGate
 from appliance.acquire.keeping import ObjectKeeper
 from appliance.acquire.pages import PageRunner
 from appliance.acquire.runner import State
-from appliance.base.clock import SystemClock
-from appliance.base.paths import Paths
 from appliance.compose.attributes import CLOCK_IN_DOUBT
 from appliance.config.devices import PrinterDevice
 from appliance.config.schema import Box
 from appliance.exam.exam import Exam
 from appliance.exam.facts import ExamFacts
-from appliance.services.acquire import make_runner
 from appliance.spool.writer import ObjectWriter
 from tests.acquire.boxes import Box as ProcessBox
 from tests.acquire.conftest import Room
+from tests.acquire.lines import FarEnd
 from tests.acquire.world import (
     CONFIGURATION,
     PATIENT,
     begin_closing,
     close_exam,
     errors_of,
-    make_configuration,
     open_exam_of,
 )
 from tests.peers import DEADLINE, wait_until
-
-CLOCK = SystemClock()
 
 
 def make_printer(**changes: object) -> PrinterDevice:
@@ -57,99 +51,40 @@ def make_printer(**changes: object) -> PrinterDevice:
     return PrinterDevice.model_validate(given | changes)
 
 
-class Densitometer:
-    """A machine at the far end of a pty, the runner at the near one, in a thread of its own."""
+class Densitometer(FarEnd):
+    """A machine that prints."""
 
     def __init__(self, room: Room, directory: Path, **changes: object) -> None:
-        self.room = room
-        self.device = make_printer(**changes)
-        self.configuration = make_configuration().model_copy(update={"devices": (self.device,)})
-        self.paths = Paths.below(directory / "box")
-        self.paths.run.mkdir(parents=True)
-        self.far = self.near = -1
-        self.alive = 0
-        self.is_clock_trusted = True
-        self._thread: threading.Thread | None = None
-        self.plug()
-
-    def plug(self) -> None:
-        self.far, self.near = os.openpty()
-        tty.setraw(self.near)
-        link = self.paths.run / "printer.tty"
-        link.unlink(missing_ok=True)
-        link.symlink_to(os.ttyname(self.near))
-
-    def unplug(self) -> None:
-        for descriptor in (self.far, self.near):
-            os.close(descriptor)
-        self.far = self.near = -1
+        super().__init__(room, directory, make_printer(**changes))
 
     def start(self) -> PageRunner:
-        """As the process does it, with the room's own directories."""
-        made = make_runner(
-            self.paths, self.configuration, self.device, self.room.spool, self.room.facts, self.room.findings, CLOCK
-        )
+        made = self.begin()
         assert isinstance(made, PageRunner)
-        made.gate = ExamGate(self.room.facts, CLOCK, lambda: self.is_clock_trusted)
         self.runner = made
-        self.room.gate = made.gate
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=made.run, args=(self._stop, self._sign), daemon=True)
-        self._thread.start()
-        self.wait_for_line()
         return made
 
     def wait_for_line(self) -> None:
         """What came before the box opened its line is nobody's."""
         wait_until(lambda: self.runner.state is State.IDLE, "the line is open")
 
-    def _sign(self) -> None:
-        self.alive += 1
-
-    def stop(self) -> None:
-        if self._thread is not None:
-            self._stop.set()
-            self._thread.join(DEADLINE)
-            assert not self._thread.is_alive()
-            self._thread = None
-
-    def open_exam(self, number: int = 1) -> Exam:
-        return open_exam_of(self.room.facts, number, self.configuration)
-
     def print(self, data: bytes) -> None:
+        os.set_blocking(self.far, True)
         while data:
             data = data[os.write(self.far, data) :]
+        os.set_blocking(self.far, False)
 
     def wait_for(self, count: int, exam: Exam | None) -> list[Path]:
-        """The objects of `exam`, or of none, in the order in which they were saved."""
-        exam_id = exam.exam_id if exam else None
-        wait_until(lambda: len(self.objects(exam_id)) >= count, f"{count} pages are saved")
-        found = self.objects(exam_id)
+        wait_until(lambda: len(self.objects(exam)) >= count, f"{count} pages are saved")
+        found = self.objects(exam)
         assert len(found) == count
         return found
 
-    def objects(self, exam_id: str | None) -> list[Path]:
-        return [path for path, _ in self.room.objects("printer", exam_id)]
-
-    def wait_for_finding(self, code: str, words: str) -> None:
-        wait_until(lambda: words in self.room.finding(code), f"{code}: {words}")
-
     def heard(self) -> bytes:
         """What the box told the machine."""
-        os.set_blocking(self.far, False)
         try:
             return os.read(self.far, 100)
         except BlockingIOError:
             return b""
-        finally:
-            os.set_blocking(self.far, True)
-
-    def close(self) -> None:
-        self.stop()
-        if self.far >= 0:
-            self.unplug()
-        assert self.room.is_idle(), "a ticket was left over"
-        assert self.room.temporaries() == []
 
 
 @pytest.fixture
@@ -303,8 +238,8 @@ def test_fail__a_flash_that_takes_nothing(
     machine.start()
     flash = BadFlash(monkeypatch)
     machine.print(b"first\x0c")
-    machine.wait_for_finding("page_failed", "A page from Densitometer is not saved: the flash is full.")
-    assert machine.objects(exam.exam_id) == []
+    machine.wait_for_finding("page_failed", "A page from Densitometer was not saved: the flash is full.")
+    assert machine.objects(exam) == []
     if flow == "xonxoff":
         wait_until(lambda: machine.heard() == b"\x13", "the machine is told to wait")
     machine.print(b"".join(b"page %d\x0c" % number for number in range(9)))
@@ -370,7 +305,7 @@ def test_fail__a_fault_of_ours_costs_one_page(machine: Densitometer, monkeypatch
 
         patch.setattr(ObjectKeeper, "keep_still", fail)
         machine.print(b"page\x0c")
-        machine.wait_for_finding("page_lost", "There is a fault in the box (KeyError).")
+        machine.wait_for_finding("page_lost", "That was by a fault in the box (KeyError).")
         wait_until(lambda: not machine.runner._waiting, "it is given up")
     assert PATIENT not in machine.room.finding("page_lost")
     machine.print(b"next\x0c")
@@ -398,7 +333,7 @@ def test_ok__stopping_keeps_what_has_come(machine: Densitometer) -> None:
     machine.print(b"nobody ended this")
     wait_until(lambda: machine.runner._received == 17, "all of it has come")
     machine.stop()
-    (path,) = machine.objects(exam.exam_id)
+    (path,) = machine.objects(exam)
     assert dcmread(path).ImageComments == "nobody ended this"
 
 

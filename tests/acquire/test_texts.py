@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 import tty
 from collections.abc import Iterator
@@ -12,22 +11,17 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from appliance.acquire.gate import ExamGate
 from appliance.acquire.runner import State, Unsupported
 from appliance.acquire.texts import TextRunner
-from appliance.base.clock import SystemClock
-from appliance.base.paths import Paths
 from appliance.config.devices import TextDevice
-from appliance.exam.exam import Exam
-from appliance.services.acquire import make_runner
 from appliance.spool.writer import ObjectWriter
 from tests.acquire.boxes import Box as ProcessBox
 from tests.acquire.conftest import Room
-from tests.acquire.world import CONFIGURATION, PATIENT_ID, close_exam, errors_of, make_configuration, open_exam_of
+from tests.acquire.lines import FarEnd
+from tests.acquire.world import CONFIGURATION, PATIENT_ID, close_exam, errors_of
 from tests.devices.text_world import ACK, ENQ, EOT, LENSES, NAK, RECORDS, astm_frames, nidek
 from tests.peers import DEADLINE, wait_until
 
-CLOCK = SystemClock()
 PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 
@@ -44,47 +38,17 @@ def make_text(**changes: object) -> TextDevice:
     return TextDevice.model_validate(given | changes)
 
 
-class Machine:
-    """A machine at the far end of a pty, the runner at the near one, in a thread of its own."""
+class Machine(FarEnd):
+    """A machine that says its results."""
 
     def __init__(self, room: Room, directory: Path, **changes: object) -> None:
-        self.room = room
-        self.device = make_text(**changes)
-        self.configuration = make_configuration().model_copy(update={"devices": (self.device,)})
-        self.paths = Paths.below(directory / "box")
-        self.paths.run.mkdir(parents=True)
-        self._stop, self._thread = threading.Event(), None
-        self.far = self.near = -1
-        self.plug()
-
-    def plug(self) -> None:
-        self.far, self.near = os.openpty()
-        tty.setraw(self.near)
-        os.set_blocking(self.far, False)
-        link = self.paths.run / "text.tty"
-        link.unlink(missing_ok=True)
-        link.symlink_to(os.ttyname(self.near))
-
-    def unplug(self) -> None:
-        for descriptor in (self.far, self.near):
-            os.close(descriptor)
-        self.far = self.near = -1
+        super().__init__(room, directory, make_text(**changes))
 
     def start(self) -> TextRunner:
-        """As the process does it, with the room's own directories."""
-        made = make_runner(
-            self.paths, self.configuration, self.device, self.room.spool, self.room.facts, self.room.findings, CLOCK
-        )
+        made = self.begin()
         assert isinstance(made, TextRunner)
         self.runner = made
-        made.gate = self.room.gate = ExamGate(self.room.facts, CLOCK)
-        self._thread: threading.Thread | None = threading.Thread(target=made.run, args=(self._stop, lambda: None))
-        self._thread.start()
-        wait_until(lambda: made.state is State.IDLE, "the line is open")
         return made
-
-    def open_exam(self, number: int = 1) -> Exam:
-        return open_exam_of(self.room.facts, number, self.configuration)
 
     def say(self, data: bytes, answer: bytes = b"") -> None:
         """Send, and wait for exactly this answer."""
@@ -104,22 +68,6 @@ class Machine:
             self.say(frame, ACK)
         self.say(final, last)
         self.say(EOT)
-
-    def objects(self, exam: Exam | None) -> list[Path]:
-        return [path for path, _ in self.room.objects("densitometer", exam.exam_id if exam else None)]
-
-    def wait_for(self, code: str, words: str) -> None:
-        wait_until(lambda: words in self.room.finding(code), f"{code}: {words}")
-
-    def close(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(DEADLINE)
-            assert not self._thread.is_alive()
-        if self.far >= 0:
-            self.unplug()
-        assert self.room.is_idle(), "a ticket was left over"
-        assert self.room.temporaries() == []
 
 
 @pytest.fixture
@@ -159,7 +107,7 @@ def test_ok__results_are_a_page_and_a_document_of_the_open_exam(
 def test_ok__what_the_machine_says_of_the_patient_changes_nothing_and_is_told(machine: Machine) -> None:
     exam = machine.open_exam()
     machine.send_session(tuple(record.replace(PATIENT_ID, "SOMEBODY-ELSE") for record in RECORDS))
-    machine.wait_for("other_patient", "another patient ID")
+    machine.wait_for_finding("other_patient", "another patient ID")
     assert {dcmread(path).PatientID for path in machine.objects(exam)} == {PATIENT_ID}
     assert "SOMEBODY" not in machine.room.finding("other_patient")
     machine.send_session()
@@ -176,11 +124,11 @@ def test_ok__sent_again_it_is_kept_once_and_not_in_the_next_exam(machine: Machin
     machine.send_session()
     machine.send_session()
     assert len(machine.objects(exam)) == 2
-    machine.wait_for("sent_again", "saved already")
+    machine.wait_for_finding("sent_again", "saved already")
     close_exam(machine.room.facts, exam, *machine.objects(exam))
     following = machine.open_exam(2)
     machine.send_session()
-    machine.wait_for("page_unassigned", "for an earlier exam")
+    machine.wait_for_finding("page_unassigned", "for an earlier exam")
     assert (len(machine.objects(following)), len(machine.objects(None))) == (0, 2)
 
 
@@ -193,7 +141,7 @@ def test_fail__what_is_not_saved_is_not_acknowledged(machine: Machine, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(ObjectWriter, "publish", refuse)
         machine.send_session(last=NAK)
-        machine.wait_for("text_unsaved", "was not saved")
+        machine.wait_for_finding("text_unsaved", "was not saved")
     wait_until(machine.room.is_idle, "the session has ended")
     assert machine.objects(exam) == []
     machine.send_session()
@@ -207,7 +155,7 @@ def test_fail__a_fault_while_drawing_refuses(machine: Machine, monkeypatch: pyte
 
     monkeypatch.setattr("appliance.acquire.texts.pages_from_reading", fail)
     machine.send_session(last=NAK)
-    machine.wait_for("text_unsaved", "by a fault in the box (LookupError)")
+    machine.wait_for_finding("text_unsaved", "by a fault in the box (LookupError)")
     assert PATIENT_ID not in machine.room.finding("text_unsaved")
 
 
@@ -217,7 +165,7 @@ def test_fail__damaged_text_of_a_machine_that_cannot_repeat(made: list[Machine],
     machine.start()
     exam = machine.open_exam()
     machine.say(nidek(*LENSES)[:-1] + b"G")
-    machine.wait_for("text_failed", "damaged on the line")
+    machine.wait_for_finding("text_failed", "damaged on the line")
     assert machine.objects(exam) == []
     machine.say(nidek(*LENSES))
     wait_until(lambda: len(machine.objects(exam)) == 1, "the page is saved")
@@ -253,7 +201,7 @@ def test_ok__unplugged_in_the_middle_and_plugged_in_again(machine: Machine) -> N
     machine.say(ENQ, ACK)
     machine.say(astm_frames(RECORDS)[0], ACK)
     machine.unplug()
-    machine.wait_for("unplugged", "serial line")
+    machine.wait_for_finding("unplugged", "serial line")
     assert "in the middle of its text" in machine.room.finding("text_failed")
     machine.plug()
     wait_until(lambda: machine.runner.state is State.IDLE, "the line is open again")
@@ -265,13 +213,13 @@ def test_ok__a_transcript_is_kept_only_where_that_is_configured(
     machine: Machine, made: list[Machine], tmp_path: Path
 ) -> None:
     machine.say(ENQ, ACK)
-    entries = machine.runner.transcript()
-    assert [(one["direction"], one["bytes"]) for one in entries] == [("received", "05"), ("sent", "06")]
+    said = [("received", "05"), ("sent", "06")]
+    wait_until(lambda: [(one["direction"], one["bytes"]) for one in machine.runner.transcript(9)] == said, "it is kept")
     silent = Machine(machine.room, tmp_path / "silent", transcript_bytes=0)
     made.append(silent)
     silent.start()
     with pytest.raises(Unsupported, match="is not kept"):
-        silent.runner.transcript()
+        silent.runner.transcript(9)
 
 
 def test_ok__it_says_what_it_does(machine: Machine) -> None:
@@ -281,7 +229,7 @@ def test_ok__it_says_what_it_does(machine: Machine) -> None:
     wait_until(lambda: machine.runner.state is State.RECEIVING, "it receives")
     assert (machine.runner.progress() or {})["unit"] == "bytes"
     machine.say(EOT)
-    machine.wait_for("text_failed", "before its last record")
+    machine.wait_for_finding("text_failed", "before its last record")
 
 
 def test_ok__the_processes_of_a_box(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import threading
 import time
-import tty
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,23 +16,18 @@ from PIL import Image
 from pydicom import dcmread
 
 from appliance.acquire import answering, transfers
-from appliance.acquire.gate import ExamGate
-from appliance.acquire.keeping import ObjectKeeper
 from appliance.acquire.runner import State
 from appliance.acquire.transfers import TransferRunner
-from appliance.base.clock import SystemClock
 from appliance.config.schema import Box
-from appliance.devices.serial.line import SerialLine
 from appliance.devices.serial.receiver import Transfer, XmodemReceiver
 from appliance.devices.serial.xmodem import TransferLimits
 from appliance.exam.facts import ExamFacts
 from appliance.simulator.machines.xmodem_sender import LineFault, Outcome, Protocol, XmodemSender
 from appliance.spool.writer import ObjectWriter
 from tests.acquire.conftest import Room
+from tests.acquire.lines import CLOCK, FarEnd
 from tests.acquire.world import close_exam, errors_of, fragments_of, make_serial, open_exam_of, picture, unpadded
 from tests.peers import DEADLINE, wait_until
-
-CLOCK = SystemClock()
 
 
 def make_png(shade: int = 0, size: tuple[int, int] = (40, 30)) -> bytes:
@@ -54,51 +48,17 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfers, "TransferLimits", partial(TransferLimits, poll=0.15, quiet=0.1, answer=1.0))
 
 
-class Ultrasound:
-    """A machine at the far end of a pty, the runner at the near one, in a thread of its own."""
+class Ultrasound(FarEnd):
+    """A machine that sends image files."""
 
     def __init__(self, room: Room, directory: Path, **changes: object) -> None:
-        self.room = room
-        self.device = make_serial(gap_seconds=1.2, **changes)
-        self.link = directory / "line"
-        self.far = self.near = -1
-        self.alive = 0
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.plug()
-
-    def plug(self) -> None:
-        self.far, self.near = os.openpty()
-        tty.setraw(self.near)
-        os.set_blocking(self.far, False)
-        self.link.unlink(missing_ok=True)
-        self.link.symlink_to(os.ttyname(self.near))
-
-    def unplug(self) -> None:
-        for descriptor in (self.far, self.near):
-            os.close(descriptor)
-        self.far = self.near = -1
+        super().__init__(room, directory, make_serial(gap_seconds=1.2, **changes))
 
     def start(self, box: Box | None = None) -> TransferRunner:
-        """The box is switched on: a new runner, which knows nothing of one before."""
-        line = SerialLine(str(self.link), CLOCK, name=self.device.name)
-        keeper = ObjectKeeper(self.room.spool, box or self.room.box, self.device, CLOCK)
-        gate = self.room.gate = ExamGate(self.room.facts, CLOCK)
-        self.runner = TransferRunner(self.device, line, keeper, gate, CLOCK, self.room.findings)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self.runner.run, args=(self._stop, self._sign), daemon=True)
-        self._thread.start()
-        return self.runner
-
-    def _sign(self) -> None:
-        self.alive += 1
-
-    def stop(self) -> None:
-        if self._thread is not None:
-            self._stop.set()
-            self._thread.join(DEADLINE)
-            assert not self._thread.is_alive()
-            self._thread = None
+        made = self.begin(box)
+        assert isinstance(made, TransferRunner)
+        self.runner = made
+        return made
 
     def send(self, data: bytes, fault: LineFault | None = None, protocol: Protocol = Protocol.ONE_K) -> Outcome:
         return XmodemSender(self.far, CLOCK, threading.Event()).send_file(data, protocol, fault)
@@ -106,13 +66,6 @@ class Ultrasound:
     def wait_until_idle(self) -> None:
         """Nothing is under way: what failed has been told, and the box waits for the next image."""
         wait_until(lambda: self.room.is_idle() and self.runner.state is State.IDLE, "the runner waits again")
-
-    def close(self) -> None:
-        self.stop()
-        if self.far >= 0:
-            self.unplug()
-        assert self.room.is_idle(), "a ticket was left over"
-        assert self.room.temporaries() == []
 
 
 @pytest.fixture

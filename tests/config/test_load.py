@@ -136,6 +136,18 @@ WRONG: list[tuple[str, str, str]] = [
         "devices[0]",
         "max_pixels must not be below a page of this paper, which has 139201551 pixels",
     ),
+    # memory: what the process's unit does not have
+    (SERIAL + "max_pixels = 60_000_000", "devices[0]", "takes 464 MiB of memory, and there are 416: give less max_pix"),
+    (
+        SERIAL.replace('"xmodem"', '"printer"\nlanguage = "pcl"\nmax_pixels = 200_000_000'),
+        "devices[0]",
+        "takes 596 MiB of memory, and there are 416: give less max_pixels",
+    ),
+    (
+        GRABBER + "clip_queue_bytes = 300_000_000",
+        "devices[0]",
+        "there are 416: give less clip_queue_bytes or max_frame",
+    ),
     # types: no text becomes a number, no number a text, no `true` a port
     (DESTINATION.replace("104", "'104'"), "destinations[0].port", "should be a valid integer (it is '104')"),
     (DESTINATION.replace("104", "true"), "destinations[0].port", "should be a valid integer (it is True)"),

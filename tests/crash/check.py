@@ -201,7 +201,7 @@ class _Job:
         runner._begin(box.clock.monotonic(), is_next=False)
         transfer: Any = SimpleNamespace(payload=image + PADDING * 7, started_at=box.clock.monotonic(), is_batch=False)
         failed = runner._keep_or_say_why_not(transfer)
-        runner._end_ticket()
+        runner._end_capture()
         if failed is not None:
             self.wrong.append(f"the image that is sent once more is refused: {failed.sentence}")
         self._promise_captured()

@@ -119,6 +119,9 @@ def test_ok__transcript_keeps_the_last_bytes_only() -> None:
     entries = transcript.entries()
     assert sum(len(entry.data) for entry in entries) <= 1000
     assert entries[-1].at == 9999.0
+    assert transcript.entries(3) == entries[-3:]
+    assert transcript.entries(0) == ()
+    assert transcript.entries(10_000) == entries
     transcript.note(1.0, Direction.SENT, bytes(5000))
     assert len(transcript.entries()[-1].data) == 1000
 

@@ -350,7 +350,7 @@ class Job:
             except ApplianceError as error:
                 runner._note_failure(error)
             finally:
-                runner._end_ticket()
+                runner._end_capture()
             if machine.is_acknowledged:
                 self._done.add("transfer")
                 saved = self._find(hashlib.sha256(transferred_image()).digest())

@@ -103,6 +103,20 @@ def test_ok__what_nobody_named_and_what_goes_is_left_alone(tmp_path: Path, site_
     assert "/dev/appliance" not in said
 
 
+@pytest.mark.usefixtures("mounts")
+def test_ok__the_boxs_own_pins_are_acquires_and_want_no_unit(tmp_path: Path) -> None:
+    """The rule for /dev/gpiochip0, told of a node that every machine has; also where somebody named it."""
+    rules = RULES.read_text()
+    assert 'SUBSYSTEM=="gpio", KERNEL=="gpiochip*"' in rules
+    told = rules.replace('SUBSYSTEM=="gpio", KERNEL=="gpiochip*"', 'SUBSYSTEM=="mem", KERNEL=="null"')
+    done = _run_udevadm(tmp_path, told, 'KERNEL=="null", ENV{APPLIANCE_NAME}="pins"', "test", "--action=add", _NULL)
+    acquire = read_accounts().users["appliance-acquire"]
+    for effect in (f"OWNER {acquire}", f"GROUP {acquire}", "MODE 0600"):
+        assert re.search(rf"{RULES.name}:[0-9]+ {effect}\n", done.stdout), done.stdout
+    assert "SYSTEMD_WANTS" not in done.stdout
+    assert "/dev/appliance" not in done.stdout
+
+
 _ADAPTER = Attached(
     Kind.SERIAL, "/dev/ttyUSB0", usb_id="0403:6001", serial="FT4X1ABC", port="pci-0-usb-0:2:1.0", interface="00"
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.config.devices import MOST_MEMORY_BYTES
 from appliance.services import acquire
 from tests.systemd.identity import SYSTEMD, UNITS, identity_of_unit, read_values
 
@@ -100,6 +101,11 @@ def test_ok__a_clip_that_the_stop_ends_is_waited_for() -> None:
     assert float(told.removesuffix("s")) > acquire._STOP_SECONDS + 10
 
 
+def test_ok__what_a_configuration_may_ask_for_fits_into_an_acquires_memory() -> None:
+    """No unit has to be edited for it, on a box whose /etc is read-only."""
+    assert read_values("appliance-acquire@.service", "MemoryMax") == [f"{(MOST_MEMORY_BYTES >> 20) + 96}M"]
+
+
 @pytest.mark.parametrize("unit", [unit for unit in _SERVICES if unit not in (_KIOSK, *_ROOTS)])
 def test_ok__the_state_is_one_mount_wherever_it_is_written(unit: str) -> None:
     """A rename from one path to another that are mounted apart in the unit is EXDEV."""
@@ -123,7 +129,7 @@ def test_ok__one_wall_for_each_process() -> None:
         families = set(" ".join(read_values(unit, "RestrictAddressFamilies")).split())
         assert has_network == bool(families & {"AF_INET", "AF_INET6"})
     assert read_values("appliance-acquire@.service", "DevicePolicy") == ["closed"]
-    allowed = ["/dev/appliance/%I rw", "/dev/appliance/%I-trigger rw", "char-input r"]
+    allowed = ["/dev/appliance/%I rw", "/dev/appliance/%I-trigger rw", "char-input r", "char-gpiochip r"]
     assert read_values("appliance-acquire@.service", "DeviceAllow") == allowed
 
 

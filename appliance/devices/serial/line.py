@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 import serial
 
@@ -58,9 +59,12 @@ class Transcript:
             while self._size > self._limit and len(self._entries) > 1:
                 self._size -= len(self._entries.popleft().data) + 16
 
-    def entries(self) -> tuple[TranscriptEntry, ...]:
+    def entries(self, most: int | None = None) -> tuple[TranscriptEntry, ...]:
+        """What is kept, the oldest first; of it the last `most` entries."""
         with self._lock:
-            return tuple(self._entries)
+            return tuple(
+                self._entries if most is None else islice(self._entries, max(0, len(self._entries) - most), None)
+            )
 
 
 class Flow(StrEnum):
