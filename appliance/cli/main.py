@@ -23,15 +23,24 @@ from appliance.cli import (
     queue,
     release,
     self_test,
+    shell,
     status,
     worklist,
 )
+from appliance.cli.roles import check_permission, name_commands
+from appliance.config.support import SupportRole
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; 0 when all is well, 1 with a sentence on stderr, 2 for a wrong command line."""
-    given = _parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, role: SupportRole | None = None) -> int:
+    """Run the command line; 0 when all is well, 1 with a sentence on stderr, 2 for a wrong command line.
+
+    `role` is whose who asks over SSH; None for who is at the box itself.
+    """
+    given = make_parser().parse_args(arguments)
     try:
+        if role is not None:
+            check_permission(given, role)
+            given.is_discreet = role is SupportRole.VIEWER
         if given.box is not None:
             _choose_box(given.box)
         status: int = given.run(given)
@@ -41,13 +50,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except ApplianceError as error:
-        print(f"appliance: {error.sentence}", file=sys.stderr)
-        if error.suggestion:
-            print(f"           {error.suggestion}", file=sys.stderr)
+        say_error(error)
         return 1
     except KeyboardInterrupt:
         return 130
     return status
+
+
+def say_error(error: ApplianceError) -> None:
+    """The sentence and the suggestion, on standard error."""
+    print(f"appliance: {error.sentence}", file=sys.stderr)
+    if error.suggestion:
+        print(f"           {error.suggestion}", file=sys.stderr)
 
 
 def _choose_box(directory: Path) -> None:
@@ -62,13 +76,15 @@ def _choose_box(directory: Path) -> None:
     os.environ.update(paths.environment())
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Every command. Of the result `command` is its name, and `run` what runs it; `is_discreet`: show no patient."""
     parser = argparse.ArgumentParser(
         prog="appliance", description="The modality bridge: DICOM for imaging machines that speak none."
     )
     parser.add_argument(
         "--box", type=Path, metavar="DIRECTORY", help="the box whose state lies there, such as .demo/simulator"
     )
+    parser.set_defaults(is_discreet=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     parts = (
         status,
@@ -85,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         panel,
         config,
         conformance,
+        shell,
     )
     for part in parts:
         part.add_parser(commands)
@@ -111,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a trouble that the hospital plays",
     )
     demo.set_defaults(run=_run_demo)
+    name_commands(parser)
     return parser
 
 
