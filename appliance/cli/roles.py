@@ -60,6 +60,8 @@ PERMISSIONS: Final = (
     Permission("export", _OPERATOR, ("export /media/stick",)),
     Permission("release", _ADMIN, ("release E000012-20261122-093015 --reason 'repeated on the other machine'",)),
     Permission("pin", _ADMIN, ("pin",)),
+    Permission("device transcript", _VIEWER, ("device transcript ultrasound",)),
+    Permission("device transcript", _ADMIN, ("device transcript ultrasound --bytes",), option="bytes"),
     Permission("device adopt", _ADMIN, ("device adopt /dev/ttyUSB0 ultrasound",)),
     Permission("device forget", _ADMIN, ("device forget ultrasound",)),
     Permission("device probe", _ADMIN, ("device probe ultrasound",)),
