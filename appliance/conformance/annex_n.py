@@ -107,6 +107,7 @@ OUTLINE: Final[tuple[tuple[str, str, str], ...]] = (
     ("A.A", "Information Object Definitions (IODs)", ""),
     ("A.A.1", "Information Shared Across Multiple IODs", "Every kind of object has a table of its own."),
     ("A.A.2", "Objects of This Configuration", ""),
+    ("A.A.3", "Objects Stored under the Test Patient", ""),
     ("A.B", "Structured Report Content Encoding", "No structured reports are made."),
     ("A.C", "Security Details", ""),
     ("A.C.2.2", "Audit Trail Messages", ""),

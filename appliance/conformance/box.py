@@ -9,7 +9,7 @@ from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERS
 from appliance.compose.attributes import MANUFACTURER, MODEL
 from appliance.compose.charset import written_terms
 from appliance.config.schema import Configuration, Destination, Peer
-from appliance.conformance.objects import messages_of, object_kinds
+from appliance.conformance.objects import kinds_for_test, messages_of, object_kinds
 from appliance.conformance.parameters import parameters_of
 from appliance.conformance.services import services_of
 from appliance.conformance.statement import (
@@ -48,6 +48,7 @@ def statement_of(configuration: Configuration) -> Statement:
         ),
         services=services_of(configuration),
         objects=object_kinds(configuration),
+        test_objects=kinds_for_test(configuration),
         messages=messages_of(configuration),
         worklist_keys=worklist_keys(configuration),
         character_sets=CharacterSets(read=READ_TERMS, written=written_terms()),

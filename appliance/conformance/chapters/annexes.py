@@ -8,8 +8,8 @@ from typing import Final
 from appliance.compose.rows import Source
 from appliance.conformance.chapters.front import Chapter, Said
 from appliance.conformance.chapters.services import attribute_table
-from appliance.conformance.document import Paragraph, table
-from appliance.conformance.statement import Attribute, Statement
+from appliance.conformance.document import Paragraph, Table, table
+from appliance.conformance.statement import Attribute, ObjectKind, Statement
 from appliance.conformance.words import attribute_text, nested_text, tag_text, uid_text
 
 
@@ -71,15 +71,21 @@ def _objects_heading(_statement: Statement) -> Said:
 
 
 def _objects(statement: Statement) -> Said:
-    if not statement.objects:
-        return "No device is configured."
+    return _tables(statement.objects) or "No device is configured."
+
+
+def _test_objects(statement: Statement) -> Said:
+    return _tables(statement.test_objects) or "No test patient is configured: nothing is stored but examinations."
+
+
+def _tables(kinds: Iterable[ObjectKind]) -> tuple[Table, ...]:
     return tuple(
         attribute_table(
             f"{kind.form.capitalize()} of {', '.join(kind.devices)}: {uid_text(kind.sop_class_uid)} in "
             f"{uid_text(kind.transfer_syntax_uid)}",
             kind.attributes,
         )
-        for kind in statement.objects
+        for kind in kinds
     )
 
 
@@ -162,6 +168,7 @@ SECTIONS: Final[Mapping[str, Chapter]] = {
     "8.7": _other,
     "A.A": _objects_heading,
     "A.A.2": _objects,
+    "A.A.3": _test_objects,
     "A.C": _security,
     "A.C.2.2": _audit_messages,
     "A.D": _mapping,
