@@ -27,6 +27,27 @@ def add_parser(commands: Any) -> None:
     statement.add_argument("--config", type=Path, metavar="FILE", help="of this configuration instead of the box's own")
     statement.set_defaults(run=_print_statement)
 
+    for name, run, what in (
+        ("integration", _print_integration, "IHE's integration statement: profiles, actors and options"),
+        ("mds2", _print_mds2, "the answers to the MDS2 form that follow from configuration and software"),
+    ):
+        paper = actions.add_parser(name, help=f"print {what}", description=f"Print {what}, of this configuration.")
+        paper.add_argument(
+            "--format", choices=("html", "markdown", "docbook", "json"), default="markdown", help="(default: markdown)"
+        )
+        paper.add_argument("--config", type=Path, metavar="FILE", help="this configuration instead of the box's own")
+        paper.set_defaults(run=run)
+
+    documents = actions.add_parser(
+        "documents",
+        help="write all of these papers into a directory",
+        description="Write the statements, the MDS2 answers and the reports on the product's own profiles: as HTML, "
+        "and most of them as JSON.",
+    )
+    documents.add_argument("directory", type=Path, metavar="DIRECTORY")
+    documents.add_argument("--config", type=Path, metavar="FILE", help="of this configuration instead of the box's own")
+    documents.set_defaults(run=_write_documents)
+
     profile = actions.add_parser(
         "profile",
         help="print the commented example of a purchaser's profile, or its schema",
@@ -72,6 +93,24 @@ def _print_statement(given: argparse.Namespace) -> int:
     from appliance.cli.conformance_statement import print_statement
 
     return print_statement(given.config, given.format)
+
+
+def _print_integration(given: argparse.Namespace) -> int:
+    from appliance.cli.conformance_papers import print_integration
+
+    return print_integration(given.config, given.format)
+
+
+def _print_mds2(given: argparse.Namespace) -> int:
+    from appliance.cli.conformance_papers import print_mds2
+
+    return print_mds2(given.config, given.format)
+
+
+def _write_documents(given: argparse.Namespace) -> int:
+    from appliance.cli.conformance_papers import write_documents
+
+    return write_documents(given.directory, given.config)
 
 
 def _print_profile(given: argparse.Namespace) -> int:

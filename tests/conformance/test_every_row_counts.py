@@ -21,7 +21,14 @@ from appliance.config.schema import Configuration, Destination, PerformedStepMan
 from appliance.conformance import objects, services, statuses, worklist_keys
 from appliance.conformance.objects import kinds_for_test, messages_of, object_kinds
 from appliance.conformance.services import services_of
-from appliance.dimse.status import ACTION_STATUS, COMMITMENT_FAILURE, CREATE_STATUS, SET_STATUS, STORE_STATUS
+from appliance.dimse.status import (
+    ACTION_STATUS,
+    COMMITMENT_FAILURE,
+    CREATE_STATUS,
+    FIND_STATUS,
+    SET_STATUS,
+    STORE_STATUS,
+)
 from appliance.dimse.worklist_query import RETURN_KEYS, STEP_RETURN_KEYS
 from tests.compose.world import BOX
 from tests.conformance.test_objects_as_stated import DEVICES, TEXT
@@ -122,6 +129,7 @@ def test_ok__every_row_of_the_attribute_tables(
         ("COMMITMENT_FAILURE", COMMITMENT_FAILURE),
         ("CREATE_STATUS", CREATE_STATUS),
         ("SET_STATUS", SET_STATUS),
+        ("FIND_STATUS", FIND_STATUS),
     ],
 )
 def test_ok__every_status(name: str, table: Sequence[Any], monkeypatch: pytest.MonkeyPatch) -> None:

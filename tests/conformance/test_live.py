@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from appliance.cli.conformance_check import PROFILES
 from appliance.config.schema import Configuration
 from appliance.conformance.comparison import Comparison, Finding, Verdict, compare_box
 from appliance.conformance.live import answer_from, wanted_contexts, with_answers
-from appliance.conformance.profile import Profile, read_profile
+from appliance.conformance.profile import PROFILES, Profile, read_profile
 from appliance.dimse.association import Context
 from tests.forward.test_self_test import BRIDGE, DEVICES, PATIENT, Bench, peer
 from tests.peers import running, start_orthanc, start_storescp, start_wlmscpfs, worklist_file
