@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from appliance.base.http import Asker
+from appliance.base.asking import Asker
 from appliance.base.paths import Paths
 
 # The forward process begins no check after five minutes; the longest one waits as long as a peer may be configured to.

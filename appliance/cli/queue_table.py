@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
+from appliance.base.asking import Asker
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.cli.report import print_table
 from appliance.exam.facts import ExamFacts
