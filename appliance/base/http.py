@@ -1,4 +1,4 @@
-"""HTTP/JSON between our processes, over unix sockets: one way to serve, one way to ask, one form of an error.
+"""HTTP/JSON between our processes, over unix sockets: one way to serve, one form of an error (asking: base.asking).
 
 Sockets carry only questions and commands; work is handed over as files. An answer that never came is therefore
 always safe to ask for again.
@@ -10,31 +10,29 @@ import asyncio
 import json
 import logging
 import socket
-import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from appliance.base.asking import Asker, Refused, Unreachable
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import flash_error_from
+
+__all__ = ["Asker", "Refused", "Unreachable", "answer_appliance_error", "error_response", "read_json", "serve"]
 
 _log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
 _SHUTDOWN_SECONDS = 5
 _STOP_LOOK_SECONDS = 0.1
 # A request that was begun is whole within this time; uvicorn ends what is silent between two requests.
 _REQUEST_SECONDS = 10.0
 _BODY_SECONDS = 20.0
-_TRY_AGAIN = "It may be starting; try again."
 
 
 class _ImpatientProtocol(H11Protocol):
@@ -59,14 +57,6 @@ class _ImpatientProtocol(H11Protocol):
         # Another one than before is being answered, which may take its time.
         if self.cycle is before:
             self.transport.close()
-
-
-class Unreachable(ApplianceError):
-    """The process at the other end did not answer in time: it is starting, restarting, or gone."""
-
-
-class Refused(ApplianceError):
-    """The process at the other end answered that it will not, and why."""
 
 
 def error_response(error: ApplianceError, status: int = 409) -> JSONResponse:
@@ -155,60 +145,3 @@ async def _serve_until_stopped(
         await asyncio.sleep(_STOP_LOOK_SECONDS)
     on_stop()
     await task
-
-
-class Asker:
-    """Asks one process over its unix socket. A connection serves one question: one that was kept could have ended."""
-
-    def __init__(self, path: Path, name: str) -> None:
-        self._name = name
-        transport = httpx.HTTPTransport(uds=str(path), limits=httpx.Limits(max_keepalive_connections=0))
-        self._client = httpx.Client(transport=transport, base_url="http://appliance")
-
-    def ask(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, seconds: float = 5.0
-    ) -> dict[str, Any]:
-        """The JSON object answered within `seconds`; Unreachable when none came, Refused with the sentence given."""
-        status, content = self._exchange(method, path, body, seconds)
-        return _object_from(status, content, self._name)
-
-    def ask_bytes(self, path: str, *, seconds: float = 5.0) -> bytes:
-        """The body answered to a GET of `path`, a picture for instance. Errors as of `ask`."""
-        status, content = self._exchange("GET", path, None, seconds)
-        if status != 200:
-            _object_from(status, content, self._name)
-            raise Unreachable(f"{self._name} answered without a body (status {status}).")
-        return content
-
-    def close(self) -> None:
-        self._client.close()
-
-    def _exchange(self, method: str, path: str, body: Mapping[str, Any] | None, seconds: float) -> tuple[int, bytes]:
-        # httpx limits each wait, not their sum: a peer that drips would hold us for ever.
-        end = time.monotonic() + seconds
-        timeout = httpx.Timeout(seconds, connect=min(seconds, 2.0))
-        content = bytearray()
-        try:
-            with self._client.stream(method, path, json=body, timeout=timeout) as response:
-                for chunk in response.iter_bytes():
-                    content += chunk
-                    if len(content) > MAX_ANSWER_BYTES or time.monotonic() > end:
-                        raise Unreachable(f"{self._name} does not come to an end with its answer.", _TRY_AGAIN)
-                return response.status_code, bytes(content)
-        except httpx.RequestError as error:
-            _log.debug("%s does not answer (%s)", self._name, type(error).__name__)
-            raise Unreachable(f"{self._name} does not answer.", _TRY_AGAIN) from error
-
-
-def _object_from(status: int, content: bytes, name: str) -> dict[str, Any]:
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise Unreachable(f"{name} answered something that is not JSON (status {status}).") from error
-    if status >= 400 or not isinstance(value, dict):
-        said = value.get("error") if isinstance(value, dict) else None
-        said = said if isinstance(said, dict) else {}
-        sentence = str(said.get("sentence") or f"{name} refused with status {status}.")
-        kind = Unreachable if status == 503 else Refused
-        raise kind(sentence, str(said.get("suggestion", "")))
-    return value

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from appliance.base.http import Asker
+from appliance.base.asking import Asker
 from appliance.base.paths import Paths
 
 # The forward process begins no check after five minutes; the longest one waits as long as a peer may be configured to.
@@ -19,7 +19,12 @@ _COUNTED = ("failed", "skipped", "noted", "good")
 
 def echo_peer(name: str, *, as_json: bool) -> int:
     """Verify one peer; 0 when it answered. ApplianceError with the names there are, when nobody is called so."""
-    return _show(_ask("/echo", {"name": name}, _LONGEST_ECHO_SECONDS), as_json=as_json)
+    return _show(ask_echo(name), as_json=as_json)
+
+
+def ask_echo(name: str) -> dict[str, Any]:
+    """The report on one peer. ApplianceError with the names there are, when nobody is called so."""
+    return _ask("/echo", {"name": name}, _LONGEST_ECHO_SECONDS)
 
 
 def test_peer(name: str, *, may_write: bool, as_json: bool) -> int:

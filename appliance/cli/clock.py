@@ -23,7 +23,7 @@ def _run(given: argparse.Namespace) -> int:
     """0 when the clock is believed, 1 when not. ApplianceError when the console does not answer."""
     import json
 
-    from appliance.base.http import Asker
+    from appliance.base.asking import Asker
     from appliance.base.paths import Paths
 
     asker = Asker(Paths.from_environment().console_socket, "The console")

@@ -8,8 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
+from appliance.base.asking import Asker
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.cli.exam_record import read_exam, read_exams, read_told, record_of, summary_from
 from appliance.cli.exam_standing import text_of

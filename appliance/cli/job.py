@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from appliance.base.asking import Asker, Refused, Unreachable
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker, Refused, Unreachable
 from appliance.base.paths import Paths
 from appliance.cli.report import ObjectRecord, Report, StepRecord, seconds_between
 from appliance.config.devices import FilmDevice, GrabberDevice, SerialDevice

@@ -16,15 +16,18 @@ from appliance.cli import (
     config,
     conformance,
     device,
+    doctor,
     echo,
     exam,
     export,
+    logs,
     panel,
     queue,
     release,
     self_test,
     shell,
     status,
+    watch,
     worklist,
 )
 from appliance.cli.roles import check_permission, name_commands
@@ -88,6 +91,9 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     parts = (
         status,
+        watch,
+        doctor,
+        logs,
         worklist,
         exam,
         queue,

@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:
 def _run_queue(given: argparse.Namespace) -> int:
     from appliance.cli.queue_table import show_queue
 
-    return show_queue(given.exam, is_all=given.all, as_json=given.json)
+    return show_queue(given.exam, is_all=given.all, as_json=given.json, is_discreet=given.is_discreet)
 
 
 def _run_retry(given: argparse.Namespace) -> int:

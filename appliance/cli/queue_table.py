@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
+from appliance.base.asking import Asker
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.cli.report import print_table
 from appliance.exam.facts import ExamFacts
@@ -43,10 +43,14 @@ _PLACES: Final[Mapping[str, str]] = {
 # In these the box waits for the time of its next attempt; in the others for the archive, for a person, or for nothing.
 _WAITING: Final = ("pending", "stored")
 _UNTOLD_SECONDS = 30.0
+_OF_PATIENTS: Final = frozenset({"patient_id", "accession_number"})
 
 
-def show_queue(exam_id: str | None, *, is_all: bool, as_json: bool) -> int:
-    """Print the queue; 0. ApplianceError when the forward process does not answer, or knows no such exam."""
+def show_queue(exam_id: str | None, *, is_all: bool, as_json: bool, is_discreet: bool = False) -> int:
+    """Print the queue; 0. ApplianceError when the forward process does not answer, or knows no such exam.
+
+    `is_discreet`: what names a patient is left out, which only JSON has.
+    """
     paths = Paths.from_environment()
     wanted = f"?exam_id={quote(exam_id)}" if exam_id else "" if is_all else "?only=waiting"
     asker = Asker(paths.forward_socket, "The forward process")
@@ -57,6 +61,8 @@ def show_queue(exam_id: str | None, *, is_all: bool, as_json: bool) -> int:
         asker.close()
     if exam_id and not queue["objects"] and not queue["steps"]:
         raise ApplianceError(f"Nothing of an exam {exam_id} is known here.", "See `appliance queue --all`.")
+    if is_discreet:
+        queue["objects"] = [without_patient(one) for one in queue["objects"]]
     if as_json:
         document = {"destinations": status["destinations"], "manager": status["steps"], **queue}
         print(json.dumps(document, indent=1, ensure_ascii=False))
@@ -77,6 +83,11 @@ def show_queue(exam_id: str | None, *, is_all: bool, as_json: bool) -> int:
     if line := line_of_steps(status["steps"]):
         print(line)
     return 0
+
+
+def without_patient(told: Mapping[str, Any]) -> dict[str, Any]:
+    """An object of the queue without what names its patient."""
+    return {key: value for key, value in told.items() if key not in _OF_PATIENTS}
 
 
 def line_of_open_exam(paths: Paths) -> str:

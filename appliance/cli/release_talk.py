@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from appliance.base.asking import Asker
 from appliance.base.errors import ApplianceError, counted
-from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.cli.caller import actor_from
 from appliance.cli.queue_table import STATES

@@ -29,6 +29,11 @@ class Permission:
 # A viewer is shown no patient: what names one begins at operator. What changes the box is an admin's.
 PERMISSIONS: Final = (
     Permission("status", _VIEWER, ("status", "status --json")),
+    Permission("watch", _VIEWER, ("watch", "watch --every 5")),
+    Permission("doctor", _VIEWER, ("doctor", "doctor --no-peers")),
+    Permission("doctor", _OPERATOR, ("doctor --full",), option="full"),
+    Permission("logs", _VIEWER, ("logs --since 1h", "logs -f --process forward")),
+    Permission("logs", _ADMIN, option="directory"),
     Permission("queue", _VIEWER, ("queue", "queue --exam E000012-20261122-093015")),
     Permission("clock", _VIEWER, ("clock", "clock trust")),
     Permission("clock", _OPERATOR, option="action"),

@@ -46,7 +46,7 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
 
 def show_list(*, is_fresh: bool, as_json: bool) -> int:
     """Print the last answers, with `is_fresh` after asking for new ones; 1 when a source has trouble."""
-    from appliance.base.http import Asker
+    from appliance.base.asking import Asker
     from appliance.base.paths import Paths
     from appliance.config.load import load_configuration
 
@@ -102,7 +102,7 @@ def read_document(
 
 def ask_hospital(asked: Mapping[str, str], *, as_json: bool) -> int:
     """Print what the sources answer for one patient; 1 when one of them did not answer."""
-    from appliance.base.http import Asker
+    from appliance.base.asking import Asker
     from appliance.base.paths import Paths
     from appliance.config.load import load_configuration
 

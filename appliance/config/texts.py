@@ -70,4 +70,5 @@ Fingerprint = Annotated[
 
 
 class Section(BaseModel):
+    # Built when it is first validated: together, and not one by one at import.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

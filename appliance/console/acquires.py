@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from appliance.base.asking import Asker, Refused, Unreachable
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker, Refused, Unreachable
 from appliance.base.paths import Paths
 from appliance.config.devices import Device, FilmDevice, GrabberDevice
 from appliance.config.schema import Configuration

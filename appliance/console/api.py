@@ -19,11 +19,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from appliance.base.asking import Asker
 from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import in_words
-from appliance.base.http import Asker, answer_appliance_error, error_response, read_json
+from appliance.base.http import answer_appliance_error, error_response, read_json
 from appliance.config.schema import Configuration
 from appliance.console.access_api import Access, EventsEndpoint, access_routes, refusal_of
 from appliance.console.acquires import Acquires, NoSuchDeviceError

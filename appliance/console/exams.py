@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+from appliance.base.asking import Unreachable
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_error_from, in_words, telling_of_flash
-from appliance.base.http import Unreachable
 from appliance.config.schema import Configuration
 from appliance.console.aftercare import Aftercare
 from appliance.console.audit import PanelAudit

@@ -11,9 +11,10 @@ from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding
 from appliance.base.flash import flash_finding_from, in_words
 from appliance.config.schema import Configuration
-from appliance.exam.capacity import Recent, capacity_from, read_recent, read_reclaimable, read_waiting
+from appliance.exam.capacity import Recent, capacity_from, read_recent, read_reclaimable
 from appliance.exam.facts import ExamFacts
 from appliance.exam.room_taken import read_largest_part
+from appliance.exam.waiting import read_waiting
 from appliance.spool.room import floor_bytes_from
 from appliance.spool.tree import NoRoomError, Spool, free_bytes
 

@@ -1,17 +1,15 @@
-"""What is left of the flash, in what a person thinks in: exams, minutes of clip, films; and which exams wait on it."""
+"""What is left of the flash, in what a person thinks in: exams, minutes of clip, films."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from appliance.base.errors import counted
 from appliance.config.devices import Device, FilmDevice, GrabberDevice
 from appliance.config.schema import Configuration
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.spool.room import floor_bytes_from
-from appliance.spool.settled import settled_path
 from appliance.spool.tree import Spool
 
 RECENT_EXAMS = 20
@@ -55,24 +53,6 @@ class Capacity:
         kinds += [f"{counted(count, 'minute')} of clip ({title})" for title, count in self.clip_minutes.items()]
         kinds += [f"{counted(count, 'film')} ({title})" for title, count in self.films.items()]
         return f"Room for about {', or '.join(kinds)}; {free}" if kinds else free
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """How many exams that are over wait for their objects to be taken over, and since when the first of them."""
-
-    exams: int
-    since: datetime | None
-
-    @property
-    def sentence(self) -> str:
-        """`14 exams wait to be sent, the oldest since 2026-11-22 09:12.`"""
-        if not self.exams:
-            return "No exam waits to be sent."
-        since = f"since {self.since:%Y-%m-%d %H:%M}" if self.since else ""
-        if self.exams == 1:
-            return f"1 exam waits to be sent{f', {since}' if since else ''}."
-        return f"{self.exams} exams wait to be sent{f', the oldest {since}' if since else ''}."
 
 
 def read_recent(facts: ExamFacts) -> Recent:
@@ -145,20 +125,6 @@ def film_bytes_from(device: FilmDevice) -> int:
     """A film of the configured size at the configured resolution."""
     columns, rows = (round(mm / _MM_PER_INCH * device.resolution_dpi) for mm in (device.width_mm, device.height_mm))
     return columns * rows * _FILM_BYTES_PER_PIXEL
-
-
-def read_waiting(spool: Spool, facts: ExamFacts) -> Waiting:
-    """The exams that are over and not settled: what they made is still on its way. OSError."""
-    waiting = [
-        exam_id
-        for exam_id in facts.exam_ids()
-        if (facts.directory / exam_id / "closed.json").exists() and not settled_path(spool, exam_id).exists()
-    ]
-    try:
-        oldest = facts.closed(waiting[0]) if waiting else None
-    except DamagedFactError:
-        oldest = None
-    return Waiting(len(waiting), oldest.closed_at if oldest else None)
 
 
 def _clip_rate_of(device: GrabberDevice, recent: Recent) -> float:

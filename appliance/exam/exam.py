@@ -9,11 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from appliance.base.errors import ApplianceError
 from appliance.base.uids import new_uid
-from appliance.config.devices import Device
 from appliance.exam.item import ISSUER_OF_PATIENT_ID, WorklistItem, text_at
+
+if TYPE_CHECKING:  # the models of every device take a tenth of a second to build
+    from appliance.config.devices import Device
 
 
 class Outcome(StrEnum):

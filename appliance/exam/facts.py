@@ -6,14 +6,13 @@ An exam directory with `exam.json` and without `closing.json` is the open exam. 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from appliance.base.durable import (
     forget_cached,
@@ -29,6 +28,9 @@ from appliance.base.flash import reason_of
 from appliance.exam.decisions import Decided, Decision, all_decided_from, decided_from
 from appliance.exam.exam import Closed, Closing, Exam, Started
 from appliance.exam.moved import DESCRIBED, MOVED, Described, Moved, exam_as_described
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 _log = logging.getLogger(__name__)
 
@@ -47,8 +49,16 @@ class DamagedFactError(ApplianceError):
     """A fact's file cannot be read back: the medium lied, or somebody edited it."""
 
 
-_KINDS = (Exam, Started, Closing, Closed, Decision, Moved, Described)
-_ADAPTERS: dict[type[object], TypeAdapter[Any]] = {kind: TypeAdapter(kind) for kind in _KINDS}
+_ADAPTERS: dict[type[object], TypeAdapter[Any]] = {}
+
+
+def _adapter_of(kind: type[object]) -> TypeAdapter[Any]:
+    """Made when it is first needed: a command that only counts exams does not pay for it, nor for pydantic."""
+    if kind not in _ADAPTERS:
+        from pydantic import TypeAdapter
+
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 # The last member of every fact's object: the digest of all that stands before it. The first release wrote none.
@@ -57,7 +67,7 @@ _SEAL = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n}\Z')
 
 def bytes_from(fact: AnyFact) -> bytes:
     """The fact as JSON, and in it the digest of itself: a bit that flips in a name leaves it a name."""
-    body = _ADAPTERS[type(fact)].dump_json(fact, indent=1).removesuffix(b"\n}")
+    body = _adapter_of(type(fact)).dump_json(fact, indent=1).removesuffix(b"\n}")
     return body + b',\n "sha256": "' + hashlib.sha256(body).hexdigest().encode() + b'"\n}'
 
 
@@ -69,8 +79,11 @@ def is_whole(data: bytes) -> bool:
 
 def fact_from(data: bytes, kind: type[Fact], path: Path) -> Fact:
     """The fact of `kind` in `data`. Keys that a newer release added are ignored. DamagedFactError otherwise."""
+    adapter = _adapter_of(kind)
+    from pydantic import ValidationError
+
     try:
-        fact: Fact = _ADAPTERS[kind].validate_json(data)
+        fact: Fact = adapter.validate_json(data)
     except ValidationError as error:
         # Not the values: pydantic would print a patient's name into the log.
         where = ", ".join(
@@ -160,6 +173,16 @@ class ExamFacts:
 
     def closed(self, exam_id: str) -> Closed | None:
         return self.read(exam_id, "closed", Closed)
+
+    def closed_at(self, exam_id: str) -> datetime | None:
+        """When the exam ended, read alone; None when it has not. DamagedFactError, OSError."""
+        path = self.directory / exam_id / "closed.json"
+        try:
+            return datetime.fromisoformat(json.loads(path.read_bytes())["closed_at"])
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError, KeyError):
+            raise DamagedFactError(f"The file {path.name} of {exam_id} is damaged (closed_at).") from None
 
     def started(self, exam_id: str) -> dict[str, Started]:
         """By modality: the steps that have begun."""

@@ -9,11 +9,12 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 
+from appliance.base.asking import Asker
 from appliance.base.clock import SystemClock
 from appliance.base.clock_trust import ClockTrust
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
-from appliance.base.http import Asker, serve
+from appliance.base.http import serve
 from appliance.base.lock import ProcessLock
 from appliance.base.log import configure_logging
 from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from appliance.base.http import Asker, Unreachable
+from appliance.base.asking import Asker, Unreachable
 from appliance.base.paths import Paths
 from appliance.exam.facts import ExamFacts
 from appliance.spool.names import ObjectName, is_intact

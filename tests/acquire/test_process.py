@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 from pydicom import dcmread
 
+from appliance.base.asking import Refused
 from appliance.base.clock import SystemClock
 from appliance.base.clock_trust import ClockTrust
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
-from appliance.base.http import Refused
 from appliance.base.lock import ProcessLock
 from appliance.base.paths import Paths
 from appliance.exam.exam import Exam, open_exam

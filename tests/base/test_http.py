@@ -23,9 +23,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from appliance.base import http
+from appliance.base import asking
+from appliance.base.asking import Asker, Refused, Unreachable
 from appliance.base.errors import ApplianceError
-from appliance.base.http import MAX_BODY_BYTES, Asker, Refused, Unreachable, answer_appliance_error, read_json
+from appliance.base.http import MAX_BODY_BYTES, answer_appliance_error, read_json
 from appliance.base.sockets import bind_unix
 
 
@@ -153,7 +154,7 @@ def test_fail__an_answer_that_does_not_end_in_time(asker: Asker, path: str) -> N
 
 
 def test_fail__an_answer_without_an_end_fills_no_memory(asker: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "MAX_ANSWER_BYTES", 1_000_000)
+    monkeypatch.setattr(asking, "MAX_ANSWER_BYTES", 1_000_000)
     with pytest.raises(Unreachable, match="does not come to an end"):
         asker.ask_bytes("/flood", seconds=60.0)
 

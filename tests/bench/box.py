@@ -11,7 +11,7 @@ from typing import Any
 
 import tomlkit
 
-from appliance.base.http import Asker
+from appliance.base.asking import Asker
 from tests.bench.processes import WORLD, cpu_seconds, find_parts
 from tests.bench.tables import BenchError
 from tests.services.demo_box import Demo, logs_of, prepare_site, running_demo

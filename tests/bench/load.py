@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from appliance.base.http import Asker
+from appliance.base.asking import Asker
 from tests.bench.box import CLIP_SECONDS, Box
 from tests.bench.processes import Memory, cpu_seconds, memory_of, reset_peak
 from tests.bench.tables import MIB, Table

@@ -18,7 +18,7 @@ from typing import Any
 from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
-from appliance.base.http import Asker
+from appliance.base.asking import Asker
 from appliance.base.paths import Paths
 from appliance.base.sockets import pick_free_port
 from appliance.config.schema import WorklistSource

@@ -19,6 +19,7 @@ from appliance.cli.queue_table import (
     line_of_steps,
     rows_of_objects,
     rows_of_steps,
+    without_patient,
 )
 from appliance.forward.removed import NOT_CONFIGURED
 from appliance.forward.states import DeliveryState, StepState
@@ -186,3 +187,8 @@ def test_ok__what_is_saved_of_the_open_exam(tmp_path: Path) -> None:
     assert line_of_open_exam(paths) == f"open exam {exam.name}: 1 object saved here, to be sent when it ends"
     (exam / "closing.json").write_text("{}")
     assert line_of_open_exam(paths) == ""
+
+
+def test_ok__a_viewer_is_told_no_patient() -> None:
+    told = {"exam_id": "E1", "patient_id": "P4711", "accession_number": "A1", "device": "film"}
+    assert without_patient(told) == {"exam_id": "E1", "device": "film"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from appliance.base.http import Refused, Unreachable
+from appliance.base.asking import Refused, Unreachable
 from appliance.base.paths import Paths
 from appliance.cli.table import cell_width
 from appliance.cli.worklist import add_parser, lines_of, read_document, suggestion_from

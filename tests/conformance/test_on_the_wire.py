@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import tomlkit
 
+from appliance.base.asking import Asker
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.base.uids import new_uid
 from appliance.config.load import load_configuration

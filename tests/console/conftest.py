@@ -15,8 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+from appliance.base.asking import Asker
 from appliance.base.clock_trust import ClockTrust
-from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.base.tokens import Role, address_from, read_token
 from appliance.exam.facts import ExamFacts

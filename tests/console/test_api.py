@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from appliance.base.http import Asker, Refused, Unreachable
+from appliance.base.asking import Asker, Refused, Unreachable
 from tests.console.conftest import Bench, wait_until
 from tests.console.fakes import make_items, write_worklist
 

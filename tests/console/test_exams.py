@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from appliance.base import durable
+from appliance.base.asking import Unreachable
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
-from appliance.base.http import Unreachable
 from appliance.console import closing
 from appliance.console.audit import PanelAudit
 from appliance.console.closing import ABSENT_SECONDS, DRAIN_SECONDS, Drain

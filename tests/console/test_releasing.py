@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from appliance.base.asking import Unreachable
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
-from appliance.base.http import Unreachable
 from appliance.cli.main import main
 from appliance.cli.release_talk import state_of
 from appliance.console.releasing import PATH, Releases

@@ -128,7 +128,7 @@ def test_fail__flash_that_does_not_say_is_a_finding(world: World, monkeypatch: p
 
 def test_ok__the_whole_box_at_a_glance(quiet_bench: Bench) -> None:
     """`appliance status` beside the real console: each process is asked by itself, and what is wrong is told once."""
-    document = read_status(quiet_bench.paths, make_configuration())
+    document = read_status(quiet_bench.paths)
     assert [(one["name"], one["is_running"]) for one in document["services"]] == [
         ("console", True),
         ("forward", True),

@@ -26,9 +26,9 @@ from typing import Any
 
 from appliance.acquire.runner import DeviceRunner
 from appliance.base import http
+from appliance.base.asking import Unreachable
 from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
-from appliance.base.http import Unreachable
 from appliance.base.paths import Paths
 from appliance.config.load import configuration_from, load_configuration
 from appliance.config.schema import Configuration

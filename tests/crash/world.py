@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from appliance.base.asking import Asker
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.base.sockets import bind_unix
 from appliance.devices.video.stream import FRAME_HEADER, FRAME_MARK

@@ -10,19 +10,11 @@ from types import SimpleNamespace
 import pytest
 
 from appliance.config.schema import Configuration
-from appliance.exam.capacity import (
-    RECENT_EXAMS,
-    Recent,
-    Waiting,
-    capacity_from,
-    film_bytes_from,
-    read_recent,
-    read_reclaimable,
-    read_waiting,
-)
+from appliance.exam.capacity import RECENT_EXAMS, Recent, capacity_from, film_bytes_from, read_recent, read_reclaimable
 from appliance.exam.exam import Closed, Instance, Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.exam.room_taken import read_largest_part
+from appliance.exam.waiting import Waiting, read_waiting
 from appliance.spool.room import floor_bytes_from
 from appliance.spool.settled import settled_path
 from appliance.spool.tree import Spool

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from appliance.base.asking import Asker
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.config.load import load_configuration
 from appliance.exam.answers import read_answer

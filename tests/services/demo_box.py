@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import tomlkit
 
-from appliance.base.http import Asker
+from appliance.base.asking import Asker
 from appliance.base.paths import Paths
 from appliance.cli.demo_site import example_with_free_ports
 from tests.peers import wait_until

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from appliance.base.asking import Asker
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.base.sockets import pick_free_port
 from appliance.config.load import load_configuration

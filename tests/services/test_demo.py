@@ -16,8 +16,8 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 from pydicom import Dataset
 
+from appliance.base.asking import Asker, Refused, Unreachable
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker, Refused, Unreachable
 from appliance.exam.facts import ExamFacts
 from tests.peers import wait_until
 from tests.services.demo_box import Demo, logs_of, prepare_site, running_demo, start_demo

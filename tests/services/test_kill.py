@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from appliance.base.asking import Asker
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker
 from tests.peers import wait_until
 from tests.services.demo_box import Demo, logs_of, prepare_site, running_demo
 

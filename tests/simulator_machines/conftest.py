@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from appliance.base.http import Asker, Unreachable
+from appliance.base.asking import Asker, Unreachable
 from appliance.simulator.machines.options import MachinesOptions
 from tests.peers import wait_until
 from tests.ports import pick_free_port

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from appliance.base.asking import Refused
 from appliance.base.clock import Deadline, SystemClock
-from appliance.base.http import Refused
 from appliance.devices.errors import BadImage, BadTransfer, DeviceGone
 from appliance.devices.film.options import FilmOptions
 from appliance.devices.film.scan import scan_film

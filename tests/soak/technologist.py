@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from appliance.base.asking import Refused, Unreachable
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Refused, Unreachable
 from appliance.exam.reasons import REASONS
 from appliance.spool.names import object_name_from
 from tests.services.demo_box import Demo

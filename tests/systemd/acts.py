@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from appliance.base.asking import Asker
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker
 from appliance.base.paths import Paths
 from appliance.cli.main import main as run_command
 from tests.crash.world import Technologist, answers

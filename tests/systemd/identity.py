@@ -11,8 +11,8 @@ UNITS = SYSTEMD / "units"
 SYSUSERS = SYSTEMD / "sysusers.d" / "appliance.conf"
 TMPFILES = SYSTEMD / "tmpfiles.d" / "appliance.conf"
 
-# Debian's, with which the kiosk reaches its screen.
-_SYSTEM_GROUPS = ("video", "render")
+# Debian's, with which the kiosk reaches its screen, and support the journal.
+_SYSTEM_GROUPS = ("video", "render", "systemd-journal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +71,7 @@ def identity_of_unit(unit: str) -> Identity:
 def identity_of_login(user: str) -> Identity:
     """As a login of `user`: its own group, and those of which it is a member."""
     accounts = read_accounts()
-    groups = tuple(accounts.groups[name] for name in accounts.members.get(user, []))
+    named = accounts.members.get(user, [])
+    assert all(name in accounts.groups or name in _SYSTEM_GROUPS for name in named)
+    groups = tuple(accounts.groups[name] for name in named if name in accounts.groups)
     return Identity(accounts.users[user], accounts.groups[user], groups, 0o022)
