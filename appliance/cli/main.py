@@ -12,6 +12,7 @@ from pathlib import Path
 from appliance.base.errors import ApplianceError
 from appliance.cli import (
     audit,
+    bundle,
     clock,
     config,
     conformance,
@@ -94,6 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
         watch,
         doctor,
         logs,
+        bundle,
         worklist,
         exam,
         queue,

@@ -58,6 +58,8 @@ PERMISSIONS: Final = (
     Permission("exam list", _OPERATOR, ("exam list", "exam list --day 2026-11-22")),
     Permission("exam show", _OPERATOR, ("exam show E000012-20261122-093015",)),
     Permission("audit", _OPERATOR, ("audit --since 2026-11-22", "audit --exam E000012-20261122-093015")),
+    Permission("support-bundle", _OPERATOR, ("support-bundle --to 'ssh-ed25519 AAAA'",)),
+    Permission("support-bundle", _ADMIN, option="transcripts"),
     Permission("retry", _OPERATOR, ("retry", "retry archive")),
     Permission("echo", _OPERATOR, ("echo archive",)),
     Permission("test", _OPERATOR, ("test archive", "test archive --write")),
