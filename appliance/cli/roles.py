@@ -34,6 +34,7 @@ PERMISSIONS: Final = (
     Permission("doctor", _OPERATOR, ("doctor --full",), option="full"),
     Permission("logs", _VIEWER, ("logs --since 1h", "logs -f --process forward")),
     Permission("logs", _ADMIN, option="directory"),
+    Permission("metrics", _VIEWER, ("metrics",)),
     Permission("queue", _VIEWER, ("queue", "queue --exam E000012-20261122-093015")),
     Permission("clock", _VIEWER, ("clock", "clock trust")),
     Permission("clock", _OPERATOR, option="action"),
