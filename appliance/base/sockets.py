@@ -63,6 +63,11 @@ def is_listening(port: int, host: str = "127.0.0.1") -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """Listen on a port of one of this machine's addresses. OSError when it is taken, or the address is not ours."""
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
 def bind_loopback(port: int) -> socket.socket:
     """Listen on a loopback port, for who then passes the listener on. ApplianceError when it is taken."""
     listener = socket.socket()

@@ -12,6 +12,7 @@ from pathlib import Path
 from appliance.base.errors import ApplianceError
 from appliance.cli import (
     audit,
+    bundle,
     clock,
     config,
     conformance,
@@ -21,6 +22,7 @@ from appliance.cli import (
     exam,
     export,
     logs,
+    metrics,
     panel,
     queue,
     release,
@@ -94,6 +96,8 @@ def make_parser() -> argparse.ArgumentParser:
         watch,
         doctor,
         logs,
+        metrics,
+        bundle,
         worklist,
         exam,
         queue,

@@ -18,7 +18,7 @@ from appliance.cli.words import words_from
 from appliance.config.support import SupportRole
 
 SESSION_VARIABLE = "APPLIANCE_SUPPORT_SHELL"
-"""Set while a command runs for support: nothing that would start another program may run then."""
+"""Set while a command runs for support: no editor and no other program of a person's choice may start then."""
 _SHELL = "/bin/bash"
 _LEAVING = frozenset({"exit", "quit", "logout"})
 _ASKING = frozenset({"help", "?"})

@@ -16,6 +16,7 @@ _SERVICES: dict[str, tuple[str, ...]] = {
     "listener": (FORWARD,),
     "tls": (FORWARD,),
     "audit": (FORWARD,),
+    "metrics": (FORWARD,),
     "panel": (CONSOLE,),
     "unscheduled": (CONSOLE,),
     "operators": (CONSOLE,),

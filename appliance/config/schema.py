@@ -99,6 +99,13 @@ class AuditCollector(Section):
         return self
 
 
+class Metrics(Section):
+    """Where a hospital's Prometheus reads the box in numbers (OpenMetrics over HTTP). They name nobody."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 9464
+
+
 class Language(StrEnum):
     """The languages of the panel (ISO 639-1)."""
 
@@ -235,6 +242,7 @@ class Configuration(Section):
     listener: Listener = Listener()
     tls: Tls | None = None
     audit: AuditCollector | None = None
+    metrics: Metrics | None = None
     panel: Panel = Panel()
     unscheduled: Unscheduled = Unscheduled()
     operators: tuple[Operator, ...] = ()

@@ -10,17 +10,21 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.base.http import error_response, read_json
+from appliance.base.openmetrics import CONTENT_TYPE
 from appliance.config.schema import WorklistSource
 from appliance.dimse.association import Context
 from appliance.forward.delivery import Delivery
 from appliance.forward.listing import Listing
+from appliance.forward.metrics import Metrics
+from appliance.forward.metrics_port import METRICS_PATH, PortGuard
 from appliance.forward.removed import NOT_CONFIGURED
 from appliance.forward.step_ledger import StepLedger
 from appliance.forward.steps import StepMessages
@@ -55,6 +59,7 @@ class Parts:
     query_patient: QueryPatient | None = None
     echo: Echo | None = None
     test: Test | None = None
+    metrics: Metrics | None = None
 
 
 def make_app(parts: Parts) -> Starlette:
@@ -107,8 +112,14 @@ def make_app(parts: Parts) -> Starlette:
         name, may_write = _text_of(body, "name") or "", body.get("write") is True
         return JSONResponse(await run_in_threadpool(parts.test, name, may_write, _contexts_of(body)))
 
+    def metrics(_request: Request) -> Response:
+        if parts.metrics is None:
+            return _not_here()
+        return Response(parts.metrics.text(status_json(parts)), headers={"Content-Type": CONTENT_TYPE})
+
     return Starlette(
         routes=[
+            Route(METRICS_PATH, metrics, methods=["GET"]),
             Route("/status", status, methods=["GET"]),
             Route("/queue", queue, methods=["GET"]),
             Route("/exams", exams, methods=["GET"]),
@@ -118,7 +129,8 @@ def make_app(parts: Parts) -> Starlette:
             Route("/worklist/query", query_patient, methods=["POST"]),
             Route("/echo", echo, methods=["POST"]),
             Route("/test", test, methods=["POST"]),
-        ]
+        ],
+        middleware=[Middleware(PortGuard)],
     )
 
 

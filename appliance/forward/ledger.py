@@ -9,6 +9,7 @@ attempt farther away than the longest wait was set by a clock that has been put 
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass
 from enum import StrEnum
@@ -98,6 +99,7 @@ class Ledger:
         """What was claimed before is void from now on: the process's lock says that no other one lives."""
         self.journal = journal
         self.clock = clock
+        self.events: Counter[tuple[str, DeliveryEvent]] = Counter()  # since this process began, for metrics
         self._void_claims()
 
     def _now(self) -> float:
@@ -378,7 +380,8 @@ class Ledger:
                 " WHERE sop_instance_uid = ? AND destination = ?",
                 (*changes.values(), *key),
             )
-            return state
+        self.events[destination, event] += 1
+        return state
 
 
 def _due_objects(rows: Iterable[sqlite3.Row]) -> list[DueObject]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from appliance.base.clock import Clock, SystemClock
 from appliance.base.clock_trust import ClockTrust
 from appliance.base.durable import make_directory, remove_temporaries
-from appliance.base.errors import ApplianceError
+from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import in_words, telling_of_flash
 from appliance.base.http import serve
@@ -20,7 +21,7 @@ from appliance.base.lock import ProcessLock
 from appliance.base.log import configure_logging
 from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
 from appliance.base.paths import Paths
-from appliance.base.sockets import bind_unix
+from appliance.base.sockets import bind_tcp, bind_unix
 from appliance.compose.steps import creation_from, final_from
 from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
@@ -40,6 +41,7 @@ from appliance.forward.intake import Intake
 from appliance.forward.journal import Journal
 from appliance.forward.ledger import Ledger
 from appliance.forward.listing import Listing
+from appliance.forward.metrics import Metrics
 from appliance.forward.rebuilt import RebuiltJournal
 from appliance.forward.refused_callers import RefusedCallers
 from appliance.forward.reports import ReportDesk
@@ -224,6 +226,14 @@ def _run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
             query_patient=search.query_patient,
             echo=self_test.echo,
             test=self_test.test,
+            metrics=Metrics(
+                spool,
+                paths.worklist,
+                [source.name for source in configuration.worklist],
+                ledger.events,
+                clock,
+                ClockTrust(paths.clock).is_trusted,
+            ),
         )
     )
 
@@ -235,13 +245,26 @@ def _run(paths: Paths, configuration: Configuration, clock: Clock) -> None:
     # uvicorn raises the signal that stopped it once more; what follows here must still run.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    serve(app, [bind_unix(paths.forward_socket)], begin)
+    serve(app, [bind_unix(paths.forward_socket), *_metrics_port(configuration, findings)], begin)
     notify_stopping()
     listener.stop()
     _stop(workers)
     audit.record(Act.SERVICE_STOPPED, actor="forward")
     journal.close()
     _log.info("forward ends")
+
+
+def _metrics_port(configuration: Configuration, findings: FindingBoard) -> list[socket.socket]:
+    """The listener for a hospital's Prometheus, where one is configured; a finding where it cannot be opened."""
+    wanted = configuration.metrics
+    if wanted is None:
+        return []
+    try:
+        return [bind_tcp(wanted.host, wanted.port)]
+    except OSError as error:
+        sentence = f"The metrics cannot be served at {wanted.host}, port {wanted.port}: {error.strerror or error}."
+        findings.report(Finding("metrics-port", sentence, "See metrics.host and metrics.port in the configuration."))
+        return []
 
 
 def _sweep(directories: Iterable[Path], findings: FindingBoard) -> None:
