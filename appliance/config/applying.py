@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from appliance.base.errors import ApplianceError
 from appliance.base.flash import flash_error_from, in_words, reason_of
 from appliance.config.change_states import FINAL, ChangeEvent, ChangeState, state_after, state_found
 from appliance.config.changes import changes_between, settings_from
-from appliance.config.history import Change, History, Outcome
+from appliance.config.history import Change, History, Outcome, damaged_change, view_from
 from appliance.config.load import ConfigurationError, configuration_from
 from appliance.config.restarts import restarts_between
 from appliance.config.schema import Configuration
@@ -39,8 +39,8 @@ class Loading(Protocol):
         """Everything that `after` has otherwise than `before`; `restarts` are units. ApplianceError: it is not up."""
         ...
 
-    def test(self, before: Configuration, after: Configuration) -> Sequence[str]:
-        """A sentence for each check that was good; ApplianceError with those that were not."""
+    def test(self, before: Configuration, after: Configuration, seconds: float) -> Sequence[str]:
+        """A sentence for each check that was good, in `seconds` at most; ApplianceError with those that were not."""
         ...
 
 
@@ -71,7 +71,7 @@ class Applier:
         number = self.history.under_way()
         if number is None:
             return
-        change = self.history.change(number) or _damaged(number)
+        change = self.history.change(number) or damaged_change(number)
         is_same_boot = change.boot_id == self.boot_id
         state = state_found(is_tested=self.history.is_tested(number), is_same_boot=is_same_boot)
         why = "" if state is ChangeState.WAITING else _INTERRUPTED[is_same_boot]
@@ -193,7 +193,8 @@ class Applier:
                     self.loading.load(before, after, now.change.restarts)
                     event = ChangeEvent.LOADED
                 case _:
-                    self.history.mark_tested(number, tuple(self.loading.test(*self._both(number))))
+                    left = max(0.0, now.change.deadline - self.clock.monotonic())
+                    self.history.mark_tested(number, tuple(self.loading.test(*self._both(number), left)))
                     event = ChangeEvent.TESTED
         except ApplianceError as error:
             with self._lock:
@@ -287,24 +288,3 @@ def configuration_of(text: bytes) -> Configuration:
         return configuration_from(text, Path("active.toml"))
     except ConfigurationError:
         return Configuration()
-
-
-def _damaged(number: int) -> Change:
-    """Of a record that flash damaged its texts may still be whole; it goes back at once."""
-    return Change(number, "somebody", "", "a damaged record", (), (), "", 0.0, 0.0)
-
-
-def view_from(history: History, number: int, state: str = "", why: str = "", left: float = 0.0) -> dict[str, Any]:
-    """A change as JSON says it; `state`, `why` and the seconds that are `left` are those of one that is under way."""
-    if number not in history.numbers():
-        raise ApplianceError(f"There is no change {number}.", "`appliance config log` shows all of them.")
-    change, outcome = history.change(number) or _damaged(number), history.outcome(number)
-    return {
-        **{name: value for name, value in asdict(change).items() if name not in ("boot_id", "deadline")},
-        "state": str(outcome.state) if outcome else state or "under way",
-        "why": outcome.why if outcome else why,
-        "ended_by": outcome.who if outcome else "",
-        "ended_at": outcome.at if outcome else "",
-        "seconds_left": round(left, 1),
-        "checks": list(history.checks(number)),
-    }

@@ -29,6 +29,7 @@ from appliance.base.durable import (
     sync_directory,
     write_once,
 )
+from appliance.base.errors import ApplianceError
 from appliance.base.flash import reason_of
 from appliance.config.change_states import ChangeState
 
@@ -150,6 +151,11 @@ class History:
         except (KeyError, TypeError, ValueError):
             return None
 
+    def is_kept(self, number: int) -> bool:
+        """Whether somebody confirmed it."""
+        outcome = self.outcome(number)
+        return outcome is not None and outcome.state is ChangeState.CONFIRMED
+
     def checks(self, number: int) -> tuple[str, ...]:
         """What the self-test said, a sentence for each check."""
         said = self._read(number, "tested.json").get("checks", ())
@@ -181,3 +187,24 @@ class History:
 
 def _json_from(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, indent=1).encode("utf-8")
+
+
+def damaged_change(number: int) -> Change:
+    """Of a record that flash damaged its texts may still be whole; it goes back at once."""
+    return Change(number, "somebody", "", "a damaged record", (), (), "", 0.0, 0.0)
+
+
+def view_from(history: History, number: int, state: str = "", why: str = "", left: float = 0.0) -> dict[str, Any]:
+    """A change as JSON says it; `state`, `why` and the seconds that are `left` are those of one that is under way."""
+    if number not in history.numbers():
+        raise ApplianceError(f"There is no change {number}.", "`appliance config log` shows all of them.")
+    change, outcome = history.change(number) or damaged_change(number), history.outcome(number)
+    return {
+        **{name: value for name, value in asdict(change).items() if name not in ("boot_id", "deadline")},
+        "state": str(outcome.state) if outcome else state or "under way",
+        "why": outcome.why if outcome else why,
+        "ended_by": outcome.who if outcome else "",
+        "ended_at": outcome.at if outcome else "",
+        "seconds_left": round(left, 1),
+        "checks": list(history.checks(number)),
+    }
