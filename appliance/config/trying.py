@@ -43,7 +43,7 @@ def touched_peers(before: Configuration, after: Configuration) -> list[str]:
 
     All of them, where the box itself is called, known or reached otherwise.
     """
-    is_box_changed = before.box.ae_title != after.box.ae_title or before.tls != after.tls
+    is_box_changed = (before.box.ae_title, before.tls, before.network) != (after.box.ae_title, after.tls, after.network)
     known = dict(_named(before))
     names: dict[tuple[str, str, int], str] = {}
     for name, peer in _named(after):

@@ -70,16 +70,16 @@ def main(arguments: Sequence[str]) -> int:
     try:
         paths, system = Paths.from_environment(), System(Path("/"))
         if list(arguments) == ["--boot"]:
-            run_boot(paths, system)
+            run_boot(paths, system, SystemClock())
         else:
-            run_apply(paths, system)
+            run_apply(paths, system, SystemClock())
     except ApplianceError as error:
         _log.critical("%s", error)
         return 1
     return 0
 
 
-def run_boot(paths: Paths, system: System) -> None:
+def run_boot(paths: Paths, system: System, clock: Clock) -> None:
     """What nobody confirmed goes back, and everything below /run says what is in force then. Services start later."""
     lock = _lock(paths)
 
@@ -87,7 +87,6 @@ def run_boot(paths: Paths, system: System) -> None:
         def load(self, before: Configuration, after: Configuration, restarts: Sequence[str]) -> None:
             """There is nothing yet that could be loaded anew."""
 
-    clock = SystemClock()
     applier = make_applier(paths, Rendering(system, paths, clock), clock)
     applier.resume()
     while applier.step():
@@ -97,10 +96,9 @@ def run_boot(paths: Paths, system: System) -> None:
     lock.release()
 
 
-def run_apply(paths: Paths, system: System, idle_seconds: float = _IDLE_SECONDS) -> None:
+def run_apply(paths: Paths, system: System, clock: Clock, idle_seconds: float = _IDLE_SECONDS) -> None:
     """Answer until nothing is under way and nobody has asked for `idle_seconds`, or until told to stop."""
     lock = _lock(paths)
-    clock = SystemClock()
     applier = make_applier(paths, Loading(system, paths, clock), clock)
     applier.resume()
     asked_at = [clock.monotonic()]

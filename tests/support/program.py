@@ -1,33 +1,57 @@
-"""The program that changes the configuration, as a box runs it, on a system that a test made below a directory.
+"""The program that changes the configuration, as a box runs it, where a test plays systemd and turns the clock.
 
-What a box asks of systemd, nftables and networkd, this one asks of `act`, the test's own program: the command's words are
-its arguments.
+What a box asks of systemd and networkd, this one asks of the test (`asking`); its time runs ahead of the machine's by
+as many seconds as stand in the file AHEAD.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from appliance.base.errors import ApplianceError
 from appliance.base.log import configure_logging
 from appliance.base.paths import Paths
-from appliance.config.loading import System, run_command
+from appliance.config.loading import System
 from appliance.services.apply import run_apply, run_boot
+from tests.support.asking import ask
 
 
-def main(root: str, act: str, mode: str) -> int:
-    def run(command: Sequence[str], seconds: float) -> None:
-        run_command([act, *command], seconds)
+class AheadClock:
+    """The machine's clocks, and what AHEAD says."""
+
+    def __init__(self, ahead: Path) -> None:
+        self._ahead = ahead
+
+    def now(self) -> datetime:
+        return datetime.now().astimezone()
+
+    def monotonic(self) -> float:
+        return time.monotonic() + float(self._ahead.read_text())
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        return event.wait(max(0.0, seconds))
+
+
+def main(directory: str, mode: str) -> int:
+    """`boot`, or `serve`, for the box whose files lie in `directory`."""
+
+    def run(command: Sequence[str], _seconds: float) -> None:
+        said = ask(Path(directory), *command)
+        if said:
+            raise ApplianceError(said)
 
     configure_logging("apply")
-    system = System(Path(root), run)
+    system, clock = System(Path("/"), run), AheadClock(Path(directory) / "ahead")
     try:
         if mode == "boot":
-            run_boot(Paths.from_environment(), system)
+            run_boot(Paths.from_environment(), system, clock)
         else:
-            run_apply(Paths.from_environment(), system, idle_seconds=600.0)
+            run_apply(Paths.from_environment(), system, clock, idle_seconds=36_000.0)
     except ApplianceError as error:
         print(error, file=sys.stderr)
         return 1
