@@ -16,8 +16,8 @@ BUILD_PACKAGES := python3-venv python3-dev gcc libc6-dev libsystemd-dev pkg-conf
 DEMO_PACKAGES  := $(BUILD_PACKAGES) util-linux sane-utils libsane1 libturbojpeg0 libcharls2
 TEST_PACKAGES  := $(DEMO_PACKAGES) orthanc dcmtk dicom3tools libgdcm-tools lrzsz openssl chromium \
                   fonts-noto-core fonts-noto-cjk ghostscript netpbm git strace rsyslog rsyslog-gnutls libxml2-utils \
-                  systemd udev mount openssh-server openssh-client age nftables iproute2 umockdev gir1.2-umockdev-1.0 python3-gi webkit2gtk-driver \
-                  xvfb
+                  systemd udev mount openssh-server openssh-client age nftables iproute2 \
+                  umockdev gir1.2-umockdev-1.0 python3-gi webkit2gtk-driver xvfb
 IMAGE_PACKAGES := $(BUILD_PACKAGES) mmdebstrap debian-archive-keyring util-linux
 VM_PACKAGES    := $(TEST_PACKAGES) $(IMAGE_PACKAGES) qemu-system-x86 qemu-utils ovmf e2fsprogs
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -64,16 +65,15 @@ HostKey {directory}/host
 AuthorizedKeysFile /run/appliance/ssh/authorized_keys
 AuthenticationMethods publickey
 PermitRootLogin forced-commands-only
+ExposeAuthInfo yes
 StrictModes no
 UsePAM no
 PidFile none
 SetEnv PATH={directory}/bin:/usr/bin:/bin {state}={directory}/state {run}=/run/appliance
 """
-# What the forced command is on a box; here it only does what was asked, as words.
+# The key's forced command, where a box has the program itself.
 _SHELL = """#!/bin/sh
-who=$5
-set -- $SSH_ORIGINAL_COMMAND
-LOGNAME=$who PYTHONPATH={root} exec {python} -m appliance "$@"
+PYTHONPATH={root} exec {python} -m appliance "$@"
 """
 
 
@@ -191,9 +191,8 @@ class SupportedBox:
         }
         command = ["ip", "netns", "exec", self.desk, "ssh", "-F", "none", "-i", str(self.directory / who)]
         command += [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-        return subprocess.Popen(
-            [*command, f"root@{ADDRESS}", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        command += [f"root@{ADDRESS}", shlex.join(words)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def is_reached(self, who: str = "maria") -> bool:
         return self.ssh("config", "example", who=who).returncode == 0

@@ -111,7 +111,7 @@ class Inside:
             case ["systemctl", "reload-or-restart", "nftables.service"]:
                 return self._load_firewall()
             case ["networkctl", "reload"]:
-                # networkctl asks over D-Bus, which is not here: what it would have done anew, the daemon does at its start.
+                # networkctl asks over D-Bus, which is not here: what it would have done, the daemon does at its start.
                 self._stop("systemd-networkd")
                 subprocess.run(["ip", "address", "flush", "dev", INTERFACE], check=True)
                 self._start("systemd-networkd")
