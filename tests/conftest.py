@@ -39,6 +39,10 @@ NEEDED = {
     "chromium": "chromium",
     "systemd-analyze": "systemd",
     "udevadm": "udev",
+    "sshd": "openssh-server",
+    "ssh": "openssh-client",
+    "nft": "nftables",
+    "ip": "iproute2",
 }
 
 # Busy cores make any deadline of an example a lie. In CI the same examples run in each run, so that red means changed.
@@ -67,7 +71,8 @@ def _same_environment() -> Iterator[None]:
     os.environ.clear()
     os.environ.update(before)
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    assert changed <= {"PYTEST_CURRENT_TEST"}, f"the test leaves {', '.join(sorted(changed))} changed in the environment"
+    left = sorted(changed - {"PYTEST_CURRENT_TEST"})
+    assert not left, f"the test leaves {left} changed in the environment"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

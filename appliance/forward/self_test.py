@@ -17,6 +17,7 @@ from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError
 from appliance.compose.self_test import open_self_test_exam
 from appliance.config.schema import (
+    MANAGER,
     Configuration,
     Destination,
     Peer,
@@ -34,8 +35,6 @@ from appliance.forward.self_test_report import Report
 
 _log = logging.getLogger(__name__)
 
-MANAGER = "performed-step"
-"""What the performed-step manager is called, which has no configured name."""
 WHOLE_SECONDS = 300.0
 """After this much time no further check is begun."""
 COMMITMENT_SECONDS = 60.0
