@@ -6,34 +6,39 @@ import argparse
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 from appliance.base.errors import ApplianceError
-from appliance.cli import (
-    audit,
-    bundle,
-    clock,
-    config,
-    conformance,
-    device,
-    doctor,
-    echo,
-    exam,
-    export,
-    logs,
-    metrics,
-    panel,
-    queue,
-    release,
-    self_test,
-    shell,
-    status,
-    watch,
-    worklist,
-)
 from appliance.cli.roles import check_permission, name_commands
 from appliance.config.support import SupportRole
+
+_PARTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "status": ("status",),
+    "watch": ("watch",),
+    "doctor": ("doctor",),
+    "logs": ("logs",),
+    "metrics": ("metrics",),
+    "bundle": ("support-bundle",),
+    "worklist": ("worklist",),
+    "exam": ("exam",),
+    "queue": ("queue", "retry"),
+    "device": ("device",),
+    "export": ("export",),
+    "release": ("release",),
+    "echo": ("echo",),
+    "self_test": ("test",),
+    "clock": ("clock",),
+    "audit": ("audit",),
+    "panel": ("panel", "pin"),
+    "config": ("config",),
+    "conformance": ("conformance",),
+    "shell": ("shell",),
+    "demo_command": ("demo",),
+}
+"""Modules of this room in the order of the help, and the commands that each brings."""
 
 
 def main(arguments: Sequence[str] | None = None, role: SupportRole | None = None) -> int:
@@ -41,7 +46,8 @@ def main(arguments: Sequence[str] | None = None, role: SupportRole | None = None
 
     `role` is whose who asks over SSH; None for who is at the box itself.
     """
-    given = make_parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    given = make_parser(words).parse_args(words)
     try:
         if role is not None:
             check_permission(given, role)
@@ -81,8 +87,11 @@ def _choose_box(directory: Path) -> None:
     os.environ.update(paths.environment())
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Every command. Of the result `command` is its name, and `run` what runs it; `is_discreet`: show no patient."""
+def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Every command, or only those beside the one that `arguments` name: nobody waits for what he does not run.
+
+    Of the result `command` is its name, and `run` what runs it; `is_discreet`: show no patient.
+    """
     parser = argparse.ArgumentParser(
         prog="appliance", description="The modality bridge: DICOM for imaging machines that speak none."
     )
@@ -91,83 +100,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(is_discreet=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    parts = (
-        status,
-        watch,
-        doctor,
-        logs,
-        metrics,
-        bundle,
-        worklist,
-        exam,
-        queue,
-        device,
-        export,
-        release,
-        echo,
-        self_test,
-        clock,
-        audit,
-        panel,
-        config,
-        conformance,
-        shell,
-    )
-    for part in parts:
-        part.add_parser(commands)
-
-    demo = commands.add_parser(
-        "demo",
-        help="run the box with a simulated hospital and three old machines",
-        description="Run the box's own processes beside a simulated hospital and three simulated old machines.",
-    )
-    demo.add_argument("--once", action="store_true", help="do the whole job unattended, print what became of it, end")
-    demo.add_argument("--archive", choices=("simulator", "orthanc"), default="simulator", help="who plays the archive")
-    demo.add_argument("--directory", type=Path, help="where the state lives (default: .demo/ARCHIVE here)")
-    demo.add_argument(
-        "--deadline", type=_seconds_from, default=45.0, metavar="SECONDS", help="for --once (default: 45)"
-    )
-    demo.add_argument("--json", action="store_true", help="with --once: print JSON")
-    demo.add_argument("--panel-port", type=_port_from, default=8080, help="loopback port of the panel (default: 8080)")
-    demo.add_argument("--machines-port", type=_port_from, default=8081, help="loopback port of the machines' keys")
-    demo.add_argument(
-        "--fault",
-        action="append",
-        default=[],
-        metavar="NAME[:PARAMETER][=TIMES]",
-        help="a trouble that the hospital plays",
-    )
-    demo.set_defaults(run=_run_demo)
+    module = _module_of(arguments)
+    for name in [module] if module else _PARTS:
+        import_module(f"appliance.cli.{name}").add_parser(commands)
     name_commands(parser)
     return parser
 
 
-def _port_from(text: str) -> int:
-    port = int(text)
-    if not 1 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{port} is no TCP port")
-    return port
-
-
-def _seconds_from(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 86400 seconds")
-    return seconds
-
-
-def _run_demo(given: argparse.Namespace) -> int:
-    from appliance.cli.demo import DemoOptions, run_demo
-
-    return run_demo(
-        DemoOptions(
-            archive=given.archive,
-            directory=(given.directory or Path(".demo") / given.archive).absolute(),
-            once=given.once,
-            json=given.json,
-            deadline=given.deadline,
-            panel_port=given.panel_port,
-            machines_port=given.machines_port,
-            faults=tuple(given.fault),
-        )
-    )
+def _module_of(words: Sequence[str]) -> str:
+    """Which of the modules has the command that `words` begin with; empty where that cannot be told."""
+    rest = list(words[2:] if words[:1] == ["--box"] else words)
+    return next((module for module, commands in _PARTS.items() if rest and rest[0] in commands), "")

@@ -48,10 +48,15 @@ def show_list(*, is_fresh: bool, as_json: bool) -> int:
     """Print the last answers, with `is_fresh` after asking for new ones; 1 when a source has trouble."""
     from appliance.base.asking import Asker
     from appliance.base.paths import Paths
-    from appliance.config.load import load_configuration
+    from appliance.config.glance import names_in
 
     paths = Paths.from_environment()
-    sources = load_configuration(paths.configuration).worklist
+    names = None if is_fresh else names_in(paths.configuration, "worklist")
+    if names is None:
+        from appliance.config.load import load_configuration
+
+        sources = load_configuration(paths.configuration).worklist
+        names = [source.name for source in sources]
     asked_at = datetime.now().astimezone().replace(microsecond=0) if is_fresh else None
     if is_fresh:
         seconds = sum(source.connect_seconds + source.answer_seconds for source in sources) + 10.0
@@ -60,7 +65,7 @@ def show_list(*, is_fresh: bool, as_json: bool) -> int:
             asker.ask("POST", "/worklist/refresh", {}, seconds=seconds)
         finally:
             asker.close()
-    document = read_document(paths.worklist, [source.name for source in sources], datetime.now().astimezone(), asked_at)
+    document = read_document(paths.worklist, names, datetime.now().astimezone(), asked_at)
     _print(document, as_json=as_json)
     return 1 if any(one["trouble"] for one in document["sources"]) else 0
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from appliance.base.errors import ApplianceError
 from tests.bench.box import CLIP_SECONDS, FILM, Box, running_box
-from tests.bench.command import measure_help, measure_job
+from tests.bench.command import measure_commands, measure_help, measure_job
 from tests.bench.decoders import measure_decoders
 from tests.bench.films import measure_films
 from tests.bench.load import IDLE_SECONDS, LoadMeter, rest, watch_picture
@@ -72,6 +72,7 @@ def measure(directory: Path, filesystem: str, *, is_wear_only: bool) -> Iterator
     yield measure_decoders()
     yield measure_job(directory / "job")
     with running_box(directory / "demo") as box:
+        yield measure_commands(box.demo.directory)
         yield from measure_box(box, filesystem)
     yield measure_films(directory / "films")
     yield measure_video(directory / "video")
