@@ -16,12 +16,13 @@ BUILD_PACKAGES := python3-venv python3-dev gcc libc6-dev libsystemd-dev pkg-conf
 DEMO_PACKAGES  := $(BUILD_PACKAGES) util-linux sane-utils libsane1 libturbojpeg0 libcharls2
 TEST_PACKAGES  := $(DEMO_PACKAGES) orthanc dcmtk dicom3tools libgdcm-tools lrzsz openssl chromium \
                   fonts-noto-core fonts-noto-cjk ghostscript netpbm git strace rsyslog rsyslog-gnutls libxml2-utils \
-                  systemd udev mount openssh-server openssh-client age systemd-journal-remote umockdev gir1.2-umockdev-1.0 python3-gi webkit2gtk-driver xvfb
+                  systemd udev mount openssh-server openssh-client age systemd-journal-remote nftables iproute2 \
+                  umockdev gir1.2-umockdev-1.0 python3-gi webkit2gtk-driver xvfb
 IMAGE_PACKAGES := $(BUILD_PACKAGES) mmdebstrap debian-archive-keyring util-linux
 VM_PACKAGES    := $(TEST_PACKAGES) $(IMAGE_PACKAGES) qemu-system-x86 qemu-utils ovmf e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test screenshots bench crash flash fuzz soak image vm-test lint format lock clean
+.PHONY: help demo test screenshots bench crash flash fuzz soak support-test image vm-test lint format lock clean
 .PHONY: demo-packages test-packages image-packages vm-packages
 
 help: ## print this list
@@ -50,6 +51,9 @@ fuzz: test-packages $(VENV)/test.stamp ## fuzz every decoder, half a minute each
 
 flash: test-packages $(VENV)/test.stamp ## prove bad flash: each operation fails, in six ways (ARGS="--every 7 --kind erofs", "--seed N")
 	@$(BIN)/python -m tests.flash $(ARGS)
+
+support-test: test-packages $(VENV)/test.stamp ## prove that no change locks support out: fifty bad configurations over real SSH
+	@SUPPORT_ALL=1 $(BIN)/python -m pytest -p no:xdist tests/support $(ARGS)
 
 image: image-packages $(VENV)/base.stamp ## build the box's image (ARCH=amd64: for x86-64 and for the virtual machine); it says where
 	@$(SUDO) $(BIN)/python image/build.py $(ARCH)

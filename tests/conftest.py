@@ -38,6 +38,10 @@ NEEDED = {
     "chromium": "chromium",
     "systemd-analyze": "systemd",
     "udevadm": "udev",
+    "sshd": "openssh-server",
+    "ssh": "openssh-client",
+    "nft": "nftables",
+    "ip": "iproute2",
 }
 
 # Busy cores make any deadline of an example a lie. In CI the same examples run in each run, so that red means changed.

@@ -70,15 +70,15 @@ async def answer_appliance_error(_request: Request, error: Exception) -> JSONRes
     return error_response(error, 503 if isinstance(error, Unreachable) else 409)
 
 
-async def read_json(request: Request) -> dict[str, Any]:
-    """The request's JSON object, at most MAX_BODY_BYTES long. ApplianceError otherwise."""
+async def read_json(request: Request, most: int = MAX_BODY_BYTES) -> dict[str, Any]:
+    """The request's JSON object, at most `most` bytes long. ApplianceError otherwise."""
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MAX_BODY_BYTES:
-                    raise ApplianceError(f"The request is larger than {MAX_BODY_BYTES} bytes.")
+                if len(body) > most:
+                    raise ApplianceError(f"The request is larger than {most} bytes.")
     except TimeoutError:
         raise ApplianceError(f"The request did not come in {_BODY_SECONDS:.0f} s.") from None
     except ClientDisconnect:

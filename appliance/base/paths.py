@@ -96,6 +96,11 @@ class Paths:
         return self.run / "export.sock"
 
     @property
+    def apply_socket(self) -> Path:
+        """Where systemd starts the program that changes the configuration; in the demo there is none."""
+        return self.run / "apply.sock"
+
+    @property
     def recover_lock(self) -> Path:
         return self.run / "acquire" / "recover.lock"
 

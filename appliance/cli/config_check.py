@@ -8,7 +8,7 @@ from pathlib import Path
 
 from appliance.base.errors import ApplianceError
 from appliance.base.paths import Paths
-from appliance.cli.config_view import read_given
+from appliance.cli.config_file import read_given
 from appliance.config.load import ConfigurationError, Problem, configuration_from, line_in, tls_from
 from appliance.config.schema import Configuration, Tls
 

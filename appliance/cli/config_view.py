@@ -8,29 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from appliance.base.errors import ApplianceError, counted
-from appliance.base.flash import reason_of
 from appliance.base.paths import Paths
+from appliance.cli.config_file import read_given
 from appliance.config.changes import changes_between, settings_from, settings_in
 from appliance.config.editing import keys_from
 from appliance.config.effective import tree_from
-from appliance.config.load import EXAMPLE, MAX_FILE_BYTES, configuration_from, load_configuration
+from appliance.config.load import EXAMPLE, configuration_from, load_configuration
 from appliance.config.restarts import restarts_between
 from appliance.config.schema import Configuration
 
-__all__ = ["EXAMPLE", "print_file", "print_schema", "read_given", "show_difference", "show_key", "show_keys"]
-
-STANDARD_INPUT = Path("-")
-
-
-def read_given(file: Path) -> bytes:
-    """What FILE holds, or standard input; one byte more at most than a configuration may have. ApplianceError."""
-    try:
-        if file == STANDARD_INPUT:
-            return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
-        with file.open("rb") as opened:
-            return opened.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ApplianceError(f"{file} cannot be read: {reason_of(error)}.", "Nothing was changed.") from error
+__all__ = ["EXAMPLE", "print_file", "print_schema", "show_difference", "show_key", "show_keys"]
 
 
 def show_keys(*, only_given: bool, as_json: bool) -> int:

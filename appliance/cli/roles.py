@@ -54,7 +54,14 @@ PERMISSIONS: Final = (
     Permission("config diff", _ADMIN, ("config diff -",)),
     Permission("config check", _ADMIN, ("config check -",)),
     Permission("config export", _ADMIN, ("config export",)),
-    Permission("config set", _ADMIN, ("config set listener.port 11112 --file site.toml",)),
+    Permission("config set", _ADMIN, ("config set destinations[archive].port 11112", "config set panel.language de")),
+    # A file of the box itself: there is none that support may write.
+    Permission("config set", SupportRole.SHELL, option="file"),
+    Permission("config apply", _ADMIN, ("config apply - --confirm-within 10m",)),
+    Permission("config import", _ADMIN, ("config import",)),
+    Permission("config confirm", _ADMIN, ("config confirm",)),
+    Permission("config rollback", _ADMIN, ("config rollback", "config rollback 12")),
+    Permission("config log", _VIEWER, ("config log", "config log 12")),
     Permission("worklist", _OPERATOR, ("worklist", "worklist --refresh", "worklist --accession A4711")),
     Permission("exam list", _OPERATOR, ("exam list", "exam list --day 2026-11-22")),
     Permission("exam show", _OPERATOR, ("exam show E000012-20261122-093015",)),
@@ -75,8 +82,9 @@ PERMISSIONS: Final = (
     Permission("device probe", _ADMIN, ("device probe ultrasound",)),
     Permission("device learn", _ADMIN, ("device learn ultrasound",)),
 )
-# A role is given by what starts the shell, a login is told by PAM, and no box has a simulated hospital.
-NEVER_OVER_SSH: Final = frozenset({"shell", "audit login", "demo"})
+# A role is given by what starts the shell, a login is told by PAM, an editor would be a shell, and no box has a
+# simulated hospital.
+NEVER_OVER_SSH: Final = frozenset({"shell", "audit login", "config edit", "demo"})
 
 
 def commands_of(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from appliance.config.changes import settings_in
 from appliance.config.effective import tree_from
 from appliance.config.schema import Configuration
@@ -12,6 +10,11 @@ FORWARD, CONSOLE, ACQUIRE = "appliance-forward", "appliance-console", "appliance
 
 _SERVICES: dict[str, tuple[str, ...]] = {
     "box": (FORWARD, CONSOLE, ACQUIRE),
+    # These are loaded by the system's own programs.
+    "network": (),
+    "firewall": (),
+    "time": (),
+    "support_keys": (),
     "retention": (FORWARD, CONSOLE),
     "listener": (FORWARD,),
     "tls": (FORWARD,),
@@ -35,13 +38,13 @@ def restarts_between(before: Configuration, after: Configuration) -> tuple[str, 
     old, new = tree_from(before), tree_from(after)
     changed = {name for name in _SERVICES if settings_in(old.get(name)) != settings_in(new.get(name))}
     services = {service for section in changed for service in _SERVICES[section]}
-    # A device that is taken out ends; one that is put in is started by udev's rule, or by this.
-    devices = {f"{ACQUIRE}{_escaped(name)}" for name in _names(before, after)} if ACQUIRE in services else set()
-    return tuple(f"{one}.service" for one in (*sorted(devices), FORWARD, CONSOLE) if one in services | devices)
+    devices = sorted(units_of(before) | units_of(after)) if ACQUIRE in services else []
+    return (*devices, *(f"{one}.service" for one in (FORWARD, CONSOLE) if one in services))
 
 
-def _names(*configurations: Configuration) -> Iterable[str]:
-    return {device.name for one in configurations for device in one.devices}
+def units_of(configuration: Configuration) -> frozenset[str]:
+    """The unit of each device's process."""
+    return frozenset(f"{ACQUIRE}{_escaped(device.name)}.service" for device in configuration.devices)
 
 
 def _escaped(name: str) -> str:

@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from appliance.config.devices import Device
+from appliance.config.host import Firewall, Network, SupportKey, Time
 from appliance.config.texts import (
     AETitle,
     BoxName,
@@ -186,6 +187,10 @@ class WorklistSource(Peer):
     max_items: int = Field(default=10_000, ge=1, le=100_000)
 
 
+MANAGER = "performed-step"
+"""What the performed-step manager is called, which has no configured name."""
+
+
 class PerformedStepManager(Peer):
     """Who hears that an examination began and ended (PS3.4 F.7)."""
 
@@ -238,6 +243,10 @@ class Configuration(Section):
     """Everything. Relative paths are below the run directory (/run/appliance on the box)."""
 
     box: Box = Box()
+    network: Network | None = None
+    firewall: Firewall = Firewall()
+    time: Time | None = None
+    support_keys: tuple[SupportKey, ...] = Field(default=(), max_length=100)
     retention: Retention = Retention()
     listener: Listener = Listener()
     tls: Tls | None = None
@@ -260,6 +269,7 @@ class Configuration(Section):
             ("destinations", self.destinations),
             ("devices", self.devices),
             ("operators", self.operators),
+            ("support_keys", self.support_keys),
         ):
             names = [entry.name for entry in named]
             twice += [
@@ -267,6 +277,12 @@ class Configuration(Section):
             ]
         if twice:
             raise ValueError("; ".join(twice))
+        return self
+
+    @model_validator(mode="after")
+    def _check_support(self) -> Configuration:
+        if self.support_keys and all(one.role != "admin" for one in self.support_keys):
+            raise ValueError("support_keys: nobody is admin, so nobody could change the configuration any more")
         return self
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ from typing import Any
 
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError
-from appliance.config.schema import Configuration, Peer, TestPatient, WorklistSource
+from appliance.config.schema import MANAGER, Configuration, Peer, TestPatient, WorklistSource
 from appliance.dimse.association import Caller, Context, NoAcceptedContext, open_association
 from appliance.dimse.commitment import CommitmentReport, OnReport
 from appliance.dimse.echo import echo
@@ -27,8 +27,6 @@ from appliance.forward.self_test_report import Report
 
 _log = logging.getLogger(__name__)
 
-MANAGER = "performed-step"
-"""What the performed-step manager is called, which has no configured name."""
 WHOLE_SECONDS = 300.0
 """After this much time no further check is begun."""
 COMMITMENT_SECONDS = 60.0
