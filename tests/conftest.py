@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,19 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if missing:
         packages = " ".join(sorted(set(missing.values())))
         raise pytest.UsageError(f"The tests need {', '.join(missing)}: run `apt-get install {packages}`.")
+
+
+@pytest.fixture(autouse=True)
+def _same_environment() -> Iterator[None]:
+    """What a test leaves in the environment, another one's processes would get."""
+    before = dict(os.environ)
+    yield
+    after = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(before)
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    left = sorted(changed - {"PYTEST_CURRENT_TEST"})
+    assert not left, f"the test leaves {left} changed in the environment"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -119,10 +119,12 @@ def start_orthanc(
     port: int = 0,
     tls: Credentials | None = None,
     takes_jpeg: bool = True,
+    without: str = "",
 ) -> Orthanc:
     """Orthanc with its own directories, not started: use `running`. `worklist` holds data sets as `.wl` files.
 
-    With `tls` it speaks mutual TLS on its port and to the box's, and nothing else.
+    With `tls` it speaks mutual TLS on its port and to the box's, and nothing else. `without` switches one service off
+    for the box: Echo, Store, FindWorklist or StorageCommitment.
     """
     directory.mkdir(parents=True, exist_ok=True)
     items = directory / "worklists"
@@ -143,16 +145,19 @@ def start_orthanc(
         "MaximumPduLength": 131072,
         "OverwriteInstances": True,
         "StorageCompression": False,
-        "DicomAlwaysAllowEcho": True,
-        "DicomAlwaysAllowStore": True,
-        "DicomAlwaysAllowFindWorklist": True,
+        "DicomAlwaysAllowEcho": without != "Echo",
+        "DicomAlwaysAllowStore": without != "Store",
+        "DicomAlwaysAllowFindWorklist": without != "FindWorklist",
         "DicomScuTimeout": 10,
         "DicomModalities": {
             "bridge": {
                 "AET": box_ae,
                 "Host": "127.0.0.1",
                 "Port": box_port,
-                "AllowStorageCommitment": True,
+                **{
+                    f"Allow{service}": service != without
+                    for service in ("Echo", "Store", "FindWorklist", "StorageCommitment")
+                },
                 "UseDicomTls": tls is not None,
             }
         },

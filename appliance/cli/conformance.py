@@ -15,17 +15,36 @@ def add_parser(commands: Any) -> None:
         description="What this box does on the network with its configuration, from the tables that it runs.",
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    statement = actions.add_parser(
-        "statement",
-        help="print the DICOM conformance statement of this box with its configuration",
-        description="Print the conformance statement of this box with its configuration, in the organization of "
-        "PS3.2 Annex N. JSON is the same for programs: the form in which statements are compared.",
+    for name, paper, what in (
+        (
+            "statement",
+            "conformance-statement",
+            "the DICOM conformance statement, as PS3.2 Annex N organizes it",
+        ),
+        ("integration", "integration-statement", "IHE's integration statement: profiles, actors and options"),
+        ("mds2", "mds2", "the answers to the MDS2 form that follow from configuration and software"),
+    ):
+        one = actions.add_parser(
+            name,
+            help=f"print {what}",
+            description=f"Print {what} of this box with its configuration. JSON is the same for programs, and the "
+            "form in which conformance statements are compared.",
+        )
+        one.add_argument(
+            "--format", choices=("html", "markdown", "docbook", "json"), default="markdown", help="(default: markdown)"
+        )
+        one.add_argument("--config", type=Path, metavar="FILE", help="of this configuration instead of the box's own")
+        one.set_defaults(run=_print_paper, paper=paper)
+
+    documents = actions.add_parser(
+        "documents",
+        help="write all of these papers into a directory",
+        description="Write the statements, the MDS2 answers and the reports on the product's own profiles: as HTML, "
+        "and most of them as JSON.",
     )
-    statement.add_argument(
-        "--format", choices=("html", "markdown", "docbook", "json"), default="markdown", help="(default: markdown)"
-    )
-    statement.add_argument("--config", type=Path, metavar="FILE", help="of this configuration instead of the box's own")
-    statement.set_defaults(run=_print_statement)
+    documents.add_argument("directory", type=Path, metavar="DIRECTORY")
+    documents.add_argument("--config", type=Path, metavar="FILE", help="of this configuration instead of the box's own")
+    documents.set_defaults(run=_write_documents)
 
     profile = actions.add_parser(
         "profile",
@@ -68,10 +87,16 @@ def add_parser(commands: Any) -> None:
     check.set_defaults(run=_check_profile, usage_error=check.error)
 
 
-def _print_statement(given: argparse.Namespace) -> int:
-    from appliance.cli.conformance_statement import print_statement
+def _print_paper(given: argparse.Namespace) -> int:
+    from appliance.cli.conformance_papers import print_paper
 
-    return print_statement(given.config, given.format)
+    return print_paper(given.paper, given.config, given.format)
+
+
+def _write_documents(given: argparse.Namespace) -> int:
+    from appliance.cli.conformance_papers import write_documents
+
+    return write_documents(given.directory, given.config)
 
 
 def _print_profile(given: argparse.Namespace) -> int:

@@ -12,12 +12,9 @@ from appliance.config.load import load_configuration
 from appliance.conformance.comparison import Comparison, compare_box, compare_statement
 from appliance.conformance.live import Answer, answer_from, wanted_contexts, with_answers
 from appliance.conformance.printing import Format, print_document
-from appliance.conformance.profile import Profile, read_profile, schema
+from appliance.conformance.profile import PROFILES, Profile, read_profile, schema
 from appliance.conformance.report import report_from, report_json, report_lines
 from appliance.conformance.statement import Statement, read_statement
-
-PROFILES = Path(__file__).parents[1] / "conformance" / "profiles"
-"""The profiles that come with the product, by name without `.toml`."""
 
 
 def print_example() -> int:

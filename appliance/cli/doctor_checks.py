@@ -16,7 +16,7 @@ from appliance.cli.checks import ask_echo, ask_test
 from appliance.cli.status_report import read_status
 from appliance.cli.table import printable_text
 from appliance.config.load import load_configuration
-from appliance.config.schema import Configuration
+from appliance.config.schema import MANAGER, Configuration
 from appliance.forward.self_test_report import Verdict
 from appliance.spool.tree import Spool
 
@@ -91,9 +91,6 @@ def examine(paths: Paths, *, with_peers: bool, is_full: bool) -> Iterator[Examin
 
 def peers_of(configuration: Configuration) -> list[str]:
     """The names by which `appliance echo` knows them."""
-    # With it comes the whole of DICOM: who calls nobody does not wait for that.
-    from appliance.forward.self_test import MANAGER
-
     named = [one.name for one in configuration.worklist] + [one.name for one in configuration.destinations]
     return list(dict.fromkeys([*named, *([MANAGER] if configuration.performed_step else [])]))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from appliance.compose.attributes import DOCUMENT, OBJECT
 from appliance.compose.charset import CHARACTER_SET
 from appliance.compose.document import ENCAPSULATED
@@ -9,7 +11,8 @@ from appliance.compose.instance import configured_facts
 from appliance.compose.kinds import NOTE_KIND, Form, Kind, kinds_of
 from appliance.compose.note import NOTE
 from appliance.compose.pixels import PIXEL_DATA
-from appliance.compose.rows import Rows, Source
+from appliance.compose.rows import Presence, Rows, Source
+from appliance.compose.self_test import OF_THE_STEP, self_test_device, self_test_kinds
 from appliance.compose.steps import CREATION, FINAL
 from appliance.config.devices import Device
 from appliance.config.schema import Configuration
@@ -18,6 +21,7 @@ from appliance.conformance.statement import Attribute, Message, ObjectKind
 
 # Conditions of which every object may have one or none: they depend on the exam, the clock and the purpose.
 _ALWAYS_PERHAPS = frozenset({"exam", "own study", "clock in doubt"})
+_STEP_BEGUN = "the performed step was begun"
 _OF_WORKLISTS = frozenset({"scheduled", "worklist's study"})
 
 
@@ -36,6 +40,39 @@ def object_kinds(configuration: Configuration) -> tuple[ObjectKind, ...]:
             merged[described.model_dump_json()] = same.model_copy(update={"devices": (*same.devices, device.name)})
     notes = (_note_kind(configuration),) if configuration.box.corrections else ()
     return (*merged.values(), *notes)
+
+
+def kinds_for_test(configuration: Configuration) -> tuple[ObjectKind, ...]:
+    """What `appliance test --write` stores under the test patient: no entry of a worklist has a part in it."""
+    return tuple(_each_kind_for_test(configuration))
+
+
+def _each_kind_for_test(configuration: Configuration) -> Iterator[ObjectKind]:
+    device = self_test_device(configuration)
+    told = configuration.performed_step is not None
+    for kind in self_test_kinds(configuration):
+        if kind == NOTE_KIND:
+            continue  # a note like any other
+        circumstances = Circumstances(
+            always=kind.conditions | {"exam", "own study"},
+            perhaps=frozenset(),
+            configured=configured_facts(device, configuration.box),
+            sources=frozenset(Source) - {Source.MWL},
+        )
+        attributes = [
+            one.model_copy(update={"presence": Presence.ANAP, "when": _STEP_BEGUN})
+            if one.path[0] in OF_THE_STEP and len(one.path) == 1
+            else one
+            for one in _attributes(_table_of(kind), circumstances)
+            if told or one.path[0] not in OF_THE_STEP
+        ]
+        yield ObjectKind(
+            form=kind.form,
+            sop_class_uid=kind.sop_class_uid,
+            transfer_syntax_uid=kind.transfer_syntax_uid,
+            devices=(device.name,),
+            attributes=tuple(attributes),
+        )
 
 
 def _note_kind(configuration: Configuration) -> ObjectKind:
@@ -71,15 +108,17 @@ def messages_of(configuration: Configuration) -> tuple[Message, ...]:
 
 
 def _object_attributes(configuration: Configuration, device: Device, kind: Kind) -> tuple[Attribute, ...]:
-    self_test = {"self test"} if configuration.test_patient else set()
     circumstances = Circumstances(
         always=kind.conditions,
-        perhaps=kind.perhaps | _perhaps(configuration) | self_test,
+        perhaps=kind.perhaps | _perhaps(configuration),
         configured=configured_facts(device, configuration.box),
         sources=_sources(configuration),
     )
-    table = (*DOCUMENT, *ENCAPSULATED) if kind.form is Form.DOCUMENT else (*OBJECT, *PIXEL_DATA)
-    return _attributes(table, circumstances)
+    return _attributes(_table_of(kind), circumstances)
+
+
+def _table_of(kind: Kind) -> Rows:
+    return (*DOCUMENT, *ENCAPSULATED) if kind.form is Form.DOCUMENT else (*OBJECT, *PIXEL_DATA)
 
 
 def _attributes(rows: Rows, circumstances: Circumstances) -> tuple[Attribute, ...]:

@@ -12,7 +12,7 @@ from appliance.conformance.picture import SVG, flow_svg, sequence_svg
 _DOCBOOK = "http://docbook.org/ns/docbook"
 _XML = "{http://www.w3.org/XML/1998/namespace}"
 # Ink on paper: no colour carries a meaning, tables may break and repeat their heads, chapters begin on a page.
-_STYLE = """
+STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.45 "Noto Sans", Helvetica, Arial, sans-serif; color: #111; background: #fff;
        max-width: 75em; margin: 2em auto; padding: 0 1.5em; }
@@ -23,6 +23,8 @@ th, td { border: 1px solid #888; padding: .25em .5em; text-align: left; vertical
          overflow-wrap: break-word; }
 th { background: #eee; } svg { max-width: 100%; height: auto; } figure { margin: 1em 0; break-inside: avoid; }
 figcaption { font-weight: bold; } nav a { display: block; color: inherit; }
+nav .depth-2 { margin-left: 1em; } nav .depth-3 { margin-left: 2em; } nav .depth-4 { margin-left: 3em; }
+nav .depth-5 { margin-left: 4em; }
 @media print { body { font-size: 9.5pt; margin: 0; max-width: none; padding: 0; } h2 { break-before: page; }
   h1, h2, h3, h4, caption { break-after: avoid; } thead { display: table-header-group; } tr { break-inside: avoid; }
   @page { size: A4 landscape; margin: 14mm; } }
@@ -37,11 +39,11 @@ class Format(StrEnum):
     DOCBOOK = "docbook"
 
 
-def print_document(document: Document, form: Format) -> str:
-    """The whole document as text."""
+def print_document(document: Document, form: Format, stylesheet: str = "") -> str:
+    """The whole document as text; HTML with the style in it, or with that of the address `stylesheet` (STYLE)."""
     match form:
         case Format.HTML:
-            return _html(document)
+            return _html(document, stylesheet)
         case Format.MARKDOWN:
             return _markdown(document)
         case Format.DOCBOOK:
@@ -51,13 +53,16 @@ def print_document(document: Document, form: Format) -> str:
 # -- HTML
 
 
-def _html(document: Document) -> str:
+def _html(document: Document, stylesheet: str) -> str:
     page = Element("html", lang="en")
     head = SubElement(page, "head")
     SubElement(head, "meta", charset="utf-8")
     SubElement(head, "meta", name="viewport", content="width=device-width")
     SubElement(head, "title").text = document.title
-    SubElement(head, "style").text = _STYLE
+    if stylesheet:
+        SubElement(head, "link", rel="stylesheet", href=stylesheet)
+    else:
+        SubElement(head, "style").text = STYLE
     body = SubElement(page, "body")
     SubElement(body, "h1").text = document.title
     _html_table(body, Table("", ("", ""), document.cover), has_head=False)
@@ -84,8 +89,8 @@ def _html_block(body: Element, block: Block, document: Document) -> None:
         case Contents():
             contents = SubElement(body, "nav")
             for section in document.sections:
-                style = f"margin-left: {section.depth - 1}em"
-                SubElement(contents, "a", href=f"#{_anchor(section)}", style=style).text = section.heading
+                place = {"href": f"#{_anchor(section)}", "class": f"depth-{section.depth}"}
+                SubElement(contents, "a", place).text = section.heading
 
 
 def _html_table(body: Element, table: Table, *, has_head: bool = True) -> None:

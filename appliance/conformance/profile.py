@@ -29,6 +29,9 @@ from appliance.dimse.uid_names import KEYWORD_UIDS, is_known_uid
 _MOST_BYTES: Final = 1024 * 1024
 _MOST_REQUIREMENTS: Final = 1000
 EQUIPMENT: Final = "modality interface"
+PROFILES: Final = Path(__file__).parent / "profiles"
+OWN_PROFILES: Final = ("prior-1993", "ihe-swf-acquisition-modality", "ihe-irwf-importer")
+"""The profiles that come with the product: files of these names in PROFILES, beside the commented example."""
 
 
 class Strength(StrEnum):
@@ -254,6 +257,11 @@ class Profile:
 
 class UnreadableProfile(ApplianceError):
     """The file is no profile at all, or one for another kind of equipment."""
+
+
+def own_profile(name: str) -> Profile:
+    """One of the product's own."""
+    return read_profile(PROFILES / f"{name}.toml")
 
 
 def read_profile(file: Path) -> Profile:

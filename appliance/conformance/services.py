@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from appliance.compose.kinds import storable_kinds
 from appliance.config.schema import Configuration, Destination
 from appliance.conformance.statement import PresentationContext, Role, Service, Status
-from appliance.conformance.statuses import commitment_statuses, step_statuses, store_statuses
+from appliance.conformance.statuses import (
+    commitment_statuses,
+    look_statuses,
+    step_statuses,
+    store_statuses,
+    worklist_statuses,
+)
 from appliance.dimse.association import Context
 from appliance.dimse.commitment import COMMITMENT_CONTEXT
 from appliance.dimse.echo import VERIFICATION_CONTEXT
@@ -49,6 +55,7 @@ def _services(configuration: Configuration) -> Iterator[Service]:
             ("C-FIND", "C-CANCEL"),
             "The list of scheduled examinations, on a schedule and on demand; one patient by what is known of him.",
             tuple(one.name for one in configuration.worklist),
+            worklist_statuses(),
         )
     if configuration.performed_step:
         yield _service(
@@ -76,6 +83,7 @@ def _services(configuration: Configuration) -> Iterator[Service]:
             ("C-FIND",),
             "An object that was stored is looked for, where commitment is not configured or was asked for in vain.",
             tuple(one.name for one in looked),
+            look_statuses(),
         )
 
 

@@ -199,12 +199,13 @@ class Parameter(Part):
 
 
 class Statement(Part):
-    """Everything that is stated."""
+    """Everything that is stated. `test_objects` are of no examination: what is stored under a test patient."""
 
     format: Literal["modality-bridge/conformance-statement/1"] = "modality-bridge/conformance-statement/1"
     product: Product
     services: tuple[Service, ...] = ()
     objects: tuple[ObjectKind, ...] = ()
+    test_objects: tuple[ObjectKind, ...] = ()
     messages: tuple[Message, ...] = ()
     worklist_keys: tuple[WorklistKey, ...] = ()
     character_sets: CharacterSets = CharacterSets()

@@ -10,23 +10,44 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
 from appliance.conformance.statement import Status
+from appliance.dimse.performed_step import NO_LONGER_UPDATED
 from appliance.dimse.status import (
     ACTION_STATUS,
     COMMITMENT_FAILURE,
     CREATE_STATUS,
+    FIND_STATUS,
     REJECTION,
+    REPORT_NOT_TAKEN,
+    REPORT_TAKEN,
     SET_STATUS,
     STORE_STATUS,
     ActionVerdict,
     Codes,
+    FindVerdict,
     ReasonVerdict,
     StepVerdict,
     StoreVerdict,
+    create_verdict,
+    set_verdict,
 )
 
-_Verdict = TypeVar("_Verdict", StoreVerdict, ActionVerdict, ReasonVerdict, StepVerdict)
+_Verdict = TypeVar("_Verdict", FindVerdict, StoreVerdict, ActionVerdict, ReasonVerdict, StepVerdict)
+_UNEXPLAINED = 0xFFFF  # a status that no table lists
 _NOT_LISTED = "any other status"
 
+_FIND: Final[Mapping[FindVerdict, str]] = {
+    FindVerdict.ENTRY: "The entry is kept; more entries than are configured are cancelled (C-CANCEL).",
+    FindVerdict.DONE: "The answer is whole.",
+    FindVerdict.CANCELLED: "The entries that came are kept, and people are told that there are more.",
+    FindVerdict.REFUSED: "The last answer stays, with its age; the source is asked again later, and people are told.",
+}
+_LOOK: Final[Mapping[FindVerdict, str]] = {
+    FindVerdict.ENTRY: "The object is there, unless it is said to be unavailable.",
+    FindVerdict.DONE: "What was not named is not there: where commitment was asked for it is stored again, elsewhere "
+    "looked for again.",
+    FindVerdict.CANCELLED: "Nothing is known of the objects; they are looked for again later.",
+    FindVerdict.REFUSED: "Nothing is known of the objects; they are looked for again later.",
+}
 _STORE: Final[Mapping[StoreVerdict, str]] = {
     StoreVerdict.STORED: "The object is stored there; commitment is asked for next, where it is configured.",
     StoreVerdict.STORED_WITH_WARNING: "As for success; the warning is kept with the object.",
@@ -56,6 +77,16 @@ _STEP: Final[Mapping[StepVerdict, str]] = {
 }
 
 
+def worklist_statuses() -> tuple[Status, ...]:
+    """Of C-FIND of the worklist (PS3.4 K.4.1.1.4)."""
+    return _rows("C-FIND", FIND_STATUS, _FIND, FindVerdict.REFUSED)
+
+
+def look_statuses() -> tuple[Status, ...]:
+    """Of C-FIND for objects (PS3.4 C.4.1.1.4)."""
+    return _rows("C-FIND", FIND_STATUS, _LOOK, FindVerdict.REFUSED)
+
+
 def store_statuses() -> tuple[Status, ...]:
     """Of C-STORE (PS3.4 B.2.3)."""
     return _rows("C-STORE", STORE_STATUS, _STORE, StoreVerdict.RETRY)
@@ -65,16 +96,36 @@ def step_statuses() -> tuple[Status, ...]:
     """Of N-CREATE and N-SET of a performed step (PS3.4 F.7.2)."""
     return (
         *_rows("N-CREATE", CREATE_STATUS, _STEP, StepVerdict.RETRY),
+        Status(
+            operation="N-SET",
+            first=NO_LONGER_UPDATED,
+            last=NO_LONGER_UPDATED,
+            meaning="Error ID (0000,0903) of 0110, or the status itself: the step may no longer be updated",
+            behaviour=_STEP[StepVerdict.MAY_BE_FINAL],
+        ),
         *_rows("N-SET", SET_STATUS, _STEP, StepVerdict.RETRY),
     )
 
 
 def commitment_statuses() -> tuple[Status, ...]:
-    """Of N-ACTION (PS3.4 J.3.2), and the Failure Reasons of a report (PS3.3 C.14)."""
+    """Of N-ACTION (PS3.4 J.3.2), the Failure Reasons of a report (PS3.3 C.14), and what the product answers to one."""
+    answers = (
+        (REPORT_TAKEN, "the report's result is durable", "The archive is waited for no more."),
+        (REPORT_NOT_TAKEN, "it is not the archive's, cannot be read or cannot be kept", "Nothing changes."),
+    )
     return (
         *_rows("N-ACTION", ACTION_STATUS, _ACTION, ActionVerdict.RETRY),
         *_rows("N-EVENT-REPORT, Failure Reason", COMMITMENT_FAILURE, _REASON, ReasonVerdict.ASK_AGAIN),
+        *(
+            Status(operation="N-EVENT-REPORT, answered", first=code, last=code, meaning=meaning, behaviour=behaviour)
+            for code, meaning, behaviour in answers
+        ),
     )
+
+
+def is_step_told_until_taken() -> bool:
+    """Whether a step's messages are repeated after an answer that nobody explained: what the code makes of one."""
+    return {create_verdict(_UNEXPLAINED)[0], set_verdict(_UNEXPLAINED)[0]} == {StepVerdict.RETRY}
 
 
 def rejections() -> tuple[tuple[int, int, str], ...]:

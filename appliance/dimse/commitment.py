@@ -24,7 +24,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]
 from appliance.config.schema import Destination
 from appliance.dimse.association import Association, Context, encoded_for
 from appliance.dimse.certificate import PeerCertificate
-from appliance.dimse.status import ActionVerdict, action_verdict
+from appliance.dimse.status import REPORT_NOT_TAKEN, REPORT_TAKEN, ActionVerdict, action_verdict
 from appliance.dimse.upper_layer import OwnedAssociation
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ COMMITMENT_CONTEXT = Context(str(StorageCommitmentPushModel))
 
 _REQUEST_COMMITMENT = 1  # Action Type ID (PS3.4 J.3.2)
 _ALL_COMMITTED, _FAILURES_EXIST = 1, 2  # Event Type ID (PS3.4 J.3.3)
-_SUCCESS, _PROCESSING_FAILURE = 0x0000, 0x0110
+_UNEXPLAINED = 0x0110  # Failure Reason (PS3.3 C.14.1.1) of an item that has none: processing failure
 _FAILED_SEQUENCE = b"\x08\x00\x98\x11"  # (0008,1198), little endian
 MAX_REFERENCES = 10_000
 """The most objects that a report may name; a request never has as many (listener.MAX_MESSAGE_BYTES)."""
@@ -122,8 +122,7 @@ def report_from(information: Dataset, calling_ae: str) -> CommitmentReport:
     if len(good) + len(bad) > MAX_REFERENCES:
         raise ValueError(f"the report has {len(good) + len(bad)} references")
     failed = {
-        str(item.get("ReferencedSOPInstanceUID") or ""): int(item.get("FailureReason") or _PROCESSING_FAILURE)
-        for item in bad
+        str(item.get("ReferencedSOPInstanceUID") or ""): int(item.get("FailureReason") or _UNEXPLAINED) for item in bad
     }
     committed = {str(item.get("ReferencedSOPInstanceUID") or "") for item in good}
     return CommitmentReport(calling_ae, transaction_uid, frozenset(committed - failed.keys() - {""}), failed)
@@ -142,14 +141,14 @@ def report_handlers(on_report: OnReport) -> list[tuple[Any, Callable[[Any], Any]
                 said = report_from(information, peer.ae_title.strip())
         except Exception as error:  # noqa: BLE001  a stranger's bytes; the sender hears that it failed
             _log.warning("a commitment report of %s cannot be read (%s)", peer.ae_title, type(error).__name__)
-            return _PROCESSING_FAILURE, None
+            return REPORT_NOT_TAKEN, None
         if isinstance(association, Association):
             asked = association.peer
             report = replace(said, asked=asked.name if isinstance(asked, Destination) else asked.ae_title)
         else:
             assert isinstance(association, OwnedAssociation)
             report = replace(said, certificate=association.certificate)
-        return (_SUCCESS if on_report(report) else _PROCESSING_FAILURE), None
+        return (REPORT_TAKEN if on_report(report) else REPORT_NOT_TAKEN), None
 
     return [(evt.EVT_DIMSE_RECV, _complete_event_type), (evt.EVT_N_EVENT_REPORT, hear)]
 

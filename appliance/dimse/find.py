@@ -14,6 +14,7 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind  # t
 
 from appliance.base.errors import ApplianceError
 from appliance.dimse.association import Association, Context, encoded_for
+from appliance.dimse.status import FindVerdict, find_verdict
 from appliance.dimse.transmit import C_FIND_RSP, bytes_source, find_command
 
 FIND_CONTEXT = Context(str(StudyRootQueryRetrieveInformationModelFind))
@@ -24,7 +25,6 @@ _UIDS_IN_QUERY = 100
 # An archive that disregards the list answers with the whole series.
 _MOST_ANSWERS = 20_000
 _MOST_ANSWER_BYTES = 65_536
-_PENDING = (0xFF00, 0xFF01)  # PS3.4 Table C.4-1
 _UNAVAILABLE = "UNAVAILABLE"  # PS3.3 C.4.23.1.1: cannot be retrieved, and nobody knows where it is
 
 
@@ -73,16 +73,17 @@ def _find(association: Association, context: PresentationContext, query: Dataset
         if count > _MOST_ANSWERS or time.monotonic() > end:
             association.abort()
             raise FindRefused(f"{name} answered a query for objects with something that has no end.")
-        if reply.status not in _PENDING:
+        verdict, words = find_verdict(reply.status)
+        if verdict is not FindVerdict.ENTRY:
             break
         try:
             found |= wanted & _uids_in(reply.data, context)
         except ValueError as error:
             association.abort()
             raise FindRefused(f"{name} answered a query for objects with {error}.") from error
-    if reply.status != 0:
+    if verdict is not FindVerdict.DONE:
         raise FindRefused(
-            f"{name} refused a query for objects (status {reply.status:04X}H).",
+            f"{name} refused a query for objects: {words}.",
             "Ask its administrator to allow queries (C-FIND) for this box, or configure verify_by_find = false.",
         )
     return found

@@ -15,7 +15,7 @@ STEP_CONTEXT = Context(str(ModalityPerformedProcedureStep))
 
 # PS3.4 F.7.2.2.4: the Error ID (0000,0903) that tells a step which ended from a manager that failed, both 0110H; what
 # managers that leave it out write of it in their comment.
-_NO_LONGER_UPDATED = 0xA710
+NO_LONGER_UPDATED = 0xA710
 _NO_LONGER_WORDS = "no longer be updated"
 
 
@@ -63,7 +63,7 @@ def set_step(association: Association, sop_instance_uid: str, dataset: Dataset) 
 
 
 def _is_final(answer: N_SET, code: int) -> bool:
-    if code == _NO_LONGER_UPDATED or getattr(answer, "ErrorID", None) == _NO_LONGER_UPDATED:
+    if code == NO_LONGER_UPDATED or getattr(answer, "ErrorID", None) == NO_LONGER_UPDATED:
         return True
     return code == 0x0110 and _NO_LONGER_WORDS in _comment(answer).lower()
 

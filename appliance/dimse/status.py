@@ -79,6 +79,33 @@ ACTION_STATUS: Final[Sequence[tuple[Codes, ActionVerdict, str]]] = (
 )
 
 
+# What the box answers to a report itself (PS3.7 10.1.1.1.8): after 0110H the archive may report again.
+REPORT_TAKEN: Final = 0x0000
+REPORT_NOT_TAKEN: Final = 0x0110
+
+
+class FindVerdict(StrEnum):
+    """What a C-FIND status says about the query."""
+
+    ENTRY = "entry"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    REFUSED = "refused"
+
+
+# PS3.4 Tables K.4-1 and C.4-1: of the worklist, and of looking for objects.
+FIND_STATUS: Final[Sequence[tuple[Codes, FindVerdict, str]]] = (
+    ((0xFF00, 0xFF00), FindVerdict.ENTRY, "an entry"),
+    ((0xFF01, 0xFF01), FindVerdict.ENTRY, "an entry; optional keys are not supported"),
+    ((0x0000, 0x0000), FindVerdict.DONE, "complete"),
+    ((0xFE00, 0xFE00), FindVerdict.CANCELLED, "cancelled"),
+    ((0xA700, 0xA700), FindVerdict.REFUSED, "it is out of resources"),
+    ((0x0122, 0x0122), FindVerdict.REFUSED, "it does not support such queries"),
+    ((0xA900, 0xA900), FindVerdict.REFUSED, "it says that the query does not match its class"),
+    ((0xC000, 0xCFFF), FindVerdict.REFUSED, "it cannot process the query"),
+)
+
+
 class StepVerdict(StrEnum):
     """What an N-CREATE or N-SET status says about a performed step."""
 
@@ -148,6 +175,11 @@ def reason_verdict(reason: int) -> tuple[ReasonVerdict, str]:
 def action_verdict(status: int) -> tuple[ActionVerdict, str]:
     """What an N-ACTION `status` says about the request, and its words."""
     return _look_up(ACTION_STATUS, status, ActionVerdict.RETRY)
+
+
+def find_verdict(status: int) -> tuple[FindVerdict, str]:
+    """What a C-FIND `status` says about the query, and its words."""
+    return _look_up(FIND_STATUS, status, FindVerdict.REFUSED)
 
 
 def create_verdict(status: int) -> tuple[StepVerdict, str]:

@@ -17,6 +17,7 @@ from appliance.base.errors import ApplianceError
 from appliance.config.schema import WorklistSource
 from appliance.dimse.association import Association, Caller, Context, encoded_for, open_association
 from appliance.dimse.identifier import MAX_IDENTIFIER_BYTES, elements_from
+from appliance.dimse.status import FindVerdict, find_verdict
 from appliance.dimse.transmit import C_FIND_RSP, bytes_source, cancel_command, find_command
 from appliance.dimse.worklist_query import PatientQuery, patient_query_from, query_from
 from appliance.exam.answers import Entry, digest_of, entry_from
@@ -28,9 +29,6 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # A source that goes on answering for so many times its deadline will not come to an end.
 _WHOLE_QUERY = 10
 WORKLIST_CONTEXT = Context(str(ModalityWorklistInformationFind))
-
-_PENDING = (0xFF00, 0xFF01)  # PS3.4 Table K.4-1
-_CANCELLED = 0xFE00
 
 
 class WorklistRefused(ApplianceError):
@@ -119,10 +117,11 @@ def _find(
     is_cancelled = False
     while True:
         reply = association.hear(C_FIND_RSP)
-        if reply.status not in _PENDING:
-            if reply.status not in (0x0000, _CANCELLED):
+        verdict, words = find_verdict(reply.status)
+        if verdict is not FindVerdict.ENTRY:
+            if verdict is FindVerdict.REFUSED:
                 raise WorklistRefused(
-                    f"{source.ae_title} refused the query (status {reply.status:04X}H).",
+                    f"{source.ae_title} refused the query: {words}.",
                     "Its administrator can find the reason in its log.",
                 )
             return

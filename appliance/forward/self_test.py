@@ -15,13 +15,21 @@ from typing import Any
 
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError
-from appliance.config.schema import MANAGER, Configuration, Peer, TestPatient, WorklistSource
+from appliance.compose.self_test import open_self_test_exam
+from appliance.config.schema import (
+    MANAGER,
+    Configuration,
+    Destination,
+    Peer,
+    PerformedStepManager,
+    TestPatient,
+    WorklistSource,
+)
 from appliance.dimse.association import Caller, Context, NoAcceptedContext, open_association
 from appliance.dimse.commitment import CommitmentReport, OnReport
 from appliance.dimse.echo import echo
 from appliance.dimse.worklist import query_worklist
 from appliance.forward.proposals import checks_from, proposals_for
-from appliance.forward.self_test_exam import open_self_test_exam
 from appliance.forward.self_test_job import Ear, SelfTestJob
 from appliance.forward.self_test_report import Report
 
@@ -30,6 +38,7 @@ _log = logging.getLogger(__name__)
 WHOLE_SECONDS = 300.0
 """After this much time no further check is begun."""
 COMMITMENT_SECONDS = 60.0
+_ROLES = {WorklistSource: "worklist", PerformedStepManager: "performed-step", Destination: "destination"}
 
 
 class SelfTest:
@@ -95,7 +104,8 @@ class SelfTest:
     def _report_on(self, name: str, roles: Sequence[Peer]) -> Report:
         peer = roles[0]
         where = f"{peer.ae_title} at {peer.host}:{peer.port}{' over TLS' if peer.tls else ''}"
-        return Report(name, where, Deadline.after(self._clock, WHOLE_SECONDS))
+        names = tuple(dict.fromkeys(_ROLES[type(one)] for one in roles))
+        return Report(name, where, Deadline.after(self._clock, WHOLE_SECONDS), roles=names)
 
     def _roles_of(self, name: str) -> list[Peer]:
         """What the application entity called `name` is to the box, the role of that name first."""

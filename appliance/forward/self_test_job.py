@@ -1,4 +1,8 @@
-"""The part of the self test that writes: a performed step, an object, its commitment, and the step's end."""
+"""The part of the self test that writes: a performed step, an object of each class, their commitment, the step's end.
+
+Commitment is asked for twice: once the association stays open, so that the archive may report on it, and once it is
+released at once, so that the archive must open one of its own. A box meets archives of both kinds.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from pathlib import Path
 
 from appliance.base.clock import Clock, Deadline
 from appliance.base.uids import new_uid
+from appliance.compose.self_test import SelfTestExam
 from appliance.config.schema import Destination, Peer, PerformedStepManager
 from appliance.dimse.association import Association, Caller, open_association
 from appliance.dimse.commitment import (
@@ -23,9 +28,9 @@ from appliance.dimse.commitment import (
 from appliance.dimse.performed_step import STEP_CONTEXT, create_step, set_step
 from appliance.dimse.status import ActionVerdict, StepVerdict, StoreVerdict, reason_verdict
 from appliance.dimse.store import storable_as, store_object
+from appliance.dimse.uid_names import uid_name_of
 from appliance.exam.exam import Instance
 from appliance.forward.reports import strangeness_of
-from appliance.forward.self_test_exam import SelfTestExam
 from appliance.forward.self_test_report import CheckFailed, Report
 
 _LOOK_SECONDS = 0.2
@@ -91,10 +96,13 @@ class SelfTestJob:
             "performed step begins", partial(self._begin_step, manager, report)
         )
         for destination in (role for role in roles if isinstance(role, Destination)):
-            if not report.run(f"store at {destination.name}", partial(self._store, destination, report)):
-                continue
-            if destination.commitment:
-                report.run(f"commitment at {destination.name}", partial(self._commit, destination, report.deadline))
+            stored = self._store_each(destination, report)
+            if destination.commitment and stored:
+                for stays_open, what in ((True, "kept open"), (False, "released")):
+                    report.run(
+                        f"commitment at {destination.name}, its association {what}",
+                        partial(self._commit, destination, stored, stays_open, report.deadline),
+                    )
         if manager is not None and has_begun:
             # Also when the time is over: no step stays in progress behind us.
             report.deadline = Deadline.after(self.clock, report.deadline.remaining() + _LAST_CHECK_SECONDS)
@@ -121,33 +129,46 @@ class SelfTestJob:
             )
         return f"{manager.ae_title} has the step as discontinued ({answer.said})."
 
-    def _store(self, destination: Destination, report: Report) -> str:
+    def _store_each(self, destination: Destination, report: Report) -> list[Instance]:
+        """An object of each class; those that the archive took."""
+        stored: list[Instance] = []
+        has_step = "performed step" in report.written
         with tempfile.TemporaryDirectory(prefix="self-test-", dir=self.directory) as directory:
-            path = Path(directory) / "object.dcm"
-            instance = self.exam.write_object(path, has_step="performed step" in report.written)
-            contexts = storable_as(instance.sop_class_uid, instance.transfer_syntax_uid, destination.transfer_syntaxes)
-            with open_association(destination, self.caller, contexts) as association:
-                status = store_object(association, path)
+            for path, instance in self.exam.write_objects(Path(directory), has_step=has_step):
+                name = uid_name_of(instance.sop_class_uid)
+                if report.run(
+                    f"store at {destination.name}: {name}", partial(self._store, destination, path, instance)
+                ):
+                    stored.append(instance)
+                    report.written[f"{name} at {destination.name}"] = instance.sop_instance_uid
+                path.unlink()
+        if stored:
+            report.written["study"] = self.exam.exam.study_instance_uid
+            self.stored += stored
+        return stored
+
+    def _store(self, destination: Destination, path: Path, instance: Instance) -> str:
+        contexts = storable_as(instance.sop_class_uid, instance.transfer_syntax_uid, destination.transfer_syntaxes)
+        with open_association(destination, self.caller, contexts) as association:
+            status = store_object(association, path)
         if status.verdict not in (StoreVerdict.STORED, StoreVerdict.STORED_WITH_WARNING):
             raise CheckFailed(f"{destination.ae_title} did not take the object: {status.said} ({status.code:04X}H).")
-        self.stored.append(instance)
-        report.written["study"] = self.exam.exam.study_instance_uid
-        report.written[f"object at {destination.name}"] = instance.sop_instance_uid
         return f"{destination.ae_title} has the object of {instance.bytes} bytes ({status.said})."
 
-    def _commit(self, destination: Destination, deadline: Deadline) -> str:
-        instance = self.stored[-1]
+    def _commit(
+        self, destination: Destination, stored: Sequence[Instance], stays_open: bool, deadline: Deadline
+    ) -> str:
         transaction_uid = new_uid()
         self.ear.listen(transaction_uid, destination)
-        reference = Reference(instance.sop_class_uid, instance.sop_instance_uid)
+        references = [Reference(one.sop_class_uid, one.sop_instance_uid) for one in stored]
         handlers = report_handlers(lambda report: self.ear.hear(report) is True)
         end = deadline.sooner(self.commitment_seconds)
         begun = self.clock.monotonic()
         with open_association(destination, self.caller, [COMMITMENT_CONTEXT], handlers) as association:
-            answer = request_commitment(association, transaction_uid, [reference])
+            answer = request_commitment(association, transaction_uid, references)
             if answer.verdict is not ActionVerdict.ACCEPTED:
                 raise CheckFailed(f"{destination.ae_title} does not take the request: {answer.said}.")
-            on_same = self._await(association, end)
+            on_same = self._await(association, end) if stays_open else None
         heard = on_same or self.ear.report_within(end.remaining())
         if heard is None:
             raise CheckFailed(
@@ -155,12 +176,14 @@ class SelfTestJob:
                 f"{self.clock.monotonic() - begun:.0f} seconds. {' '.join(self.ear.strangers)}".rstrip(),
                 "Its administrator must know the box's AE title, address and the listener's port for reports.",
             )
-        if instance.sop_instance_uid not in heard.committed:
-            reason = heard.failed.get(instance.sop_instance_uid)
-            said = f"{reason_verdict(reason)[1]} ({reason:04X}H)" if reason else "the report does not name it"
-            raise CheckFailed(f"{destination.ae_title} did not commit the object: {said}.")
+        for one in stored:
+            if one.sop_instance_uid not in heard.committed:
+                reason = heard.failed.get(one.sop_instance_uid)
+                said = f"{reason_verdict(reason)[1]} ({reason:04X}H)" if reason else "the report does not name it"
+                name = uid_name_of(one.sop_class_uid)
+                raise CheckFailed(f"{destination.ae_title} did not commit the object of class {name}: {said}.")
         where = "on the same association" if heard.asked else "on an association of its own"
-        return f"{destination.ae_title} committed the object, {where}."
+        return f"{destination.ae_title} committed {len(stored)} objects, {where}."
 
     def _await(self, association: Association, end: Deadline) -> CommitmentReport | None:
         """Until the report has come, the archive has ended the association, or it is too late."""

@@ -41,7 +41,8 @@ class CheckFailed(ApplianceError):
 class Report:
     """The checks so far, and the moment after which none is begun. `written` names what stays at the peer.
 
-    `accepted` are the presentation contexts that it took, each abstract syntax with its transfer syntaxes.
+    `accepted` are the presentation contexts that it took, each abstract syntax with its transfer syntaxes;
+    `roles` what the application entity is to the box: worklist, performed-step, destination.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Report:
     checks: list[Check] = field(default_factory=list)
     written: dict[str, str] = field(default_factory=dict)
     accepted: dict[str, list[str]] = field(default_factory=dict)
+    roles: tuple[str, ...] = ()
 
     def run(self, name: str, act: Callable[[], str]) -> bool:
         """Do one check, which answers in words or raises ApplianceError; whether it was good."""
@@ -85,6 +87,7 @@ class Report:
         return {
             "name": self.name,
             "peer": self.peer,
+            "roles": self.roles,
             "is_good": self.is_good,
             "counts": self.counts,
             "checks": [asdict(check) for check in self.checks],

@@ -16,8 +16,10 @@ from appliance.cli.main import main
 
 
 @pytest.fixture
-def box(tmp_path: Path) -> Path:
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     paths = Paths.below(tmp_path)
+    for name, value in paths.environment().items():
+        monkeypatch.setenv(name, value)  # as `--box` does, and it is taken back
     paths.configuration.parent.mkdir(parents=True)
     paths.configuration.write_text("")
     paths.console_socket.parent.mkdir(parents=True)

@@ -18,12 +18,12 @@ from appliance.compose import rows
 from appliance.compose.attributes import DOCUMENT, OBJECT
 from appliance.compose.document import document_series_uid_from
 from appliance.compose.rows import Origin, Presence, Row, Rows
+from appliance.compose.self_test import open_self_test_exam
 from appliance.compose.steps import CREATION, FINAL, PERFORMED_SERIES, creation_from, final_from
 from appliance.config.schema import Configuration
 from appliance.config.schema import TestPatient as Patient
 from appliance.exam.exam import Closed, Exam, Instance, Outcome, StudySoFar, open_exam
 from appliance.exam.unscheduled import unscheduled_item_from
-from appliance.forward.self_test_exam import open_self_test_exam
 from appliance.simulator.hospital.step_rules import TABLE, refusal_of_creation, refusal_of_update, step_from_update
 from tests.compose.hospital_tables import (
     ALL,
@@ -491,7 +491,7 @@ def test_ok__each_row_and_each_source_is_used(tmp_path: Path, monkeypatch: pytes
             final_from(exam, step, closed_of(exam, Outcome.DISCONTINUED, has_document=True))
     patient = Patient(patient_id="TEST-1", issuer_of_patient_id="HOSPITAL")
     self_test = open_self_test_exam(Configuration(), patient, CLOSED_AT)
-    self_test.write_object(tmp_path / "test.dcm", has_step=True)
+    list(self_test.write_objects(tmp_path, has_step=True))
     self_test.creation()
     every = list(_every_row((*OBJECT, *DOCUMENT, *CREATION, *FINAL, *PERFORMED_SERIES)))
     assert [row.keyword for row in every if id(row) not in used_rows] == []

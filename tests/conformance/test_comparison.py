@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from appliance.cli.conformance_check import PROFILES
 from appliance.cli.main import main
 from appliance.config.load import EXAMPLE, load_configuration
 from appliance.config.schema import Configuration
 from appliance.conformance.box import statement_of
 from appliance.conformance.comparison import Comparison, Verdict, compare_box, compare_statement
 from appliance.conformance.levers import LEVERS, Lever, smallest
-from appliance.conformance.profile import Profile, read_profile
+from appliance.conformance.profile import PROFILES, Profile, read_profile
 from tests.conformance.test_box import changed
 
 NAMES = ("prior-1993", "ihe-swf-acquisition-modality", "ihe-irwf-importer")

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from appliance.compose.attributes import OBJECT
-from appliance.compose.document import DOCUMENT
+from appliance.compose.charset import CHARACTER_SET
+from appliance.compose.document import DOCUMENT, ENCAPSULATED
+from appliance.compose.note import NOTE
+from appliance.compose.pixels import PIXEL_DATA
 from appliance.compose.rows import Origin, Presence, Row, Rows, Source
 from appliance.compose.steps import CREATION, FINAL
+from appliance.config.devices import Device
 from appliance.config.schema import Configuration, Destination, PerformedStepManager, TestPatient, WorklistSource
 from appliance.conformance import objects, services, statuses, worklist_keys
-from appliance.conformance.objects import messages_of, object_kinds
+from appliance.conformance.objects import kinds_for_test, messages_of, object_kinds
 from appliance.conformance.services import services_of
-from appliance.dimse.status import ACTION_STATUS, COMMITMENT_FAILURE, CREATE_STATUS, SET_STATUS, STORE_STATUS
+from appliance.dimse.status import (
+    ACTION_STATUS,
+    COMMITMENT_FAILURE,
+    CREATE_STATUS,
+    FIND_STATUS,
+    SET_STATUS,
+    STORE_STATUS,
+)
 from appliance.dimse.worklist_query import RETURN_KEYS, STEP_RETURN_KEYS
 from tests.compose.world import BOX
-from tests.conformance.test_objects_as_stated import DEVICES
+from tests.conformance.test_objects_as_stated import DEVICES, TEXT
 
 NAMED = dict.fromkeys(("manufacturer", "model", "serial_number", "station_name", "series_description"), "named")
 CONFIGURATION = Configuration(
-    box=BOX,
+    box=BOX.model_copy(update={"corrections": True}),
     # What is configured as nothing is stated by nobody.
     devices=tuple(one.model_copy(update=NAMED) for one in DEVICES),
     worklist=(WorklistSource(name="ris", ae_title="RIS", host="ris", port=104),),
@@ -64,27 +76,47 @@ def places_of(rows: Rows, rebuild: Callable[[Rows], Rows]) -> Iterator[tuple[Row
             yield from places_of(getattr(row, part), put_into)
 
 
+def of_devices(*devices: Device) -> Configuration:
+    return CONFIGURATION.model_copy(update={"devices": devices})
+
+
+# One device after the other, since the first one's objects show nearly all; at last what is of the test patient.
+DEVICE_BY_DEVICE = [
+    *(partial(object_kinds, of_devices(one)) for one in CONFIGURATION.devices),
+    partial(kinds_for_test, of_devices()),
+]
+
+
 @pytest.mark.parametrize(
-    ("name", "table", "state"),
+    ("name", "table", "states"),
     [
-        ("OBJECT", OBJECT, object_kinds),
-        ("DOCUMENT", DOCUMENT, object_kinds),
-        ("CREATION", CREATION, messages_of),
-        ("FINAL", FINAL, messages_of),
+        ("OBJECT", OBJECT, DEVICE_BY_DEVICE),
+        (
+            "DOCUMENT",
+            DOCUMENT,
+            [partial(object_kinds, of_devices(*(one for one in CONFIGURATION.devices if one.name == TEXT.name)))],
+        ),
+        ("NOTE", NOTE, [partial(object_kinds, of_devices())]),
+        ("CHARACTER_SET", CHARACTER_SET, DEVICE_BY_DEVICE),
+        ("PIXEL_DATA", PIXEL_DATA, DEVICE_BY_DEVICE),
+        (
+            "ENCAPSULATED",
+            ENCAPSULATED,
+            [partial(object_kinds, of_devices(*(one for one in CONFIGURATION.devices if one.name == TEXT.name)))],
+        ),
+        ("CREATION", CREATION, [partial(messages_of, CONFIGURATION)]),
+        ("FINAL", FINAL, [partial(messages_of, CONFIGURATION)]),
     ],
 )
 def test_ok__every_row_of_the_attribute_tables(
-    name: str, table: Rows, state: Callable[[Configuration], Any], monkeypatch: pytest.MonkeyPatch
+    name: str, table: Rows, states: Sequence[Callable[[], Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One device after the other: the first one's objects show nearly all.
-    devices = reversed(CONFIGURATION.devices) if table is DOCUMENT else CONFIGURATION.devices
-    each = [CONFIGURATION.model_copy(update={"devices": (one,)}) for one in devices]
-    right = [state(one) for one in each]
+    right = [state() for state in states]
     unseen = []
     for row, put in places_of(table, lambda rows: rows):
         for what, other in variants_of(row):
             monkeypatch.setattr(objects, name, put(other))
-            if all(state(one) == known for one, known in zip(each, right, strict=True)):
+            if all(state() == known for state, known in zip(states, right, strict=True)):
                 unseen.append((row.keyword, row.when, what))
     assert unseen == []
 
@@ -97,6 +129,7 @@ def test_ok__every_row_of_the_attribute_tables(
         ("COMMITMENT_FAILURE", COMMITMENT_FAILURE),
         ("CREATE_STATUS", CREATE_STATUS),
         ("SET_STATUS", SET_STATUS),
+        ("FIND_STATUS", FIND_STATUS),
     ],
 )
 def test_ok__every_status(name: str, table: Sequence[Any], monkeypatch: pytest.MonkeyPatch) -> None:

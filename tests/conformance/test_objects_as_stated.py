@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset, FileDataset, dcmread
+from pydicom.uid import KeyObjectSelectionDocumentStorage
 
 from appliance.compose.kinds import Form
 from appliance.compose.note import compose_note
 from appliance.compose.rows import Presence, Source
+from appliance.compose.self_test import open_self_test_exam
 from appliance.compose.steps import creation_from, final_from
 from appliance.config.devices import Device, GrabberDevice, PrinterDevice, TextDevice
 from appliance.config.schema import Configuration, Destination, PerformedStepManager, WorklistSource
+from appliance.config.schema import TestPatient as Patient
 from appliance.conformance.box import statement_of
 from appliance.conformance.statement import Attribute, ObjectKind, Statement
 from appliance.exam.exam import Closed, Exam, Instance, Outcome, PlannedSeries
@@ -23,6 +26,7 @@ from tests.compose.world import (
     BOX,
     FILM,
     GRABBER,
+    OPENED_AT,
     SERIAL,
     STEPS,
     Made,
@@ -38,6 +42,7 @@ from tests.compose.world import (
     make_film,
     make_still,
     rgb_frame,
+    run,
     sparse_entry,
 )
 
@@ -192,3 +197,31 @@ def test_ok__a_rejection_note_is_as_stated_where_the_site_enabled_it(exam: str, 
     note = dcmread(BytesIO(compose_note(own, BOX, "film", "2.25.7", rejected)))
     assert kind.sop_class_uid == note.SOPClassUID
     check(kind.attributes, note)
+
+
+@pytest.mark.parametrize("has_step", [True, False])
+def test_ok__what_is_stored_under_the_test_patient_is_as_stated(has_step: bool, tmp_path: Path) -> None:
+    """An object of each class, valid by itself; images are marked as no examination."""
+    gray = GrabberDevice(name="gray", driver="grabber", source=Path("/dev/video0"), modality="US", formats=("GREY",))
+    patient = Patient(patient_id="TEST-1", issuer_of_patient_id="HOSPITAL")
+    peer = PerformedStepManager(ae_title="RIS", host="ris", port=104) if has_step else None
+    box = BOX.model_copy(update={"corrections": True})
+    site = Configuration(box=box, devices=(*DEVICES, gray), test_patient=patient, performed_step=peer)
+    stated = statement_of(site)
+    made = list(open_self_test_exam(site, patient, OPENED_AT).write_objects(tmp_path, has_step=has_step))
+    assert {one.sop_class_uid for _, one in made} == {one.sop_class_uid for one in stated.objects}
+    assert len(made) == 6
+    for path, one in made:
+        dataset = dcmread(path)
+        judged = run("dciodvfy", "-new", path)
+        assert "Error" not in judged.stderr, (one.sop_class_uid, judged.stderr)
+        kinds = [kind for kind in stated.test_objects if kind.sop_class_uid == one.sop_class_uid]
+        if one.sop_class_uid == KeyObjectSelectionDocumentStorage:
+            kinds = [kind for kind in stated.objects if kind.form == Form.NOTE]
+        (kind,) = kinds
+        check(kind.attributes, dataset)
+        is_image = "PixelData" in dataset
+        assert (dataset.get("QualityControlImage") == "YES") == is_image
+        assert is_image or "no examination" in dataset.get("DocumentTitle", "") or dataset.Modality == "KO"
+        if is_image:
+            assert dataset.pixel_array.size

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli.conformance_check import PROFILES
 from appliance.conformance.profile import (
+    PROFILES,
     PersonNeed,
     Profile,
     Strength,

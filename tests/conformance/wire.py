@@ -117,7 +117,11 @@ class Spoken:
 
 @dataclass(frozen=True)
 class Negotiated:
-    """One association. `accepted` maps a context's number to its transfer syntax; empty when it was refused."""
+    """One association. `accepted` maps a context's number to its transfer syntax; empty when it was refused.
+
+    `rejected` are result, source and reason of a refusal; `end` says how it ended: `released`, `aborted by the caller`,
+    `aborted by the called`, or `cut`.
+    """
 
     calling: str
     called: str
@@ -126,6 +130,8 @@ class Negotiated:
     proposed: dict[int, tuple[str, tuple[str, ...]]]
     accepted: dict[int, str]
     messages: tuple[Spoken, ...]
+    rejected: tuple[int, int, int] | None = None
+    end: str = "cut"
 
 
 def associations_of(recorder: Recorder) -> list[Negotiated]:
@@ -159,7 +165,18 @@ def _association_of(line: Line) -> Negotiated | None:
         proposed,
         accepted,
         tuple(messages),
+        # A-ASSOCIATE-RJ (PS3.8 9.3.4): its last three bytes.
+        (answered[0][1][7], answered[0][1][8], answered[0][1][9]) if answered and answered[0][0] == 0x03 else None,
+        _end_of([kind for kind, _ in asked], [kind for kind, _ in answered]),
     )
+
+
+def _end_of(asked: list[int], answered: list[int]) -> str:
+    if 0x07 in asked:
+        return "aborted by the caller"
+    if 0x07 in answered:
+        return "aborted by the called"
+    return "released" if 0x06 in asked or 0x06 in answered else "cut"
 
 
 def _primitive(pdu: Any, data: bytes) -> A_ASSOCIATE:

@@ -16,13 +16,13 @@ from pydicom import dcmread
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
 from appliance.base.sockets import pick_free_port
+from appliance.compose.self_test import open_self_test_exam
 from appliance.config.schema import Configuration
 from appliance.dimse.association import Caller
 from appliance.dimse.commitment import CommitmentReport
 from appliance.dimse.listener import CommitmentListener
 from appliance.dimse.tls import identity_from
 from appliance.forward.self_test import SelfTest
-from appliance.forward.self_test_exam import open_self_test_exam
 from tests.certificates import make_authority
 from tests.peers import running, start_orthanc, start_storescp, start_wlmscpfs, wait_until, worklist_file
 from tests.simulator.hospitals import Hospital
@@ -46,6 +46,13 @@ DEVICES = [
     {"name": "film", "driver": "sane", "modality": "RG", "sane_device": "test"},
 ]
 BRIDGE = Caller("BRIDGE")
+# What the devices above make, and both ways of a report.
+STORED = [
+    "store at archive: Secondary Capture",
+    "store at archive: Multi-frame True Color Secondary Capture",
+    "store at archive: Multi-frame Grayscale Word Secondary Capture",
+]
+COMMITTED = ["commitment at archive, its association kept open", "commitment at archive, its association released"]
 PATIENT = {"patient_name": "TEST^BRIDGE", "patient_id": "TEST-0001", "issuer_of_patient_id": "HOSPITAL"}
 
 
@@ -148,23 +155,26 @@ def test_ok__everything_in_one_report(
         "proposed: Modality Worklist Information Model - FIND",
         "proposed: Modality Performed Procedure Step",
     ]
-    assert names[-6:] == [
+    assert names[-9:] == [
         "verification (C-ECHO)",
         "worklist query of ris",
         "performed step begins",
-        "store at archive",
-        "commitment at archive",
+        *STORED,
+        *COMMITTED,
         "performed step ends DISCONTINUED",
     ]
+    assert words(report, COMMITTED[0]) == "HOSPITAL committed 3 objects, on an association of its own."
     assert words(report, "worklist query of ris") == "17 entries for the configured days."
     assert bench.foreign == []
-    uid = report["written"]["object at archive"]
-    check_object(hospital.objects()[uid], report)
+    uids = [uid for what, uid in report["written"].items() if what.endswith(" at archive")]
+    assert len(uids) == 3
+    for uid in uids:
+        check_object(hospital.objects()[uid], report)
     step = json.loads((hospital.state / "steps" / f"{report['written']['performed step']}.json").read_bytes())
     assert step["00400252"]["Value"] == ["DISCONTINUED"]
     assert step["00400281"]["Value"][0]["00080100"]["Value"] == ["110513"]
-    image = step["00400340"]["Value"][0]["00081140"]["Value"][0]
-    assert image["00081155"]["Value"] == [uid]
+    images = step["00400340"]["Value"][0]["00081140"]["Value"]
+    assert [image["00081155"]["Value"][0] for image in images] == uids
 
 
 def check_object(path: Path, report: Report) -> None:
@@ -185,8 +195,8 @@ def test_ok__an_issuer_beyond_ascii_is_readable(tmp_path: Path) -> None:
     configuration = Configuration.model_validate({"test_patient": {**PATIENT, "issuer_of_patient_id": "Klinik Süd"}})
     assert configuration.test_patient is not None
     exam = open_self_test_exam(configuration, configuration.test_patient, SystemClock().now())
-    exam.write_object(tmp_path / "object.dcm", has_step=True)
-    for made in (dcmread(tmp_path / "object.dcm"), exam.creation()):
+    ((path, _),) = exam.write_objects(tmp_path, has_step=True)
+    for made in (dcmread(path), exam.creation()):
         assert made.SpecificCharacterSet == "ISO_IR 192"
         assert made.IssuerOfPatientID == "Klinik Süd"
 
@@ -215,13 +225,17 @@ def test_ok__echo(start_all_of: Callable[..., SelfTest], hospital: Hospital) -> 
         ("wrong-ae", "association", "the called AE title is not recognized"),
         ("no-context", "association", "takes the association, but nothing"),
         ("stall", "association", "did not complete the association"),
-        ("out-of-resources", "store at archive", "the archive is out of resources"),
-        ("refuse-store", "store at archive", "C000H"),
-        ("abort-in-pdu", "store at archive", "connection was lost"),
-        ("lose-objects", "commitment at archive", "did not commit the object: the archive does not have the object"),
-        ("no-commitment", "commitment at archive", "sent no report within"),
-        ("commitment-partial", "commitment at archive", "the report does not name it"),
-        ("commitment-stranger", "commitment at archive", "STRANGER reported and was not believed"),
+        ("out-of-resources", STORED[0], "the archive is out of resources"),
+        ("refuse-store", STORED[0], "C000H"),
+        ("abort-in-pdu", STORED[0], "connection was lost"),
+        (
+            "lose-objects",
+            COMMITTED[0],
+            "did not commit the object of class Secondary Capture: the archive does not have the object",
+        ),
+        ("no-commitment", COMMITTED[0], "sent no report within"),
+        ("commitment-partial", COMMITTED[0], "the report does not name it"),
+        ("commitment-stranger", COMMITTED[0], "STRANGER reported and was not believed"),
         ("steps-down", "proposed: Modality Performed Procedure Step", "It cannot hear of performed steps."),
         ("steps-refusing:0106", "performed step begins", "did not create the step"),
     ],
@@ -257,8 +271,9 @@ def test_ok__the_report_comes_by_any_road(
     with hospital.faults(fault):
         report = self_test.test("archive", may_write=True)
     assert report["is_good"], report
-    same = "on the same association" in words(report, "commitment at archive")
+    same = "on the same association" in words(report, COMMITTED[0])
     assert same == (fault == "commitment-same-association")
+    assert words(report, COMMITTED[1]).endswith("on an association of its own.")
 
 
 def test_ok__orthanc(bench: Bench, tmp_path: Path) -> None:
@@ -271,12 +286,13 @@ def test_ok__orthanc(bench: Bench, tmp_path: Path) -> None:
         assert report["is_good"], report
         assert words(report, "worklist query of ris").startswith("0 entries")
         assert verdicts(report)["proposed: Study Root Query/Retrieve Information Model - FIND"] == "good"
-        assert list(orthanc.stored()) == [report["written"]["object at archive"]]
+        written = {uid for what, uid in report["written"].items() if what.endswith(" at archive")}
+        assert len(written) == 3 and set(orthanc.stored()) == written
         assert "performed step" not in report["written"]
-        (identifier,) = orthanc.stored().values()
-        kept = dcmread(BytesIO(orthanc.file(identifier)))
-        assert kept.QualityControlImage == "YES"
-        assert "ReferencedPerformedProcedureStepSequence" not in kept
+        for identifier in orthanc.stored().values():
+            kept = dcmread(BytesIO(orthanc.file(identifier)))
+            assert kept.QualityControlImage == "YES"
+            assert "ReferencedPerformedProcedureStepSequence" not in kept
 
 
 def test_ok__an_archive_without_jpeg_and_without_commitment(bench: Bench, tmp_path: Path) -> None:
@@ -286,7 +302,7 @@ def test_ok__an_archive_without_jpeg_and_without_commitment(bench: Bench, tmp_pa
         assert report["is_good"], report
         assert verdicts(report)["proposed: Secondary Capture in JPEG Baseline"] == "noted"
         assert "decoded while they are sent" in words(report, "proposed: Secondary Capture in JPEG Baseline")
-        assert "commitment at archive" not in verdicts(report)
+        assert not any(name.startswith("commitment") for name in verdicts(report))
         lacking = bench.of(destinations=[{**archive, "commitment": True}]).test("archive", may_write=False)
         assert verdicts(lacking)["proposed: Storage Commitment Push Model"] == "failed"
         assert "configure commitment = false" in words(lacking, "proposed: Storage Commitment Push Model")
@@ -297,7 +313,7 @@ def test_ok__an_archive_without_jpeg_and_without_commitment(bench: Bench, tmp_pa
         assert words(report, "proposed: Multi-frame True Color Secondary Capture in Explicit VR Little Endian") == (
             "Refused. Every Multi-frame True Color Secondary Capture in JPEG Baseline would be refused."
         )
-        assert "store at archive" not in {name for name, verdict in verdicts(report).items() if verdict == "good"}
+        assert not any(name.startswith("store") and verdict == "good" for name, verdict in verdicts(report).items())
         both = bench.of(destinations=[archive]).test("archive", may_write=True)
         assert both["is_good"], both
         assert "another transfer syntax" in words(both, "proposed: Secondary Capture in Explicit VR Little Endian")

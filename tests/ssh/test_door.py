@@ -74,7 +74,7 @@ def test_ok__the_settings_come_to_what_they_say(mounts: None, tmp_path: Path) ->
 
 def test_ok__each_role_runs_its_commands_and_no_other(door: Door) -> None:
     seen = door.ssh("viewer", "appliance", "status", "--json")
-    assert seen.returncode == 1 and json.loads(seen.stdout)["is_well"] is False, seen.stderr
+    assert seen.returncode == 2 and json.loads(seen.stdout)["is_well"] is False, seen.stderr
     assert "-bash" not in seen.stderr
     refused = door.ssh("viewer", "worklist")
     assert refused.returncode == 1 and "needs the role operator" in refused.stderr

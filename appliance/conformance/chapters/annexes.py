@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from appliance.compose.attributes import CLOCK_IN_DOUBT
 from appliance.compose.rows import Source
 from appliance.conformance.chapters.front import Chapter, Said
 from appliance.conformance.chapters.services import attribute_table
-from appliance.conformance.document import Paragraph, table
-from appliance.conformance.statement import Attribute, Statement
+from appliance.conformance.document import Paragraph, Table, table
+from appliance.conformance.statement import Attribute, ObjectKind, Statement
 from appliance.conformance.words import attribute_text, nested_text, tag_text, uid_text
 
 
@@ -51,13 +52,33 @@ def _additional(statement: Statement) -> Said:
     return tuple(Paragraph(one) for one in statement.security.profiles if "Audit" in one)
 
 
+def _network_security(_statement: Statement) -> Said:
+    return (
+        Paragraph(
+            "A commitment report counts only from the AE titles of its archive and, where TLS is configured, under its "
+            "certificate, since deletion follows from it. Anyone may call; what a caller may take is bounded (7.2.1.4)."
+        ),
+    )
+
+
 def _other(_statement: Statement) -> Said:
     return (
         Paragraph(
             "What can touch a device cannot reach the network, and what can reach the network cannot touch a device: "
-            "they are processes of different users. A commitment report counts only from the AE titles of its archive "
-            "and, where TLS is configured, under its certificate, since deletion follows from it."
+            "they are processes of different users."
         ),
+    )
+
+
+def _private(statement: Statement) -> Said:
+    names = ", ".join(statement.private_attributes)
+    return (Paragraph(f"Private attributes: {names}."),) if names else "No object has a private attribute."
+
+
+def _time(_statement: Statement) -> Said:
+    return (
+        Paragraph("The operating system's time client keeps the clock; the product looks whether it does."),
+        Paragraph(f"An object that was made while the clock was in doubt says so in its comments: {CLOCK_IN_DOUBT}"),
     )
 
 
@@ -71,15 +92,21 @@ def _objects_heading(_statement: Statement) -> Said:
 
 
 def _objects(statement: Statement) -> Said:
-    if not statement.objects:
-        return "No device is configured."
+    return _tables(statement.objects) or "No device is configured."
+
+
+def _test_objects(statement: Statement) -> Said:
+    return _tables(statement.test_objects) or "No test patient is configured: nothing is stored but examinations."
+
+
+def _tables(kinds: Iterable[ObjectKind]) -> tuple[Table, ...]:
     return tuple(
         attribute_table(
             f"{kind.form.capitalize()} of {', '.join(kind.devices)}: {uid_text(kind.sop_class_uid)} in "
             f"{uid_text(kind.transfer_syntax_uid)}",
             kind.attributes,
         )
-        for kind in statement.objects
+        for kind in kinds
     )
 
 
@@ -144,7 +171,19 @@ def _codes(statement: Statement) -> Said:
 
 
 def _security(_statement: Statement) -> Said:
-    return (Paragraph("See A.C.2.2."),)
+    return (Paragraph("What the network must give, and the details of the security profiles."),)
+
+
+def _shared(_statement: Statement) -> Said:
+    return (Paragraph("Rows that several kinds of object share are of one table; each kind prints its own."),)
+
+
+def _requirements(_statement: Statement) -> Said:
+    return (Paragraph("See also 8.2."),)
+
+
+def _profiles(statement: Statement) -> Said:
+    return tuple(Paragraph(one) for one in statement.security.profiles)
 
 
 def _section(_statement: Statement) -> Said:
@@ -159,10 +198,18 @@ SECTIONS: Final[Mapping[str, Chapter]] = {
     "8.4": _section,
     "8.4.2": _transport,
     "8.4.6": _additional,
-    "8.7": _other,
+    "8.7": _section,
+    "8.7.2": _network_security,
+    "8.7.3": _other,
     "A.A": _objects_heading,
+    "A.A.1": _shared,
+    "A.A.1.3": _private,
     "A.A.2": _objects,
+    "A.A.3": _test_objects,
     "A.C": _security,
+    "A.C.1": _requirements,
+    "A.C.1.1": _time,
+    "A.C.2": _profiles,
     "A.C.2.2": _audit_messages,
     "A.D": _mapping,
     "A.E": _codes,

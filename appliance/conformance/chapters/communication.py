@@ -8,7 +8,7 @@ from typing import Final
 from appliance.conformance.chapters.front import Chapter, Said
 from appliance.conformance.chapters.services import status_table
 from appliance.conformance.document import Arrow, Paragraph, Sequence, Table, table
-from appliance.conformance.statement import Role, Statement, Status
+from appliance.conformance.statement import Parameter, Role, Statement, Status
 from appliance.conformance.statuses import rejections
 from appliance.conformance.words import seconds_text, services_named, uid_text
 from appliance.dimse.listener import LIMIT_EXCEEDED, OTHER_TITLE
@@ -18,7 +18,14 @@ _PEERS = ("worklist", "performed_step", "destinations")
 
 
 def _parameters(statement: Statement, wanted: tuple[str, ...]) -> Table:
-    rows = [one for one in statement.parameters if one.key.split(".")[0].split("[")[0] in wanted]
+    return _parameter_table([one for one in statement.parameters if _section_of(one) in wanted])
+
+
+def _section_of(parameter: Parameter) -> str:
+    return parameter.key.split(".")[0].split("[")[0]
+
+
+def _parameter_table(rows: list[Parameter]) -> Table:
     return table(
         "Configuration parameters",
         ("Parameter", "Configurable", "Value", "Default", "Range"),
@@ -41,17 +48,27 @@ def _configuration(_statement: Statement) -> Said:
 
 def _general(statement: Statement) -> Said:
     others = tuple(
-        dict.fromkeys(
-            name
-            for one in statement.parameters
-            if (name := one.key.split(".")[0].split("[")[0]) not in (*_PEERS, "audit")
-        )
+        dict.fromkeys(name for one in statement.parameters if (name := _section_of(one)) not in (*_PEERS, "audit"))
     )
     return (_parameters(statement, others),)
 
 
-def _dimse(statement: Statement) -> Said:
-    return (_parameters(statement, _PEERS),)
+def _of_peers(section: str, otherwise: str, *, commitment: bool | None = None) -> Chapter:
+    """The keys of one kind of peer; of destinations those about commitment, or all others."""
+
+    def say(statement: Statement) -> Said:
+        rows = [
+            one
+            for one in statement.parameters
+            if _section_of(one) == section and commitment in (None, _is_about_commitment(one))
+        ]
+        return (_parameter_table(rows),) if any("." in one.key for one in rows) else otherwise
+
+    return say
+
+
+def _is_about_commitment(parameter: Parameter) -> bool:
+    return parameter.key.split(".")[-1].startswith(("commitment", "report_", "verify_by_find"))
 
 
 def _audit(statement: Statement) -> Said:
@@ -223,6 +240,13 @@ def _failure_as_acceptor(_statement: Statement) -> Said:
     )
 
 
+def _looked(statement: Statement) -> Said:
+    found = [one for one in services_named(statement, "C-FIND") if "C-CANCEL" not in one.operations]
+    if not found:
+        return "No destination is configured to be looked at (verify_by_find)."
+    return (status_table("C-FIND of what was stored", found[0].statuses),)
+
+
 def _statuses(operation: str, caption: str, otherwise: str) -> Chapter:
     def say(statement: Statement) -> Said:
         services = services_named(statement, operation)
@@ -239,7 +263,11 @@ def _one(words: str) -> Chapter:
 SECTIONS: Final[Mapping[str, Chapter]] = {
     "6": _configuration,
     "6.1": _general,
-    "6.2": _dimse,
+    "6.2": _one("By service. No other key is about what is said to a peer."),
+    "6.2.1": _of_peers("worklist", "No worklist is configured."),
+    "6.2.2": _of_peers("performed_step", "No performed-step manager is configured."),
+    "6.2.5": _of_peers("destinations", "No destination is configured.", commitment=False),
+    "6.2.6": _of_peers("destinations", "No destination is configured.", commitment=True),
     "6.6": _audit,
     "7": _one("Associations, their contexts, the order of messages, and what is done about answers."),
     "7.1": _one("One application entity; what follows is true of all its associations."),
@@ -257,5 +285,6 @@ SECTIONS: Final[Mapping[str, Chapter]] = {
     "7.3.2.1": _statuses("C-CANCEL", "Table 7-10 C-FIND of the worklist", "No worklist is configured."),
     "7.3.2.2": _statuses("N-CREATE", "Tables 7-12, 7-13 N-CREATE, N-SET", "No performed-step manager is configured."),
     "7.3.2.5": _statuses("C-STORE", "Table 7-42 C-STORE", "No device or no destination is configured."),
+    "7.3.2.7": _looked,
     "7.3.2.6": _statuses("N-ACTION", "Tables 7-44, 7-45 Storage commitment", "No destination commits."),
 }

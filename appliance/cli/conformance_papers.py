@@ -1,0 +1,48 @@
+"""`appliance conformance statement`, `integration`, `mds2` and `documents`: the papers of the box."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from appliance.base.durable import make_directory, replace_file
+from appliance.base.errors import ApplianceError
+from appliance.base.flash import reason_of
+from appliance.base.paths import Paths
+from appliance.config.load import load_configuration
+from appliance.conformance.papers import Paper, paper_document, paper_json, papers_of
+from appliance.conformance.printing import Format, print_document
+from appliance.conformance.profile import PROFILES
+
+
+def print_paper(name: str, configuration: Path | None, form: str) -> int:
+    """One paper of this configuration, the box's own if none is given; 0. ApplianceError when it cannot be loaded."""
+    (paper,) = (one for one in _papers(configuration) if one.name == name)
+    facts = paper.look()
+    if form == "json":
+        print(paper_json(facts))
+    else:
+        print(print_document(paper_document(facts), Format(form)), end="")
+    return 0
+
+
+def write_documents(directory: Path, configuration: Path | None) -> int:
+    """Every paper as HTML and JSON into `directory`, and the example of a profile; 0. ApplianceError as above, and when
+    it cannot be written.
+    """
+    try:
+        make_directory(directory)
+        for paper in _papers(configuration):
+            facts = paper.look()
+            html = print_document(paper_document(facts), Format.HTML)
+            replace_file(directory / f"{paper.name}.html", html.encode("utf-8"))
+            replace_file(directory / f"{paper.name}.json", paper_json(facts).encode("utf-8"))
+        replace_file(directory / "profile-example.toml", (PROFILES / "example.toml").read_bytes())
+    except OSError as error:
+        raise ApplianceError(f"{directory} cannot be written: {reason_of(error)}.") from error
+    return 0
+
+
+def _papers(configuration: Path | None) -> tuple[Paper, ...]:
+    known = load_configuration(configuration or Paths.from_environment().configuration)
+    return papers_of(known, datetime.now().astimezone().date())
