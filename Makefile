@@ -22,7 +22,7 @@ IMAGE_PACKAGES := $(BUILD_PACKAGES) mmdebstrap debian-archive-keyring util-linux
 VM_PACKAGES    := $(TEST_PACKAGES) $(IMAGE_PACKAGES) qemu-system-x86 qemu-utils ovmf e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test screenshots bench crash flash fuzz soak support-test image vm-test lint format lock clean
+.PHONY: help demo test screenshots bench crash flash fuzz soak support-test fleet-test image vm-test lint format lock clean
 .PHONY: demo-packages test-packages image-packages vm-packages
 
 help: ## print this list
@@ -54,6 +54,9 @@ flash: test-packages $(VENV)/test.stamp ## prove bad flash: each operation fails
 
 support-test: test-packages $(VENV)/test.stamp ## prove that no change locks support out: fifty bad configurations over real SSH
 	@SUPPORT_ALL=1 $(BIN)/python -m pytest -p no:xdist tests/support $(ARGS)
+
+fleet-test: test-packages $(VENV)/test.stamp ## prove the fleet: twenty boxes behind real sshd, by Ansible, one of which fails
+	@FLEET_BOXES=$${FLEET_BOXES:-20} $(BIN)/python -m pytest -p no:xdist -s tests/fleet $(ARGS)
 
 image: image-packages $(VENV)/base.stamp ## build the box's image (ARCH=amd64: for x86-64 and for the virtual machine); it says where
 	@$(SUDO) $(BIN)/python image/build.py $(ARCH)
