@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from appliance.console import aftercare
 from appliance.services import acquire as acquire_service
 from appliance.services import recover
 from tests.crash.again import First
-from tests.crash.model import Link, Rename, Sync
+from tests.crash.model import Link, Rename, Sync, Write
 from tests.crash.record import Event, Note, Promise, Record, Side, Step
 
 _STILL = r"captured/[^/]+/[^/]+/\.part-[0-9.]+~0"
@@ -115,6 +116,28 @@ def answered_early(promise: Promise, syncs: int) -> Mutation:
     return mutate
 
 
+def counted_before_synced() -> Mutation:
+    """What is patched into a clip's header behind a sync of its frames is written before that sync."""
+
+    def mutate(record: Record) -> Broken:
+        events = list(record.events)
+        places = []
+        for index, (before, event) in enumerate(pairwise(record.events)):
+            if (
+                _is_sync(before, _CLIP)
+                and isinstance(before, Step)
+                and isinstance(event, Step)
+                and isinstance(event.operation, Write)
+                and event.path == before.path
+                and event.operation.offset < int(event.path.rpartition("~")[2])
+            ):
+                events[index : index + 2] = [event, before]
+                places.append(index)
+        return Broken(replace(record, events=events), places)
+
+    return mutate
+
+
 def _is_sync(event: Event, pattern: str) -> bool:
     return (
         isinstance(event, Step)
@@ -137,6 +160,7 @@ RECORDED: dict[str, Mutation] = {
     "a still is renamed before it is synced": named_before_synced(_STILL),
     "a clip is renamed before it is synced": named_before_synced(_CLIP),
     "a clip under way is not synced": without_sync(_CLIP),
+    "native frames are counted before they are synced": counted_before_synced(),
     "saved is answered before the name is synced": answered_early(Promise.SAVED, 1),
     "saved is answered before the bytes are synced": answered_early(Promise.SAVED, 2),
     "an exam's record is not synced": without_sync(r"exams/[^/]+/\.part-[0-9]+-exam\.json"),
@@ -192,6 +216,7 @@ RECOVERY: dict[str, Fault] = {
 # Of the recovery from a state of the job, which a second power cut then hits.
 RECORDED_AGAIN: dict[str, tuple[First, Mutation]] = {
     "a mended clip is not synced": (First.CLIP, without_sync(_CLIP)),
+    "a mended clip of native frames is not synced": (First.NATIVE, without_sync(_CLIP)),
     "the mark of a clip cut short is not synced before its end is written": (First.CLIP, without_first_sync(_CLIP)),
     "a salvaged clip's name is not synced": (First.CLIP, without_sync(_CAPTURED)),
     "the still of a clip of one frame is renamed before it is synced": (First.ONE_FRAME, named_before_synced(_STILL)),
