@@ -177,6 +177,15 @@ def test_fail__what_came_while_the_box_was_busy_is_told(stage: Stage, room: Room
     assert room.finding("trigger_failed") == ""
 
 
+def test_ok__a_word_of_the_end_that_had_to_wait_is_told_all_the_same(stage: Stage, room: Room) -> None:
+    """It asks for no picture of its moment."""
+    exam = open_exam_of(room.facts)
+    watch = watch_of(stage, KeyTrigger(kind="key", node=Path("n"), action="end"))
+    watch.take(Signal(0, room.clock.monotonic() - 5.0))
+    assert stage.runner.status()["study_complete"] == exam.exam_id
+    assert room.finding("trigger_failed") == ""
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
