@@ -158,6 +158,7 @@ def test_ok__the_end_of_a_study_is_told_and_ends_nothing(stage: Stage, room: Roo
     watch = watch_of(stage, KeyTrigger(kind="key", node=Path("n"), action="end", debounce_seconds=0))
     watch.take(Signal(0, room.clock.monotonic()))
     assert stage.runner.status()["study_complete"] is None  # nobody's study
+    assert room.finding("study_complete") == ""
     exam = open_exam_of(room.facts)
     watch.take(Signal(0, room.clock.monotonic()))
     assert stage.runner.status()["study_complete"] == exam.exam_id
