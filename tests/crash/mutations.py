@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from appliance.acquire import salvage
 from appliance.acquire.transfers import TransferRunner
@@ -23,6 +22,7 @@ from appliance.services import recover
 from tests.crash.again import First
 from tests.crash.model import Link, Rename, Sync, Write
 from tests.crash.record import Event, Note, Promise, Record, Side, Step
+from tests.crash.recorder import is_native
 
 _STILL = r"captured/[^/]+/[^/]+/\.part-[0-9.]+~0"
 _CLIP = r"captured/[^/]+/[^/]+/\.part-[0-9.]+~[1-9][0-9]*"
@@ -117,25 +117,33 @@ def answered_early(promise: Promise, syncs: int) -> Mutation:
 
 
 def counted_before_synced() -> Mutation:
-    """What is patched into a clip's header behind a sync of its frames is written before that sync."""
+    """What is patched into the header of native frames behind a sync of them is written before that sync."""
 
     def mutate(record: Record) -> Broken:
-        events = list(record.events)
+        events: list[Event] = []
         places = []
-        for index, (before, event) in enumerate(pairwise(record.events)):
-            if (
-                _is_sync(before, _CLIP)
-                and isinstance(before, Step)
-                and isinstance(event, Step)
-                and isinstance(event.operation, Write)
-                and event.path == before.path
-                and event.operation.offset < int(event.path.rpartition("~")[2])
-            ):
-                events[index : index + 2] = [event, before]
-                places.append(index)
+        last = 0
+        for event in record.events:
+            if _is_native_patch(event, record) and _is_sync(events[last], re.escape(event.path)):
+                events.insert(last, event)
+                places.append(last)
+            else:
+                events.append(event)
+            last = len(events) - 1 if isinstance(event, Step) else last
         return Broken(replace(record, events=events), places)
 
     return mutate
+
+
+def _is_native_patch(event: Event, record: Record) -> TypeGuard[Step]:
+    if not (isinstance(event, Step) and isinstance(event.operation, Write) and re.fullmatch(_CLIP, event.path)):
+        return False
+    offset = int(event.path.rpartition("~")[2])
+    return event.operation.offset < offset and any(
+        is_native(one.operation.data, offset)
+        for one in record.events
+        if isinstance(one, Step) and one.path == event.path and isinstance(one.operation, Write)
+    )
 
 
 def _is_sync(event: Event, pattern: str) -> bool:

@@ -148,7 +148,8 @@ def test_ok__a_fault_in_the_order_of_writing_is_noticed(
     record: Record, workplace: Path, sealed_box: None, name: str
 ) -> None:
     wrong = RECORDED[name](record)
-    seeds = seeds_near(wrong.record, wrong.places, MOST_UNTIL_CAUGHT, random.Random(1))
+    near = seeds_near(wrong.record, wrong.places, MOST_UNTIL_CAUGHT, random.Random(1))
+    seeds = itertools.chain(near, torn_seeds_at(wrong.record, wrong.places[-1] + 1, random.Random(1)))
     count, verdict = first_bad(wrong.record, seeds, patients_of_the_day(), workplace)
     assert verdict is not None, f"not noticed in {count} states"
 
