@@ -9,7 +9,17 @@ from pathlib import Path
 from appliance.base.errors import ApplianceError
 from appliance.base.paths import Paths
 from appliance.cli.device_list import read_configuration
-from appliance.cli.device_table import NODES, Seen, known_as, path_of, read_seen, snippet_lines, twins_of, way_of
+from appliance.cli.device_table import (
+    NODES,
+    Seen,
+    key_line,
+    known_as,
+    path_of,
+    read_seen,
+    snippet_lines,
+    twins_of,
+    way_of,
+)
 from appliance.cli.table import printable_text
 from appliance.devices.plugging.adopted import AdoptedDevices
 from appliance.devices.plugging.attached import Attached
@@ -44,7 +54,7 @@ def adopt_device(node: str, name: str, by: NamedBy | None, *, may_replace: bool)
         print("The configuration needs, unless it has it:\n")
         print("\n".join(f"    {line}" for line in snippet_lines(seen, name)))
     elif not path_of(configured, paths.run).endswith(str(NODES / name)):
-        print(f"In the configuration, {name} must name it as {NODES / name} now.")
+        print(f"In the configuration, {name} needs now: {key_line(seen, name)}")
     return 0
 
 

@@ -196,7 +196,7 @@ def test_ok__a_device_that_is_configured_by_another_node(
 ) -> None:
     assert main(["device", "adopt", "/dev/ttyUSB0", "ultrasound"]) == 0
     assert capsys.readouterr().out.endswith(
-        "In the configuration, ultrasound must name it as /dev/appliance/ultrasound now.\n"
+        'In the configuration, ultrasound needs now: line = "/dev/appliance/ultrasound"\n'
     )
 
 
