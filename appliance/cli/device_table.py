@@ -170,6 +170,13 @@ def _has_plug(device: Device) -> bool:
     return Path("/dev") in _path(device).parents
 
 
+def kind_of(device: Device) -> Kind:
+    """As what a device of the configuration is plugged in."""
+    if isinstance(device, GrabberDevice):
+        return Kind.VIDEO
+    return Kind.SCANNER if isinstance(device, FilmDevice) else Kind.SERIAL
+
+
 def path_of(device: Device, run: Path) -> str:
     """What the configuration calls the device's node, or SANE's name of it."""
     return device.sane_device if isinstance(device, FilmDevice) else str(run / _path(device))
