@@ -14,7 +14,7 @@ from appliance.base.errors import ApplianceError
 from appliance.base.lock import ProcessLock
 from appliance.base.paths import Paths
 from appliance.cli.device_list import read_configuration
-from appliance.cli.device_table import Seen, path_of, read_seen
+from appliance.cli.device_table import Seen, kind_of, path_of, read_seen
 from appliance.cli.table import printable_text, table_lines
 from appliance.config.devices import Device, FilmDevice
 from appliance.devices.plugging.attached import Attached, Kind
