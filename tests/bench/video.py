@@ -148,9 +148,9 @@ def _running(directory: Path, site: str) -> Iterator[_Video]:
         time.sleep(2.0)
         yield _Video(box, grabber)
     finally:
-        box.close()
         grabber.terminate()
         grabber.communicate(timeout=15)
+        box.close()  # which may have something to say
 
 
 def _bare_picture() -> float:
