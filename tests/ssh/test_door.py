@@ -84,6 +84,11 @@ def test_ok__each_role_runs_its_commands_and_no_other(door: Door) -> None:
     assert "cannot be run over SSH" in door.ssh("admin", "shell --role shell").stderr
 
 
+def test_ok__a_shell_is_there_for_whom_the_site_gave_one(door: Door) -> None:
+    done = door.ssh("shell", "echo $((6 * 7)); id -un")
+    assert (done.returncode, done.stdout.split()) == (0, ["42", "appliance-admin"]), done.stderr
+
+
 def test_ok__a_record_says_whose_key_it_was(door: Door) -> None:
     public = subprocess.run(
         ["ssh-keygen", "-l", "-f", door.directory / "operator.pub"], capture_output=True, text=True, check=True
