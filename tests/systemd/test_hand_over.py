@@ -30,6 +30,7 @@ def test_ok__each_thing_has_the_owner_group_and_mode_of_its_wall(box: WalledBox)
         "/config": "root root 755",
         "/config/active.toml": "root root 644",
         "/config/rules": "root root 755",
+        "/config/changes": "root root 755",
         "/exams": "console objects 2750",
         "/exams/E*": "console objects 2750",
         "/exams/E*/*.json": "console objects 640",
