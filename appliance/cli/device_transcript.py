@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from appliance.base.asking import Asker, Unreachable
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import in_words
-from appliance.base.http import Asker, Unreachable
 from appliance.base.paths import Paths
 from appliance.cli.caller import actor_from
 from appliance.cli.device_probe_serial import hexdump_lines
