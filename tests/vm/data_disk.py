@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.vm.machine import Machine
 
-BYTES = 256 << 20
+BYTES = 96 << 20
 NODE = "/dev/disk/by-id/virtio-state"
 _GONE_SECONDS = 300.0
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.vm.hardware import DISK_BYTES, Hardware
+from tests.vm.hardware import DISK_BYTES, NEW_VARIABLES, Hardware, variables_of
 from tests.vm.qmp import Monitor, MonitorError
 from tests.vm.shell import Shell, ShellError
 
@@ -112,11 +113,13 @@ class Machine:
 
 
 def make_disk(backing: Path, backing_format: str, disk: Path) -> None:
-    """A new disk that begins as `backing` and writes elsewhere."""
+    """A new disk that begins as `backing` and writes elsewhere, and the firmware's variables that go with it."""
     subprocess.run(
         ["qemu-img", "create", "-q", "-f", "qcow2", "-b", backing, "-F", backing_format, disk, str(DISK_BYTES)],
         check=True,
     )
+    known = variables_of(backing)
+    shutil.copyfile(known if known.exists() else NEW_VARIABLES, variables_of(disk))
 
 
 @contextlib.contextmanager
