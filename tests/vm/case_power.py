@@ -17,10 +17,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.peers import Orthanc, running
+from tests.peers import Orthanc
 from tests.vm import machine
 from tests.vm.box import LISTENER, STATE, Box
-from tests.vm.case_job import ACQUIRE, CONFIGURATION, RULES, SECONDS, SERIAL, archive, report_port, send_image
+from tests.vm.case_job import ACQUIRE, CONFIGURATION, RULES, SECONDS, SERIAL, hospital, report_port, send_image
 from tests.vm.data_disk import NODE, check_file_system, make_file_system, plug_recorded
 from tests.vm.frozen import Frozen, thawed
 from tests.vm.hardware import Hardware
@@ -29,7 +29,7 @@ from tests.vm.serial_adapter import plugged
 from tests.vm.waiting import begin, freeze_waiting, mount_state, stop_services
 from tests.vm.write_log import count_entries, read_entries, replay_cut, survivors_of_cut
 
-__all__ = ["archive"]  # the fixture
+__all__ = ["hospital"]  # the fixture
 
 _CUTS = int(os.environ.get("CUTS", "50"))
 _BOOTS = int(os.environ.get("BOOTS", "1"))
@@ -59,58 +59,54 @@ class Promises:
         return {name for name, recorded in self._names.items() if recorded <= cut}
 
 
-def test_ok__what_was_acknowledged_survives_any_cut(frozen: Frozen, archive: Orthanc, tmp_path: Path) -> None:
+def test_ok__what_was_acknowledged_survives_any_cut(frozen: Frozen, hospital: Orthanc, tmp_path: Path) -> None:
     base, disk, log = tmp_path / "base", tmp_path / "disk", tmp_path / "log"
     make_file_system(base)
     waiting = freeze_waiting(frozen, tmp_path / "waiting", base)
     shutil.copyfile(base, disk)
+    forwards = {report_port(hospital): LISTENER}
+    with thawed(frozen, forwards) as guest:
+        plug_recorded(guest, disk, log)
+        stop_services(guest)
+        guest.shell.wait_until(f"test -b {NODE}")
+        mount_state(guest)
+        promises = do_job(Box(guest), hospital, log, tmp_path)
+    entries = read_entries(log)
     chance = random.Random(_SEED)
-    with running(archive):
-        forwards = {report_port(archive): LISTENER}
-        with thawed(frozen, forwards) as guest:
-            plug_recorded(guest, disk, log)
-            stop_services(guest)
-            guest.shell.wait_until(f"test -b {NODE}")
+    for number in range(_CUTS):
+        cut = chance.randint(promises.ready, len(entries))
+        replay_cut(base, log, survivors_of_cut(entries, cut, chance), disk)
+        check_file_system(disk)
+        about = f"cut {cut} of {len(entries)}, number {number} of seed {_SEED}"
+        with _telling(about), thawed(waiting, forwards, state=disk) as guest:
             mount_state(guest)
-            promises = do_job(Box(guest), archive, log, tmp_path)
-        entries = read_entries(log)
-        for number in range(_CUTS):
-            cut = chance.randint(promises.ready, len(entries))
-            replay_cut(base, log, survivors_of_cut(entries, cut, chance), disk)
-            check_file_system(disk)
-            about = f"cut {cut} of {len(entries)}, number {number} of seed {_SEED}"
-            with _telling(about), thawed(waiting, forwards, state=disk) as guest:
-                mount_state(guest)
-                begin(guest)
-                _check(Box(guest), archive, promises.until(cut), is_whole=number % _COMMITTED == 0)
+            begin(guest)
+            _check(Box(guest), hospital, promises.until(cut), is_whole=number % _COMMITTED == 0)
 
 
-def test_ok__the_box_comes_up_after_a_cut(frozen: Frozen, archive: Orthanc, tmp_path: Path) -> None:
+def test_ok__the_box_comes_up_after_a_cut(frozen: Frozen, hospital: Orthanc, tmp_path: Path) -> None:
     """From its firmware on, by its own disk."""
-    log = tmp_path / "log"
+    log, whole = tmp_path / "log", tmp_path / "whole"
     log.touch()
+    forwards = {report_port(hospital): LISTENER}
+    with thawed(frozen, forwards, log=log) as guest:
+        promises = do_job(Box(guest), hospital, log, tmp_path)
+    entries = read_entries(log)
     chance = random.Random(_SEED)
-    with running(archive):
-        forwards = {report_port(archive): LISTENER}
-        with thawed(frozen, forwards, log=log) as guest:
-            promises = do_job(Box(guest), archive, log, tmp_path)
-        entries = read_entries(log)
-        whole = tmp_path / "whole"
-        for _ in range(_BOOTS):
-            cut = chance.randint(promises.ready, len(entries))
-            subprocess.run(["qemu-img", "convert", "-O", "raw", frozen.disk, whole], check=True)
-            replay_cut(whole, log, survivors_of_cut(entries, cut, chance), whole)
-            about = f"cut {cut} of {len(entries)}, seed {_SEED}"
-            with _telling(about), _booted(whole, forwards) as guest:
-                box = Box(guest)
-                box.open_door()
-                _check(box, archive, promises.until(cut), is_whole=True)
+    for _ in range(_BOOTS):
+        cut = chance.randint(promises.ready, len(entries))
+        subprocess.run(["qemu-img", "convert", "-O", "raw", frozen.disk, whole], check=True)
+        replay_cut(whole, log, survivors_of_cut(entries, cut, chance), whole)
+        with _telling(f"cut {cut} of {len(entries)}, seed {_SEED}"), _booted(whole, forwards) as guest:
+            box = Box(guest)
+            box.open_door()
+            _check(box, hospital, promises.until(cut), is_whole=True)
 
 
-def do_job(box: Box, archive: Orthanc, log: Path, directory: Path) -> Promises:
+def do_job(box: Box, hospital: Orthanc, log: Path, directory: Path) -> Promises:
     """One exam with images of a serial line, stored and committed."""
     promises = Promises(log)
-    box.configure(CONFIGURATION.format(port=archive.port), RULES)
+    box.configure(CONFIGURATION.format(port=hospital.port), RULES)
     box.shell.run("sync")
     with plugged(box.guest, SERIAL) as adapter:
         box.wait_active(ACQUIRE)
@@ -126,7 +122,7 @@ def do_job(box: Box, archive: Orthanc, log: Path, directory: Path) -> Promises:
     return promises
 
 
-def _check(box: Box, archive: Orthanc, promised: set[str], is_whole: bool) -> None:
+def _check(box: Box, hospital: Orthanc, promised: set[str], is_whole: bool) -> None:
     """Nothing that was acknowledged is lost or altered; with `is_whole`, all of it gets committed."""
     sums = box.shell.run(f"find {STATE} -name '[0-9]*.dcm' -exec sha256sum {{}} +", SECONDS).splitlines()
     found = {line.rpartition("/")[2]: line.split()[0] for line in sums}
@@ -137,13 +133,13 @@ def _check(box: Box, archive: Orthanc, promised: set[str], is_whole: bool) -> No
     assert "Traceback" not in box.journal()
     if not is_whole:
         return
-    box.ask("console", "POST", "/api/clock/trust", {})
+    box.trust_clock()
     for exam in _open_exams(box):
         box.close_exam(exam)
     # Of an exam in which nothing was saved nothing is left to settle.
     for name in promised:
         box.shell.wait_until(f"test -e {STATE}/kept/{name}", SECONDS)
-    assert {name.partition("~")[0] for name in promised} <= set(archive.stored())
+    assert {name.partition("~")[0] for name in promised} <= set(hospital.stored())
 
 
 def _open_exams(box: Box) -> list[str]:

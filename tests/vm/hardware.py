@@ -80,6 +80,8 @@ class Hardware:
             *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
             *("-machine", "q35", "-cpu", _PROCESSOR, "-accel", "tcg,thread=multi,tb-size=512"),
             *("-smp", "2", "-m", str(MEMORY_MIB), "-uuid", _BOARD),
+            # The board has a watchdog that works. A guest that another process starves is not started anew by it.
+            *("-global", "ICH9-LPC.noreboot=false", "-action", "watchdog=none"),
             *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_FIRMWARE}"),
             *("-drive", f"if=pflash,unit=1,format=raw,file={variables_of(self.disk)}"),
             *("-qmp", f"unix:{self.monitor_socket},server=on,wait=off"),
