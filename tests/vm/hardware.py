@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MEMORY_MIB = 1536
-DISK_BYTES = 4 << 30
+DISK_BYTES = 6 << 30
 # The firmware's code, and what its variables are on a new board.
 _FIRMWARE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 NEW_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
@@ -41,6 +41,8 @@ _KERNEL = (
     # The screen is there when a case asks for it: all others have no use for a browser.
     " modprobe.blacklist=virtio_gpu"
 )
+# So does a slot that is tried.
+_PATIENCE = "[Service]\nEnvironment=PATIENCE=7200\n"
 _WANTS_SHELL = "[Unit]\nWants=vm-shell.service\n"
 
 
@@ -129,6 +131,7 @@ def _credentials() -> list[str]:
     texts = {
         "systemd.extra-unit.vm-shell.service": _SHELL_UNIT,
         "systemd.unit-dropin.sysinit.target~vm-shell": _WANTS_SHELL,
+        "systemd.unit-dropin.appliance-keep.service~slow": _PATIENCE,
     }
     return [
         f"io.systemd.credential.binary:{name}={base64.b64encode(text.encode()).decode()}"
