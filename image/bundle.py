@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import shutil
 import sys
 from pathlib import Path
@@ -17,8 +18,8 @@ from build import CACHE, MACHINES, build_image, build_tools, run_inside, update_
 _PARTS = ("root", "verity", "boot")
 
 
-def make_bundle(image: Path, bundle: Path, parts: dict[str, Path] | None = None, compatible: str = "") -> Path:
-    """The update to `image`; tests give other contents for some of its partitions, or another board's name."""
+def make_bundle(image: Path, bundle: Path, is_broken: bool = False, compatible: str = "") -> None:
+    """The update to `image`; `is_broken` with a root that is none, `compatible` for another kind of box."""
     architecture, _, version = image.name.partition("-")
     stage = CACHE / "bundle"
     shutil.rmtree(stage, ignore_errors=True)
@@ -27,7 +28,11 @@ def make_bundle(image: Path, bundle: Path, parts: dict[str, Path] | None = None,
     manifest = f"[update]\ncompatible={compatible or f'appliance-{architecture}'}\nversion={version}\n"
     manifest += "\n[bundle]\nformat=verity\n"
     for part in _PARTS:
-        shutil.copyfile((parts or {}).get(part, image / f"appliance.{part}.raw"), content / f"{part}.img")
+        target = content / f"{part}.img"
+        if part == "root" and is_broken:
+            target.write_bytes(random.Random(1).randbytes(1 << 20))
+        else:
+            shutil.copyfile(image / f"appliance.{part}.raw", target)
         manifest += f"\n[image.{part}]\nfilename={part}.img\n"
     (content / "manifest.raucm").write_text(manifest, encoding="ascii")
     certificate = update_certificate()
@@ -43,22 +48,19 @@ def make_bundle(image: Path, bundle: Path, parts: dict[str, Path] | None = None,
     bundle.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(stage / "made", bundle)
     shutil.rmtree(stage)
-    return bundle
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Make the update to today's image; print where it is.")
     parser.add_argument("architecture", choices=MACHINES, nargs="?", default="amd64")
     parser.add_argument("--edition", default="", help="as in build.py")
-    parser.add_argument("--root", type=Path, help="another root than the image's: what becomes of one that is broken")
-    parser.add_argument("--compatible", default="", help="another kind of box than the image's")
+    parser.add_argument("--broken", action="store_true", help="with a root that no hash fits: for tests")
+    parser.add_argument("--compatible", default="", help="for another kind of box: for tests")
     given = parser.parse_args()
     image = build_image(given.architecture, given.edition)
-    parts = {"root": given.root} if given.root else {}
-    kind = f"{given.compatible}{'-'.join(parts)}"
-    bundle = image / f"appliance{kind and '-'}{kind}.raucb"
+    bundle = image / f"appliance{'-broken' * given.broken}{given.compatible and '-for-'}{given.compatible}.raucb"
     if not bundle.exists():
-        make_bundle(image, bundle, parts, given.compatible)
+        make_bundle(image, bundle, given.broken, given.compatible)
     sys.stdout.write(f"{bundle}\n")
 
 
