@@ -24,6 +24,11 @@ _IMAGE = REPOSITORY / "image"
 _LOCKS = (_IMAGE / "build.lock", _IMAGE / "python.lock")
 # What the wheel tags call the machine, and what mkosi does.
 MACHINES = {"amd64": ("x86_64", "x86-64"), "arm64": ("aarch64", "arm64")}
+# The type of a root partition, by the Discoverable Partitions Specification.
+_ROOT_TYPES = {
+    "amd64": uuid.UUID("4f68bce3-e8cd-4db1-96e7-fbcaf984b709"),
+    "arm64": uuid.UUID("b921b045-1df0-41c3-af44-4c6f280d3fae"),
+}
 _GLIBC = ("2_28", "2_27", "2_17")
 _PYTHON = "3.13"  # Debian 13's
 
@@ -131,21 +136,20 @@ def build_image(architecture: str, edition: str = "") -> Path:
         *("--cache-directory", "/cache/mkosi", "--package-cache-dir", "/cache/packages"),
         *("--build-sources", "/cache/stage/source", "--extra-tree", "/cache/stage/extra"),
         *("--seed", str(seed), "--image-version", output.name.partition("-")[2]),
-        *("--kernel-command-line", root_argument(seed)),
+        *("--kernel-command-line", root_argument(seed, architecture)),
         "build",
     )
     unfinished.rename(output)
     return output
 
 
-def root_argument(seed: uuid.UUID) -> str:
+def root_argument(seed: uuid.UUID, architecture: str = "amd64") -> str:
     """Where the kernel finds this build's root, in whichever slot it was put: by the identifiers of its file systems.
 
     As systemd-repart derives them from its seed (repart.c of systemd 257: HMAC-SHA256 of the partition's type, and of
     what is named here).
     """
-    root_type = uuid.UUID("4f68bce3-e8cd-4db1-96e7-fbcaf984b709")
-    files = _derived(_derived(seed, root_type.bytes), b"file-system-uuid")
+    files = _derived(_derived(seed, _ROOT_TYPES[architecture].bytes), b"file-system-uuid")
     hashes = _derived(seed, b"verity-uuid")
     place = "/dev/disk/by-uuid"
     return f"systemd.verity_root_data={place}/{files} systemd.verity_root_hash={place}/{hashes}"
