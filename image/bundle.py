@@ -30,7 +30,9 @@ def make_bundle(image: Path, bundle: Path, is_broken: bool = False, compatible: 
     for part in _PARTS:
         target = content / f"{part}.img"
         if part == "root" and is_broken:
-            target.write_bytes(random.Random(1).randbytes(1 << 20))
+            # Found by its identifier, and nothing behind it is what the hash tree says.
+            with (image / "appliance.root.raw").open("rb") as file:
+                target.write_bytes(file.read(4096) + random.Random(1).randbytes(1 << 20))
         else:
             shutil.copyfile(image / f"appliance.{part}.raw", target)
         manifest += f"\n[image.{part}]\nfilename={part}.img\n"
