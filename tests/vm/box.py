@@ -16,7 +16,7 @@ STATE = "/var/lib/appliance"
 HOST = "10.0.2.2"
 LISTENER = 11112
 _INSIDE = Path(__file__).with_name("inside")
-_SECONDS = 600.0
+_SECONDS = 1800.0
 
 
 class RefusedError(Exception):

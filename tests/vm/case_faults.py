@@ -6,7 +6,7 @@ from tests.vm.box import Box
 from tests.vm.machine import Machine
 
 _SERVICES = ("appliance-console.service", "appliance-forward.service")
-_SECONDS = 600.0
+_SECONDS = 1800.0
 
 
 def test_ok__killed_services_come_back(guest: Machine) -> None:

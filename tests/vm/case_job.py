@@ -76,7 +76,7 @@ stall_seconds = 300.0
 _FILM_SERIAL = "FD16"
 _FILM_RULE = f'SUBSYSTEM=="usb", ENV{{ID_SERIAL_SHORT}}=="{_FILM_SERIAL}", ENV{{APPLIANCE_NAME}}="film"\n'
 ACQUIRE = "appliance-acquire@ultrasound.service"
-SECONDS = 600.0
+SECONDS = 1800.0
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tests.vm.machine import Machine
 from tests.vm.serial_adapter import plugged
 
 _INSIDE = Path(__file__).with_name("inside")
-_SECONDS = 900.0
+_SECONDS = 1800.0
 _RULE = 'SUBSYSTEM=="tty", ENV{{ID_SERIAL_SHORT}}=="{0}", ENV{{APPLIANCE_NAME}}="{0}"\n'
 _RUN = "/run/appliance"
 # Unit → what is tried in it → what comes of it. `*` is a port of this machine that listens.

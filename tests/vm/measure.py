@@ -17,7 +17,7 @@ from tests.vm.machine import Machine
 from tests.vm.vivid import RULE, Vivid
 
 _OURS = "/sys/fs/cgroup/system.slice"
-_SECONDS = 600.0
+_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from tests.vm.machine import Machine
 
 _LATE = Path(__file__).with_name("inside") / "late.py"
 _SERVICES = ("recover", "console", "forward")
-_SECONDS = 900.0
+_SECONDS = 1800.0
 
 
 def freeze_waiting(frozen: Frozen, directory: Path, empty: Path) -> Frozen:
