@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from appliance.base.paths import Paths
@@ -69,4 +70,4 @@ def _print(comparison: Comparison, form: str) -> None:
     elif form == "text":
         print("\n".join(report_lines(comparison)))
     else:
-        print(print_document(report_from(comparison), Format(form)), end="")
+        print(print_document(report_from(comparison, datetime.now().astimezone().date()), Format(form)), end="")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 from appliance.base.durable import make_directory, replace_file
@@ -22,7 +22,7 @@ def print_paper(name: str, configuration: Path | None, form: str) -> int:
     if form == "json":
         print(paper_json(facts))
     else:
-        print(print_document(paper_document(facts), Format(form)), end="")
+        print(print_document(paper_document(facts, _today()), Format(form)), end="")
     return 0
 
 
@@ -34,7 +34,7 @@ def write_documents(directory: Path, configuration: Path | None) -> int:
         make_directory(directory)
         for paper in _papers(configuration):
             facts = paper.look()
-            html = print_document(paper_document(facts), Format.HTML)
+            html = print_document(paper_document(facts, _today()), Format.HTML)
             replace_file(directory / f"{paper.name}.html", html.encode("utf-8"))
             replace_file(directory / f"{paper.name}.json", paper_json(facts).encode("utf-8"))
         replace_file(directory / "profile-example.toml", (PROFILES / "example.toml").read_bytes())
@@ -45,4 +45,8 @@ def write_documents(directory: Path, configuration: Path | None) -> int:
 
 def _papers(configuration: Path | None) -> tuple[Paper, ...]:
     known = load_configuration(configuration or Paths.from_environment().configuration)
-    return papers_of(known, datetime.now().astimezone().date())
+    return papers_of(known, _today())
+
+
+def _today() -> date:
+    return datetime.now().astimezone().date()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Any, Final
 
@@ -268,13 +269,18 @@ def _numbers(written: str) -> Iterator[str]:
     yield from (f"{above}{number}" for number in range(int(start), int(end) + 1))
 
 
-def form_document(form: Form) -> Document:
-    """The form, a section for each of its own."""
+def form_document(form: Form, issued: date) -> Document:
+    """The form, a section for each of its own, of the day `issued`."""
     product = form.product
     names = list(dict.fromkeys(one.id.partition("-")[0] for one in form.rows))
     return Document(
         title="Manufacturer Disclosure Statement for Medical Device Security (MDS2)",
-        cover=(("Product", product.name), ("Version", product.version), ("Form", "ANSI/NEMA HN 1-2019")),
+        cover=(
+            ("Product", product.name),
+            ("Version", product.version),
+            ("Form", "ANSI/NEMA HN 1-2019"),
+            ("Date", issued.isoformat()),
+        ),
         sections=(
             Section(
                 "1",

@@ -47,17 +47,17 @@ def papers_of(configuration: Configuration, issued: date) -> tuple[Paper, ...]:
     )
 
 
-def paper_document(facts: Facts) -> Document:
-    """For people."""
+def paper_document(facts: Facts, issued: date) -> Document:
+    """For people, of the day `issued`."""
     match facts:
         case Statement():
-            return document_from(facts)
+            return document_from(facts, issued)
         case IntegrationStatement():
             return integration_document(facts)
         case Form():
-            return form_document(facts)
+            return form_document(facts, issued)
         case Comparison():
-            return report_from(facts)
+            return report_from(facts, issued)
 
 
 def paper_json(facts: Facts) -> str:

@@ -96,6 +96,8 @@ def _head(svg: Element, x: int, y: int, direction: int) -> None:
 
 def _text(svg: Element, x: int, y: int, words: str, anchor: str) -> None:
     style = {"font-family": "Helvetica, Arial, sans-serif", "font-size": "11", "text-anchor": anchor}
+    # Letters stand on paper, whatever line runs below them.
+    style |= {"paint-order": "stroke", "stroke": "white", "stroke-width": "4"}
     SubElement(svg, f"{{{SVG}}}text", {"x": str(x), "y": str(y), **style}).text = words
 
 

@@ -11,6 +11,7 @@ from appliance.conformance.picture import SVG, flow_svg, sequence_svg
 
 _DOCBOOK = "http://docbook.org/ns/docbook"
 _XML = "{http://www.w3.org/XML/1998/namespace}"
+_LONG = 40  # sections: so many chapters begin on pages of their own
 # Ink on paper: no colour carries a meaning, tables may break and repeat their heads, chapters begin on a page.
 STYLE = """
 :root { color-scheme: light; }
@@ -25,7 +26,11 @@ th { background: #eee; } svg { max-width: 100%; height: auto; } figure { margin:
 figcaption { font-weight: bold; } nav a { display: block; color: inherit; }
 nav .depth-2 { margin-left: 1em; } nav .depth-3 { margin-left: 2em; } nav .depth-4 { margin-left: 3em; }
 nav .depth-5 { margin-left: 4em; }
-@media print { body { font-size: 9.5pt; margin: 0; max-width: none; padding: 0; } h2 { break-before: page; }
+.back { position: sticky; top: .5em; display: inline-block; padding: .4em 1em; font-size: 1.5em; background: #eee;
+        border: 1px solid #888; color: inherit; text-decoration: none; }
+@media print { .back { display: none; } body { font-size: 9.5pt; margin: 0; max-width: none; padding: 0; }
+  .long h2 { break-before: page; } .long h2.first { break-before: auto; } nav { columns: 3; }
+  tbody tr:first-child, tbody tr:nth-child(2) { break-before: avoid; }
   h1, h2, h3, h4, caption { break-after: avoid; } thead { display: table-header-group; } tr { break-inside: avoid; }
   @page { size: A4 landscape; margin: 14mm; } }
 """
@@ -39,11 +44,14 @@ class Format(StrEnum):
     DOCBOOK = "docbook"
 
 
-def print_document(document: Document, form: Format, stylesheet: str = "") -> str:
-    """The whole document as text; HTML with the style in it, or with that of the address `stylesheet` (STYLE)."""
+def print_document(document: Document, form: Format, stylesheet: str = "", back: str = "") -> str:
+    """The whole document as text.
+
+    HTML has its style in it, or that of the address `stylesheet` (STYLE), and above all a way to the address `back`.
+    """
     match form:
         case Format.HTML:
-            return _html(document, stylesheet)
+            return _html(document, stylesheet, back)
         case Format.MARKDOWN:
             return _markdown(document)
         case Format.DOCBOOK:
@@ -53,7 +61,7 @@ def print_document(document: Document, form: Format, stylesheet: str = "") -> st
 # -- HTML
 
 
-def _html(document: Document, stylesheet: str) -> str:
+def _html(document: Document, stylesheet: str, back: str) -> str:
     page = Element("html", lang="en")
     head = SubElement(page, "head")
     SubElement(head, "meta", charset="utf-8")
@@ -63,12 +71,15 @@ def _html(document: Document, stylesheet: str) -> str:
         SubElement(head, "link", rel="stylesheet", href=stylesheet)
     else:
         SubElement(head, "style").text = STYLE
-    body = SubElement(page, "body")
+    body = SubElement(page, "body", {"class": "long"} if len(document.sections) > _LONG else {})
+    if back:
+        SubElement(body, "a", {"class": "back", "href": back}).text = "←"
     SubElement(body, "h1").text = document.title
     _html_table(body, Table("", ("", ""), document.cover), has_head=False)
     for section in document.sections:
         level = min(section.depth + 1, 6)
-        SubElement(body, f"h{level}", id=_anchor(section)).text = section.heading
+        place = {"id": _anchor(section)} | ({"class": "first"} if section is document.sections[0] else {})
+        SubElement(body, f"h{level}", place).text = section.heading
         for block in section.blocks:
             _html_block(body, block, document)
     register_namespace("", SVG)
@@ -104,7 +115,11 @@ def _html_table(body: Element, table: Table, *, has_head: bool = True) -> None:
     for cells in table.rows:
         row = SubElement(rows, "tr")
         for cell in cells:
-            SubElement(row, "td").text = cell
+            first, *more = cell.split("\n")
+            element = SubElement(row, "td")
+            element.text = first
+            for line in more:
+                SubElement(element, "br").tail = line
 
 
 # -- Markdown
@@ -141,9 +156,10 @@ def _markdown_table(table: Table) -> list[str]:
 
 
 def _escaped(text: str) -> str:
+    """Without what Markdown takes for its own; a line within a cell is a break."""
     for mark in "\\|*_`<>":
         text = text.replace(mark, f"\\{mark}")
-    return " ".join(text.split())
+    return "<br>".join(" ".join(line.split()) for line in text.split("\n"))
 
 
 # -- DocBook
@@ -196,7 +212,13 @@ def _docbook_rows(part: Element, rows: Iterable[tuple[str, ...]]) -> None:
     for cells in rows:
         row = SubElement(part, f"{{{_DOCBOOK}}}row")
         for cell in cells:
-            SubElement(row, f"{{{_DOCBOOK}}}entry").text = cell
+            entry = SubElement(row, f"{{{_DOCBOOK}}}entry")
+            lines = cell.split("\n")
+            if len(lines) == 1:
+                entry.text = cell
+            else:
+                for line in lines:
+                    SubElement(entry, f"{{{_DOCBOOK}}}para").text = line
 
 
 def _anchor(section: Section) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from appliance.conformance.comparison import Comparison, Finding, Verdict
@@ -15,8 +16,8 @@ _TITLES = {
 }
 
 
-def report_from(comparison: Comparison) -> Document:
-    """The whole report as a document."""
+def report_from(comparison: Comparison, issued: date | None = None) -> Document:
+    """The whole report as a document of the day `issued`."""
     product, profile = comparison.statement.product, comparison.profile
     return Document(
         title=f"{profile.title}: {product.name} {product.version}",
@@ -24,6 +25,7 @@ def report_from(comparison: Comparison) -> Document:
             ("Profile", profile.title),
             ("Purchaser", profile.purchaser),
             ("Product", f"{product.name} {product.version}, {product.manufacturer}"),
+            *((("Date", issued.isoformat()),) if issued else ()),
             ("Result", conclusion_of(comparison)),
         ),
         sections=(Section("1", "Result", _summary(comparison)), *_chapters(comparison)),
@@ -66,7 +68,7 @@ def _table_of(findings: list[Finding]) -> Block:
         "Requirements",
         ("Id", "Requirement", "Verdict", "Evidence", "Source"),
         (
-            (one.requirement.id, one.requirement.text, one.verdict, " ".join(_evidence(one)), one.requirement.source)
+            (one.requirement.id, one.requirement.text, one.verdict, "\n".join(_evidence(one)), one.requirement.source)
             for one in findings
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 from appliance.conformance.annex_n import OUTLINE
@@ -12,8 +13,8 @@ from appliance.conformance.statement import Statement
 CHAPTERS: Final = {**front.SECTIONS, **services.SECTIONS, **communication.SECTIONS, **annexes.SECTIONS}
 
 
-def document_from(statement: Statement) -> Document:
-    """The statement in the organization of PS3.2 Annex N."""
+def document_from(statement: Statement, issued: date | None = None) -> Document:
+    """The statement in the organization of PS3.2 Annex N, of the day `issued`."""
     product = statement.product
     return Document(
         title="DICOM Conformance Statement",
@@ -21,6 +22,7 @@ def document_from(statement: Statement) -> Document:
             ("Product", product.name),
             ("Version", product.version),
             ("Manufacturer", product.manufacturer),
+            *((("Date", issued.isoformat()),) if issued else ()),
         ),
         sections=tuple(_section(number, title, reason, statement) for number, title, reason in OUTLINE),
     )

@@ -36,6 +36,7 @@ from appliance.console.guard import Guard
 from appliance.console.image_api import ImageParts, image_routes, read_discarded
 from appliance.console.lights import read_lights
 from appliance.console.page import page_routes
+from appliance.console.papers import paper_routes
 from appliance.console.releasing import Releases, release_routes
 from appliance.console.room import Room
 from appliance.console.views import (
@@ -96,6 +97,7 @@ def build_app(parts: Parts) -> Starlette:
     app = Starlette(
         routes=[
             *page_routes(parts.configuration),
+            *paper_routes(parts.configuration),
             Route("/api/alive", api.show_alive),
             Route("/api/worklist", api.show_worklist),
             _command("/api/worklist/refresh", api.refresh_worklist),

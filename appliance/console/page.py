@@ -24,7 +24,7 @@ LANGUAGE_COOKIE = "language"
 
 def pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
     """The page as UTF-8, in each language."""
-    template = _environment().get_template("panel.html")
+    template = template_environment().get_template("panel.html")
     catalogues = load_catalogues()
     return {
         language: template.render(
@@ -59,14 +59,15 @@ def page_routes(configuration: Configuration) -> list[BaseRoute]:
 
 def strangers_pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
     """What a browser sees that brings no token, in each language."""
-    template = _environment().get_template("stranger.html")
+    template = template_environment().get_template("stranger.html")
     return {
         language: template.render(box=configuration.box, catalogue=catalogue, text=catalogue.text).encode()
         for language, catalogue in load_catalogues().items()
     }
 
 
-def _environment() -> Environment:
+def template_environment() -> Environment:
+    """What renders the pages: values are escaped, and a name that nobody gave is an error."""
     return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape(), undefined=StrictUndefined)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -34,7 +35,10 @@ def _parameter_table(rows: list[Parameter]) -> Table:
 
 
 def _text(value: object) -> str:
-    return "" if value is None else str(value)
+    """As a configuration file has it."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _configuration(_statement: Statement) -> Said:
@@ -143,6 +147,21 @@ def _pictures(statement: Statement) -> Iterator[Sequence]:
     if len(arrows) > 3:
         yield Sequence(
             "Figure 7-2 An examination", ("Technologist", "Product", "Performed-step manager", "Archive"), tuple(arrows)
+        )
+
+    if any(one.report_on_new_association for one in statement.commitment):
+        yield Sequence(
+            "Figure 7-3 Commitment, reported on an association of the archive's own",
+            ("Product", "Archive"),
+            (
+                Arrow(0, 1, "association, N-ACTION"),
+                Arrow(1, 0, "0000: taken"),
+                Arrow(0, 1, "release, when no report came soon"),
+                Arrow(1, 0, "association, N-EVENT-REPORT"),
+                Arrow(0, 0, "the result is made durable"),
+                Arrow(0, 1, "0000"),
+                Arrow(1, 0, "release"),
+            ),
         )
 
 
