@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 
 from pydantic import ValidationError
 
@@ -61,17 +61,9 @@ class Comparison:
 def compare_box(profile: Profile, configuration: Configuration) -> Comparison:
     """This box, configured so; what it lacks it may have under another configuration."""
 
-    @cache
-    def stated(written: str) -> Statement | None:
-        """None where that is no configuration: nobody could write it."""
-        try:
-            return statement_of(Configuration.model_validate_json(written))
-        except ValidationError:
-            return None
-
     def met_by(requirement: Requirement) -> Callable[[Configuration], bool]:
         def is_met(other: Configuration) -> bool:
-            statement = stated(other.model_dump_json())
+            statement = _stated(other.model_dump_json())
             return statement is not None and all(
                 judge(need, statement).is_met is not False for need in requirement.needs
             )
@@ -83,6 +75,15 @@ def compare_box(profile: Profile, configuration: Configuration) -> Comparison:
         return None if levers is None else tuple(one.keys for one in levers)
 
     return _compare(profile, statement_of(configuration), keys_for)
+
+
+@lru_cache(maxsize=64)
+def _stated(written: str) -> Statement | None:
+    """None where that is no configuration: nobody could write it. Most requirements try the same few."""
+    try:
+        return statement_of(Configuration.model_validate_json(written))
+    except ValidationError:
+        return None
 
 
 def compare_statement(profile: Profile, statement: Statement) -> Comparison:

@@ -41,6 +41,13 @@ def smallest(
     chosen = list(LEVERS if levers is None else levers)
     if not is_met(_pulled(configuration, chosen)):
         return None
+    # Mostly those that none can spare are enough, or one of several that would do. These trials are the same for every
+    # need, so that whoever keeps what he was told asks for few statements.
+    needed = [one for one in chosen if not is_met(_pulled(configuration, [each for each in chosen if each is not one]))]
+    if is_met(_pulled(configuration, needed)):
+        chosen = needed
+    else:
+        chosen = next(([one] for one in chosen if is_met(_pulled(configuration, [one]))), chosen)
     before: list[Lever] = []
     # One may be needed only while another one is there: so until a round spares nothing more.
     while before != chosen:

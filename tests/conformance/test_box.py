@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from appliance.base.pins import kept_pin_from
 from appliance.config.load import EXAMPLE, load_configuration
@@ -14,8 +16,9 @@ from appliance.config.schema import Configuration
 from appliance.conformance.annex_n import OUTLINE
 from appliance.conformance.box import statement_of
 from appliance.conformance.printing import Format, print_document
-from appliance.conformance.statement import Role, Statement, UnreadableStatement, read_statement
+from appliance.conformance.statement import Parameter, Role, Statement, UnreadableStatement, read_statement
 from appliance.conformance.template import CHAPTERS, document_from
+from tests.conformance.golden import changed
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +29,6 @@ def example() -> Configuration:
 @pytest.fixture(scope="module")
 def statement(example: Configuration) -> Statement:
     return statement_of(example)
-
-
-def changed(configuration: Configuration, path: str, value: Any) -> Configuration:
-    """The configuration with one key changed; a number in the path is a place in a list."""
-    tree = configuration.model_dump(mode="json", exclude_unset=True)
-    here: Any = tree
-    *above, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-    for part in above:
-        here = here[part] if isinstance(part, int) else here.setdefault(part, {})
-    here[last] = value
-    return Configuration.model_validate_json(json.dumps(tree))
 
 
 def test_ok__it_is_read_back_from_its_json(statement: Statement, tmp_path: Path) -> None:
@@ -105,6 +97,84 @@ KEYS: list[tuple[str, Any, str]] = [
     ("devices", [], "services"),
     ("worklist", [], "objects"),
     ("performed_step", None, "end_of_study"),
+]
+# What no part of the statement but its list of parameters (section 6) says, since nothing of it is seen by a peer or in
+# an object. Whatever else is configured changes another part too.
+UNSEEN = re.compile(
+    r"box\.reserve_bytes|retention\.facts_days|panel\.|unscheduled\.|test_patient\.(?!$)|listener\.host"
+    r"|(worklist\[\d\]|destinations\[\d\]|performed_step|audit)\.(ae_title|host|port|tls_name|tls_pin)"
+    r"|worklist\[\d\]\.(days_back|days_ahead|character_set|max_items)"
+    r"|destinations\[\d\]\.(commitment_rounds|report_ae_titles|report_tls_pins)"
+    r"|devices\[\d\]\.(?!name|modality|manufacturer|model|serial_number|station_name|series_description|protocol_name"
+    r"|conversion_type|burned_in_annotation|depth|photometric|compression|density_steps|driver)"
+)
+
+
+# Values of devices' keys that have a form of their own.
+SHAPED: dict[str, list[Any]] = {
+    "triggers": [[{"kind": "gpio", "pin": 17, "action": action}] for action in ("still", "film")],
+    "size": [[640, 480]],
+    "crop": [[0, 0, 320, 240]],
+    "masks": [[[0, 0, 16, 16]]],
+    "controls": [{"brightness": 7}],
+    "options": [{"contrast": "7"}],
+    "density_steps": [[[0, 3.0], [30000, 1.5], [65000, 0.1]]],
+    "depth": [8],
+}
+
+
+def other_value(parameter: Parameter) -> Iterator[Any]:
+    """What the key might be instead; the first that the configuration accepts is tried."""
+    value, choices = parameter.value, parameter.range.split(" | ") if " | " in parameter.range else []
+    yield from (one for one in choices if one != str(value))
+    if parameter.key.startswith("devices") and parameter.key.endswith(tuple(SHAPED)):
+        yield from SHAPED[parameter.key.rpartition(".")[2]]
+    elif isinstance(value, bool):
+        yield not value
+    elif isinstance(value, int | float):
+        yield from (value + 1, value - 1, value / 2)
+    elif isinstance(value, list):
+        yield from ([], ["OTHER"], ["US"], value[:1], value[:-1], [[0, 4.0], [65000, 0.0]])
+    elif isinstance(value, str) or value is None:
+        yield from ("OTHER", "other", "", "de", 11113, "ISO_IR 192", "1.2.3.4")
+
+
+def test_ok__every_key_changes_the_statement(example: Configuration, statement: Statement) -> None:
+    """Each value that the statement lists is the configuration's: changed, the statement is another; and what of it a
+    peer or an object sees changes another part than the list, too.
+    """
+    untried, unseen = [], []
+    for parameter in statement.parameters:
+        path = parameter.key.replace("[", ".").replace("]", "")
+        for value in other_value(parameter):
+            try:
+                other = statement_of(changed(example, path, value))
+            except (ValidationError, KeyError, IndexError):
+                continue
+            if other.parameters != statement.parameters:
+                break
+        else:
+            untried.append(parameter.key)
+            continue
+        is_seen = other.model_copy(update={"parameters": statement.parameters}) != statement
+        if is_seen == bool(UNSEEN.match(parameter.key)):
+            unseen.append(parameter.key)
+    assert untried == TIED
+    assert unseen == []
+
+
+# Keys that have no other value by themselves: TLS hangs together (test_papers changes all of it at once), a driver is
+# what a device is, deinterlacing needs a video node, and what a serial line or a film gives is converted in one way.
+PEERS = ("worklist[0]", "performed_step", "destinations[0]")
+TIED = [
+    *("listener.tls_port", "tls", "audit"),
+    *(
+        f"{peer}.{key}"
+        for peer in ("worklist[0]", "performed_step", "destinations[0]")
+        for key in ("tls", "tls_name", "tls_pin")
+    ),
+    *("destinations[0].report_tls_pins", "devices[0].driver", "devices[0].conversion_type", "devices[1].driver"),
+    *("devices[1].deinterlace", "devices[2].driver", "devices[2].conversion_type"),
 ]
 
 

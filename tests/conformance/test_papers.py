@@ -16,7 +16,7 @@ from appliance.config.schema import Configuration
 from appliance.conformance.ihe import ACTORS, Claim, integration_statement_of
 from appliance.conformance.mds2 import ANSWERS, OWNER_FILLS, Answer, form_of, identifiers
 from appliance.conformance.profile import OWN_PROFILES, own_profile
-from tests.conformance.test_box import changed
+from tests.conformance.golden import changed
 
 DAY = date(2026, 11, 22)
 TLS = {"certificate": "box.pem", "key": "box.key", "authorities": "ca.pem"}
