@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+import os
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from appliance.base.durable import make_directory, replace_file
@@ -49,4 +50,7 @@ def _papers(configuration: Path | None) -> tuple[Paper, ...]:
 
 
 def _today() -> date:
-    return datetime.now().astimezone().date()
+    """Of the build where a build says its time (reproducible-builds.org, SOURCE_DATE_EPOCH)."""
+    built = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(built), UTC) if built.isdecimal() else datetime.now().astimezone()
+    return moment.date()

@@ -199,7 +199,7 @@ def _judge_end_of_study(need: EndOfStudyNeed, statement: Statement) -> Judged:
     end = statement.end_of_study
     if not end.is_notified:
         return Judged(False, "Nobody is told that an examination ended.")
-    lacking = [state for state in need.states if state not in end.states]
+    lacking: list[str] = [state for state in need.states if state not in end.states]
     lacking += [code for code in need.reasons if not any(f"({code}," in reason for reason in end.reasons)]
     if lacking:
         return Judged(False, f"{lacking[0]} is not told.")

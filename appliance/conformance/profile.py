@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +18,18 @@ from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
-from pydicom.datadict import dictionary_has_tag, tag_for_keyword
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError, model_validator
+from pydicom.datadict import dictionary_has_tag, keyword_for_tag, tag_for_keyword
+from pydicom.uid import UID
 
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import reason_of
 from appliance.compose.rows import Presence, Source
 from appliance.conformance.statement import Matching, Part, Role
+from appliance.dimse.text import READ_TERMS
 from appliance.dimse.uid_names import KEYWORD_UIDS, is_known_uid
 
+_TAG: Final = re.compile(r"\(?([0-9A-Fa-f]{4}),([0-9A-Fa-f]{4})\)?")
 _MOST_BYTES: Final = 1024 * 1024
 _MOST_REQUIREMENTS: Final = 1000
 EQUIPMENT: Final = "modality interface"
@@ -50,18 +54,43 @@ def _uid_from(text: str) -> str:
     raise ValueError(f"{text!r} is no UID and no keyword of PS3.6{_nearest(text, KEYWORD_UIDS)}")
 
 
+def _class_from(text: str) -> str:
+    uid = _uid_from(text)
+    if not UID(uid).type.endswith("SOP Class"):
+        raise ValueError(f"{text!r} is a {UID(uid).type}, and no SOP class")
+    return uid
+
+
+def _syntax_from(text: str) -> str:
+    uid = _uid_from(text)
+    if UID(uid).type != "Transfer Syntax":
+        raise ValueError(f"{text!r} is a {UID(uid).type}, and no transfer syntax")
+    return uid
+
+
+def _term_from(text: str) -> str:
+    if text not in READ_TERMS:
+        raise ValueError(f"{text!r} is no defined term of PS3.3 C.12.1.1.2{_nearest(text, READ_TERMS)}")
+    return text
+
+
 def _path_from(text: str) -> str:
-    """`RequestAttributesSequence > AccessionNumber`: keywords of PS3.6, the outermost sequence first."""
+    """`RequestAttributesSequence > AccessionNumber`: keywords or tags of PS3.6, the outermost sequence first."""
     for keyword in keywords_of(text):
         tag = tag_for_keyword(keyword)
         if tag is None or not dictionary_has_tag(tag):
-            raise ValueError(f"{keyword!r} is no keyword of PS3.6")
+            raise ValueError(f"{keyword!r} is no {'tag' if _TAG.fullmatch(keyword) else 'keyword'} of PS3.6")
     return text
 
 
 def keywords_of(path: str) -> tuple[str, ...]:
-    """The keywords of a written path."""
-    return tuple(part.strip() for part in path.split(">"))
+    """The keywords of a written path; what is in no dictionary as it is written."""
+    return tuple(_keyword_of(part.strip()) for part in path.split(">"))
+
+
+def _keyword_of(part: str) -> str:
+    tag = _TAG.fullmatch(part)
+    return (keyword_for_tag(int(tag[1] + tag[2], 16)) if tag else "") or part
 
 
 def _nearest(text: str, known: Any) -> str:
@@ -69,7 +98,9 @@ def _nearest(text: str, known: Any) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-SopClass = Annotated[str, AfterValidator(_uid_from)]
+SopClass = Annotated[str, AfterValidator(_class_from)]
+Syntax = Annotated[str, AfterValidator(_syntax_from)]
+CharacterSetTerm = Annotated[str, AfterValidator(_term_from)]
 AttributePath = Annotated[str, AfterValidator(_path_from)]
 Peers = Literal["worklist", "performed-step", "destination", "listener", "audit"]
 
@@ -80,7 +111,7 @@ class ServiceNeed(Part):
     about: Literal["service"]
     sop_class: SopClass
     role: Role
-    transfer_syntax: SopClass | None = None
+    transfer_syntax: Syntax | None = None
 
 
 class ObjectNeed(Part):
@@ -88,7 +119,7 @@ class ObjectNeed(Part):
 
     about: Literal["object"]
     sop_class: SopClass
-    transfer_syntax: SopClass | None = None
+    transfer_syntax: Syntax | None = None
 
 
 class AttributeNeed(Part):
@@ -108,6 +139,12 @@ class AttributeNeed(Part):
     value: str | None = None
     is_absent: bool = False
 
+    @model_validator(mode="after")
+    def _check_sense(self) -> AttributeNeed:
+        if self.is_absent and (self.sources or self.from_worklist or self.value is not None):
+            raise ValueError("what must be absent has neither value nor source")
+        return self
+
 
 class WorklistKeyNeed(Part):
     """A key of the worklist query is asked for, used for matching, or shown."""
@@ -122,7 +159,7 @@ class CharacterSetNeed(Part):
     """A defined term of Specific Character Set is read or written."""
 
     about: Literal["character set"]
-    term: str = Field(min_length=1)
+    term: CharacterSetTerm
     direction: Literal["read", "written"]
 
 
@@ -143,6 +180,12 @@ class TimerNeed(Part):
     at_least: float = 0
     at_most: float | None = None
 
+    @model_validator(mode="after")
+    def _check_sense(self) -> TimerNeed:
+        if self.at_most is not None and self.at_most < self.at_least:
+            raise ValueError("at_most is below at_least")
+        return self
+
 
 class LimitNeed(Part):
     """PDUs of at least so many bytes are taken."""
@@ -155,7 +198,7 @@ class EndOfStudyNeed(Part):
     """The end of an examination is told, in these states, with what was made, and after every failure again."""
 
     about: Literal["end of study"]
-    states: tuple[str, ...] = ()
+    states: tuple[Literal["COMPLETED", "DISCONTINUED"], ...] = ()
     lists_objects: bool = False
     reasons: tuple[str, ...] = ()
     is_told_after_failure: bool = False
@@ -365,6 +408,8 @@ def _with_contradictions(requirements: Sequence[Requirement]) -> Iterator[Requir
             faults.setdefault(here, []).append(f"it contradicts {other.id}")
             faults.setdefault(there, []).append(f"it contradicts {one.id}")
     for number, one in enumerate(requirements):
+        if any(_contradict(first, second) for first, second in combinations(one.needs, 2)):
+            faults.setdefault(number, []).append("it contradicts itself")
         said = [part for part in (one.fault, *faults.get(number, ())) if part]
         yield replace(one, fault="; ".join(said))
 

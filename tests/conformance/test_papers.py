@@ -171,6 +171,14 @@ def test_ok__every_paper_as_a_file(tmp_path: Path) -> None:
         assert path.read_text().startswith("<!DOCTYPE html>")
 
 
+def test_ok__papers_of_a_build_are_of_its_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    assert main(["conformance", "integration", "--config", str(EXAMPLE)]) == 0
+    assert "| Date | 2023-11-14 |" in capsys.readouterr().out
+
+
 def test_fail__a_directory_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert main(["conformance", "documents", str(tmp_path / "file" / "papers"), "--config", str(EXAMPLE)]) == 1

@@ -9,11 +9,13 @@ import pytest
 
 from appliance.conformance.profile import (
     PROFILES,
+    AttributeNeed,
     PersonNeed,
     Profile,
     Strength,
     UnreadableProfile,
     WrittenProfile,
+    keywords_of,
     read_profile,
     schema,
 )
@@ -88,6 +90,29 @@ def test_fail__a_file_that_is_not_there(tmp_path: Path) -> None:
         ('{ about = "attribute", path = "PatientIdentity" }', "'PatientIdentity' is no keyword of PS3.6"),
         ('{ about = "attribute", path = "PatientID", presence = ["SOMETIMES"] }', "need 1, presence.0"),
         ('{ about = "attribute", path = "PatientID", where = 1 }', "need 1, where: is not known here"),
+        ('{ about = "attribute", path = "(0009,1001)" }', "'(0009,1001)' is no tag of PS3.6"),
+        ('{ about = "attribute", path = "0040,0275 > 0008,FFFF" }', "'0008,FFFF' is no tag of PS3.6"),
+        ('{ about = "worklist key", path = "PatientWisdom" }', "'PatientWisdom' is no keyword of PS3.6"),
+        ('{ about = "object", sop_class = "JPEGBaseline8Bit" }', "is a Transfer Syntax, and no SOP class"),
+        (
+            '{ about = "object", sop_class = "SecondaryCaptureImageStorage", transfer_syntax = "Verification" }',
+            "need 1, transfer_syntax: 'Verification' is a SOP Class, and no transfer syntax",
+        ),
+        (
+            '{ about = "character set", term = "ISO_IR 10", direction = "read" }',
+            "'ISO_IR 10' is no defined term of PS3.3 C.12.1.1.2; did you mean 'ISO_IR 1",
+        ),
+        ('{ about = "end of study", states = ["FINISHED"] }', "need 1, states.0"),
+        ('{ about = "attribute", path = "Modality", value = "US", is_absent = true }', "has neither value nor source"),
+        (
+            '{ about = "timer", connection = "destination", name = "answer_seconds", at_least = 9, at_most = 8 }',
+            "at_most is below at_least",
+        ),
+        (
+            '{ about = "attribute", path = "Modality", value = "US" }, '
+            '{ about = "attribute", path = "(0008,0060)", value = "ES" }',
+            "it contradicts itself",
+        ),
         ('{ about = "wishes" }', "about must be one of"),
         ('{ colour = "red" }', "about must be one of"),
         ('"text"', "need 1"),
@@ -160,3 +185,12 @@ def test_fail__two_requirements_of_one_id(tmp_path: Path) -> None:
     one, other = read(tmp_path, HEAD + requirement(need) + requirement(need)).requirements
     assert one.fault == "" and "its id is that of another requirement: R-1" in other.fault
     assert one.needs == (PersonNeed(about="person", look_at="it"),)
+
+
+def test_ok__a_tag_is_as_good_as_a_keyword(tmp_path: Path) -> None:
+    need = '{ about = "attribute", path = "(0040,0275) > 0008,0050" }'
+    (one,) = read(tmp_path, HEAD + requirement(need)).requirements
+    assert one.fault == ""
+    (understood,) = one.needs
+    assert isinstance(understood, AttributeNeed)
+    assert keywords_of(understood.path) == ("RequestAttributesSequence", "AccessionNumber")
