@@ -24,6 +24,7 @@ from appliance.base.paths import Paths
 from appliance.base.uids import new_uid
 from appliance.config.load import load_configuration
 from appliance.conformance.box import statement_of
+from appliance.conformance.chapters.communication import APPLICATION_CONTEXT
 from appliance.conformance.statement import Matching, Role, Statement
 from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome, Started
 from appliance.exam.facts import ExamFacts
@@ -39,6 +40,12 @@ from tests.simulator.hospitals import Hospital
 
 REPOSITORY = Path(__file__).parents[2]
 FIND_WORKLIST = "1.2.840.10008.5.1.4.31"
+# Of an association that the box opens, beside its contexts (PS3.8 D.1, PS3.7 D.3.3.2): nothing more is stated.
+NEGOTIATED = {
+    "MaximumLengthNotification",
+    "ImplementationClassUIDNotification",
+    "ImplementationVersionNameNotification",
+}
 NOW = datetime.now().astimezone().replace(microsecond=0)
 
 
@@ -189,6 +196,8 @@ def test_ok__each_association_is_as_stated(wire: Wire) -> None:
         assert one.calling == "BRIDGE" and one.called == "HOSPITAL"
         assert one.implementation_class_uid == wire.statement.product.implementation_class_uid
         assert one.max_pdu_bytes == wire.statement.max_pdu_bytes
+        assert one.application_context == APPLICATION_CONTEXT
+        assert one.user_items == NEGOTIATED, "neither asynchronous operations nor user identity nor roles"
         assert set(one.proposed.values()) <= stated
     assert {context for one in wire.said for context in one.proposed.values()} == stated, "nothing stated never happens"
 

@@ -119,6 +119,7 @@ class Spoken:
 class Negotiated:
     """One association. `accepted` maps a context's number to its transfer syntax; empty when it was refused.
 
+    `application_context` is its name, `user_items` are the kinds of what else is negotiated (PS3.7 D.3.3).
     `rejected` are result, source and reason of a refusal; `end` says how it ended: `released`, `aborted by the caller`,
     `aborted by the called`, or `cut`.
     """
@@ -130,6 +131,8 @@ class Negotiated:
     proposed: dict[int, tuple[str, tuple[str, ...]]]
     accepted: dict[int, str]
     messages: tuple[Spoken, ...]
+    application_context: str
+    user_items: frozenset[str]
     rejected: tuple[int, int, int] | None = None
     end: str = "cut"
 
@@ -165,6 +168,8 @@ def _association_of(line: Line) -> Negotiated | None:
         proposed,
         accepted,
         tuple(messages),
+        str(request.application_context_name),
+        frozenset(type(one).__name__ for one in request.user_information),
         # A-ASSOCIATE-RJ (PS3.8 9.3.4): its last three bytes.
         (answered[0][1][7], answered[0][1][8], answered[0][1][9]) if answered and answered[0][0] == 0x03 else None,
         _end_of([kind for kind, _ in asked], [kind for kind, _ in answered]),

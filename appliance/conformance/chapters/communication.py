@@ -14,7 +14,8 @@ from appliance.conformance.statuses import rejections
 from appliance.conformance.words import seconds_text, services_named, uid_text
 from appliance.dimse.listener import LIMIT_EXCEEDED, OTHER_TITLE
 
-_APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+"""The only one that there is (PS3.8 A.2.1)."""
 _PEERS = ("worklist", "performed_step", "destinations")
 
 
@@ -88,7 +89,7 @@ def _associations(statement: Statement) -> Said:
             "Table 7-1 General association parameters",
             ("Name", "Value"),
             (
-                ("Application Context Name", _APPLICATION_CONTEXT),
+                ("Application Context Name", APPLICATION_CONTEXT),
                 ("Implementation Class UID", product.implementation_class_uid),
                 ("Implementation Version Name", product.implementation_version_name),
                 ("Maximum PDU Length, received", f"{statement.max_pdu_bytes} bytes"),
