@@ -25,12 +25,17 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         made.stop()
 
 
+# Each report is made when it is first asked for, in some seconds of a processor that others may have.
+PATIENT = httpx.Timeout(120.0)
+
+
 def names_on(page: httpx.Response) -> list[str]:
     return re.findall(r'href="/papers/([a-z0-9-]+)"', page.text)
 
 
 def test_ok__every_paper_is_there_and_shows_itself(bench: Bench) -> None:
     with bench.browser(Role.SUPPORT) as support:
+        support.timeout = PATIENT
         listed = support.get("/papers")
         assert listed.status_code == 200 and 'href="/"' in listed.text
         assert names_on(listed) == [
@@ -56,6 +61,7 @@ def test_ok__the_list_is_in_the_language_that_was_chosen(bench: Bench) -> None:
 def test_ok__no_paper_tells_of_a_patient_or_of_who_works_there(bench: Bench) -> None:
     names = [str(item.patient_name) for item in make_items()]
     with bench.browser(Role.SUPPORT) as support:
+        support.timeout = PATIENT
         said = "".join(support.get(f"/papers/{name}").text for name in names_on(support.get("/papers")))
     assert names and not [one for one in names if one in said]
     assert "Muster" not in said and "scrypt:" not in said
@@ -63,6 +69,7 @@ def test_ok__no_paper_tells_of_a_patient_or_of_who_works_there(bench: Bench) -> 
 
 def test_ok__the_panel_leads_there_once_it_is_unlocked(bench: Bench) -> None:
     with bench.browser() as panel:
+        panel.timeout = PATIENT
         assert panel.get("/papers").status_code == 423
         assert panel.post("/api/unlock", json={"operator": "Muster^Anna", "pin": "4711"}).status_code == 200
         assert 'href="/papers"' in panel.get("/").text
