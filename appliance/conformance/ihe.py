@@ -15,7 +15,8 @@ from appliance.config.schema import Configuration
 from appliance.conformance.box import statement_of
 from appliance.conformance.comparison import Comparison, Finding, Verdict, compare_statement
 from appliance.conformance.document import Document, Paragraph, Section, table
-from appliance.conformance.profile import Profile, Requirement, SecurityNeed, Strength, own_profile
+from appliance.conformance.needs import SecurityNeed
+from appliance.conformance.profile import Profile, Requirement, Strength, own_profile
 from appliance.conformance.statement import Product, Statement
 
 _SENTENCE: Final = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from appliance.conformance.profile import (
+from appliance.conformance.needs import (
     AnyNeed,
     AttributeNeed,
     CharacterSetNeed,

@@ -12,16 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from appliance.conformance.comparison import Comparison, Finding, Verdict
-from appliance.conformance.profile import (
+from appliance.conformance.needs import (
     AnyNeed,
     CommitmentNeed,
     EndOfStudyNeed,
     ObjectNeed,
-    Profile,
     ServiceNeed,
     TimerNeed,
     WorklistKeyNeed,
 )
+from appliance.conformance.profile import Profile
 from appliance.conformance.statement import Role, Statement
 from appliance.conformance.words import uid_text
 from appliance.dimse.uid_names import KEYWORD_UIDS, uid_name_of

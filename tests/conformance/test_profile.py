@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from appliance.conformance.needs import AttributeNeed, PersonNeed, keywords_of
 from appliance.conformance.profile import (
     PROFILES,
-    AttributeNeed,
-    PersonNeed,
     Profile,
     Strength,
     UnreadableProfile,
     WrittenProfile,
-    keywords_of,
     read_profile,
     schema,
 )
