@@ -1,7 +1,7 @@
 """The configuration's keys with their values, defaults and ranges, from the models that load it.
 
-Keys and certificates are named by their files. What is kept of a PIN is left out, and so are its operators' names: a
-statement is filed, and given to others.
+Keys and certificates are named by their files. What is kept of a PIN is left out, and so are the names of operators and
+of support's people with their keys: a statement is filed, and given to others.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from appliance.config.schema import Configuration
 from appliance.conformance.statement import Parameter
 
-_PERSONAL = frozenset({"operators"})
+_PERSONAL = frozenset({"operators", "support_keys"})
 _WORDS = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
 
 
