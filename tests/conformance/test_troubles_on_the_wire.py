@@ -55,6 +55,8 @@ SCRIPT = {
     "ARCHIVE/reasons": [0x0110, 0x0112, 0x0119, 0x0122, 0x0131, 0x0213, UNLISTED],
     "PLAIN/C-FIND": [0xA700, 0x0122, 0xA900, 0xC000, UNLISTED, 0xFE00, 0xFF01],
 }
+# Where nothing is done any more at a destination.
+DONE = ("committed", "verified")
 # Each strikes once: refused for now and for good, nothing accepted, cut, aborted, and stood still.
 FAULTS = (
     "refuse-association=1",
@@ -162,15 +164,21 @@ def suffer(box: Path, asker: Asker, monkeypatch: pytest.MonkeyPatch) -> tuple[se
     final: dict[str, dict[str, str]] = {}
     end = time.monotonic() + 4 * DEADLINE
     asker.ask("POST", "/hint", {}, seconds=60)
-    while not settled.exists():
+    while not final or any(state not in DONE for states in final.values() for state in states.values()):
         assert time.monotonic() < end, asker.ask("GET", "/queue?only=waiting", seconds=60)
         time.sleep(0.2)
         for one in asker.ask("GET", "/queue", seconds=60)["objects"]:
-            states = {name: str(told["state"]) for name, told in one["destinations"].items()}
-            final[one["sop_instance_uid"]] = states
-            if states.get("archive") == "refused":
-                refused.add(one["sop_instance_uid"])
-        # A person did something about it: what was refused, and what waits for its time, is tried at once.
+            uid = one["sop_instance_uid"]
+            final[uid] = {name: str(told["state"]) for name, told in one["destinations"].items()}
+            if final[uid]["archive"] == "refused":
+                refused.add(uid)
+            for name in (name for name, state in final[uid].items() if state == "refused"):
+                # A person did something about this one, which was seen to wait for him.
+                asker.ask("POST", "/retry", {"destination": name, "sop_instance_uid": uid}, seconds=60)
+    while not settled.exists():
+        assert time.monotonic() < end, asker.ask("GET", "/status", seconds=60)
+        time.sleep(0.2)
+        # And about the steps: what waits for its time, or for him, is told at once.
         asker.ask("POST", "/retry", {}, seconds=60)
     return refused, final
 
