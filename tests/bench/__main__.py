@@ -21,17 +21,21 @@ from tests.bench.decoders import measure_decoders
 from tests.bench.films import measure_films
 from tests.bench.load import IDLE_SECONDS, LoadMeter, rest, watch_picture
 from tests.bench.network import measure_network
+from tests.bench.panel import measure_endurance, measure_kiosk, measure_search, measure_taps
 from tests.bench.processes import bytes_written
 from tests.bench.stills import measure_stills
 from tests.bench.tables import MIB, BenchError, Table
 from tests.bench.video import measure_video
 from tests.bench.writes import ExamWear, measure_exams, measure_writes
 
+CAPTURES, EXAMS = 10_000, 200
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure a running demo.")
     parser.add_argument("--directory", type=Path, default=Path(), help="on whose filesystem to measure (default: here)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE too")
+    parser.add_argument("--panel", action="store_true", help="only what a finger waits for at the panel, a quarter of an hour")
     parser.add_argument("--wear", action="store_true", help="only what exams of one kind write, some two minutes")
     given = parser.parse_args()
     began = time.monotonic()
@@ -48,7 +52,7 @@ def main() -> int:
 
     try:
         with tempfile.TemporaryDirectory(prefix=".bench-", dir=given.directory.absolute()) as name:
-            for table in measure(Path(name), facts["filesystem"].partition(" ")[0], is_wear_only=given.wear):
+            for table in measure(Path(name), facts["filesystem"].partition(" ")[0], given):
                 show(table)
     except (BenchError, ApplianceError, AssertionError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -62,9 +66,12 @@ def main() -> int:
     return 0
 
 
-def measure(directory: Path, filesystem: str, *, is_wear_only: bool) -> Iterator[Table]:
+def measure(directory: Path, filesystem: str, given: argparse.Namespace) -> Iterator[Table]:
     """Each table as soon as it is measured."""
-    if is_wear_only:
+    if given.panel:
+        yield from measure_panel(directory)
+        return
+    if given.wear:
         with running_box(directory / "demo") as box:
             yield measure_exams(box, [], filesystem)
         return
@@ -77,6 +84,16 @@ def measure(directory: Path, filesystem: str, *, is_wear_only: bool) -> Iterator
     yield measure_films(directory / "films")
     yield measure_video(directory / "video")
     yield from measure_network(directory / "network")
+    yield from measure_panel(directory / "panel")
+
+
+def measure_panel(directory: Path) -> Iterator[Table]:
+    yield measure_search(directory / "search")
+    with running_box(directory / "panel") as box:
+        yield measure_kiosk(box)
+        yield measure_taps(box)
+        box.open_exam()
+        yield measure_endurance(box, CAPTURES, EXAMS)
 
 
 def measure_box(box: Box, filesystem: str) -> list[Table]:
