@@ -123,7 +123,12 @@ def test_fail__bodies_that_nobody_means(quiet_bench: Bench) -> None:
     """Each is answered with a sentence, none with a fault, and nothing of a patient comes of it."""
     # What does without any value is no abuse: to look, to touch, to lock, to ask for the list, an emergency.
     meant = {"/api/touch", "/api/worklist/refresh", "/api/emergency", "/api/queue/retry", "/api/lock-now"}
-    meant |= {"/api/clock/trust", "/api/exam/go-on", "/api/devices/endoscope/cancel", "/api/devices/endoscope/clip/stop"}
+    meant |= {
+        "/api/clock/trust",
+        "/api/exam/go-on",
+        "/api/devices/endoscope/cancel",
+        "/api/devices/endoscope/clip/stop",
+    }
     with quiet_bench.browser() as panel:
         for path in set(_POSTS) - meant:
             for body in _BODIES:
