@@ -14,9 +14,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from appliance.config.schema import Configuration, Language
-from appliance.console.catalogue import Catalogue, english_from, load_catalogue, load_catalogues
+from appliance.console.catalogue import Catalogue, load_catalogues
 from appliance.console.guard import is_known
 from appliance.console.language import LANGUAGE_COOKIE, PanelLanguage
+from appliance.console.sentences import load_sentences
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STATIC = Path(__file__).parent / "static"
@@ -77,6 +78,6 @@ def _given_from(configuration: Configuration, catalogue: Catalogue, languages: M
         "languages": languages,
         "clock_hours": configuration.panel.clock_hours,
         "texts": catalogue.texts,
-        "english": {} if catalogue.language is Language.ENGLISH else english_from(load_catalogue(Language.ENGLISH)),
+        "sentences": load_sentences(catalogue.language),
     }
     return Markup(json.dumps(given, ensure_ascii=False).replace("<", "\\u003c"))

@@ -105,6 +105,7 @@ def measure_taps(box: Box) -> Table:
             page.locator("[data-testid=device-tab][data-device=endoscope]").tap()
             live = page.locator("[data-testid=capture]:enabled")
             live.wait_for(timeout=30_000)
+            page.wait_for_function(f"{_TILES} === 0")
             page.wait_for_function("Number(document.querySelector('[data-testid=preview]').dataset.frames) > 2")
             for _ in range(2):
                 tiles = int(page.evaluate(_TILES))
@@ -113,7 +114,7 @@ def measure_taps(box: Box) -> Table:
                 _watch_saved(page, tiles)
                 taps.tap("capture: a tile", "[data-testid=capture]", _tile_beside(tiles))
                 taps.times.setdefault("capture: saved", []).append(float(page.evaluate("window.savedAfter")))
-                newest = max(_captured(box), key=lambda path: path.stat().st_mtime_ns)
+                newest = _newest(box, page)
                 data = newest.read_bytes()
                 bare.append(save_bare(newest.parent / "bench", data) * 1000)
                 (newest.parent / "bench").unlink()
@@ -135,7 +136,7 @@ def measure_taps(box: Box) -> Table:
             before = page.locator("[data-testid=family-name]").input_value()
             taps.tap(
                 "a key of the keyboard",
-                "[data-testid=key][data-key=m]",
+                "[data-testid=key][data-key=m i]",
                 f"document.querySelector('[data-testid=family-name]').value !== {before!r}",
             )
             page.locator("[data-testid=key][data-key=done]").tap()
@@ -174,15 +175,17 @@ def _watch_saved(page: Page, tiles: int) -> None:
     """`window.savedAfter`: milliseconds from the next tap until one tile more says *saved*."""
     page.evaluate(
         f"""void (window.savedAfter = new Promise((done) => addEventListener('pointerdown', (event) => {{
-          const look = () => (document.querySelectorAll('[data-testid=saved]').length > {tiles}
+          const look = () => (document.querySelectorAll('#strip [data-testid=saved]').length > {tiles}
             ? requestAnimationFrame(() => done(performance.now() - event.timeStamp)) : requestAnimationFrame(look));
           look();
         }}, {{ capture: true, once: true }})))"""
     )
 
 
-def _captured(box: Box) -> list[Path]:
-    return [path for path in (box.demo.directory / "captured" / "endoscope").glob("E*/*.dcm")]
+def _newest(box: Box, page: Page) -> Path:
+    """The file of the last tile of the strip."""
+    uid = page.locator("[data-testid=strip-item]").last.get_attribute("data-uid")
+    return next((box.demo.directory / "captured" / "endoscope").glob(f"E*/{uid}~*"))
 
 
 def measure_search(directory: Path) -> Table:
