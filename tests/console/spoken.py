@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import appliance
@@ -31,6 +32,11 @@ _FOR_PROGRAMS = re.compile(
     r"|Ended by the box|Discarding taken|Made anew|Wrong patient: |\{\} refused them\.$|in \{\}\.$)"
 )
 _PROGRAMMING = {"ValueError", "OSError", "TypeError", "KeyError", "RuntimeError", "NotAnObject", "_MalformedError"}
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _template_of(node: ast.AST) -> str | None:
@@ -64,7 +70,7 @@ def literals(*, is_all: bool = True) -> Iterator[tuple[str, str]]:
     for room in _ROOMS:
         for path in sorted((_PACKAGE / room).rglob("*.py")):
             place = path.relative_to(_PACKAGE).as_posix()
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            tree = _tree(path)
             unsaid = set() if is_all else _unsaid(tree)
             for node in ast.walk(tree):
                 template = None if id(node) in unsaid else _template_of(node)
@@ -72,6 +78,7 @@ def literals(*, is_all: bool = True) -> Iterator[tuple[str, str]]:
                     yield template, f"{place}:{node.lineno}"  # type: ignore[attr-defined]
 
 
+@cache
 def sentences() -> dict[str, str]:
     """Each sentence that may stand on the panel → where it is said first."""
     found: dict[str, str] = {}
@@ -84,13 +91,14 @@ def sentences() -> dict[str, str]:
     return found
 
 
+@cache
 def what_failed() -> dict[str, str]:
     """What is said of an OSError before its reason (base/flash.py), which has no full stop, and where."""
     wanted = {"in_words": 0, "flash_error_from": 1, "flash_finding_from": 2, "telling_of_flash": 2}
     found: dict[str, str] = {}
     for room in _ROOMS:
         for path in sorted((_PACKAGE / room).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for node in ast.walk(_tree(path)):
                 name = getattr(getattr(node, "func", None), "id", "")
                 if not isinstance(node, ast.Call) or name not in wanted or len(node.args) <= wanted[name]:
                     continue
