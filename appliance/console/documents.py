@@ -36,7 +36,7 @@ class Page:
 
 def pages_in(document: bytes) -> tuple[Page, ...]:
     """The pages in their order; none where it is no PDF of ours."""
-    pages = []
+    pages: list[Page] = []
     for found in _IMAGE.finditer(document):
         columns, rows, length = (int(found[number]) for number in (1, 2, 3))
         if columns * rows > _MOST_PIXELS or found.end() + length > len(document) or len(pages) == _MOST_PAGES:

@@ -1,4 +1,4 @@
-"""The panel's language: what somebody chose on it, which outlives a restart of kiosk and box, or what the site configured."""
+"""The panel's language: what somebody chose on it, which outlives a restart of kiosk and box, or what is configured."""
 
 from __future__ import annotations
 

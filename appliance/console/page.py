@@ -77,6 +77,8 @@ def _given_from(configuration: Configuration, catalogue: Catalogue, languages: M
         "language": catalogue.language,
         "languages": languages,
         "clock_hours": configuration.panel.clock_hours,
+        "night": configuration.panel.night,
+        "dark_seconds": configuration.panel.dark_seconds,
         "texts": catalogue.texts,
         "sentences": load_sentences(catalogue.language),
     }

@@ -35,9 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure a running demo.")
     parser.add_argument("--directory", type=Path, default=Path(), help="on whose filesystem to measure (default: here)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE too")
-    parser.add_argument(
-        "--panel", action="store_true", help="only what a finger waits for at the panel, a quarter of an hour"
-    )
+    parser.add_argument("--panel", action="store_true", help="only what a finger waits for at the panel")
     parser.add_argument("--wear", action="store_true", help="only what exams of one kind write, some two minutes")
     given = parser.parse_args()
     began = time.monotonic()

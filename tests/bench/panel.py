@@ -1,7 +1,7 @@
 """What a finger waits for at the panel: Chromium with touch on a running demo, and what the pictures cost meanwhile.
 
-A tap's time is measured in the page, from the event that the finger makes to the frame after the one in which its answer
-stands: what is seen, not what was computed.
+A tap's time is measured in the page, from the event that the finger makes to the frame after the one in which its
+answer stands: what is seen, not what was computed.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ _ENTRIES = 10_000
 _MOST_SEARCH_MILLISECONDS = 50.0
 _LOOK_SECONDS = 20.0
 _SIZE = {"width": 1024, "height": 600}
-# Waits for the event of a tap or a key, then looks at each frame whether the answer stands; the next frame is on the screen.
+# Waits for the event of a tap or a key, then at each frame whether the answer stands; the next one is on the screen.
 _WATCH = """
 window.watchTap = (kind, isThere) => {
   window.tapped = new Promise((done, fail) => {
     setTimeout(() => fail(new Error(`no answer to ${kind}: ${isThere} on ${document.body.dataset.screen}`)), 20000);
     addEventListener(kind, (event) => {
-      const look = () => (isThere() ? requestAnimationFrame(() => done(performance.now() - event.timeStamp)) : requestAnimationFrame(look));
+      const end = () => done(performance.now() - event.timeStamp);
+      const look = () => requestAnimationFrame(isThere() ? end : look);
       requestAnimationFrame(look);
     }, { capture: true, once: true });
   });
@@ -119,7 +120,9 @@ def measure_taps(box: Box) -> Table:
                 bare.append(save_bare(newest.parent / "bench", data) * 1000)
                 (newest.parent / "bench").unlink()
                 sizes.append(len(data))
-            taps.tap("record: it runs", "[data-testid=record]", "!!document.querySelector('[data-testid=stop]')")
+            taps.tap(
+                "record: it is taken", "[data-testid=record]", "!document.querySelector('[data-testid=record]:enabled')"
+            )
             page.wait_for_timeout(300)
             page.locator("[data-testid=stop]:enabled").tap()
             page.wait_for_function(f"{_TILES} >= 3", timeout=30_000)
@@ -146,8 +149,8 @@ def measure_taps(box: Box) -> Table:
     table = Table(
         "panel",
         "Tap to visible answer, Chromium on the running demo (ms)",
-        f"{ROUNDS} rounds of the main job by touch at 1024×600, software rendering, live picture; from the finger's event "
-        "to the frame after the one in which the answer stands",
+        f"{ROUNDS} rounds of the main job by touch at 1024×600, software rendering, live picture; from the finger's "
+        "event to the frame after the one in which the answer stands",
         ("", "taps", *SPREAD_HEAD),
         [(name, str(len(taps.times[name])), *spread.cells()) for name, spread in spreads.items()],
     )
@@ -156,8 +159,9 @@ def measure_taps(box: Box) -> Table:
     saved = spreads["capture: saved"]
     table.notes = [
         f"99th percentile above {_MOST_MILLISECONDS:g} ms: {', '.join(over) or 'none'}",
-        f"saved: durable and shown so; {saved.median / plain.median:.0f} times the bare cost of {sum(sizes) / len(sizes) / 1000:.0f} kB "
-        "(medians), with the wait for the next frame of a 30/s video and two frames of the screen",
+        f"saved: durable and shown so; {saved.median / plain.median:.0f} times the bare cost of "
+        f"{sum(sizes) / len(sizes) / 1000:.0f} kB (medians), with the wait for the next frame of a 30/s video and two "
+        "frames of the screen",
     ]
     table.values = {"milliseconds": {name: vars_of(one) for name, one in {**spreads, "bare": plain}.items()}}
     return table
@@ -189,10 +193,11 @@ def _newest(box: Box, page: Page) -> Path:
 
 
 def measure_search(directory: Path) -> Table:
-    """Ten thousand entries: each letter that is typed, until the list that it leaves is drawn; and scrolling through them."""
+    """Ten thousand entries: each letter that is typed, until the list that it leaves is drawn; and scrolling."""
+    given = ("Anna", "Ben", "Clara", "Dmitri")
     family = ("Müller", "Yamada", "Okafor", "García", "Nguyen", "Petrov", "Haddad", "Larsen", "Rossi", "Silva")
     items = [
-        make_item(f"{family[number % 10]}{number // 10}^{'Anna Ben Clara Dmitri'.split()[number % 4]}", f"P-{number:06}",
+        make_item(f"{family[number % 10]}{number // 10}^{given[number % 4]}", f"P-{number:06}",
                   accession=f"A{number:07}", time_of_day=f"{8 + number // 1200:02}{number // 20 % 60:02}00")
         for number in range(_ENTRIES)
     ]  # fmt: skip
@@ -234,13 +239,11 @@ def measure_search(directory: Path) -> Table:
     return Table(
         "search",
         f"Search in {_ENTRIES:,} entries (ms)",
-        "from the key's event to the frame after the one in which the list that it leaves is drawn; scrolling: 200 px, then "
-        "6,000 px a frame",
+        "from the key's event to the frame after the one in which the list that it leaves is drawn; scrolling: 200 px, "
+        "then 6,000 px a frame",
         ("", *SPREAD_HEAD),
         [(name, *spread.cells()) for name, spread in spreads.items()],
-        [
-            f"99th percentile {'at most' if worst <= _MOST_SEARCH_MILLISECONDS else 'above'} {_MOST_SEARCH_MILLISECONDS:g} ms"
-        ],
+        [f"the worst 99th percentile of a key: {worst:.0f} ms; wanted: at most {_MOST_SEARCH_MILLISECONDS:g} ms"],
         {"milliseconds": {name: vars_of(spread) for name, spread in spreads.items()}},
     )
 

@@ -15,21 +15,43 @@ _ROOMS = ("base", "exam", "spool", "devices", "acquire", "dimse", "forward", "co
 # Whose sentences reach no screen: what a program, a browser or the command line is told, and what ends a process.
 _NOT_SHOWN = (
     *("base/lock.py", "base/pins.py", "base/sockets.py", "base/clock_trust.py", "console/guard.py", "console/audit.py"),
-    *("console/releasing.py", "console/configuration.py", "exam/audit.py", "exam/audit_reading.py", "exam/decisions.py"),
+    *(
+        "console/releasing.py",
+        "console/configuration.py",
+        "exam/audit.py",
+        "exam/audit_reading.py",
+        "exam/decisions.py",
+    ),
     *("exam/audit_record.py", "exam/audit_codes.py", "devices/plugging/", "devices/signal/learn.py", "exam/reasons.py"),
-    *("services/", "console/correcting.py", "forward/self_test", "forward/proposals.py", "forward/journal.py", "dimse/verification", "spool/known_states.py"),
+    *(
+        "services/",
+        "console/correcting.py",
+        "forward/self_test",
+        "forward/proposals.py",
+        "forward/journal.py",
+        "dimse/verification",
+        "spool/known_states.py",
+    ),
 )
 # Set up by an administrator, who reads the command's English: certificates, TLS, the listener, what is decoded.
 _FOR_ADMINISTRATORS = (
-    *("dimse/tls", "dimse/certificate.py", "dimse/listener.py", "dimse/decoding.py", "dimse/refused", "forward/audit_line.py"),
+    *(
+        "dimse/tls",
+        "dimse/certificate.py",
+        "dimse/listener.py",
+        "dimse/decoding.py",
+        "dimse/refused",
+        "forward/audit_line.py",
+    ),
 )
 # Not said to people: what a caller of the API did wrong, and what only a fault of the code brings about.
 _FOR_PROGRAMS = re.compile(
     r"^(The request |Whoever asked|The exam's identifier|The time to wait|The request names|\{\} must be a text"
     r"|contexts |Each of contexts|\{\} in \{\} is not a pair|This process does not|An exam ends COMPLETED"
-    r"|No destination is called|Configured are|No object \{\} is known|See `appliance queue|usage:|SELECT |UPDATE |INSERT "
-    r"|DELETE |AND |ELSE |THEN |WHERE |FROM |\{\} = \?|The box's clock is believed|Wrong PIN, |At the panel|Without a PIN, "
-    r"|Ended by the box|Discarding taken|Made anew|Wrong patient: |\{\} refused them\.$|in \{\}\.$)"
+    r"|No destination is called|Configured are|No object \{\} is known|See `appliance queue|usage:"
+    r"|SELECT |UPDATE |INSERT |DELETE |AND |ELSE |THEN |WHERE |FROM |\{\} = \?|The box's clock is believed|Wrong PIN, "
+    r"|At the panel|Without a PIN, |Ended by the box|Discarding taken|Made anew|Wrong patient: "
+    r"|\{\} refused them\.$|in \{\}\.$)"
 )
 _PROGRAMMING = {"ValueError", "OSError", "TypeError", "KeyError", "RuntimeError", "NotAnObject", "_MalformedError"}
 
@@ -104,6 +126,8 @@ def what_failed() -> dict[str, str]:
                     continue
                 template = _template_of(node.args[wanted[name]])
                 place = path.relative_to(_PACKAGE).as_posix()
-                if template is not None and not place.startswith(tuple(one for one in _NOT_SHOWN if one != "services/")):
+                if template is not None and not place.startswith(
+                    tuple(one for one in _NOT_SHOWN if one != "services/")
+                ):
                     found.setdefault(template, f"{place}:{node.lineno}")
     return found

@@ -91,9 +91,11 @@ def test_fail__support_is_given_no_picture_and_no_act(quiet_bench: Bench) -> Non
 @pytest.mark.parametrize(
     "path",
     [
-        *("/static/../../../../etc/passwd", "/static/%2e%2e/%2e%2e/api.py", "/static/..%2fapi.py", "/static//etc/passwd"),
+        *("/static/../../../../etc/passwd", "/static/%2e%2e/%2e%2e/api.py", "/static/..%2fapi.py"),
+        "/static//etc/passwd",
         *("/api/objects/..%2F..%2Fetc%2Fpasswd", "/api/objects/%2e%2e/thumbnail", "/api/objects/*/frames/0"),
-        *("/api/devices/..%2F..%2Frun/preview", "/api/devices/endoscope/thumbnail/..%2F..%2Fx", "/api/exam/../correction"),
+        *("/api/devices/..%2F..%2Frun/preview", "/api/devices/endoscope/thumbnail/..%2F..%2Fx"),
+        "/api/exam/../correction",
         *("/api/objects/1.2.3/frames/99999999999999999999", "/api/objects/1.2.3/frames/-1", "/%00", "/api/%ff"),
     ],
 )  # fmt: skip
@@ -110,9 +112,10 @@ def test_fail__paths_that_lead_elsewhere(quiet_bench: Bench, path: str) -> None:
 
 _BODIES = (
     b"[]", b"7", b"null", b"{", b"\xff\xfe", b'{"exam_id": 7}', b'{"uids": "all"}', b'{"uids": [7]}',
-    b'{"exam_id": "../..", "uid": "../..", "uids": ["../.."], "reason": "quality", "device": "../..", "description": "x"}',
+    b'{"exam_id": "../..", "uid": "../..", "uids": ["../.."], "reason": "quality", "device": "../.."}',
     b'{"exam_id": "E000001", "uid": "1.2", "uids": [], "reason": "", "device": "", "description": "", "key": ""}',
-    b'{"operator": [], "pin": {}}', b'{"language": ["de"]}', b'{"language": "xx"}', b'{"keys": [1]}', b'{"patient": []}',
+    b'{"operator": [], "pin": {}}', b'{"language": ["de"]}', b'{"language": "xx"}', b'{"keys": [1]}',
+    b'{"patient": []}',
     b'{"exam_id": "\\u0000", "uid": "\\ud800", "uids": ["\\ud800"], "reason": "\\u0000", "text": "\\ud800"}',
     b'{"patient": {"name": "' + b"x" * 60_000 + b'"}}', json.dumps({"uids": ["1.2"] * 1001}).encode(),
     b"[" * 30_000, b'{"a":' * 10_000,

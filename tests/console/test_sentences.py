@@ -28,7 +28,14 @@ _LOOSE = "{what}: {why}."
 
 def _pattern(template: str) -> re.Pattern[str]:
     """As texts.js reads it: a value ends before the next sentence does, and English bends (`s`) or is left out."""
-    values = {"s": "(.*?)", "were": "(.*?)", "steps": "(.*?)", "lost": "(.*?)", "found": "(.*?)", "count_so_far": "(.*?)"}
+    values = {
+        "s": "(.*?)",
+        "were": "(.*?)",
+        "steps": "(.*?)",
+        "lost": "(.*?)",
+        "found": "(.*?)",
+        "count_so_far": "(.*?)",
+    }
     pieces = re.split(r"\{(\w+)\}", template)
     return re.compile(
         "".join(values.get(one, _VALUE) if number % 2 else re.escape(one) for number, one in enumerate(pieces)) + r"\Z"
@@ -75,7 +82,10 @@ def test_ok__nothing_is_kept_that_nobody_says() -> None:
             continue
         # What is put together where it is said: its words are, in pieces.
         pieces = [piece for piece in re.split(r"\{\}", plain) if re.search(r"[a-z]{3}", piece)]
-        if not all(any(piece.strip("; ,") in text for text in (*spoken, *parts)) or piece.strip() in _COUNTED for piece in pieces):
+        if not all(
+            any(piece.strip("; ,") in text for text in (*spoken, *parts)) or piece.strip() in _COUNTED
+            for piece in pieces
+        ):
             unsaid.append(key)
     assert unsaid == []
 

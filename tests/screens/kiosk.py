@@ -130,18 +130,21 @@ def kiosk(directory: Path, origin: str, token: str) -> Iterator[Kiosk]:
     screen = subprocess.Popen(["Xvfb", display, "-screen", "0", "1100x800x24", "-nolisten", "tcp", "-ac"])
     wait_until(lambda: Path(f"/tmp/.X11-unix/X{display[1:]}").exists(), "the screen is there")
     (directory / "token").write_text(f"{token} boot\n", encoding="ascii")
+    (directory / "backlight" / "lcd").mkdir(parents=True)
+    (directory / "backlight" / "lcd" / "bl_power").write_text("0", encoding="ascii")
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notify.bind(str(directory / "notify"))
     environment = {
         **_environment(directory, display),
         "CREDENTIALS_DIRECTORY": str(directory),
+        "BACKLIGHT": str(directory / "backlight"),
         "NOTIFY_SOCKET": str(directory / "notify"),
     }
     command = ["cage", "--", "/usr/bin/python3", "-I", str(_HAND), f"{origin}/", str(directory / "hand")]
     # cage will not run as root.
     user = _NOBODY if os.geteuid() == 0 else None
     if user is not None:
-        for path in (directory, *directory.iterdir()):
+        for path in (directory, *directory.rglob("*")):
             os.chown(path, user, user)
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(

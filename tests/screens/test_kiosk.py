@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 import pytest
 from PIL import Image
 
-from tests.console.conftest import Bench
+from tests.console.conftest import Bench, wait_until
+from tests.console.fakes import CONFIGURATION
 from tests.screens.kiosk import Kiosk, kiosk
 
 _LIVE = "return Number(document.querySelector('[data-testid=preview]').dataset.frames) > 3"
@@ -84,5 +85,28 @@ def test_fail__the_kiosk_goes_nowhere_else(tmp_path: Path, short: Path) -> None:
             shown.run(f"window.mark = 1; location.href = '{other}'; window.open('{other}')")
             shown.run("await new Promise((done) => setTimeout(done, 1500))")
             assert shown.run("return [location.origin, window.mark]") == [bench.url, 1]
+    finally:
+        bench.stop()
+
+
+def test_ok__dark_at_night_and_woken_by_a_press(tmp_path: Path, short: Path) -> None:
+    bench = Bench(tmp_path, configuration=f'{CONFIGURATION}[panel]\nnight = "00:00-23:59"\ndark_seconds = 2.0\n')
+    try:
+        with kiosk(short / "night", bench.url, bench.token()) as shown:
+            light = shown.directory / "backlight" / "lcd" / "bl_power"
+            shown.wait_until_ready()
+            shown.is_on("worklist")
+            shown.wait("return !document.getElementById('dark').hidden", "it is dark")
+            wait_until(lambda: light.read_text() == "4", "the light is off")
+            wait_until(lambda: _colours(shown) == 1, "nothing is seen")
+            shown.tap("dark")
+            wait_until(lambda: light.read_text() == "0", "the light is on")
+            shown.is_on("worklist")  # the press that woke it chose nobody
+            shown.tap("worklist-row")
+            shown.is_on("confirm")
+            shown.tap("open-exam")
+            shown.is_on("exam")
+            shown.run("await new Promise((done) => setTimeout(done, 4000))")
+            assert shown.run("return document.getElementById('dark').hidden")  # somebody is being examined
     finally:
         bench.stop()

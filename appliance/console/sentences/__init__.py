@@ -1,10 +1,10 @@
 """What the box's parts say, in the languages of the panel: one TOML file each beside this one.
 
 Findings, errors and states are said where they arise, once, in English: the log, the command line and every socket have
-them so. The panel shows them in its language. A file has each sentence by its English words, with the values in braces
-where they stand (as gettext has it); a value may be such words again: why something failed, how many of what. Suggestions
-are sentences as all others. What English bends (`{s}`) another language leaves out. A test finds every sentence of the code
-that no file has, and every one in a file that nobody says any more.
+them so. The panel shows them in its language. A file has each sentence by its English words (as gettext does), with the
+values in braces where they stand; a value may be such words again: why something failed, how many of what. Suggestions
+are sentences as all others. What English bends (`{s}`) another language leaves out. A test finds every sentence of the
+code that no file has, and every one in a file that nobody says any more.
 """
 
 from __future__ import annotations

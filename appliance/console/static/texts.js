@@ -9,6 +9,8 @@ export const language = given.language;
 export const { languages } = given;
 /** 12 or 24, as the site reads the clock. */
 export const clockHours = given.clock_hours;
+/** `22:00-06:00`, when the screen may be dark; empty: never. After how many seconds without a touch. */
+export const { night, dark_seconds: darkSeconds } = given;
 
 /** The text of `key` with `values` in it; of a text with plural forms the one of `values.count`. */
 export function text(key, values = {}) {
