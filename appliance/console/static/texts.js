@@ -118,7 +118,7 @@ function phrase(english) {
     // What is nearly all values says something only if those do.
     if (letters < 4 && names.some((name, place) => IS_PART.test(name) && values[name] === match[place + 1])) continue;
     const form = typeof own === "string" ? own : (own[plural.select(Number(values.count))] ?? own.other);
-    return form.replace(/\{(\w+)\}/g, (_whole, name) => isolated(values[name])).replace(/ +(?=[.;。؛])/gu, "");
+    return form.replace(/\{(\w+)\}/g, (_whole, name) => isolated(values[name])).replace(/ +(?=[.。])/gu, "");
   }
   return null;
 }
@@ -138,10 +138,10 @@ function valueText(value) {
   if (/^\d+\.\d+$/.test(value)) return numberText(Number(value), value.split(".")[1].length);
   const [, year, month, day] = /^(\d{4})-(\d\d)-(\d\d)$/.exec(value) || [];
   if (day) return text("date.day", { year, month: text("date.months").split(" ")[Number(month) - 1], day });
+  const listed = value.split(/, or | and |, |; /);
+  const own = listed.length > 1 ? listed.map(phrase) : [null];
+  if (!own.includes(null)) return own.join(text("said.comma"));
   const found = value && phrase(value.trim());
   if (found) return found;
-  if (/[.!?]$/.test(value)) return translated(value);
-  const listed = value.split(/, or | and |, |; /);
-  const own = listed.map(phrase);
-  return own.includes(null) ? value : own.join(text("said.comma"));
+  return /[.!?]$/.test(value) ? translated(value) : value;
 }
