@@ -25,6 +25,7 @@ _NOT_SHOWN = (
     *("exam/audit_record.py", "exam/audit_codes.py", "devices/plugging/", "devices/signal/learn.py", "exam/reasons.py"),
     *(
         "services/",
+        "forward/metrics",
         "console/correcting.py",
         "forward/self_test",
         "forward/proposals.py",
