@@ -17,7 +17,8 @@ DEMO_PACKAGES  := $(BUILD_PACKAGES) util-linux sane-utils libsane1 libturbojpeg0
 TEST_PACKAGES  := $(DEMO_PACKAGES) orthanc dcmtk dicom3tools libgdcm-tools lrzsz openssl chromium \
                   fonts-noto-core fonts-noto-cjk ghostscript netpbm git strace rsyslog rsyslog-gnutls libxml2-utils \
                   systemd udev mount openssh-server openssh-client age systemd-journal-remote nftables iproute2 \
-                  umockdev gir1.2-umockdev-1.0 python3-gi webkit2gtk-driver xvfb
+                  umockdev gir1.2-umockdev-1.0 python3-gi webkit2gtk-driver xvfb \
+                  cage xwayland grim xdotool gir1.2-gtk-4.0 gir1.2-webkit-6.0
 IMAGE_PACKAGES := $(BUILD_PACKAGES) mmdebstrap debian-archive-keyring util-linux openssl
 VM_PACKAGES    := $(TEST_PACKAGES) $(IMAGE_PACKAGES) qemu-system-x86 qemu-utils ovmf e2fsprogs
 

@@ -127,6 +127,8 @@ class Panel(Section):
     allowed_hosts: tuple[Host, ...] = Field(default=("127.0.0.1", "localhost"), min_length=1)
     language: Language = Language.ENGLISH
     clock_hours: Literal[12, 24] = 24
+    night: str = Field(default="", pattern=r"^(([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)?$")
+    dark_seconds: float = Field(default=300.0, gt=0, le=86_400)
     lock_seconds: float = Field(default=300.0, ge=0, le=86_400)
     ask_patient_seconds: float = Field(default=900.0, ge=0, le=86_400)
     close_exam_seconds: float = Field(default=7200.0, ge=0, le=172_800)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,10 +34,13 @@ class Access:
 
 
 # What a locked panel may ask for: nothing of it tells of a patient.
-_WHILE_LOCKED = frozenset({"/", "/api/lock", "/api/unlock", "/api/touch", "/api/emergency", "/api/events"})
+_WHILE_LOCKED = frozenset(
+    {"/", "/api/lock", "/api/unlock", "/api/touch", "/api/emergency", "/api/events", "/api/language"}
+)
 # What support may do beside looking.
 _SUPPORTS_ACTS = frozenset({"/api/worklist/refresh", "/api/queue/retry"})
-_SUPPORT_NEVER_SEES = ("/preview",)
+# Nor does support see what a machine shows or showed: no picture of a patient is needed for its work.
+_PICTURE = re.compile(r"/api/(devices/[^/]+/(preview|thumbnail/.*)|objects/[^/]+/(frames/.*|thumbnail|grays))")
 
 
 def access_routes(access: Access, open_emergency: Callable[[], Body]) -> list[Route]:
@@ -96,7 +100,7 @@ def lock_view_from(access: Access, role: Role) -> Body:
 def refusal_of(access: Access, role: Role, method: str, path: str) -> tuple[ApplianceError, int] | None:
     """Why this role may not do this now, with a status; None when it may."""
     if role is Role.SUPPORT:
-        if (method == "POST" and path not in _SUPPORTS_ACTS) or path.endswith(_SUPPORT_NEVER_SEES):
+        if (method == "POST" and path not in _SUPPORTS_ACTS) or _PICTURE.fullmatch(path):
             return ApplianceError("Support may look, refresh and try again, and nothing else."), 403
         return None
     if role is Role.PANEL and path not in _WHILE_LOCKED and access.lock.is_locked():

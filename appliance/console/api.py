@@ -34,6 +34,7 @@ from appliance.console.events import Events, Topic
 from appliance.console.exams import ExamKeeper
 from appliance.console.guard import Guard
 from appliance.console.image_api import ImageParts, image_routes, read_discarded
+from appliance.console.language import PanelLanguage
 from appliance.console.lights import read_lights
 from appliance.console.page import page_routes
 from appliance.console.papers import paper_routes
@@ -81,6 +82,7 @@ class Parts:
     room: Room
     images: ImageParts
     access: Access
+    language: PanelLanguage
 
 
 def build_app(parts: Parts) -> Starlette:
@@ -96,8 +98,9 @@ def build_app(parts: Parts) -> Starlette:
     )
     app = Starlette(
         routes=[
-            *page_routes(parts.configuration),
-            *paper_routes(parts.configuration),
+            *page_routes(parts.configuration, parts.language),
+            *paper_routes(parts.configuration, parts.language),
+            _command("/api/language", parts.language.choose),
             Route("/api/alive", api.show_alive),
             Route("/api/worklist", api.show_worklist),
             _command("/api/worklist/refresh", api.refresh_worklist),

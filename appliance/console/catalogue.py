@@ -41,11 +41,6 @@ def load_catalogue(language: Language) -> Catalogue:
     return Catalogue(language, texts["language.name"], texts["language.direction"], texts)
 
 
-def english_from(catalogue: Catalogue) -> dict[str, Text]:
-    """What the box's parts say in English, by key: the page knows a sentence by it."""
-    return {key: text for key, text in catalogue.texts.items() if key.startswith("said.")}
-
-
 def load_catalogues() -> dict[Language, Catalogue]:
     """All of them, in the order in which they are offered."""
     return {language: load_catalogue(language) for language in Language}

@@ -15,13 +15,17 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from appliance.base.errors import ApplianceError
 from appliance.base.jpeg_ls import decode_jpeg_ls
+from appliance.console.documents import Page, jpeg_from_page, pages_in
 from appliance.exam.facts import ExamFacts
 from appliance.spool.names import object_name_from
 from appliance.spool.tree import UNASSIGNED, Spool
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 THUMBNAIL_SIZE = (192, 144)
 # What the largest panel shows; the browser makes it smaller.
@@ -29,6 +33,8 @@ MOST_SIDE = 1600
 _MOST_FRAME_BYTES = 32 * 1024 * 1024
 _MOST_DECODED_BYTES = 96 * 1024 * 1024
 _MOST_FRAMES = 200_000
+# What is longer is no header's: a document, which is read where its pages are wanted.
+_DEFERRED_BYTES = 64 * 1024
 _ITEM = struct.Struct("<HHL")
 _REMEMBERED = 4
 _JPEG_QUALITY = 85
@@ -57,6 +63,7 @@ class Picture:
     modality: str
     description: str
     captured_at: str
+    pages: tuple[Page, ...] = ()
 
     @property
     def has_window(self) -> bool:
@@ -72,6 +79,7 @@ class Picture:
             "frame_time_ms": self.frame_time_ms,
             "bits_stored": self.bits_stored,
             "has_window": self.has_window,
+            "is_document": bool(self.pages),
             "modality": self.modality,
             "description": self.description,
             "captured_at": self.captured_at,
@@ -96,6 +104,8 @@ class Pictures:
         picture, offsets = self._known_of(uid)
         if not 0 <= number < picture.frames:
             raise ApplianceError("The image has no such frame.")
+        if picture.pages:
+            return jpeg_from_page(_document_in(picture.path), picture.pages[number], MOST_SIDE)
         with picture.path.open("rb") as file:
             if picture.is_coded and not picture.is_jpeg_ls:
                 return _item_at(file, offsets[number])
@@ -104,6 +114,8 @@ class Pictures:
     def thumbnail(self, uid: str) -> bytes:
         """A small JPEG of the first frame."""
         picture, offsets = self._known_of(uid)
+        if picture.pages:
+            return jpeg_from_page(_document_in(picture.path), picture.pages[0], max(THUMBNAIL_SIZE))
         with picture.path.open("rb") as file:
             if not picture.is_coded or picture.is_jpeg_ls:
                 return _jpeg_from(picture, *_samples_in(picture, file, offsets), 0, max(THUMBNAIL_SIZE))
@@ -163,20 +175,21 @@ class Pictures:
 def _read_picture(path: Path) -> Picture:
     # pydicom costs 15 MB: only a console that shows images pays for it.
     from pydicom import dcmread
-    from pydicom.uid import UID, JPEGLSLossless
+    from pydicom.uid import UID, EncapsulatedPDFStorage, JPEGLSLossless
 
     from appliance.spool.summary import DAMAGE
 
     try:
         with path.open("rb") as file:
-            source = dcmread(file, stop_before_pixels=True)
+            source = dcmread(file, defer_size=_DEFERRED_BYTES, stop_before_pixels=True)
             at = file.tell()
             element = file.read(12)
+        if source.SOPClassUID == EncapsulatedPDFStorage:
+            return _document_picture(path, source)
         syntax = UID(source.file_meta.TransferSyntaxUID)
         if element[:4] != b"\xe0\x7f\x10\x00" or syntax.is_implicit_VR:
             raise ApplianceError("This image cannot be shown.", "It is kept all the same.")
         photometric = str(source.PhotometricInterpretation)
-        captured = "".join(str(source.get(key) or "") for key in ("AcquisitionDate", "AcquisitionTime"))
         return Picture(
             path=path,
             rows=int(source.Rows),
@@ -194,10 +207,46 @@ def _read_picture(path: Path) -> Picture:
             pixels_at=at + 12,
             modality=str(source.get("Modality") or ""),
             description=str(source.get("SeriesDescription") or ""),
-            captured_at=captured,
+            captured_at="".join(str(source.get(key) or "") for key in ("AcquisitionDate", "AcquisitionTime")),
         )
     except DAMAGE as error:
         raise ApplianceError("This image cannot be shown.", "It is kept all the same.") from error
+
+
+def _document_picture(path: Path, source: Dataset) -> Picture:
+    """A document's pages, as frames that have no time of their own."""
+    pages = pages_in(_document_in(path))
+    if not pages:
+        raise ApplianceError("This document cannot be shown.", "It is kept all the same.")
+    return Picture(
+        path=path,
+        rows=pages[0].rows,
+        columns=pages[0].columns,
+        samples=1,
+        bits_allocated=8,
+        bits_stored=8,
+        is_coded=False,
+        is_jpeg_ls=False,
+        is_dark=False,
+        photometric="MONOCHROME2",
+        frames=len(pages),
+        frame_time_ms=0.0,
+        pixels_at=0,
+        modality=str(source.get("Modality") or ""),
+        description=str(source.get("SeriesDescription") or ""),
+        captured_at=str(source.get("AcquisitionDateTime") or ""),
+        pages=pages,
+    )
+
+
+def _document_in(path: Path) -> bytes:
+    from pydicom import dcmread
+
+    if path.stat().st_size > _MOST_FRAME_BYTES:
+        raise ApplianceError("This document cannot be shown.", "It is kept all the same.")
+    document = dcmread(path, specific_tags=["EncapsulatedDocument"]).EncapsulatedDocument
+    assert isinstance(document, bytes)
+    return document
 
 
 def _frame_offsets(picture: Picture) -> array[int]:

@@ -14,12 +14,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from appliance.config.schema import Configuration, Language
-from appliance.console.catalogue import Catalogue, english_from, load_catalogue, load_catalogues
+from appliance.console.catalogue import Catalogue, load_catalogues
 from appliance.console.guard import is_known
+from appliance.console.language import LANGUAGE_COOKIE, PanelLanguage
+from appliance.console.sentences import load_sentences
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STATIC = Path(__file__).parent / "static"
-LANGUAGE_COOKIE = "language"
 
 
 def pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
@@ -37,12 +38,12 @@ def pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
     }
 
 
-def page_routes(configuration: Configuration) -> list[BaseRoute]:
+def page_routes(configuration: Configuration, panel_language: PanelLanguage) -> list[BaseRoute]:
     """The page in the language that was chosen, its scripts, and what a browser asks for by itself."""
     pages, strangers = pages_from(configuration), strangers_pages_from(configuration)
 
     def show_page(request: Request) -> Response:
-        language = language_from(request.cookies.get(LANGUAGE_COOKIE), configuration)
+        language = panel_language.of(request.cookies.get(LANGUAGE_COOKIE))
         if not is_known(request.scope):
             return Response(strangers[language], 401, media_type="text/html; charset=utf-8")
         return Response(pages[language], media_type="text/html; charset=utf-8")
@@ -77,12 +78,9 @@ def _given_from(configuration: Configuration, catalogue: Catalogue, languages: M
         "language": catalogue.language,
         "languages": languages,
         "clock_hours": configuration.panel.clock_hours,
+        "night": configuration.panel.night,
+        "dark_seconds": configuration.panel.dark_seconds,
         "texts": catalogue.texts,
-        "english": {} if catalogue.language is Language.ENGLISH else english_from(load_catalogue(Language.ENGLISH)),
+        "sentences": load_sentences(catalogue.language),
     }
     return Markup(json.dumps(given, ensure_ascii=False).replace("<", "\\u003c"))
-
-
-def language_from(cookie: str | None, configuration: Configuration) -> Language:
-    """What somebody chose on this panel, or what the site configured."""
-    return Language(cookie) if cookie in set(Language) else configuration.panel.language

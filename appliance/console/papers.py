@@ -21,7 +21,8 @@ from appliance.base.errors import ApplianceError
 from appliance.base.http import error_response
 from appliance.config.schema import Configuration, Language
 from appliance.console.catalogue import load_catalogues
-from appliance.console.page import LANGUAGE_COOKIE, language_from, template_environment
+from appliance.console.language import LANGUAGE_COOKIE, PanelLanguage
+from appliance.console.page import template_environment
 
 if TYPE_CHECKING:
     from appliance.conformance.papers import Paper
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 _STYLE = "/papers/paper.css"
 
 
-def paper_routes(configuration: Configuration) -> list[BaseRoute]:
+def paper_routes(configuration: Configuration, panel_language: PanelLanguage) -> list[BaseRoute]:
     """The list of papers in the language that was chosen, each paper, and how they look."""
     one_at_a_time = threading.Lock()
     today = datetime.now().astimezone().date()
@@ -64,7 +65,7 @@ def paper_routes(configuration: Configuration) -> list[BaseRoute]:
             return page_of(name) if name in papers() else None
 
     async def show(request: Request) -> Response:
-        language = language_from(request.cookies.get(LANGUAGE_COOKIE), configuration)
+        language = panel_language.of(request.cookies.get(LANGUAGE_COOKIE))
         page = await run_in_threadpool(make, request.path_params.get("name", ""), language)
         if page is None:
             return error_response(ApplianceError("There is no such paper."), 404)

@@ -35,6 +35,7 @@ from appliance.console.exams import ExamKeeper
 from appliance.console.expired import ExpiredExams
 from appliance.console.flash import FlashWatch
 from appliance.console.image_api import ImageParts
+from appliance.console.language import PanelLanguage
 from appliance.console.lock import PanelLock
 from appliance.console.objects import Pictures
 from appliance.console.presence import Presence
@@ -176,6 +177,7 @@ def run_console(paths: Paths) -> int:
             room,
             images,
             access,
+            PanelLanguage(paths.audit / "console" / "language", configuration.panel.language),
         )
     )
 

@@ -21,6 +21,9 @@ from gi.repository import Gdk, GLib, Gtk, WebKit  # noqa: E402
 
 _AGAIN_SECONDS = 2
 _ALIVE_SECONDS = 10
+_DARK = "dark"
+# fb.h: FB_BLANK_UNBLANK and FB_BLANK_POWERDOWN, as /sys/class/backlight takes them (ABI/stable/sysfs-class-backlight).
+_LIGHT_ON, _LIGHT_OFF = "0", "4"
 _BEFORE = "<body style='background:#101418'></body>"
 
 
@@ -49,6 +52,7 @@ class Panel:
         self._view.connect("load-failed", self._load_again)
         self._view.connect("web-process-terminated", self._load_again)
         self._view.connect("notify::is-web-process-responsive", self._end_what_hangs)
+        self._view.connect("notify::title", self._switch_light)
         window = Gtk.Window(title="Panel", child=self._view)
         window.fullscreen()
         window.present()
@@ -78,6 +82,15 @@ class Panel:
         self._view.load_html(_BEFORE, "about:blank")
         GLib.timeout_add_seconds(_AGAIN_SECONDS, self.load)
         return True
+
+    def _switch_light(self, view: WebKit.WebView, _property: object) -> None:
+        """The page is black when it is called so (console/static/dark.js); a light that we may switch goes off."""
+        wanted = _LIGHT_OFF if view.get_title() == _DARK else _LIGHT_ON
+        for switch in Path(os.environ.get("BACKLIGHT", "/sys/class/backlight")).glob("*/bl_power"):
+            try:
+                switch.write_text(wanted, encoding="ascii")
+            except OSError as error:
+                _tell(f"STATUS=The screen's light cannot be switched ({error.strerror}); it shows black instead.")
 
     def _end_what_hangs(self, view: WebKit.WebView, _property: object) -> None:
         if not view.get_is_web_process_responsive():

@@ -21,13 +21,15 @@ from tests.bench.decoders import measure_decoders
 from tests.bench.films import measure_films
 from tests.bench.load import IDLE_SECONDS, LoadMeter, rest, watch_picture
 from tests.bench.network import measure_network
+from tests.bench.panel import measure_endurance, measure_kiosk, measure_search, measure_taps
 from tests.bench.processes import bytes_written
 from tests.bench.stills import measure_stills
 from tests.bench.tables import MIB, BenchError, Table
 from tests.bench.video import measure_video
 from tests.bench.writes import ExamWear, measure_exams, measure_writes
 
-PARTS = ("help", "decoders", "job", "box", "films", "video", "network", "wear")
+PARTS = ("help", "decoders", "job", "box", "films", "video", "network", "panel", "wear")
+CAPTURES, EXAMS = 10_000, 200
 
 
 def main() -> int:
@@ -82,9 +84,21 @@ def measure(directory: Path, filesystem: str, parts: Sequence[str]) -> Iterator[
         yield measure_video(directory / "video")
     if "network" in parts:
         yield from measure_network(directory / "network")
+    if "panel" in parts:
+        yield from measure_panel(directory / "panel")
     if "wear" in parts:
         with running_box(directory / "wear") as box:
             yield measure_exams(box, [], filesystem)
+
+
+def measure_panel(directory: Path) -> Iterator[Table]:
+    """What a finger waits for at the panel."""
+    yield measure_search(directory / "search")
+    with running_box(directory / "panel") as box:
+        yield measure_kiosk(box)
+        yield measure_taps(box)
+        box.open_exam()
+        yield measure_endurance(box, CAPTURES, EXAMS)
 
 
 def measure_box(box: Box, filesystem: str) -> list[Table]:

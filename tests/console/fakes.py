@@ -503,6 +503,7 @@ class FakeForward:
                                 else None,
                                 "committed_at": now if state in {"committed", "expired"} else None,
                                 "attempts": 1,
+                                "is_unsent": state == "pending",
                                 "next_attempt_at": None,
                                 "said": self.said,
                             }

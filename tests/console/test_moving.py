@@ -18,7 +18,6 @@ from appliance.exam.audit_reading import read_trail
 from appliance.exam.exam import Exam, Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.exam.unscheduled import unscheduled_item_from
-from appliance.spool.known_states import States
 from appliance.spool.names import is_intact, object_name_from
 from appliance.spool.tree import UNASSIGNED
 from tests.console.fakes import make_configuration, make_item, write_object
@@ -325,13 +324,13 @@ def test_fail__a_description_that_dicom_does_not_take(box: Box, text: str) -> No
 
 
 def corrections_of(box: Box, keeper: ExamKeeper, state: str, *, is_enabled: bool = True) -> Corrections:
-    def ask_states(exam_id: str) -> States:
+    def ask_unsent(exam_id: str) -> set[str]:
         closed = box.facts.closed(exam_id)
         assert closed is not None
-        return {one.sop_instance_uid: {"archive": state} for one in closed.instances}
+        return {one.sop_instance_uid for one in closed.instances} if state == "pending" else set()
 
     site = make_configuration().box.model_copy(update={"corrections": is_enabled})
-    return Corrections(box.spool, box.facts, site, box.clock, keeper=keeper, audit=box.audit, ask_states=ask_states)
+    return Corrections(box.spool, box.facts, site, box.clock, keeper=keeper, audit=box.audit, ask_unsent=ask_unsent)
 
 
 def ended_exam(box: Box, keeper: ExamKeeper) -> Exam:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from array import array
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,13 @@ from pydicom.encaps import generate_frames
 from appliance.base.errors import ApplianceError
 from appliance.console import objects
 from appliance.console.objects import Pictures
+from appliance.devices.text.drawing import pages_from_reading, pdf_from_pages
+from appliance.devices.text.reading import Reading
 from appliance.exam.exam import Exam
 from appliance.exam.facts import ExamFacts
 from appliance.spool.names import ObjectName
 from appliance.spool.tree import Spool
-from tests.compose.world import KINDS, UID, exam_on, full_entry, picture
+from tests.compose.world import KINDS, UID, exam_on, full_entry, make_document, picture
 
 EXAM = exam_on(full_entry())
 
@@ -133,3 +137,49 @@ def test_ok__a_film_is_the_same_however_it_is_stored(tmp_path: Path) -> None:
     assert (seen["film, dark"][2] == (1 << bits) - 1 - plain).all()
     packed = seen["film, JPEG-LS"]
     assert packed[:2] != (0, 0) and packed[2].max() > packed[2].min()
+
+
+def _document(pages: int) -> tuple[bytes, list[Image.Image]]:
+    """A PDF as the box makes it of a machine's text, and the pages that were drawn for it."""
+    lines = tuple(f"SPH {number / 4:+.2f} CYL -0.50 AXIS {number % 180}" for number in range(pages * 40))
+    drawn, _ = pages_from_reading(Reading("Results", lines), "Lensmeter")
+    return pdf_from_pages(drawn, "Results", datetime(2026, 11, 23, tzinfo=UTC)), [page.draw() for page in drawn]
+
+
+def test_ok__a_documents_pages_are_shown_as_they_were_drawn(place: Place) -> None:
+    pdf, drawn = _document(3)
+    place.put(lambda path, exam: make_document(path, exam, pdf))
+    view = place.pictures.look(UID).view()
+    assert (view["frames"], view["is_document"], view["frame_time_ms"]) == (len(drawn), True, 0.0)
+    assert len(drawn) >= 3
+    for number, page in enumerate(drawn):
+        with Image.open(io.BytesIO(place.pictures.frame(UID, number))) as shown:
+            expected = page.convert("1", dither=Image.Dither.NONE).convert("L").resize(shown.size)
+            difference = np.abs(np.asarray(shown, dtype=int) - np.asarray(expected, dtype=int))
+        assert difference.mean() < 12  # the same page, made smaller
+        others = [other for other in drawn if other is not page]
+        assert all(difference.mean() < _difference(place.pictures.frame(UID, number), other) for other in others)
+    assert max(size_of(place.pictures.thumbnail(UID))) == 192
+    with pytest.raises(ApplianceError, match="no such frame"):
+        place.pictures.frame(UID, len(drawn))
+
+
+def _difference(data: bytes, page: Image.Image) -> float:
+    with Image.open(io.BytesIO(data)) as shown:
+        expected = page.convert("1", dither=Image.Dither.NONE).convert("L").resize(shown.size)
+        return float(np.abs(np.asarray(shown, dtype=int) - np.asarray(expected, dtype=int)).mean())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pdf: b"%PDF-1.4\n%%EOF",
+        lambda pdf: pdf.replace(b"/CCITTFaxDecode", b"/DCTDecode     "),
+        lambda pdf: re.sub(rb"/Length \d+", b"/Length 999999999", pdf),
+    ],
+)
+def test_fail__a_document_of_somebody_else(place: Place, change: Callable[[bytes], bytes]) -> None:
+    pdf = change(_document(1)[0])
+    place.put(lambda path, exam: make_document(path, exam, pdf))
+    with pytest.raises(ApplianceError, match="cannot be shown"):
+        place.pictures.frame(UID, 0)

@@ -88,7 +88,7 @@ def show_exam(bench: Bench, panel: Panel, shoot: Shoot) -> str:
     shoot("exam-recording")
     panel.tap("stop")
     panel.count("strip-item", 2)
-    bench.endoscope.state, bench.endoscope.sentence = "no signal", "There is no video signal."
+    bench.endoscope.state, bench.endoscope.sentence = "no signal", "No picture comes from the Endoscope."
     bench.endoscope.has_picture = False
     expect(panel.page.get_by_test_id("preview-state")).to_be_visible(timeout=15_000)
     shoot("exam-no-signal")
@@ -138,10 +138,10 @@ def show_outcome(bench: Bench, panel: Panel, shoot: Shoot) -> None:
     bench.forward.set_all("committed")
     expect(panel.page.locator("[data-testid=committed][data-yes=true]")).to_have_count(2, timeout=15_000)
     shoot("queue-committed")
-    bench.forward.set_all("refused", "The archive refused: its disk is full (A900).")
+    bench.forward.set_all("refused", "the archive is out of resources (status A700H)")
     expect(panel.page.get_by_test_id("refused").first).to_be_visible(timeout=15_000)
     shoot("queue-refused")
-    bench.forward.trouble = "The archive does not answer (connection refused)."
+    bench.forward.trouble = "HOSPITAL refuses connections on port 11112."
     expect(panel.page.get_by_test_id("finding").first).to_be_visible(timeout=15_000)
     shoot("queue-trouble")
     panel.tap("leave-queue")

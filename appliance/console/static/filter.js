@@ -5,6 +5,7 @@ import { text } from "./texts.js";
 import { shortDateText } from "./words.js";
 
 const chosen = { day: "today", modality: "" };
+const choices = new WeakMap(); // a list → its days and modalities: it is looked through once, not at each letter
 let drawn = "";
 
 /** A day of the calendar; what else a source may have written there is none. */
@@ -28,11 +29,19 @@ export function itemsPassing(items, now) {
   );
 }
 
+function choicesOf(items) {
+  if (!choices.has(items)) {
+    const days = [...new Set(items.map(dayOf))].filter(Boolean);
+    choices.set(items, { days, modalities: [...new Set(items.map((item) => item.modality))].filter(Boolean).sort() });
+  }
+  return choices.get(items);
+}
+
 /** Draw what can be chosen, where there is a choice; `onChange()` when it was made. */
 export function drawFilter(items, now, isShown, onChange) {
   const today = todayOf(now);
-  const days = [...new Set([today, ...items.map(dayOf).filter(Boolean)])].sort();
-  const modalities = [...new Set(items.map((item) => item.modality).filter(Boolean))].sort();
+  const { modalities, ...found } = choicesOf(items);
+  const days = [...new Set([today, ...found.days])].sort();
   if (!days.includes(chosen.day)) chosen.day = chosen.day === "" ? "" : "today";
   if (!modalities.includes(chosen.modality)) chosen.modality = "";
   const key = [days, modalities, today, filterKey()].join("\n");

@@ -1,6 +1,7 @@
 // The screen on which somebody chooses the panel's language; the page is read again in it.
 
 import { byId, make } from "./elements.js";
+import { post } from "./link.js";
 import { language, languages } from "./texts.js";
 
 const KEPT_SECONDS = 365 * 86_400;
@@ -16,8 +17,10 @@ export function drawLanguages() {
         data: { language: code },
         ariaPressed: String(code === language),
         text: name,
-        onclick: () => {
+        onclick: async () => {
           document.cookie = `language=${code}; path=/; max-age=${KEPT_SECONDS}; samesite=strict`;
+          // The box remembers it for its own screen; support may not choose for that, and has the cookie.
+          await post("/api/language", { language: code }).catch(() => {});
           location.reload();
         },
       }),

@@ -6,6 +6,7 @@
 //   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, show-languages, language (data-language),
 //   patient-banner (data-exam-id),
 //   lock: operator (data-operator; aria-checked), pin, pin-key (data-key), lock-emergency; lock-now on the queue screen
+//   dark: over everything at night
 //   presence (data-stage), presence-yes, presence-no: over every screen while it is asked
 //   support-line: this is support's page
 //   keyboard, key (data-key) while a field is typed in by touch
@@ -36,6 +37,7 @@
 
 import { byId, make, nameElements, setText, show } from "./elements.js";
 import { drawFurtherSteps, sameStepsOf } from "./confirm.js";
+import { drawDark, watchDark } from "./dark.js";
 import { chosenReason, drawAbandoning, drawEnding } from "./ending.js";
 import { ExamScreen } from "./exam.js";
 import { forgetFilter } from "./filter.js";
@@ -613,6 +615,8 @@ watchPull(byId("list"), byId("pull"), () => byId("refresh").click());
 listen("finding-line", () => byId("show-queue").click());
 
 watchFields();
+watchDark();
+setInterval(() => drawDark(state.now, state.exam !== null), 1000);
 const on = { lock: takeLock, exam: takeExam, worklist: takeWorklistHead, status: takeStatus, beat: takeBeat };
 watchBox(Object.keys(on), on, showConnection, askAll);
 repeat(QUEUE_EVERY_MS, askQueue);

@@ -83,7 +83,7 @@ export class Review {
     const one = all[at];
     const isDiscarded = state.discarded.some((other) => other.sop_instance_uid === this.uid);
     const isHere = one !== undefined;
-    const kind = one?.kind || ((this.object?.frames || 1) > 1 ? "clip" : "");
+    const kind = this.object?.is_document ? "document" : one?.kind || ((this.object?.frames || 1) > 1 ? "clip" : "");
     const title = titlesOf(state.devices).get(one?.device) || one?.device || "";
     setText(byId("review-title"), isHere ? text("review.title", { number: at + 1, count: all.length, kind: kindText(kind), device: title }) : text("review.gone"));
     show(byId("review-discarded"), isDiscarded);
@@ -92,7 +92,7 @@ export class Review {
     byId("review-before").disabled = at <= 0;
     byId("review-after").disabled = at < 0 || at >= all.length - 1;
     const isClip = (this.object?.frames || 1) > 1;
-    show(byId("review-play"), isClip);
+    show(byId("review-play"), isClip && !this.object.is_document);
     show(byId("review-place-box"), isClip);
     show(byId("window-reset"), Boolean(this.film.samples));
     setText(byId("review-series"), text("review.series", { name: state.exam?.series?.[one?.device] || text("review.no_series") }));
@@ -106,6 +106,10 @@ export class Review {
     const place = byId("review-place");
     place.max = String(object.frames - 1);
     if (this.player.isPlaying || document.activeElement !== place) place.value = String(number);
+    if (object.is_document) {
+      setText(byId("review-time"), text("review.page", { number: number + 1, count: object.frames }));
+      return;
+    }
     const seconds = (frames) => durationText((frames * object.frame_time_ms) / 1000);
     setText(byId("review-time"), text("review.time", { done: seconds(number + 1), total: seconds(object.frames) }));
     setText(byId("review-play"), text(this.player.isPlaying ? "review.stop" : "review.play"));

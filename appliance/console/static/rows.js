@@ -2,7 +2,10 @@
 
 // As .row in panel.css says.
 const ROW_PX = 76;
+// Rows beyond the screen: at once few, since a finger waits; the others when it has its answer.
+const NEAR = 4;
 const BEYOND = 30;
+const REST_MS = 80;
 
 export class Rows {
   /** `list` scrolls; `build(entry)` makes an entry's element. */
@@ -12,8 +15,9 @@ export class Rows {
     this.entries = [];
     this.made = new Map(); // index → element, of those that exist
     this.canvas = null;
-    this.list.addEventListener("scroll", () => this.#fill(), { passive: true });
-    new ResizeObserver(() => this.#fill()).observe(list);
+    this.later = 0;
+    this.list.addEventListener("scroll", () => this.#fillSoon(), { passive: true });
+    new ResizeObserver(() => this.#fillSoon()).observe(list);
   }
 
   /** Show `entries` and stay where the list was scrolled to, or with `isOther` at its top. */
@@ -26,15 +30,22 @@ export class Rows {
     this.canvas.style.height = `${entries.length * ROW_PX}px`;
     this.list.replaceChildren(this.canvas);
     this.list.scrollTop = place;
-    this.#fill();
+    this.#fillSoon();
   }
 
-  #fill() {
+  #fillSoon() {
+    this.#fill(NEAR);
+    clearTimeout(this.later);
+    this.later = setTimeout(() => this.#fill(BEYOND), REST_MS);
+  }
+
+  #fill(beyond) {
     if (!this.canvas) return;
-    const first = Math.max(0, Math.floor(this.list.scrollTop / ROW_PX) - BEYOND);
-    const last = Math.min(this.entries.length, Math.ceil((this.list.scrollTop + this.list.clientHeight) / ROW_PX) + BEYOND);
+    const [top, bottom] = [this.list.scrollTop, this.list.scrollTop + this.list.clientHeight];
+    const first = Math.max(0, Math.floor(top / ROW_PX) - beyond);
+    const last = Math.min(this.entries.length, Math.ceil(bottom / ROW_PX) + beyond);
     for (const [index, element] of this.made) {
-      if (index >= first && index < last) continue;
+      if (index >= first - BEYOND && index < last + BEYOND) continue;
       element.remove();
       this.made.delete(index);
     }

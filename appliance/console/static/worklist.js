@@ -53,14 +53,18 @@ function similarTo(item, items) {
 async function prepare(items) {
   if (preparing === items || similar.items === items) return;
   preparing = items;
-  const look = lookForSimilar(items);
-  let step = look.next();
-  for (let place = 0; !step.done || place < items.length; place += AT_ONCE) {
+  // First what a search needs: a name may be typed at once.
+  for (let place = 0; place < items.length; place += AT_ONCE) {
     for (const item of items.slice(place, place + AT_ONCE)) searchTextOf(item);
-    if (!step.done) step = look.next();
-    if (step.done && place + AT_ONCE >= items.length) break;
     await sleep(0);
     if (preparing !== items) return;
+  }
+  const look = lookForSimilar(items);
+  let step = look.next();
+  while (!step.done) {
+    await sleep(0);
+    if (preparing !== items) return;
+    step = look.next();
   }
   similar = { items, of: step.value };
   drawn = "";
