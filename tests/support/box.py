@@ -85,13 +85,13 @@ class SupportedBox:
     name: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     process: subprocess.Popen[bytes] | None = None
 
-    def prepare(self) -> None:
-        """Keys, files and networks."""
+    def prepare(self, site: str = SITE) -> None:
+        """Keys, files and networks. `site` is the configuration, with places for the keys of maria and otto."""
         for key in ("host", "maria", "otto", "stranger"):
             command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", str(self.directory / key)]
             subprocess.run(command, check=True, timeout=60)
         (self.directory / "state/config").mkdir(parents=True)
-        self.site = SITE.format(maria=self.public_key("maria"), otto=self.public_key("otto"))
+        self.site = site.format(maria=self.public_key("maria"), otto=self.public_key("otto"))
         self.history.active.write_text(self.site)
         (self.directory / "ahead").write_text("0")
         variables = {"state": STATE_VARIABLE, "run": RUN_VARIABLE}

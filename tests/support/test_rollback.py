@@ -18,9 +18,9 @@ from tests.peers import wait_until
 from tests.support.box import SupportedBox, refusal
 from tests.support.cases import CASES, Case, Kind
 
-_IS_ALL = os.environ.get("SUPPORT_ALL") == "1"
+IS_ALL = os.environ.get("SUPPORT_ALL") == "1"
 _SAMPLE = ("another gateway", "an archive's port where nobody is", "a key that is misspelt")
-_CHOSEN = [case for case in CASES if _IS_ALL or case.name in _SAMPLE]
+_CHOSEN = [case for case in CASES if IS_ALL or case.name in _SAMPLE]
 
 pytestmark = pytest.mark.timeout(1200)
 
