@@ -27,10 +27,11 @@ def show_key(key: str, *, as_json: bool) -> int:
         if not is_there:
             raise ApplianceError(f'There is no key "{key}".', "`appliance config show` has all of them.")
         tree = tree[part]
-    if isinstance(tree, dict | list) and not as_json:
+    is_section = isinstance(tree, dict) or (isinstance(tree, list) and any(isinstance(one, dict) for one in tree))
+    if is_section and not as_json:
         _show(tree, as_json=False)
     elif tree is not None:
-        print(tree if isinstance(tree, str) and not as_json else json.dumps(tree, indent=1, ensure_ascii=False))
+        print(tree if isinstance(tree, str) and not as_json else json.dumps(tree, ensure_ascii=False))
     return 0 if tree is not None else 1
 
 

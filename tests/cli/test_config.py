@@ -77,7 +77,8 @@ def test_ok__only_what_differs_from_the_defaults(site: Path, capsys: Output) -> 
         ("destinations[0].port", "104\n"),
         ("destinations[archive].commitment", "true\n"),
         ("retention", "committed_days = 14.0\nunproven_days = 90.0\nfacts_days = 90.0\n"),
-        ("worklist", "\n"),
+        ("worklist", "[]\n"),
+        ("panel.allowed_hosts", '["127.0.0.1", "localhost"]\n'),
     ],
 )
 def test_ok__one_key(site: Path, capsys: Output, key: str, value: str) -> None:
