@@ -101,6 +101,11 @@ class Paths:
         return self.run / "apply.sock"
 
     @property
+    def effective(self) -> Path:
+        """What is in force, as the program that changes the configuration keeps it for whoever looks."""
+        return self.run / "apply" / "effective.json"
+
+    @property
     def recover_lock(self) -> Path:
         return self.run / "acquire" / "recover.lock"
 

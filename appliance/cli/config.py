@@ -185,20 +185,21 @@ def _get(given: argparse.Namespace) -> int:
 
 
 def _print_schema(_given: argparse.Namespace) -> int:
-    from appliance.cli.config_view import print_schema
+    from appliance.cli.config_diff import print_schema
 
     return print_schema()
 
 
 def _print_example(_given: argparse.Namespace) -> int:
-    from appliance.cli.config_view import EXAMPLE, print_file
+    from appliance.cli.config_file import print_file
+    from appliance.config.example import EXAMPLE
 
     return print_file(EXAMPLE)
 
 
 def _export(_given: argparse.Namespace) -> int:
     from appliance.base.paths import Paths
-    from appliance.cli.config_view import print_file
+    from appliance.cli.config_file import print_file
 
     return print_file(Paths.from_environment().configuration)
 
@@ -210,6 +211,6 @@ def _check(given: argparse.Namespace) -> int:
 
 
 def _diff(given: argparse.Namespace) -> int:
-    from appliance.cli.config_view import show_difference
+    from appliance.cli.config_diff import show_difference
 
     return show_difference(given.file, as_json=given.json)

@@ -58,21 +58,21 @@ def apply_text(given: argparse.Namespace, data: bytes, name: Path, what: str) ->
         "what": what,
         "confirm_seconds": given.confirm_within,
     }
-    view = _ask("POST", "/changes", body)
+    view = ask("POST", "/changes", body)
     if view["number"] is None:
         _show({"number": None, "state": "unchanged", "changes": []}, ["Nothing would change."], as_json=given.json)
         return 0
     if not given.json:
         services = f"It starts anew: {', '.join(view['restarts'])}" if view["restarts"] else ""
         print("\n".join(filter(None, [f"Change {view['number']}:", *view["changes"], services])), flush=True)
-    view = _follow(view, is_quiet=given.json)
+    view = follow(view, is_quiet=given.json)
     _show(view, lines_of(view), as_json=given.json)
     return 0 if view["state"] in ("waiting", "confirmed") else 1
 
 
 def confirm(*, as_json: bool) -> int:
     """Let the change that waits stay; 0. ApplianceError when none does."""
-    view = _ask("POST", "/confirm", {"who": actor_from(os.environ)})
+    view = ask("POST", "/confirm", {"who": actor_from(os.environ)})
     _show(view, lines_of(view), as_json=as_json)
     return 0
 
@@ -81,7 +81,7 @@ def roll_back(given: argparse.Namespace) -> int:
     """Take back what waits, or apply what was in force once. 0 when it went back, or waits for its confirmation."""
     history = History(Paths.from_environment().configuration.parent)
     if given.number is None and history.under_way() is not None:
-        view = _follow(_ask("POST", "/take-back", {"who": actor_from(os.environ)}), is_quiet=given.json, is_back=True)
+        view = follow(ask("POST", "/take-back", {"who": actor_from(os.environ)}), is_quiet=given.json, is_back=True)
         _show(view, lines_of(view), as_json=given.json)
         return 0 if view["state"] == "rolled back" else 1
     confirmed = [number for number in history.numbers() if history.is_kept(number)]
@@ -118,7 +118,7 @@ def lines_of(view: dict[str, Any]) -> list[str]:
             return [f"{head} is {state}."]
 
 
-def _follow(view: dict[str, Any], *, is_quiet: bool, is_back: bool = False) -> dict[str, Any]:
+def follow(view: dict[str, Any], *, is_quiet: bool, is_back: bool = False) -> dict[str, Any]:
     """The change's last state that this command waits for. Unreachable when the program is silent for too long."""
     clock, told = SystemClock(), ""
     silent = Deadline.after(clock, _SILENT_SECONDS)
@@ -129,7 +129,7 @@ def _follow(view: dict[str, Any], *, is_quiet: bool, is_back: bool = False) -> d
             print(_SAID[told], file=sys.stderr, flush=True)
         clock.wait(threading.Event(), _LOOK_SECONDS)
         try:
-            view = _ask("GET", f"/changes/{view['number']}")
+            view = ask("GET", f"/changes/{view['number']}")
             silent = Deadline.after(clock, _SILENT_SECONDS)
         except Unreachable:
             if silent.is_over():
@@ -150,7 +150,8 @@ def _wait_for_exam() -> None:
         clock.wait(threading.Event(), _EXAM_SECONDS)
 
 
-def _ask(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def ask(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What the program that changes the configuration answers; ApplianceError when it refuses, or is not here."""
     socket = Paths.from_environment().apply_socket
     if not socket.exists():
         raise ApplianceError(

@@ -1,4 +1,4 @@
-"""Reading the file that a command was given, or standard input."""
+"""Reading the file that a command was given, or standard input; printing one as it is."""
 
 from __future__ import annotations
 
@@ -22,3 +22,10 @@ def read_given(file: Path) -> bytes:
             return opened.read(_MOST_BYTES)
     except OSError as error:
         raise ApplianceError(f"{file} cannot be read: {reason_of(error)}.", "Nothing was changed.") from error
+
+
+def print_file(file: Path) -> int:
+    """Print `file` as it is; 0. ApplianceError when it cannot be read."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(read_given(file))
+    return 0

@@ -10,7 +10,8 @@ import tomlkit
 from appliance.base.durable import replace_file
 from appliance.base.errors import ApplianceError
 from appliance.base.sockets import is_loopback_port_free, pick_free_port
-from appliance.config.load import EXAMPLE, load_configuration
+from appliance.config.example import EXAMPLE
+from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
 
 _ORTHANC_AE = "ORTHANC"

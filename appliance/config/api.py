@@ -67,7 +67,7 @@ def make_app(parts: Parts) -> Starlette:
 
 
 def _propose(parts: Parts, body: dict[str, Any]) -> dict[str, Any]:
-    text, name = _text_of(body, "text").encode("utf-8"), Path(_text_of(body, "name"))
+    text, name = _text_of(body, "text").encode("utf-8", "surrogateescape"), Path(_text_of(body, "name"))
     seconds = body.get("confirm_seconds")
     if not isinstance(seconds, int | float) or not math.isfinite(seconds):
         raise ApplianceError("How long to wait for the confirmation is not said in seconds.")

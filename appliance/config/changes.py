@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from appliance.config.effective import tree_from
-from appliance.config.schema import Configuration
+
+if TYPE_CHECKING:
+    from appliance.config.schema import Configuration
 
 Settings = dict[str, str]
 """Every key that has a value, as one would write it (`destinations[0].port`) → its value as JSON."""

@@ -2,55 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
-from appliance.base.errors import ApplianceError
-from appliance.config.positions import Keys
-
-_PART = re.compile(r"(?P<name>[a-z_]+)(?:\[(?P<which>[^\]]+)\])?")
-
-
-class EditError(ApplianceError):
-    """The text cannot be changed so."""
-
-
-def keys_from(written: str, tree: Mapping[str, Any]) -> Keys:
-    """`destinations[0].port` or, by its name, `destinations[archive].port` as a path into `tree`. EditError."""
-    keys: Keys = ()
-    inside: Any = tree
-    for part in written.split("."):
-        match = _PART.fullmatch(part)
-        if match is None:
-            raise EditError(f'"{written}" is no key.', "Write it as `appliance config show` does: destinations[0].port")
-        inside = inside.get(match["name"]) if isinstance(inside, Mapping) else None
-        keys = (*keys, match["name"])
-        if match["which"] is not None:
-            entries = inside if isinstance(inside, list) else []
-            number = _number_of(match["which"], entries, written)
-            keys = (*keys, number)
-            inside = entries[number] if number < len(entries) else None
-    return keys
-
-
-def _number_of(which: str, entries: Sequence[Any], written: str) -> int:
-    if which.isascii() and which.isdigit():
-        # One more than there are is a new one.
-        if int(which) > len(entries):
-            raise EditError(f'"{written}" is beyond the last one, which is {len(entries) - 1}.' if entries else
-                            f'"{written}": there is none yet; the first one is 0.')  # fmt: skip
-        return int(which)
-    for number, entry in enumerate(entries):
-        if isinstance(entry, Mapping) and entry.get("name") == which:
-            return number
-    names = ", ".join(str(entry.get("name")) for entry in entries if isinstance(entry, Mapping)) or "none"
-    raise EditError(f'"{written}": nothing there is called "{which}".', f"There are: {names}.")
+from appliance.config.positions import EditError, Keys, keys_from
 
 
 def value_from(written: str) -> Any:

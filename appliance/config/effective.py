@@ -1,11 +1,22 @@
-"""What is in force: every key with its value, as JSON's values, and without secrets."""
+"""What is in force: every key with its value, as JSON's values, and without secrets.
+
+It is kept beside what is rendered, so that whoever looks needs no schema: reading one takes longer than the rest of a
+command.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from appliance.config.schema import Configuration
+from appliance.base.durable import make_directory, replace_file
+
+if TYPE_CHECKING:
+    from appliance.config.schema import Configuration
+
+_MOST_BYTES = 16 * 1024 * 1024
 
 
 def tree_from(configuration: Configuration, *, only_given: bool = False) -> dict[str, Any]:
@@ -19,3 +30,27 @@ def tree_from(configuration: Configuration, *, only_given: bool = False) -> dict
         # A PIN has few digits: even its hash would tell it.
         operator["pin"] = f"(kept) {hashlib.sha256(operator['pin'].encode()).hexdigest()[:8]}"
     return tree
+
+
+def keep_effective(file: Path, text: bytes, configuration: Configuration) -> None:
+    """Keep what `configuration`, which was read from `text`, says; OSError when it cannot be written."""
+    kept = {
+        "digest": hashlib.sha256(text).hexdigest(),
+        "effective": tree_from(configuration),
+        "given": tree_from(configuration, only_given=True),
+    }
+    make_directory(file.parent, 0o755)
+    replace_file(file, json.dumps(kept, ensure_ascii=False).encode("utf-8"), 0o644)
+
+
+def kept_effective(file: Path, text: bytes, *, only_given: bool) -> dict[str, Any] | None:
+    """What was kept of exactly this `text`; None where nothing was."""
+    try:
+        with file.open("rb") as opened:
+            kept = json.loads(opened.read(_MOST_BYTES))
+        if kept["digest"] != hashlib.sha256(text).hexdigest():
+            return None
+        tree = kept["given" if only_given else "effective"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return tree if isinstance(tree, dict) else None

@@ -151,6 +151,21 @@ class History:
         except (KeyError, TypeError, ValueError):
             return None
 
+    def source_of(self, text: bytes) -> tuple[str, str] | None:
+        """Who brought it about that `text` is in force, and by what; None where no change did, but an editor."""
+        number = max(self.numbers(), default=0)
+        change, outcome = self.change(number), self.outcome(number)
+        if change is None:
+            return None
+        try:
+            is_back = outcome is not None and outcome.state is ChangeState.ROLLED_BACK
+            if self.text(number, is_after=not is_back) != text:
+                return None
+        except OSError:
+            return None
+        who = outcome.who if is_back and outcome is not None else change.who
+        return who, f"Change {number}{', taken back' if is_back else ''}"
+
     def is_kept(self, number: int) -> bool:
         """Whether somebody confirmed it."""
         outcome = self.outcome(number)

@@ -25,9 +25,6 @@ MAX_FILE_BYTES = 1024 * 1024
 _LONGEST_SHOWN = 60
 _AT_LINE = re.compile(r"\(at line (?P<line>[0-9]+), column")
 
-# The commented example: the demo's own configuration, and the reference of every key.
-EXAMPLE = Path(__file__).parent / "example.toml"
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:

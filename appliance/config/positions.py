@@ -1,13 +1,18 @@
-"""On which line each key of a TOML text stands: what people are told beside the key's path."""
+"""Where keys stand: on which line of a TOML text, and at which path, of what a person wrote."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from appliance.base.errors import ApplianceError
 
 Keys = tuple[str | int, ...]
 """A key as code writes it: `("destinations", 0, "port")`."""
 
+_PART = re.compile(r"(?P<name>[a-z_]+)(?:\[(?P<which>[^\]]+)\])?")
 _BLANK = " \t"
 _SPACE = " \t\r\n"
 _BARE_END = " \t\r\n.=]"
@@ -31,6 +36,42 @@ def line_of(lines: Mapping[Keys, int], path: Keys) -> int | None:
         if path[:length] in lines:
             return lines[path[:length]]
     return None
+
+
+class EditError(ApplianceError):
+    """There is no such key, or the text cannot be changed so."""
+
+
+def keys_from(written: str, tree: Mapping[str, Any]) -> Keys:
+    """`destinations[0].port` or, by its name, `destinations[archive].port` as a path into `tree`. EditError."""
+    keys: Keys = ()
+    inside: Any = tree
+    for part in written.split("."):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise EditError(f'"{written}" is no key.', "Write it as `appliance config show` does: destinations[0].port")
+        inside = inside.get(match["name"]) if isinstance(inside, Mapping) else None
+        keys = (*keys, match["name"])
+        if match["which"] is not None:
+            entries = inside if isinstance(inside, list) else []
+            number = _number_of(match["which"], entries, written)
+            keys = (*keys, number)
+            inside = entries[number] if number < len(entries) else None
+    return keys
+
+
+def _number_of(which: str, entries: Sequence[Any], written: str) -> int:
+    if which.isascii() and which.isdigit():
+        # One more than there are is a new one.
+        if int(which) > len(entries):
+            raise EditError(f'"{written}" is beyond the last one, which is {len(entries) - 1}.' if entries else
+                            f'"{written}": there is none yet; the first one is 0.')  # fmt: skip
+        return int(which)
+    for number, entry in enumerate(entries):
+        if isinstance(entry, Mapping) and entry.get("name") == which:
+            return number
+    names = ", ".join(str(entry.get("name")) for entry in entries if isinstance(entry, Mapping)) or "none"
+    raise EditError(f'"{written}": nothing there is called "{which}".', f"There are: {names}.")
 
 
 @dataclass(slots=True)

@@ -98,11 +98,15 @@ def _ssh_rules(firewall: Firewall) -> list[str]:
 
 
 def _ports(configuration: Configuration) -> list[int]:
-    """Where the hospital's reports arrive; none while the listener is for this box alone."""
-    listener = configuration.listener
-    try:
-        is_loopback = ip_address(listener.host).is_loopback
-    except ValueError:
-        is_loopback = listener.host == "localhost"
-    wanted = () if is_loopback else (listener.port, listener.tls_port)
+    """Where the hospital's reports arrive, and where its Prometheus asks; none of what is for this box alone."""
+    listener, metrics = configuration.listener, configuration.metrics
+    wanted = [] if _is_loopback(listener.host) else [listener.port, listener.tls_port]
+    wanted += [metrics.port] if metrics is not None and not _is_loopback(metrics.host) else []
     return sorted({port for port in wanted if port is not None})
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -15,13 +15,14 @@ from pydantic import TypeAdapter, ValidationError
 from appliance.base.durable import make_directory, replace_file
 from appliance.base.flash import reason_of
 from appliance.config.changes import Settings, changes_between, settings_from
+from appliance.config.history import History
 from appliance.config.schema import Configuration
 from appliance.exam.audit import Act
 from appliance.exam.audit_gate import AuditGate
 
 _log = logging.getLogger(__name__)
 
-# Whoever saved the file; the file does not say who that was.
+# Whoever saved the file without a command of ours; the file does not say who that was.
 SOMEBODY = "whoever wrote the file"
 _MOST_TEXT = 900
 _MOST_BYTES = 8 * 1024 * 1024
@@ -38,12 +39,22 @@ def record_configuration(configuration: Configuration, file: Path, known: Path, 
     if before == settings:
         return
     said = _shortened(changes_between(before, settings)) if before is not None else "none is known from before"
-    audit.record(Act.CONFIGURATION_CHANGED, actor=SOMEBODY, detail=f"The file of {_moment_of(file)}: {said}.")
+    who, source = _source_of(file) or (SOMEBODY, f"The file of {_moment_of(file)}")
+    audit.record(Act.CONFIGURATION_CHANGED, actor=who, detail=f"{source}: {said}.")
     try:
         make_directory(known.parent)
         replace_file(known, json.dumps(settings, ensure_ascii=False, indent=1).encode("utf-8"))
     except OSError as error:
         _log.error("that the configuration is known cannot be kept, it is recorded again: %s", reason_of(error))
+
+
+def _source_of(file: Path) -> tuple[str, str] | None:
+    """Who applied it, and as which change; None where somebody wrote it otherwise, or flash does not tell."""
+    try:
+        return History(file.parent).source_of(file.read_bytes())
+    except OSError as error:
+        _log.error("who changed the configuration cannot be read: %s", reason_of(error))
+        return None
 
 
 def _read(known: Path) -> Settings | None:

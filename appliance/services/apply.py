@@ -20,6 +20,7 @@ from appliance.base.clock import Clock, SystemClock
 from appliance.base.clock_trust import ClockTrust
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
+from appliance.base.flash import reason_of
 from appliance.base.http import serve
 from appliance.base.lock import ProcessLock
 from appliance.base.log import configure_logging
@@ -29,6 +30,7 @@ from appliance.base.sockets import bind_unix, inherited_listeners
 from appliance.config.api import Parts, make_app
 from appliance.config.applying import Applier, configuration_of
 from appliance.config.change_states import ChangeState
+from appliance.config.effective import keep_effective
 from appliance.config.history import Change, History, Outcome
 from appliance.config.load import ConfigurationError, Problem, configuration_from, line_in
 from appliance.config.loading import System
@@ -58,6 +60,7 @@ class Loading:
     clock: Clock
 
     def load(self, before: Configuration, after: Configuration, restarts: Sequence[str]) -> None:
+        keep(self.paths)
         self.system.load(before, after, restarts)
 
     def test(self, before: Configuration, after: Configuration, seconds: float) -> Sequence[str]:
@@ -91,8 +94,7 @@ def run_boot(paths: Paths, system: System, clock: Clock) -> None:
     applier.resume()
     while applier.step():
         pass
-    active = paths.configuration
-    system.boot(configuration_of(active.read_bytes() if active.exists() else b""))
+    system.boot(keep(paths))
     lock.release()
 
 
@@ -145,6 +147,18 @@ def run_apply(paths: Paths, system: System, clock: Clock, idle_seconds: float = 
     lock.release()
     if died.is_set():
         raise ApplianceError("The program that changes the configuration died.", "It is started again.")
+
+
+def keep(paths: Paths) -> Configuration:
+    """What is in force now, kept for whoever looks. Without it they read the file themselves."""
+    active = paths.configuration
+    text = active.read_bytes() if active.exists() else b""
+    configuration = configuration_of(text)
+    try:
+        keep_effective(paths.effective, text, configuration)
+    except OSError as error:
+        _log.error("what is in force is not kept for others: %s", reason_of(error))
+    return configuration
 
 
 def make_applier(paths: Paths, loading: Loading, clock: Clock) -> Applier:

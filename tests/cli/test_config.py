@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ import pytest
 
 from appliance.base.paths import RUN_VARIABLE, STATE_VARIABLE
 from appliance.cli.main import main
-from appliance.config.load import EXAMPLE
+from appliance.config.effective import keep_effective
+from appliance.config.example import EXAMPLE
+from appliance.config.load import configuration_from
 from appliance.config.restarts import _SERVICES, restarts_between
 from appliance.config.schema import Configuration
 
@@ -74,7 +77,8 @@ def test_ok__only_what_differs_from_the_defaults(site: Path, capsys: Output) -> 
         ("destinations[0].port", "104\n"),
         ("destinations[archive].commitment", "true\n"),
         ("retention", "committed_days = 14.0\nunproven_days = 90.0\nfacts_days = 90.0\n"),
-        ("worklist", "\n"),
+        ("worklist", "[]\n"),
+        ("panel.allowed_hosts", '["127.0.0.1", "localhost"]\n'),
     ],
 )
 def test_ok__one_key(site: Path, capsys: Output, key: str, value: str) -> None:
@@ -90,6 +94,38 @@ def test_ok__a_key_without_a_value_is_told_by_the_status(site: Path, capsys: Out
 def test_fail__no_such_key(site: Path, capsys: Output, key: str) -> None:
     assert main(["config", "get", key]) == 1
     assert "there is" in capsys.readouterr().err.lower()
+
+
+def test_ok__what_was_kept_is_shown_without_reading_a_schema(site: Path, tmp_path: Path, capsys: Output) -> None:
+    """Commands that look answer at once; a file that was changed by hand is read itself."""
+    text = site.read_bytes()
+    kept = tmp_path / "run/apply/effective.json"
+    keep_effective(kept, text, configuration_from(text, site))
+    program = """
+import sys
+from appliance.cli.main import main
+status = main(sys.argv[1:])
+heavy = {"pydantic", "tomlkit", "httpx", "starlette"} & set(sys.modules)
+assert not heavy, heavy
+sys.exit(status)
+"""
+    for words in (
+        ["show"],
+        ["show", "--diff-defaults", "--json"],
+        ["get", "box.name"],
+        ["export"],
+        ["log"],
+        ["example"],
+    ):
+        command = [sys.executable, "-c", program, "config", *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), words
+        assert done.stdout == _answer(capsys, *words) or words == ["export"]
+    site.write_bytes(text.replace(b'"left"', b'"right"'))
+    assert _answer(capsys, "get", "box.name") == "right\n"
+    for damaged in (b"", b"[]", b'{"digest": 3}', b"\xff"):
+        kept.write_bytes(damaged)
+        assert _answer(capsys, "get", "box.name") == "right\n"
 
 
 def test_ok__what_would_change_and_what_would_start_anew(
@@ -169,8 +205,6 @@ def test_ok__every_section_says_who_reads_it() -> None:
 
 
 def test_ok__a_device_s_own_service_starts_anew() -> None:
-    from appliance.config.load import configuration_from
-
     device = '[[devices]]\nname = "c-arm"\ndriver = "xmodem"\nmodality = "XA"\nline = "/dev/appliance/c-arm"\n'
     with_device = configuration_from(device.encode(), Path("site.toml"))
     assert restarts_between(Configuration(), with_device) == (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from appliance.cli.main import main
-from appliance.config.load import EXAMPLE
+from appliance.config.example import EXAMPLE
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from appliance.config.changes import changes_between, settings_from
-from appliance.config.load import EXAMPLE, configuration_from
+from appliance.config.example import EXAMPLE
+from appliance.config.load import configuration_from
 
 TEXT = EXAMPLE.read_text(encoding="utf-8")
 DESTINATION = '[[destinations]]\nname = "archive"\nae_title = "ARCHIVE"\nhost = "127.0.0.1"\nport = {}\n'

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from appliance.config.editing import EditError, text_with, value_from
-from appliance.config.load import EXAMPLE
+from appliance.config.example import EXAMPLE
 
 TEXT = """# our box
 [box]

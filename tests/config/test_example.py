@@ -11,7 +11,8 @@ import pytest
 from pydantic import BaseModel
 
 from appliance.config.devices import FilmDevice, GrabberDevice, SerialDevice
-from appliance.config.load import EXAMPLE, load_configuration
+from appliance.config.example import EXAMPLE
+from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
 
 _README = Path(__file__).parents[2] / "README.md"

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.config.devices import FilmDevice, GrabberDevice, SerialDevice
-from appliance.config.load import EXAMPLE, MAX_FILE_BYTES, ConfigurationError, configuration_from, load_configuration
+from appliance.config.example import EXAMPLE
+from appliance.config.load import MAX_FILE_BYTES, ConfigurationError, configuration_from, load_configuration
 from appliance.config.schema import Configuration
 
 FILE = Path("site.toml")

@@ -10,7 +10,7 @@ import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.config.load import EXAMPLE
+from appliance.config.example import EXAMPLE
 from appliance.config.positions import Keys, line_of, lines_of_keys
 
 TEXT = '''# a comment with = and [

@@ -62,6 +62,12 @@ def test_ok__what_nobody_configured_is_left_to_the_image() -> None:
         ('[listener]\nhost = "0.0.0.0"\n', ["add rule inet filter site tcp dport { 11119 } accept"]),
         ('[listener]\nhost = "localhost"\n', []),
         ('[listener]\nhost = "::1"\n', []),
+        ("[metrics]\n", []),
+        (
+            '[listener]\nhost = "10.0.0.5"\ntls_port = 2762\n[metrics]\nhost = "0.0.0.0"\n'
+            '[tls]\ncertificate = "a"\nkey = "b"\nauthorities = "c"\n',
+            ["add rule inet filter site tcp dport { 2762, 9464, 11119 } accept"],
+        ),
         (
             '[firewall]\nssh_from = ["10.1.0.0/16", "10.2.3.4/32", "fd00::/8"]\n',
             [

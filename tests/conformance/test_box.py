@@ -11,7 +11,8 @@ import pytest
 from pydantic import ValidationError
 
 from appliance.base.pins import kept_pin_from
-from appliance.config.load import EXAMPLE, load_configuration
+from appliance.config.example import EXAMPLE
+from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
 from appliance.conformance.annex_n import OUTLINE
 from appliance.conformance.box import statement_of

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from appliance.cli.main import main
-from appliance.config.load import EXAMPLE, load_configuration
+from appliance.config.example import EXAMPLE
+from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
 from appliance.conformance.box import statement_of
 from appliance.conformance.comparison import Comparison, Verdict, compare_box, compare_statement

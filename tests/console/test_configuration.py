@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from appliance.base.findings import FindingBoard
+from appliance.config.change_states import ChangeState
+from appliance.config.history import Change, History, Outcome
 from appliance.config.load import load_configuration
 from appliance.console.configuration import SOMEBODY, record_configuration
 from appliance.exam.audit import Act, AuditTrail
@@ -79,3 +81,19 @@ def test_fail__flash_does_not_keep_it(starts: Starts, caplog: pytest.LogCaptureF
     starts.known.rmdir()
     starts.start("")
     assert starts.said() == ["none is known from before."] * 2
+
+
+def test_ok__a_change_that_somebody_applied_is_recorded_under_his_name(starts: Starts) -> None:
+    starts.start("")
+    change = Change(0, "maria", "", "apply", (), (), "", 0.0, 0.0)
+    history = History(starts.file.parent)
+    after = b'[box]\nname = "right"\n'
+    history.begin(change, b"", after)
+    starts.start(after.decode())
+    history.end(1, Outcome(ChangeState.ROLLED_BACK, "the box", "", "nobody confirmed it"))
+    starts.start("")
+    starts.start('[box]\nname = "by-hand"\n')
+    records = [line.record for line in read_trail(starts.trail).lines]
+    assert [one.actor for one in records] == [SOMEBODY, "maria", "the box", SOMEBODY]
+    assert records[1].detail == 'Change 1: box.name was "bridge", is "right".'
+    assert records[2].detail.startswith("Change 1, taken back: ")

@@ -95,16 +95,22 @@ class Inside:
     def _answer(self, listening: socket.socket) -> None:
         while True:
             line, _ = listening.accept()
-            with line, line.makefile("rw", encoding="utf-8") as talk:
-                words = json.loads(talk.readline())
-                try:
-                    with self._lock:
-                        said = self._do(words)
-                except (OSError, subprocess.SubprocessError, TimeoutError) as error:
-                    said = f"{' '.join(words)} failed: {error}"
-                talk.write(json.dumps(said) + "\n")
+            threading.Thread(target=self._talk, args=(line,), daemon=True).start()
+
+    def _talk(self, line: socket.socket) -> None:
+        with line, line.makefile("rw", encoding="utf-8") as talk:
+            words = json.loads(talk.readline())
+            try:
+                said = self._take_from(words[1]) if words[0] == "stick" else self._do(words)
+            except (OSError, subprocess.SubprocessError, TimeoutError) as error:
+                said = f"{' '.join(words)} failed: {error}"
+            talk.write(json.dumps(said) + "\n")
 
     def _do(self, words: list[str]) -> str:
+        with self._lock:
+            return self._act(words)
+
+    def _act(self, words: list[str]) -> str:
         match words:
             case ["systemctl", "daemon-reload"] | ["systemctl", "try-restart", "chrony.service"]:
                 return ""
@@ -132,6 +138,13 @@ class Inside:
         file = ROOT / "image/mkosi.extra/etc/nftables.conf"
         done = subprocess.run(["/usr/sbin/nft", "-f", file], capture_output=True, text=True, check=False)
         return done.stderr.strip()
+
+    @staticmethod
+    def _take_from(stick: str) -> str:
+        """What its unit does when a stick was mounted, beside everything else that is asked meanwhile."""
+        command = [sys.executable, "-m", "appliance.services.stick", stick]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=3 * _SECONDS, cwd=ROOT, check=False)
+        return done.stderr if done.returncode else ""
 
     def _restart(self, name: str) -> bool:
         self._stop(name)
