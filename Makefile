@@ -19,11 +19,11 @@ TEST_PACKAGES  := $(DEMO_PACKAGES) orthanc dcmtk dicom3tools libgdcm-tools lrzsz
                   systemd udev mount openssh-server openssh-client age systemd-journal-remote nftables iproute2 \
                   umockdev gir1.2-umockdev-1.0 python3-gi webkit2gtk-driver xvfb \
                   cage xwayland grim xdotool gir1.2-gtk-4.0 gir1.2-webkit-6.0
-IMAGE_PACKAGES := $(BUILD_PACKAGES) mmdebstrap debian-archive-keyring util-linux
+IMAGE_PACKAGES := $(BUILD_PACKAGES) mmdebstrap debian-archive-keyring util-linux openssl
 VM_PACKAGES    := $(TEST_PACKAGES) $(IMAGE_PACKAGES) qemu-system-x86 qemu-utils ovmf e2fsprogs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test screenshots bench crash flash fuzz soak support-test fleet-test image vm-test lint format lock clean
+.PHONY: help demo test screenshots bench crash flash fuzz soak support-test fleet-test image update vm-test lint format lock clean
 .PHONY: demo-packages test-packages image-packages vm-packages
 
 help: ## print this list
@@ -62,9 +62,14 @@ fleet-test: test-packages $(VENV)/test.stamp ## prove the fleet: twenty boxes be
 image: image-packages $(VENV)/base.stamp ## build the box's image (ARCH=amd64: for x86-64 and for the virtual machine); it says where
 	@$(SUDO) $(BIN)/python image/build.py $(ARCH)
 
+update: image-packages $(VENV)/base.stamp ## make the signed file that brings today's sources onto a box that runs; it says where
+	@$(SUDO) $(BIN)/python image/bundle.py $(ARCH)
+
 vm-test: vm-packages $(VENV)/test.stamp ## run the box's image in a virtual machine, and its cases (ARGS="-k usb": some of them)
 	@mkdir -p .cache/vm
-	@$(SUDO) $(BIN)/python image/build.py amd64
+	@for update in "" "--edition next" "--edition next --broken" "--edition next --broken --compatible appliance-arm64"; do \
+	  $(SUDO) $(BIN)/python image/bundle.py amd64 $$update || exit; \
+	done
 	@$(BIN)/python -m pytest -p no:xdist -o python_files='case_*.py' -o timeout=7200 tests/vm $(ARGS)
 
 lint: $(VENV)/test.stamp ## ruff, mypy and the rooms' import contracts

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import hmac
 import os
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,7 +23,12 @@ CACHE = REPOSITORY / ".cache"
 _IMAGE = REPOSITORY / "image"
 _LOCKS = (_IMAGE / "build.lock", _IMAGE / "python.lock")
 # What the wheel tags call the machine, and what mkosi does.
-_MACHINES = {"amd64": ("x86_64", "x86-64"), "arm64": ("aarch64", "arm64")}
+MACHINES = {"amd64": ("x86_64", "x86-64"), "arm64": ("aarch64", "arm64")}
+# The type of a root partition, by the Discoverable Partitions Specification.
+_ROOT_TYPES = {
+    "amd64": uuid.UUID("4f68bce3-e8cd-4db1-96e7-fbcaf984b709"),
+    "arm64": uuid.UUID("b921b045-1df0-41c3-af44-4c6f280d3fae"),
+}
 _GLIBC = ("2_28", "2_27", "2_17")
 _PYTHON = "3.13"  # Debian 13's
 
@@ -29,7 +36,7 @@ _PYTHON = "3.13"  # Debian 13's
 _TOOLS = (
     *("mkosi", "systemd-repart", "systemd-ukify", "systemd-boot-efi", "erofs-utils", "e2fsprogs", "cryptsetup-bin"),
     *("dosfstools", "mtools", "debian-archive-keyring", "ca-certificates", "kmod", "cpio", "zstd", "python3", "uidmap"),
-    *("xz-utils", "fdisk", "udev"),
+    *("xz-utils", "fdisk", "udev", "rauc", "squashfs-tools"),
 )
 # mkosi's sandbox refuses a plain chroot, so the tools root becomes the root of a mount namespace of its own.
 _ENTER = """
@@ -48,6 +55,41 @@ cd /
 umount -l /mnt
 exec env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 "$@"
 """
+# What RAUC knows of the box: see README.md.
+_RAUC = """\
+[system]
+compatible=appliance-{architecture}
+bootloader=custom
+mountprefix=/run/rauc
+data-directory=/var/lib/rauc
+bundle-formats=verity
+
+[handlers]
+bootloader-custom-backend=/usr/lib/appliance/slots
+pre-install=/usr/lib/appliance/check-update
+
+[keyring]
+path=/usr/lib/appliance/updates.pem
+""" + "".join(
+    f"""
+[slot.root.{number}]
+device=/dev/disk/by-partlabel/root-{slot}
+type=raw
+bootname={slot}
+
+[slot.verity.{number}]
+device=/dev/disk/by-partlabel/verity-{slot}
+type=raw
+parent=root.{number}
+
+[slot.boot.{number}]
+device=/dev/disk/by-partlabel/boot-{slot}
+type=raw
+parent=root.{number}
+"""
+    for number, slot in enumerate("ab")
+)
+_SEEDS = uuid.UUID("6f7b2f0a-3d2f-4c43-9f0e-0d4a3c5b7e11")
 # Where the repository's own files go as they are: (below the repository, pattern, below the image's root).
 _COPIED = (
     ("systemd/units", "**/*", "usr/lib/systemd/system"),
@@ -61,42 +103,77 @@ _COPIED = (
 )
 
 
-def image_directory(architecture: str) -> Path:
-    """The directory of the image of today's sources, built or not."""
-    inputs = hashlib.sha256(f"{architecture} {_GLIBC} {_PYTHON} {_TOOLS}".encode())
+def image_directory(architecture: str, edition: str = "") -> Path:
+    """The directory of the image of today's sources, built or not; an edition is the same under another name."""
+    inputs = hashlib.sha256(f"{architecture} {_GLIBC} {_PYTHON} {_TOOLS} {edition}".encode())
     for path in sorted({*_description(), *_sources(), *(source for source, _ in _units())}):
         inputs.update(_entry(path))
+    inputs.update(update_certificate().read_bytes())
     return CACHE / "image" / f"{architecture}-{inputs.hexdigest()[:16]}"
 
 
-def build_image(architecture: str) -> Path:
+def build_image(architecture: str, edition: str = "") -> Path:
     """Build what is missing. CalledProcessError when a tool fails: it has said why."""
-    output = image_directory(architecture)
+    output = image_directory(architecture, edition)
     if output.exists():
         return output
-    tools = _build_tools()
+    tools = build_tools()
     stage = CACHE / "stage"
+    seed = uuid.uuid5(_SEEDS, output.name)
     shutil.rmtree(stage, ignore_errors=True)
     _stage_sources(stage / "source", _fetch_wheels(architecture))
     _stage_units(stage / "extra")
+    _stage_updates(stage / "extra", architecture)
     unfinished = CACHE / "image" / f"unfinished-{architecture}"
     shutil.rmtree(unfinished, ignore_errors=True)
     for directory in (unfinished, CACHE / "mkosi", CACHE / "packages", CACHE / "workspace"):
         directory.mkdir(parents=True, exist_ok=True)
-    _run_inside(
+    run_inside(
         tools,
         CACHE / "image" / f"{architecture}.log",
-        *("mkosi", "--directory", "/image", f"--architecture={_MACHINES[architecture][1]}", "--force"),
+        *("mkosi", "--directory", "/image", f"--architecture={MACHINES[architecture][1]}", "--force"),
         *("--output-directory", f"/cache/image/{unfinished.name}", "--workspace-directory", "/cache/workspace"),
         *("--cache-directory", "/cache/mkosi", "--package-cache-dir", "/cache/packages"),
         *("--build-sources", "/cache/stage/source", "--extra-tree", "/cache/stage/extra"),
+        *("--seed", str(seed), "--image-version", output.name.partition("-")[2]),
+        *("--kernel-command-line", root_argument(seed, architecture)),
         "build",
     )
     unfinished.rename(output)
     return output
 
 
-def _build_tools() -> Path:
+def root_argument(seed: uuid.UUID, architecture: str = "amd64") -> str:
+    """Where the kernel finds this build's root, in whichever slot it was put: by the identifiers of its file systems.
+
+    As systemd-repart derives them from its seed (repart.c of systemd 257: HMAC-SHA256 of the partition's type, and of
+    what is named here).
+    """
+    files = _derived(_derived(seed, _ROOT_TYPES[architecture].bytes), b"file-system-uuid")
+    hashes = _derived(seed, b"verity-uuid")
+    place = "/dev/disk/by-uuid"
+    return f"systemd.verity_root_data={place}/{files} systemd.verity_root_hash={place}/{hashes}"
+
+
+def _derived(key: uuid.UUID, what: bytes) -> uuid.UUID:
+    return uuid.UUID(bytes=hmac.digest(key.bytes, what, "sha256")[:16], version=4)
+
+
+def update_certificate() -> Path:
+    """Whose updates the box takes: UPDATE_CERTIFICATE, else a certificate of this machine's own, made once."""
+    if given := os.environ.get("UPDATE_CERTIFICATE"):
+        return Path(given)
+    made = CACHE / "keys" / "update.pem"
+    if not made.exists():
+        made.parent.mkdir(parents=True, exist_ok=True)
+        key = made.with_suffix(".key")
+        request = ("req", "-x509", "-newkey", "rsa:3072", "-noenc", "-days", "7300", "-subj", "/CN=Updates")
+        _run("openssl", *request, "-keyout", str(key), "-out", str(made))
+    return made
+
+
+def build_tools() -> Path:
+    """The root in which Debian 13's tools run."""
     tools = CACHE / f"tools-{hashlib.sha256(' '.join(_TOOLS).encode()).hexdigest()[:16]}"
     if not tools.exists():
         unfinished = tools.with_name("unfinished-tools")
@@ -114,7 +191,7 @@ def _fetch_wheels(architecture: str) -> Path:
     if not wheels.exists():
         unfinished = wheels.with_name(f"unfinished-wheels-{architecture}")
         shutil.rmtree(unfinished, ignore_errors=True)
-        machine = _MACHINES[architecture][0]
+        machine = MACHINES[architecture][0]
         # No dependencies to resolve (the lock names them all), so that what comes as source is taken too.
         _run(
             *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
@@ -135,12 +212,21 @@ def _stage_sources(stage: Path, wheels: Path) -> None:
     for lock in _LOCKS:
         _copy(lock, stage / lock.name)
     shutil.copytree(wheels, stage / "wheels")
+    _copy(_IMAGE / "sbom.py", stage / "sbom.py")
 
 
 def _stage_units(stage: Path) -> None:
     stage.mkdir(parents=True)
     for source, target in _units():
         _copy(source, stage / target)
+
+
+def _stage_updates(stage: Path, architecture: str) -> None:
+    _copy(update_certificate(), stage / "usr/lib/appliance/updates.pem")
+    configuration = stage / "usr/lib/rauc/system.conf"
+    configuration.parent.mkdir(parents=True)
+    configuration.write_text(_RAUC.format(architecture=architecture), encoding="ascii")
+    configuration.chmod(0o644)
 
 
 def _description() -> Iterable[Path]:
@@ -174,7 +260,7 @@ def _entry(path: Path) -> bytes:
     return f"{path.relative_to(REPOSITORY)} {executable} {content}\n".encode()
 
 
-def _run_inside(root: Path, log: Path, *command: str) -> None:
+def run_inside(root: Path, log: Path, *command: str) -> None:
     """Run it in the tools root. What it says goes into `log`; SystemExit with the end of it on failure."""
     enter = ("unshare", "--mount", "--pid", "--fork", "--propagation", "private", "sh", "-euc", _ENTER, "enter")
     with log.open("wb") as said:
@@ -194,11 +280,12 @@ def _run(*command: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Build the box's image; print its directory.")
-    parser.add_argument("architecture", choices=_MACHINES, nargs="?", default="amd64")
-    architecture: str = parser.parse_args().architecture
-    if os.geteuid() != 0 and not image_directory(architecture).exists():
+    parser.add_argument("architecture", choices=MACHINES, nargs="?", default="amd64")
+    parser.add_argument("--edition", default="", help="the same under another name: for tests of updates")
+    given = parser.parse_args()
+    if os.geteuid() != 0 and not image_directory(given.architecture, given.edition).exists():
         raise SystemExit("Building an image needs root: make image.")
-    sys.stdout.write(f"{build_image(architecture)}\n")
+    sys.stdout.write(f"{build_image(given.architecture, given.edition)}\n")
 
 
 if __name__ == "__main__":

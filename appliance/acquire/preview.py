@@ -22,17 +22,30 @@ _REMEMBERED = 64
 _MODES = {Encoding.RGB: "RGB", Encoding.GRAY8: "L"}
 
 
+def preview_jpeg_from(frame: Frame, width: int) -> bytes:
+    """`frame` as a JPEG at the size at which it is decoded: at least `width` wide where it was, less than twice that.
+
+    It is not made to measure: that would cost more than decoding it, and a browser does it anyhow. BadFrame as below.
+    """
+    return _small_from(frame, (width, 1), is_measured=False)
+
+
 def small_jpeg_from(frame: Frame, size: tuple[int, int]) -> bytes:
-    """`frame` as a JPEG of at most `size` (width, height) pixels; costs no more than decoding at that size.
+    """`frame` as a JPEG of at most `size` (width, height) pixels.
 
     BadFrame when the coded picture is damaged between sound markers, which nobody knows before it is decoded.
     """
+    return _small_from(frame, size, is_measured=True)
+
+
+def _small_from(frame: Frame, size: tuple[int, int], *, is_measured: bool) -> bytes:
     try:
         if frame.encoding is Encoding.JPEG:
             picture = small_jpeg_picture(frame, "RGB", size)  # libjpeg decodes at that size, not the rest
         else:
             picture = _picture_from(stored_from(reduced_from(frame, size[0]), is_clip=True))
-        picture.thumbnail((max(1, size[0]), max(1, size[1])))
+        if is_measured:
+            picture.thumbnail((max(1, size[0]), max(1, size[1])))
         return _encode(picture)
     except Exception as error:
         raise BadFrame("A frame's picture is damaged and cannot be shown.") from error

@@ -1,14 +1,14 @@
 """A clip of native frames that was cut off: its whole frames, as many as were counted, become the object.
 
-Nothing in such a frame says where it ends, and pages that never reached flash read as zeros, which black pixels are
-too. So the recorder counts in the header what a sync has made durable, and only after that sync: what is counted is
-there. A frame behind those is kept if it is whole and holds no page of zeros.
+Nothing in such a frame says where it ends, and what never reached flash reads as zeros, which black pixels are too. So
+the recorder counts in the header what a sync has made durable, and only after that sync: what is counted is there. A
+frame behind those is kept if it is whole and no sector of the file, as far as it is the frame's, is all zeros.
 """
 
 from __future__ import annotations
 
 import os
-import re
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +23,6 @@ from appliance.spool.writer import ObjectWriter, publish_salvaged
 _LENGTH_BYTES = 4
 _SECTOR = 512
 _HEADERS = tuple(pixel_data_header(vr, 0)[:-_LENGTH_BYTES] for vr in (b"OB", b"OW"))
-_LOST_PAGE = re.compile(rb"\x00{4096}")
 
 
 def is_native_clip(path: Path, name: TemporaryName) -> bool:
@@ -69,9 +68,16 @@ def _count_frames(file: BinaryIO, offset: int, frame_bytes: int, counted: int, *
         return there
     frames = min(counted, there)
     file.seek(offset + frames * frame_bytes)
-    while frames < there and not _LOST_PAGE.search(file.read(frame_bytes)):
+    while frames < there and not _has_lost_sector(file.read(frame_bytes), offset + frames * frame_bytes):
         frames += 1
     return frames
+
+
+def _has_lost_sector(frame: bytes, position: int) -> bool:
+    """Whether a sector of the file may never have been written, of a frame that begins at `position`."""
+    first = -position % _SECTOR
+    edges = [0, *range(first, len(frame), _SECTOR), len(frame)]
+    return any(before < end and not frame[before:end].strip(b"\0") for before, end in pairwise(edges))
 
 
 def _repair(path: Path, name: TemporaryName, lead: bytes, length: int, slot: Slot, frames: int) -> bool:

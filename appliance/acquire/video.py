@@ -13,7 +13,7 @@ from appliance.acquire.freeze import FreezeCapture
 from appliance.acquire.gate import ExamGate, Ticket
 from appliance.acquire.keeping import Kind, ObjectKeeper, Saved
 from appliance.acquire.lookback import Lookback
-from appliance.acquire.preview import small_jpeg_from
+from appliance.acquire.preview import preview_jpeg_from
 from appliance.acquire.runner import DeviceRunner, State
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding, counted, finding_from
@@ -371,9 +371,7 @@ class VideoRunner(DeviceRunner):
         with self._preview_lock:
             shown = self._preview
             if shown is None or frame.timestamp - shown[0].timestamp >= 1.0 / self._video.preview_frames_per_second:
-                width = self._video.preview_width
-                shown = (frame, small_jpeg_from(frame, (width, width * frame.height // frame.width)))
-                self._preview = shown
+                shown = self._preview = (frame, preview_jpeg_from(frame, self._video.preview_width))
             return shown[1]
 
     def progress(self) -> dict[str, Any] | None:

@@ -13,9 +13,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from appliance.base.asking import Asker, Unreachable
 from appliance.base.clock import Deadline, SystemClock
 from appliance.base.errors import ApplianceError
-from appliance.base.http import Asker, Unreachable
 from appliance.base.paths import Paths
 from appliance.cli.caller import actor_from
 from appliance.cli.config_file import read_given

@@ -9,7 +9,18 @@ from pathlib import Path
 from appliance.base.errors import ApplianceError
 from appliance.base.paths import Paths
 from appliance.cli.device_list import read_configuration
-from appliance.cli.device_table import NODES, Seen, known_as, path_of, read_seen, snippet_lines, twins_of, way_of
+from appliance.cli.device_table import (
+    NODES,
+    Seen,
+    key_line,
+    kind_of,
+    known_as,
+    path_of,
+    read_seen,
+    snippet_lines,
+    twins_of,
+    way_of,
+)
 from appliance.cli.table import printable_text
 from appliance.devices.plugging.adopted import AdoptedDevices
 from appliance.devices.plugging.attached import Attached
@@ -30,6 +41,12 @@ def adopt_device(node: str, name: str, by: NamedBy | None, *, may_replace: bool)
     adopted = AdoptedDevices(paths.rules)
     rules = adopted.read()
     (seen,) = read_seen([attached], paths, configuration)
+    configured = next((device for device in configuration.devices if device.name == name), None)
+    if configured is not None and kind_of(configured) is not attached.kind:
+        raise ApplianceError(
+            f"{name} is a {kind_of(configured)} device in the configuration, and {attached.node} is none.",
+            "Take another name.",
+        )
     _check_name(seen, name, rules, twins_of(seen, read_seen(found, paths, configuration)), may_replace=may_replace)
     by = by or way_of(seen, found)
     rule = rule_from(attached, by, name)
@@ -39,12 +56,11 @@ def adopt_device(node: str, name: str, by: NamedBy | None, *, may_replace: bool)
         print("Always plug it into the same port: it is known by that.")
     print(f"{path}:\n    {rule.strip()}")
     _tell_udev(paths, attached)
-    configured = next((device for device in configuration.devices if device.name == name), None)
     if configured is None:
         print("The configuration needs, unless it has it:\n")
         print("\n".join(f"    {line}" for line in snippet_lines(seen, name)))
     elif not path_of(configured, paths.run).endswith(str(NODES / name)):
-        print(f"In the configuration, {name} must name it as {NODES / name} now.")
+        print(f"In the configuration, {name} needs now: {key_line(seen, name)}")
     return 0
 
 

@@ -14,9 +14,9 @@ from appliance.base.errors import ApplianceError
 from appliance.base.lock import ProcessLock
 from appliance.base.paths import Paths
 from appliance.cli.device_list import read_configuration
-from appliance.cli.device_table import Seen, path_of, read_seen
+from appliance.cli.device_table import Seen, kind_of, path_of, read_seen
 from appliance.cli.table import printable_text, table_lines
-from appliance.config.devices import Device, FilmDevice, GrabberDevice
+from appliance.config.devices import Device, FilmDevice
 from appliance.devices.plugging.attached import Attached, Kind
 from appliance.devices.plugging.udev import list_attached
 
@@ -93,9 +93,8 @@ def find_target(said: str, found: list[Attached], paths: Paths) -> Target:
     for device in configuration.devices:
         if device.name == said:
             one = next((one for one in seen if one.device == said), None)
-            kind = Kind.SCANNER if isinstance(device, FilmDevice) else Kind.SERIAL
             node = one.attached.node if one and isinstance(device, FilmDevice) else path_of(device, paths.run)
-            return Target(Kind.VIDEO if isinstance(device, GrabberDevice) else kind, node, device, one)
+            return Target(kind_of(device), node, device, one)
     for one in seen:
         if said in (one.attached.node, *one.attached.links, one.adopted) and said:
             by_name = {device.name: device for device in configuration.devices}

@@ -121,12 +121,16 @@ def snippet_lines(seen: Seen, name: str) -> list[str]:
         doubt = "" if seen.known.is_sure else "   # nobody is known to have tried its settings: probe it"
         lines.append(f'hardware = "{seen.known.hardware}"{doubt}')
     lines.append('modality = ""   # the machine\'s own: US, ES, XA, …')
-    if kind is Kind.SCANNER:
-        backend = seen.known.kernel if seen.known else "BACKEND"
-        lines.append(f'sane_device = "{backend}:{NODES / name}"   # with the backend as `scanimage -L` names it')
-    else:
-        lines.append(f'{_KEYS[kind]} = "{NODES / name}"')
+    lines.append(key_line(seen, name))
     return lines
+
+
+def key_line(seen: Seen, name: str) -> str:
+    """The key by which the configuration names what is adopted as `name`."""
+    if seen.attached.kind is Kind.SCANNER:
+        backend = seen.known.kernel if seen.known else "BACKEND"
+        return f'sane_device = "{backend}:{NODES / name}"   # with the backend as `scanimage -L` names it'
+    return f'{_KEYS[seen.attached.kind]} = "{NODES / name}"'
 
 
 def bytes_trigger(node: str, pattern: str, baud: int) -> str:
@@ -164,6 +168,13 @@ def _has_plug(device: Device) -> bool:
     if isinstance(device, FilmDevice):
         return ":libusb:" in device.sane_device or ":/dev/" in device.sane_device
     return Path("/dev") in _path(device).parents
+
+
+def kind_of(device: Device) -> Kind:
+    """As what a device of the configuration is plugged in."""
+    if isinstance(device, GrabberDevice):
+        return Kind.VIDEO
+    return Kind.SCANNER if isinstance(device, FilmDevice) else Kind.SERIAL
 
 
 def path_of(device: Device, run: Path) -> str:

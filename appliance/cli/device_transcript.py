@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from appliance.base.asking import Asker, Unreachable
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import in_words
-from appliance.base.http import Asker, Unreachable
 from appliance.base.paths import Paths
 from appliance.cli.caller import actor_from
 from appliance.cli.device_probe_serial import hexdump_lines
+from appliance.config.devices import LineDevice
 from appliance.config.load import load_configuration
 from appliance.exam.audit import Act, AuditTrail
 
@@ -37,9 +38,9 @@ class Passage:
 def show_transcript(name: str, *, has_bytes: bool, as_json: bool) -> int:
     """Print it; 0. ApplianceError: no such device, its process does not run, or it keeps none."""
     paths = Paths.from_environment()
-    names = [device.name for device in load_configuration(paths.configuration).devices]
-    if name not in names:
-        raise ApplianceError(f"No device is called {name!r}.", f"The configuration has: {', '.join(names) or 'none'}.")
+    lines = [one.name for one in load_configuration(paths.configuration).devices if isinstance(one, LineDevice)]
+    if name not in lines:
+        raise ApplianceError(f"No device on a line is called {name!r}.", f"There are: {', '.join(lines) or 'none'}.")
     asker = Asker(paths.acquire_socket(name), f"The acquire process of {name}")
     try:
         answer = asker.ask("GET", "/transcript", seconds=20.0)

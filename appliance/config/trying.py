@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from appliance.base.asking import Asker, Unreachable
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, ended_sentence
 from appliance.base.flash import UNWRITABLE_CODE
-from appliance.base.http import Asker, Unreachable
 from appliance.base.paths import Paths
 from appliance.config.schema import MANAGER, Configuration, Peer
 

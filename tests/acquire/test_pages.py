@@ -20,7 +20,7 @@ from appliance.config.devices import PrinterDevice
 from appliance.config.schema import Box
 from appliance.exam.exam import Exam
 from appliance.exam.facts import ExamFacts
-from appliance.spool.writer import ObjectWriter
+from appliance.spool.writer import ObjectWriter, UnconfirmedError
 from tests.acquire.boxes import Box as ProcessBox
 from tests.acquire.conftest import Room
 from tests.acquire.lines import FarEnd
@@ -295,6 +295,24 @@ def test_fail__a_full_flash(room: Room, tmp_path: Path) -> None:
     machine.stop()
     assert "The box was stopped before its flash took them." in room.finding("page_lost")
     machine.close()
+
+
+def test_fail__a_name_that_flash_does_not_confirm_is_told_and_not_written_twice(
+    machine: Densitometer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exam = machine.open_exam()
+    publish = ObjectWriter.publish
+
+    def publish_in_doubt(writer: ObjectWriter) -> Path:
+        raise UnconfirmedError(publish(writer), OSError(5, "Input/output error"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectWriter, "publish", publish_in_doubt)
+        machine.print(b"page\x0c")
+        machine.wait_for_finding("page_unconfirmed", "did not confirm")
+        wait_until(lambda: not machine.runner._waiting, "it waits no more")
+    machine.print(b"next\x0c")
+    assert len(machine.wait_for(2, exam)) == 2
 
 
 def test_fail__a_fault_of_ours_costs_one_page(machine: Densitometer, monkeypatch: pytest.MonkeyPatch) -> None:

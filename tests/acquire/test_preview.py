@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from appliance.acquire.preview import THUMBNAIL_SIZE, FilmThumbnail, Thumbnails, small_jpeg_from
+from appliance.acquire.preview import THUMBNAIL_SIZE, FilmThumbnail, Thumbnails, preview_jpeg_from, small_jpeg_from
 from appliance.devices.errors import BadFrame
 from appliance.devices.frame import Encoding, Frame
+from appliance.devices.video.layout import PixelFormat, RawLayout
 from tests.acquire.world import make_frame, picture
 
 
@@ -39,6 +40,31 @@ def gray16(value: int, bits: int) -> Frame:
 def test_ok__every_encoding(frame: Frame, mode: str, size: tuple[int, int]) -> None:
     small = opened(small_jpeg_from(frame, THUMBNAIL_SIZE))
     assert (small.mode, small.size) == (mode, size)
+
+
+def raw(width: int, height: int) -> Frame:
+    layout = RawLayout(PixelFormat.GREY, width, height, width)
+    return Frame(bytes(width * height), Encoding.RAW, width, height, 8, 0, 0.0, layout=layout)
+
+
+@pytest.mark.parametrize(
+    ("frame", "width", "size"),
+    [
+        (make_frame(picture(size=(640, 480))), 320, (320, 240)),
+        (make_frame(picture(size=(640, 480))), 319, (320, 240)),
+        (make_frame(picture(size=(640, 480))), 321, (640, 480)),
+        (make_frame(picture(size=(640, 480), subsampling=1)), 100, (160, 120)),
+        (make_frame(picture(size=(96, 64))), 320, (96, 64)),
+        (raw(640, 480), 200, (212, 160)),
+        (Frame(bytes(500 * 100 * 3), Encoding.RGB, 500, 100, 8, 0, 0.0), 640, (500, 100)),
+    ],
+)
+def test_ok__the_live_picture_has_the_size_at_which_it_is_decoded(
+    frame: Frame, width: int, size: tuple[int, int]
+) -> None:
+    small = opened(preview_jpeg_from(frame, width))
+    assert small.size == size
+    assert min(width, frame.width) <= small.width < 2 * width
 
 
 @pytest.mark.parametrize(("value", "bits"), [(0x8000, 16), (0x0800, 12), (0x0200, 10)])

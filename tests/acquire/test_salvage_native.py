@@ -112,6 +112,23 @@ def test_ok__a_page_that_never_reached_flash_is_in_no_object(tmp_path: Path, cou
     check(box.object(), found.frames)
 
 
+@pytest.mark.parametrize(("behind", "length", "frames"), [(0, 512, 3), (0, 4096, 3), (512, 512, 4), (513, 510, 5)])
+def test_ok__what_never_reached_flash_lies_by_the_files_sectors(
+    tmp_path: Path, behind: int, length: int, frames: int
+) -> None:
+    """From the sector on that two frames share, both lack something; a black line that fills no sector is a picture."""
+    data = bytearray(left_by_a_crash(3))
+    boundary = torn()[2] + 4 * LENGTH
+    assert boundary % 512
+    begin = boundary - boundary % 512 + behind
+    data[begin : begin + length] = bytes(length)
+    box = Crashed(tmp_path, bytes(data))
+    found = box.salvage()
+    assert found.frames == frames
+    if frames < COUNT:
+        check(box.object(), frames)
+
+
 def test_ok__the_end_was_written_and_the_rename_not(tmp_path: Path) -> None:
     data = bytearray(left_by_a_crash(COUNT))
     length = COUNT * LENGTH + COUNT * LENGTH % 2

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from appliance.acquire.gate import Ticket
 from appliance.acquire.runner import State, Unsupported
 from appliance.acquire.texts import TextRunner
 from appliance.config.devices import TextDevice
 from appliance.spool.writer import ObjectWriter
 from tests.acquire.boxes import Box as ProcessBox
 from tests.acquire.conftest import Room
-from tests.acquire.lines import FarEnd
+from tests.acquire.lines import CLOCK, FarEnd
 from tests.acquire.world import CONFIGURATION, PATIENT_ID, close_exam, errors_of
 from tests.devices.text_world import ACK, ENQ, EOT, LENSES, NAK, RECORDS, astm_frames, nidek
 from tests.peers import DEADLINE, wait_until
@@ -157,6 +158,38 @@ def test_fail__a_fault_while_drawing_refuses(machine: Machine, monkeypatch: pyte
     machine.send_session(last=NAK)
     machine.wait_for_finding("text_unsaved", "by a fault in the box (LookupError)")
     assert PATIENT_ID not in machine.room.finding("text_unsaved")
+
+
+def test_fail__a_fault_while_drawing_what_cannot_be_repeated_costs_one_text(
+    made: list[Machine], room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To try the same once more would not help, and nothing that follows would be taken."""
+    machine = Machine(room, tmp_path, profile="nidek-lm")
+    made.append(machine)
+    machine.start()
+    exam = machine.open_exam()
+    with monkeypatch.context() as patch:
+        patch.setattr("appliance.acquire.texts.pages_from_reading", lambda *_: {}[PATIENT_ID])
+        machine.say(nidek(*LENSES))
+        machine.wait_for_finding("text_lost", "by a fault in the box (KeyError)")
+        wait_until(machine.room.is_idle, "it is over")
+    machine.say(nidek(*LENSES))
+    wait_until(lambda: len(machine.objects(exam)) == 1, "the next one is saved")
+
+
+def test_ok__a_text_is_of_the_moment_of_its_first_byte(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    admit, began = machine.runner.gate.admit, list[float | None]()
+
+    def note(**given: float | None) -> Ticket:
+        began.append(given["began"])
+        return admit(**given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(machine.runner.gate, "admit", note)
+    before = CLOCK.monotonic()
+    machine.send_session()
+    (at,) = began
+    assert at is not None
+    assert before <= at <= CLOCK.monotonic()
 
 
 def test_fail__damaged_text_of_a_machine_that_cannot_repeat(made: list[Machine], room: Room, tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ def test_ok__the_end_of_a_study_is_told_and_ends_nothing(stage: Stage, room: Roo
     watch = watch_of(stage, KeyTrigger(kind="key", node=Path("n"), action="end", debounce_seconds=0))
     watch.take(Signal(0, room.clock.monotonic()))
     assert stage.runner.status()["study_complete"] is None  # nobody's study
+    assert room.finding("study_complete") == ""
     exam = open_exam_of(room.facts)
     watch.take(Signal(0, room.clock.monotonic()))
     assert stage.runner.status()["study_complete"] == exam.exam_id
@@ -174,6 +175,15 @@ def test_fail__what_came_while_the_box_was_busy_is_told(stage: Stage, room: Room
     assert "while the box was busy" in room.finding("trigger_failed")
     assert room.objects("endoscope", None) == []
     press(watch, stage)
+    assert room.finding("trigger_failed") == ""
+
+
+def test_ok__a_word_of_the_end_that_had_to_wait_is_told_all_the_same(stage: Stage, room: Room) -> None:
+    """It asks for no picture of its moment."""
+    exam = open_exam_of(room.facts)
+    watch = watch_of(stage, KeyTrigger(kind="key", node=Path("n"), action="end"))
+    watch.take(Signal(0, room.clock.monotonic() - 5.0))
+    assert stage.runner.status()["study_complete"] == exam.exam_id
     assert room.finding("trigger_failed") == ""
 
 

@@ -424,13 +424,13 @@ def test_ok__the_preview_is_small_and_decoded_no_more_often_than_configured(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decoded = []
-    original = video.small_jpeg_from
+    original = video.preview_jpeg_from
 
-    def small_jpeg_from(frame: Frame, size: tuple[int, int]) -> bytes:
+    def preview_jpeg_from(frame: Frame, width: int) -> bytes:
         decoded.append(frame)
-        return original(frame, size)
+        return original(frame, width)
 
-    monkeypatch.setattr(video, "small_jpeg_from", small_jpeg_from)
+    monkeypatch.setattr(video, "preview_jpeg_from", preview_jpeg_from)
     for _ in range(25):
         stage.show()
         assert Image.open(BytesIO(stage.runner.preview())).size == (96, 64)

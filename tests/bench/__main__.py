@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from tests.bench.tables import MIB, BenchError, Table
 from tests.bench.video import measure_video
 from tests.bench.writes import ExamWear, measure_exams, measure_writes
 
+PARTS = ("help", "decoders", "job", "box", "films", "video", "network", "panel", "wear")
 CAPTURES, EXAMS = 10_000, 200
 
 
@@ -35,8 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure a running demo.")
     parser.add_argument("--directory", type=Path, default=Path(), help="on whose filesystem to measure (default: here)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE too")
-    parser.add_argument("--panel", action="store_true", help="only what a finger waits for at the panel")
-    parser.add_argument("--wear", action="store_true", help="only what exams of one kind write, some two minutes")
+    parser.add_argument("--only", choices=PARTS, action="append", help="only this part (or several)")
     given = parser.parse_args()
     began = time.monotonic()
     given.directory.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def main() -> int:
 
     try:
         with tempfile.TemporaryDirectory(prefix=".bench-", dir=given.directory.absolute()) as name:
-            for table in measure(Path(name), facts["filesystem"].partition(" ")[0], given):
+            for table in measure(Path(name), facts["filesystem"].partition(" ")[0], given.only or PARTS[:-1]):
                 show(table)
     except (BenchError, ApplianceError, AssertionError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -66,30 +66,35 @@ def main() -> int:
     return 0
 
 
-def measure(directory: Path, filesystem: str, given: argparse.Namespace) -> Iterator[Table]:
-    """Each table as soon as it is measured."""
-    if given.panel:
-        yield from measure_panel(directory)
-        return
-    if given.wear:
+def measure(directory: Path, filesystem: str, parts: Sequence[str]) -> Iterator[Table]:
+    """Each table as soon as it is measured; the last of PARTS is in `box` too."""
+    if "help" in parts:
+        yield measure_help()
+    if "decoders" in parts:
+        yield measure_decoders()
+    if "job" in parts:
+        yield measure_job(directory / "job")
+    if "box" in parts:
         with running_box(directory / "demo") as box:
+            yield measure_commands(box.demo.directory)
+            yield from measure_box(box, filesystem)
+    if "films" in parts:
+        yield measure_films(directory / "films")
+    if "video" in parts:
+        yield measure_video(directory / "video")
+    if "network" in parts:
+        yield from measure_network(directory / "network")
+    if "panel" in parts:
+        yield from measure_panel(directory / "panel")
+    if "wear" in parts:
+        with running_box(directory / "wear") as box:
             yield measure_exams(box, [], filesystem)
-        return
-    yield measure_help()
-    yield measure_decoders()
-    yield measure_job(directory / "job")
-    with running_box(directory / "demo") as box:
-        yield measure_commands(box.demo.directory)
-        yield from measure_box(box, filesystem)
-    yield measure_films(directory / "films")
-    yield measure_video(directory / "video")
-    yield from measure_network(directory / "network")
-    yield from measure_panel(directory / "panel")
 
 
 def measure_panel(directory: Path) -> Iterator[Table]:
+    """What a finger waits for."""
     yield measure_search(directory / "search")
-    with running_box(directory / "panel") as box:
+    with running_box(directory / "demo") as box:
         yield measure_kiosk(box)
         yield measure_taps(box)
         box.open_exam()

@@ -196,8 +196,18 @@ def test_ok__a_device_that_is_configured_by_another_node(
 ) -> None:
     assert main(["device", "adopt", "/dev/ttyUSB0", "ultrasound"]) == 0
     assert capsys.readouterr().out.endswith(
-        "In the configuration, ultrasound must name it as /dev/appliance/ultrasound now.\n"
+        'In the configuration, ultrasound needs now: line = "/dev/appliance/ultrasound"\n'
     )
+
+
+def test_fail__a_name_of_a_device_that_is_something_else(
+    plugs: list[Attached], capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugs.append(Attached(Kind.INPUT, "/dev/input/event7", model="FootSwitch", port="p-3"))
+    assert main(["device", "adopt", "/dev/input/event7", "ultrasound"]) == 1
+    told = capsys.readouterr().err
+    assert "ultrasound is a serial device in the configuration, and /dev/input/event7 is none." in told
+    assert device_adopt.AdoptedDevices(Paths.from_environment().rules).read() == {}
 
 
 def test_fail__a_name_that_another_one_has(plugs: list[Attached], capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,7 +112,14 @@ def test_ok__of_a_process_that_runs(
     assert FAILING in said_nothing.err
 
 
-@pytest.mark.parametrize(("name", "words"), [("nobody", "No device is called"), ("film", "does not answer")])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nobody", "There are: ultrasound, lensmeter."),
+        ("film", "No device on a line is called 'film'."),
+        ("lensmeter", "does not answer"),
+    ],
+)
 def test_fail__nothing_that_could_be_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, words: str
 ) -> None:

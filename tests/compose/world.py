@@ -308,8 +308,9 @@ def clip_frames() -> list[bytes]:
     return [jpeg(subsampling="4:2:0", is_odd=odd, quality=quality) for odd, quality in ((1, 80), (0, 70), (1, 60))]
 
 
-# The standard gives a choice of 8 and 16 bits (PS3.3 C.11.1.1.1); this release of dciodvfy wants the highest of them to
-# be used, which thousandths of an optical density never do: a film of 32.8 would let nothing through at all.
+# The standard gives a choice of 8 and 16 bits (PS3.3 C.11.1.1.1); this release of dciodvfy wants the highest of 16 to
+# be used. Densities are thousandths (C.11.1.1.2), which 8 bits do not hold, and no film has 32.8; a table in other
+# units (type US) would use all bits, and say nothing of densities.
 ALLOWED_ERROR = "Modality LUT - LUT Descriptor number of bits = 16 but maximum LUT Data value is 0xbb8"
 
 # Every kind of object that the box makes; what is made of an exam and what of none.

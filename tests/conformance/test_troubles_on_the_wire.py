@@ -24,7 +24,7 @@ from pydicom.uid import UID
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
-from appliance.base.http import Asker
+from appliance.base.asking import Asker
 from appliance.base.paths import Paths
 from appliance.config.load import load_configuration
 from appliance.conformance.box import statement_of

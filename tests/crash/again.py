@@ -28,7 +28,7 @@ from tests.crash.box import SteppedClock, sealed
 from tests.crash.check import Verdict, patients_of_the_day, recover
 from tests.crash.model import Cut, Link, Write
 from tests.crash.record import Note, Promise, Record, Side
-from tests.crash.recorder import CLIP, Recorder, voiced
+from tests.crash.recorder import CLIP, Recorder, is_native, voiced
 from tests.crash.recording import check_faithful, strace_into
 from tests.crash.states import Case, distinct_cases, sample_of, seed_of, write_tree
 from tests.crash.world import REPOSITORY
@@ -118,6 +118,7 @@ class First(StrEnum):
 
     ONE_FRAME = "a clip of one frame, which becomes a still"
     CLIP = "a clip of many frames"
+    NATIVE = "a clip of many native frames"
     HAND_OVER = "an exam that has its list and was not handed over"
     OWED = "a commitment report that is owed"
 
@@ -128,7 +129,7 @@ def seed_of_first(first: First, record: Record) -> int:
     for index, event in enumerate(record.events):
         if isinstance(event, Note):
             if event.promise is Promise.SYNCED:
-                places[First.CLIP] = index + 1
+                places[First.NATIVE if is_native(event.content, event.count) else First.CLIP] = index + 1
             elif event.promise is Promise.ASKED:
                 places[First.OWED] = index + 1
         elif isinstance(event.operation, Write):

@@ -25,7 +25,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from appliance.acquire.runner import DeviceRunner
-from appliance.base import http
+from appliance.base import asking, http
 from appliance.base.asking import Unreachable
 from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
@@ -147,7 +147,7 @@ def start_box(paths: Paths, archive: Archive, clock: SteppedClock, work: Callabl
 
 
 class InProcessAsker:
-    """Stands for base.http.Asker: the same question to the same application, without a socket."""
+    """Stands for base.asking.Asker: the same question to the same application, without a socket."""
 
     def __init__(self, path: Path, name: str) -> None:
         self._path, self._name = str(path), name
@@ -159,7 +159,7 @@ class InProcessAsker:
         app = self._box.apps.get(self._path)
         if app is None:
             raise Unreachable(f"{self._name} does not answer.")
-        return http._object_from(*_exchange(app, method, path, json.dumps(body or {}).encode()), self._name)
+        return asking._object_from(*_exchange(app, method, path, json.dumps(body or {}).encode()), self._name)
 
     def close(self) -> None:
         pass

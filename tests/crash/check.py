@@ -29,6 +29,7 @@ from appliance.spool.names import is_intact, object_name_from
 from tests.acquire.world import make_frame, picture
 from tests.crash.archive import Archive, dataset_in
 from tests.crash.box import START, Box, SteppedClock, start_box
+from tests.crash.pixels import SIZE, shown_pixels
 from tests.crash.record import Note, Promise
 from tests.crash.states import Case, write_tree
 from tests.crash.trail import wrong_in_the_trail
@@ -286,7 +287,11 @@ def wrong_at_the_end(case: Case, state: Path, archive: Archive) -> Iterator[str]
             if not kept.exists() or not is_intact(kept):
                 yield f"object {uid} of exam {exam_id} is not kept whole"
                 continue
-            header = dcmread(kept, stop_before_pixels=True, specific_tags=["PatientID", "StudyInstanceUID"])
+            header = dcmread(
+                kept, specific_tags=["PatientID", "StudyInstanceUID", "PhotometricInterpretation", "PixelData"]
+            )
+            if header.PhotometricInterpretation == "RGB" and not _are_shown(header.PixelData):
+                yield f"object {uid} of exam {exam_id} has a frame that the machine never gave"
             if (header.get("PatientID", ""), header.StudyInstanceUID) != (patient, exam.study_instance_uid):
                 yield f"object {uid} of exam {exam_id} belongs to another patient"
             if archive.objects.get(uid) != dataset_in(kept.read_bytes()):
@@ -298,6 +303,11 @@ def wrong_at_the_end(case: Case, state: Path, archive: Archive) -> Iterator[str]
                 yield f"the step of {step.modality} in exam {exam_id} is {found}, not {wanted}"
     yield from _wrong_objects(case, archive, listed)
     yield from _left_behind(state)
+
+
+def _are_shown(pixels: bytes) -> bool:
+    size = SIZE[0] * SIZE[1] * 3
+    return all(pixels[at : at + size] in shown_pixels() for at in range(0, len(pixels), size))
 
 
 def _wrong_objects(case: Case, archive: Archive, listed: dict[str, str]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from tests.crash.prove import load_or_record, make_workplace
 from tests.crash.record import Record
 from tests.crash.states import Player
 
-_ANY_RECOVERIES = 2
+_ANY_RECOVERIES = 1
 
 
 @pytest.fixture(scope="session")

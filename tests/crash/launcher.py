@@ -49,6 +49,7 @@ def start(log: str, name: str, service: str, arguments: list[str], become: Calla
 def main(log: str) -> None:
     for service in SERVICES:
         importlib.import_module(f"appliance.services.{service}")
+    importlib.import_module("tests.crash.pixels").give_pixels()
     children: dict[str, int] = {}
     for line in sys.stdin:
         told = json.loads(line)

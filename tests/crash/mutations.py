@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from appliance.acquire import salvage
 from appliance.acquire.transfers import TransferRunner
@@ -20,8 +20,9 @@ from appliance.console import aftercare
 from appliance.services import acquire as acquire_service
 from appliance.services import recover
 from tests.crash.again import First
-from tests.crash.model import Link, Rename, Sync
+from tests.crash.model import Link, Rename, Sync, Write
 from tests.crash.record import Event, Note, Promise, Record, Side, Step
+from tests.crash.recorder import is_native
 
 _STILL = r"captured/[^/]+/[^/]+/\.part-[0-9.]+~0"
 _CLIP = r"captured/[^/]+/[^/]+/\.part-[0-9.]+~[1-9][0-9]*"
@@ -115,6 +116,36 @@ def answered_early(promise: Promise, syncs: int) -> Mutation:
     return mutate
 
 
+def counted_before_synced() -> Mutation:
+    """What is patched into the header of native frames behind a sync of them is written before that sync."""
+
+    def mutate(record: Record) -> Broken:
+        events: list[Event] = []
+        places = []
+        last = 0
+        for event in record.events:
+            if _is_native_patch(event, record) and _is_sync(events[last], re.escape(event.path)):
+                events.insert(last, event)
+                places.append(last)
+            else:
+                events.append(event)
+            last = len(events) - 1 if isinstance(event, Step) else last
+        return Broken(replace(record, events=events), places)
+
+    return mutate
+
+
+def _is_native_patch(event: Event, record: Record) -> TypeGuard[Step]:
+    if not (isinstance(event, Step) and isinstance(event.operation, Write) and re.fullmatch(_CLIP, event.path)):
+        return False
+    offset = int(event.path.rpartition("~")[2])
+    return event.operation.offset < offset and any(
+        is_native(one.operation.data, offset)
+        for one in record.events
+        if isinstance(one, Step) and one.path == event.path and isinstance(one.operation, Write)
+    )
+
+
 def _is_sync(event: Event, pattern: str) -> bool:
     return (
         isinstance(event, Step)
@@ -137,6 +168,7 @@ RECORDED: dict[str, Mutation] = {
     "a still is renamed before it is synced": named_before_synced(_STILL),
     "a clip is renamed before it is synced": named_before_synced(_CLIP),
     "a clip under way is not synced": without_sync(_CLIP),
+    "native frames are counted before they are synced": counted_before_synced(),
     "saved is answered before the name is synced": answered_early(Promise.SAVED, 1),
     "saved is answered before the bytes are synced": answered_early(Promise.SAVED, 2),
     "an exam's record is not synced": without_sync(r"exams/[^/]+/\.part-[0-9]+-exam\.json"),
@@ -192,6 +224,7 @@ RECOVERY: dict[str, Fault] = {
 # Of the recovery from a state of the job, which a second power cut then hits.
 RECORDED_AGAIN: dict[str, tuple[First, Mutation]] = {
     "a mended clip is not synced": (First.CLIP, without_sync(_CLIP)),
+    "a mended clip of native frames is not synced": (First.NATIVE, without_sync(_CLIP)),
     "the mark of a clip cut short is not synced before its end is written": (First.CLIP, without_first_sync(_CLIP)),
     "a salvaged clip's name is not synced": (First.CLIP, without_sync(_CAPTURED)),
     "the still of a clip of one frame is renamed before it is synced": (First.ONE_FRAME, named_before_synced(_STILL)),

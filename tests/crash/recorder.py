@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.compose.pixels import SEQUENCE_DELIMITER
 from tests.crash.model import Link, Make, Operation, Rename, Resize, Sync, Unlink, Write
 from tests.crash.record import Note, Promise, Record, Side, Step
 from tests.crash.trace import Birth, Call, calls_from
@@ -38,6 +39,8 @@ _REPORT_ANSWER = b"\x00\x00\x00\x01\x02\x00\x00\x00\x00\x81"
 _SUCCESS = b"\x00\x00\x00\x09\x02\x00\x00\x00\x00\x00"
 _ACK = b"\x06"
 _ITEM = 8
+# Pixel Data whose length is known: native (PS3.5 7.1.2).
+_NATIVE = (b"\xe0\x7f\x10\0OB\0\0", b"\xe0\x7f\x10\0OW\0\0")
 _VOICE = b"PROMISE "
 
 
@@ -222,7 +225,7 @@ class Recorder:
         clip = CLIP.match(path.rpartition("/")[2])
         if clip is not None and handle.side is Side.BOX and call.name == "fdatasync":
             content = self.systems[Side.BOX].content(handle.inode)
-            whole = end_of_fragments(content, int(clip["offset"]))
+            whole = end_of_frames(content, int(clip["offset"]))
             exam_id = path.split("/")[-2]
             self._note(Note(Promise.SYNCED, clip["uid"], exam_id, content[:whole], int(clip["offset"])), call.ended)
 
@@ -332,6 +335,34 @@ class Recorder:
         if file_name and not path.endswith(file_name):
             self.record.findings.append(f"object {uid} was called {file_name} but is {path}")
         self._note(Note(Promise.SAVED, uid, exam_id, system.content(inode)), line)
+
+
+def end_of_frames(content: bytes, offset: int) -> int:
+    """Where what a sync has made durable ends: behind the last whole fragment, or the frames that are counted."""
+    if not is_native(content, offset):
+        return end_of_fragments(content, offset)
+    header = content[:offset]
+    rows, columns = (int.from_bytes(_value_of(header, tag), "little") for tag in (b"\x10\0US", b"\x11\0US"))
+    return offset + int(_value_of(header, b"\x08\0IS")) * rows * columns * 3
+
+
+def is_native(content: bytes, offset: int) -> bool:
+    """Whether the clip whose frames begin at `offset` is one of pixels."""
+    return content[offset - 12 : offset - 4] in _NATIVE
+
+
+def is_clip_ended(content: bytes, offset: int) -> bool:
+    """Whether its end was written: the delimiter, or the length of native pixels, which comes behind all of them."""
+    if is_native(content, offset):
+        return 0 < int.from_bytes(content[offset - 4 : offset], "little") == len(content) - offset
+    end = end_of_fragments(content, offset)
+    return content[end : end + len(SEQUENCE_DELIMITER)] == SEQUENCE_DELIMITER
+
+
+def _value_of(header: bytes, element: bytes) -> bytes:
+    """Of an element of group 0028, by its number and VR (explicit, a length of two bytes)."""
+    at = header.rindex(b"\x28\0" + element) + 6
+    return header[at + 2 : at + 2 + int.from_bytes(header[at : at + 2], "little")]
 
 
 def end_of_fragments(content: bytes, offset: int) -> int:

@@ -1,4 +1,8 @@
-"""The job that is recorded: real processes under strace, two patients, and a clip that is cut off and salvaged."""
+"""The job that is recorded: real processes under strace, two patients, and clips that are cut off and salvaged.
+
+One clip of JPEG frames and one of native frames come to their end, and one of each is cut off; one film is streamed,
+and one compressed.
+"""
 
 from __future__ import annotations
 
@@ -56,18 +60,26 @@ def _do_job(place: Place, processes: Processes, machines: Machines) -> None:
     clip_end = time.monotonic() + CLIP_SECONDS
     assert machines.print_image(), "the box did not acknowledge the image"
     person.tap("film", "film", first)
+    person.tap("plates", "film", first)
     time.sleep(max(0.0, clip_end - time.monotonic()))
     person.tap("endoscope", "clip/stop", first)
+    machines.show_pixels(True)
+    start_clip(place, person, first)
+    time.sleep(CLIP_SECONDS)
+    person.tap("endoscope", "clip/stop", first)
     person.close_exam(first)
+    machines.show_pixels(False)
     second = person.open_exam(1)
     person.tap("endoscope", "still", second)
-    clip = start_clip(place, person, second)
-    time.sleep(CLIP_SECONDS)
-    processes.kill_box()
-    assert list(place.paths.state.glob(f"captured/endoscope/{second}/.part-{clip}~*"))
-    processes.recover()
-    processes.start_box()
-    wait_until(lambda: has_signal(processes), "the endoscope's picture is there again")
+    for are_pixels in (True, False):
+        machines.show_pixels(are_pixels)
+        clip = start_clip(place, person, second)
+        time.sleep(CLIP_SECONDS)
+        processes.kill_box()
+        assert list(place.paths.state.glob(f"captured/endoscope/{second}/.part-{clip}~*"))
+        processes.recover()
+        processes.start_box()
+        wait_until(lambda: has_signal(processes), "the endoscope's picture is there again")
     person.tap("endoscope", "still", second)
     person.close_exam(second)
     wait_until(lambda: is_settled(place.paths.state), f"everything is done\n{processes.logs()}", _DONE_SECONDS)

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.compose.pixels import SEQUENCE_DELIMITER
 from tests.crash.model import Cut, Link, Rename
 from tests.crash.record import Note, Promise, Record, Side, Step, Tree
-from tests.crash.recorder import CLIP, end_of_fragments
+from tests.crash.recorder import CLIP, is_clip_ended
 
 # The first rounds over all moments treat everything alike; those that follow tear each thing by itself.
 _ROUNDS = (Cut.LOSE_ALL, Cut.KEEP_ALL, Cut.LOSE_NAMES, Cut.LOSE_DATA)
@@ -105,10 +104,8 @@ def _clips_under_way(tree: Tree) -> Iterator[Note]:
     """A note on each clip whose end was not written."""
     for path, content in tree.items():
         match = CLIP.fullmatch(path.rpartition("/")[2])
-        if match is not None and content is not None:
-            end = end_of_fragments(content, int(match["offset"]))
-            if content[end : end + len(SEQUENCE_DELIMITER)] != SEQUENCE_DELIMITER:
-                yield Note(Promise.CUT_SHORT, match["uid"])
+        if match is not None and content is not None and not is_clip_ended(content, int(match["offset"])):
+            yield Note(Promise.CUT_SHORT, match["uid"])
 
 
 def distinct_cases(record: Record, seeds: Iterable[int]) -> Iterator[Case]:

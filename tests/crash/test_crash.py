@@ -42,11 +42,12 @@ def test_ok__the_job_is_recorded_whole(record: Record) -> None:
     assert record.findings == []
     notes = [event for event in record.events if isinstance(event, Note)]
     count = {promise: sum(note.promise is promise for note in notes) for promise in Promise}
-    # Two patients; two stills, a clip, a transfer and a film; then a clip that is cut off, and a still.
+    # Two patients; a still, a clip of JPEG and one of pixels, a transfer and two films; then a still, a clip of each
+    # kind that is cut off, and a still.
     assert count[Promise.OPENED] == count[Promise.CLOSED] == 2
-    assert count[Promise.SAVED] == 6
-    assert count[Promise.COMMITTED] == 7
-    assert count[Promise.SYNCED] >= 4
+    assert count[Promise.SAVED] == 8
+    assert count[Promise.COMMITTED] == 10
+    assert count[Promise.SYNCED] >= 8
     assert count[Promise.ASKED] >= 2
     paths = {event.path for event in record.events if isinstance(event, Step) and event.side is Side.BOX}
     for part in ("exams/", "captured/", "outbox", "kept", "settled", "journal/journal.sqlite-wal", "worklist"):
@@ -58,7 +59,7 @@ def test_ok__a_clip_under_way_is_synced_every_second(record: Record) -> None:
     for event in record.events:
         if isinstance(event, Step) and isinstance(event.operation, Sync) and CLIP.fullmatch(event.path):
             clips.setdefault(event.path, []).append(event.at)
-    assert len(clips) == 2
+    assert len(clips) == 4
     for times in clips.values():
         gaps = [after - before for before, after in itertools.pairwise(times)]
         assert gaps
@@ -147,7 +148,8 @@ def test_ok__a_fault_in_the_order_of_writing_is_noticed(
     record: Record, workplace: Path, sealed_box: None, name: str
 ) -> None:
     wrong = RECORDED[name](record)
-    seeds = seeds_near(wrong.record, wrong.places, MOST_UNTIL_CAUGHT, random.Random(1))
+    near = seeds_near(wrong.record, wrong.places, MOST_UNTIL_CAUGHT, random.Random(1))
+    seeds = itertools.chain(near, torn_seeds_at(wrong.record, wrong.places[-1] + 1, random.Random(1)))
     count, verdict = first_bad(wrong.record, seeds, patients_of_the_day(), workplace)
     assert verdict is not None, f"not noticed in {count} states"
 

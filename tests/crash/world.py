@@ -26,11 +26,12 @@ from appliance.devices.video.stream import FRAME_HEADER, FRAME_MARK
 from appliance.simulator.machines.film import write_sane_configuration
 from appliance.simulator.machines.xmodem_sender import Protocol, XmodemSender
 from tests.acquire.world import picture
+from tests.crash.pixels import SIGN, SIZE
 from tests.peers import is_listening, wait_until
 from tests.ports import pick_free_port
 
 REPOSITORY = Path(__file__).parents[2]
-DEVICES = ("ultrasound", "endoscope", "film")
+DEVICES = ("ultrasound", "endoscope", "film", "plates")
 FRAMES_PER_SECOND = 12
 START_SECONDS = 60.0
 CONFIGURATION = """
@@ -84,6 +85,18 @@ resolution_dpi = 50
 width_mm = 20
 height_mm = 25
 stall_seconds = 5
+[[devices]]
+name = "plates"
+driver = "sane"
+title = "Plate digitizer"
+modality = "RG"
+sane_device = "test:0"
+sane_config_directory = "sane"
+resolution_dpi = 50
+width_mm = 25
+height_mm = 20
+stall_seconds = 5
+compression = "jpeg-ls"
 """
 
 
@@ -129,11 +142,12 @@ def transferred_image() -> bytes:
 
 
 class Machines:
-    """The three old machines: threads of the test, since nobody pulls their plug."""
+    """The old machines: threads of the test, since nobody pulls their plug."""
 
-    def __init__(self, run: Path, size: tuple[int, int] = (48, 32)) -> None:
+    def __init__(self, run: Path, size: tuple[int, int] = SIZE) -> None:
         """`size` of the endoscope's picture: no picture of one size is like one of another."""
         self._size = size
+        self._sign = run / SIGN
         self._stop = threading.Event()
         self._far, self._near = os.openpty()
         tty.setraw(self._near)
@@ -156,6 +170,14 @@ class Machines:
         self._listener.close()
         os.close(self._far)
         os.close(self._near)
+
+    def show_pixels(self, are_pixels: bool) -> None:
+        """The endoscope's grabber gives pixels from now on, or JPEG; what it gave before has come."""
+        if are_pixels:
+            self._sign.touch()
+        else:
+            self._sign.unlink(missing_ok=True)
+        self._stop.wait(3 / FRAMES_PER_SECOND)
 
     def print_image(self) -> bool:
         """Press Print at the ultrasound; true when the box acknowledged."""

@@ -60,14 +60,20 @@ def _dots_of(bitmap: bytes, directory: Path) -> Dots:
         ("epson", "escp9", 60, 72, 240),  # ESC K
         ("eps9high", "escp9", 240, 216, 240),  # three passes between one another's rows
         ("ibmpro", "escp9", 240, 72, 240),
+        ("okiibm", "escp9", 120, 72, 240),
         ("lq850", "escp24", 180, 180, 360),  # ESC * 39, ESC D and TAB
         ("stcolor", "escp24", 360, 360, 360),  # ESC . 1
+        ("st800", "escp24", 360, 360, 360),
+        ("ap3250", "escp24", 360, 180, 360),
         ("laserjet", "pcl", 300, 300, 300),  # method 0
         ("ljet2p", "pcl", 300, 300, 300),  # method 2
         ("deskjet", "pcl", 300, 300, 300),
         ("ljet4", "pcl", 300, 300, 300),  # methods 2 and 3
         ("ljet4", "pcl", 600, 600, 600),
         ("ljet3", "pcl", 300, 300, 600),
+        ("ljet4pjl", "pcl", 300, 300, 300),
+        ("lp2563", "pcl", 300, 300, 300),
+        ("djet500", "pcl", 300, 300, 300),
         ("cdjmono", "pcl", 300, 300, 300),  # method 9
     ],
 )  # fmt: skip

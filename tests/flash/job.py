@@ -41,6 +41,7 @@ from appliance.spool.names import is_intact
 from tests.acquire.world import make_frame, picture
 from tests.crash.archive import Archive, dataset_in
 from tests.crash.box import Box, InProcessAsker, ServiceFailed, SteppedClock, start_box
+from tests.crash.pixels import pixels_from
 from tests.crash.world import CONFIGURATION, transferred_image
 from tests.flash.layer import Flash
 
@@ -136,6 +137,7 @@ class Job:
         self._tried: dict[str, int] = {}
         self._done: set[str] = set()
         self._number = 0
+        self._are_pixels = False
         self._most_rounds = _ROUNDS_ILL
         self.closing: Box | None = None
 
@@ -146,10 +148,12 @@ class Job:
         self._paths.configuration.write_text(CONFIGURATION.format(listener=1, hospital=1))
 
     def work(self) -> None:
-        """Two patients; the plug is pulled in the middle of the second one's clip."""
+        """Two patients; the plug is pulled in clips of the second one, of JPEG frames and of native ones."""
         if not self._is_short:
             self._boot(self._first_patient)
         self._boot(self._until_the_plug)
+        if not self._is_short:
+            self._boot(self._until_the_next_plug)
         self._boot(self._second_patient)
 
     def finish(self) -> None:
@@ -217,9 +221,9 @@ class Job:
         exam_id = self._open(box, 0)
         if exam_id:
             self._still(box, exam_id, "first still")
-            self._clip(box, exam_id)
+            self._clip(box, exam_id, "clip")
             self._transfer(box)
-            self._film(box, exam_id)
+            self._film(box, exam_id, "film")
             self._close(box, exam_id)
         self._settle(box)
 
@@ -228,18 +232,32 @@ class Job:
         exam_id = self._open(box, 1)
         if exam_id:
             self._still(box, exam_id, "second still")
-            try:
-                self._start_clip(box, exam_id)
-                _recorder_of(box)._thread.run_now(plug_after=3)  # type: ignore[attr-defined]
-            except ApplianceError as error:
-                self.told.sentences.append(str(error))
+            self._cut_off_clip(box, exam_id)
         raise PlugPulled
+
+    def _until_the_next_plug(self, box: Box) -> None:
+        self._round(box)
+        exam_id = self._open_exam_id(box)
+        if exam_id:
+            with self._showing_pixels():
+                self._cut_off_clip(box, exam_id)
+        raise PlugPulled
+
+    def _cut_off_clip(self, box: Box, exam_id: str) -> None:
+        try:
+            self._start_clip(box, exam_id)
+            _recorder_of(box)._thread.run_now(plug_after=3)  # type: ignore[attr-defined]
+        except ApplianceError as error:
+            self.told.sentences.append(str(error))
 
     def _second_patient(self, box: Box) -> None:
         self._round(box)
         exam_id = self._open_exam_id(box)
         if exam_id:
             self._transfer(box)
+            with self._showing_pixels():
+                self._clip(box, exam_id, "native clip")
+            self._film(box, exam_id, "plates")
             self._still(box, exam_id, "third still")
             self._close(box, exam_id)
         self._settle(box)
@@ -313,10 +331,19 @@ class Job:
         """The endoscope gives its next picture."""
         self._number += 1
         frame = make_frame(picture(self._number, (40, 24)), self._number, self.clock.monotonic())
+        if self._are_pixels:
+            frame = pixels_from(frame)
         runner = box.runners["endoscope"]
         assert isinstance(runner, VideoRunner)
         runner._take(frame)
         return frame
+
+    @contextlib.contextmanager
+    def _showing_pixels(self) -> Iterator[None]:
+        """The endoscope's grabber gives pixels inside the block, not JPEG."""
+        self._are_pixels = True
+        yield
+        self._are_pixels = False
 
     def _start_clip(self, box: Box, exam_id: str) -> None:
         self._show(box)
@@ -327,10 +354,10 @@ class Job:
             self.clock.turn(0.04)
             self._show(box)
 
-    def _clip(self, box: Box, exam_id: str) -> None:
-        if "clip" in self._done or self._tried.get("clip", 0) > 1:
+    def _clip(self, box: Box, exam_id: str, what: str) -> None:
+        if self._tried.get(what, 0) > 1:
             return
-        self._tried["clip"] = 2
+        self._tried[what] = 2
         try:
             self._start_clip(box, exam_id)
         except ApplianceError as error:
@@ -356,8 +383,9 @@ class Job:
                 saved = self._find(hashlib.sha256(transferred_image()).digest())
                 self.told.wrong += [] if saved else ["the machine's image was acknowledged and is nowhere"]
 
-    def _film(self, box: Box, exam_id: str) -> None:
-        self._promised(self._do("film", box, "/api/devices/film/film", {"exam_id": exam_id}))
+    def _film(self, box: Box, exam_id: str, device: str) -> None:
+        """The digitizer `film` is kept as it comes, `plates` is compressed."""
+        self._promised(self._do(device, box, f"/api/devices/{device}/film", {"exam_id": exam_id}), device)
 
     def _close(self, box: Box, exam_id: str) -> None:
         self.closing = box
@@ -370,13 +398,13 @@ class Job:
 
     # -- what is noted of it
 
-    def _promised(self, answer: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _promised(self, answer: dict[str, Any] | None, device: str = "endoscope") -> dict[str, Any] | None:
         """The answer's *saved* is a promise: it must be on the medium by now, and stay what it is."""
         if answer is None:
             return None
         uid, exam_id = str(answer["sop_instance_uid"]), str(answer["exam_id"])
         with self._flash.quiet():
-            path = self._paths.state / "captured" / _device_of(answer) / exam_id / str(answer["file_name"])
+            path = self._paths.state / "captured" / device / exam_id / str(answer["file_name"])
             if not path.exists():
                 self.told.wrong.append(f"object {uid} was saved and is not there")
                 return answer
@@ -434,10 +462,6 @@ def undurable(flash: Flash, path: str, uid: str) -> Iterator[str]:
         yield f"object {uid} was answered as saved before it was: {written=} {synced=} {renamed=} {named=}"
     if failed >= 0:
         yield f"object {uid} was answered as saved after a sync of its bytes had failed"
-
-
-def _device_of(answer: dict[str, Any]) -> str:
-    return {"still": "endoscope", "clip": "endoscope", "film": "film"}[str(answer["kind"])]
 
 
 def _recorder_of(box: Box) -> ClipRecorder:

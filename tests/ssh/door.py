@@ -50,7 +50,7 @@ os.execv("/usr/sbin/sshd", ["/usr/sbin/sshd", "-D", "-e", "-f", f"{directory}/ss
 
 @dataclass(frozen=True)
 class Door:
-    """The port, and the directory with a private key for each role: `viewer`, `operator`, `admin`, and `bare`."""
+    """The port, and the directory with a private key for each role, and a `bare` and a `stranger`'s."""
 
     port: int
     directory: Path
@@ -118,8 +118,7 @@ def open_door(configuration: str) -> Iterator[Door]:
     try:
         host = make_key(directory / "host")
         (directory / "known_hosts").write_text(f"[127.0.0.1]:{port} {' '.join(host.split()[:2])}\n")
-        roles = (SupportRole.VIEWER, SupportRole.OPERATOR, SupportRole.ADMIN)
-        lines = [authorized_line("maria", role, make_key(directory / role)) for role in roles]
+        lines = [authorized_line("maria", role, make_key(directory / role)) for role in SupportRole]
         lines.append(make_key(directory / "bare"))
         make_key(directory / "stranger")
         (directory / "authorized_keys").write_text("\n".join(lines) + "\n")

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.peers import is_listening, wait_until
+from tests.ports import pick_free_port
 from tests.ssh.door import Door, make_key, open_door, settings_in
 from tests.systemd.box import NAMESPACE
 
@@ -84,6 +86,11 @@ def test_ok__each_role_runs_its_commands_and_no_other(door: Door) -> None:
     assert "cannot be run over SSH" in door.ssh("admin", "shell --role shell").stderr
 
 
+def test_ok__a_shell_is_there_for_whom_the_site_gave_one(door: Door) -> None:
+    done = door.ssh("shell", "echo $((6 * 7)); id -un")
+    assert (done.returncode, done.stdout.split()) == (0, ["42", "appliance-admin"]), done.stderr
+
+
 def test_ok__a_record_says_whose_key_it_was(door: Door) -> None:
     public = subprocess.run(
         ["ssh-keygen", "-l", "-f", door.directory / "operator.pub"], capture_output=True, text=True, check=True
@@ -128,8 +135,22 @@ def test_fail__nothing_else_is_let_in_or_through(door: Door) -> None:
     ):
         said = door.ssh(key, options=("-W", target)).stderr
         assert (prohibited in said) is not is_let, (key, target, said)
+    _try_a_socket(door, "/run/appliance/console/console.sock")
+    log = door.directory / "log"
+    wait_until(lambda: "refused streamlocal port forward" in log.read_text(errors="replace"), "sshd refuses a socket")
     back = door.ssh("admin", "help", options=("-R", "0:127.0.0.1:22", "-o", "ExitOnForwardFailure=yes"))
     assert back.returncode == 255 and "remote port forwarding failed" in back.stderr
+
+
+def _try_a_socket(door: Door, path: str) -> None:
+    """A client that wants to be let through to a unix socket of the box."""
+    port = pick_free_port()
+    command = [*door.client("admin", "-N", "-L", f"127.0.0.1:{port}:{path}"), "appliance-admin@127.0.0.1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        wait_until(lambda: is_listening(port), "the client listens")
+        assert "open failed" in process.stderr.readline()  # is_listening was who connected
+        process.terminate()
 
 
 def test_ok__the_prompt_on_a_terminal(door: Door) -> None:

@@ -3,6 +3,7 @@
 python -m tests.vm shell              lines of standard input, one after the other, as root
 python -m tests.vm run FILE [ARG...]  a Python file, by the box's own Python, with the software importable
 python -m tests.vm console            what the boot printed
+python -m tests.vm bench              how long it booted, and what it takes while nothing happens
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 
 from tests.vm.frozen import build_image, freeze, thawed
+from tests.vm.measure import boot_seconds, measure_idle
 
 _PYTHON = "/usr/lib/appliance/venv/bin/python"
 _SECONDS = 3600.0
@@ -23,12 +25,17 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="boot anew, though a booted state is kept")
     parser.add_argument("--image", type=Path, help="the directory of an image; that of today's sources otherwise")
     parser.add_argument("--before", default="true", help="a command for the guest's shell before: modprobe vivid")
-    parser.add_argument("what", choices=("shell", "run", "console"))
+    parser.add_argument("what", choices=("shell", "run", "console", "bench"))
     parser.add_argument("words", nargs=argparse.REMAINDER, help="the file and its arguments")
     given = parser.parse_args()
     frozen = freeze(given.image or build_image(), given.fresh)
     if given.what == "console":
         print((frozen.directory / "console.log").read_text(errors="replace"))
+        return 0
+    if given.what == "bench":
+        with thawed(frozen) as guest:
+            print(boot_seconds(guest))
+        print(measure_idle(frozen))
         return 0
     with thawed(frozen) as guest:
         print(guest.shell.run(given.before, _SECONDS), end="", file=sys.stderr)

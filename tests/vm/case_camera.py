@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import pytest
@@ -77,10 +77,10 @@ def sent_numbers(stored: Dataset, camera: Camera) -> list[int]:
 
 
 @pytest.fixture
-def scope(frozen: Frozen) -> Iterator[Grabber]:
-    with thawed(frozen) as guest:
+def scope(configured: Callable[[str, str], Frozen]) -> Iterator[Grabber]:
+    with thawed(configured(_CONFIGURATION, _RULE)) as guest:
         box = Box(guest)
-        box.configure(_CONFIGURATION, _RULE)
+        box.trust_clock()
         yield Grabber(box)
         assert "Traceback" not in box.journal()
 

@@ -12,7 +12,7 @@ from tests.vm.qmp import MonitorError
 from tests.vm.serial_adapter import SerialAdapter
 
 _COMMAND = "/usr/lib/appliance/venv/bin/appliance device"
-_SECONDS = 600.0
+_SECONDS = 1800.0
 # The same number in both: what a factory gives to every piece.
 _SERIAL = "0001"
 _CONFIGURATION = """

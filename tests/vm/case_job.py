@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -75,84 +76,87 @@ stall_seconds = 300.0
 _FILM_SERIAL = "FD16"
 _FILM_RULE = f'SUBSYSTEM=="usb", ENV{{ID_SERIAL_SHORT}}=="{_FILM_SERIAL}", ENV{{APPLIANCE_NAME}}="film"\n'
 ACQUIRE = "appliance-acquire@ultrasound.service"
-SECONDS = 600.0
+SECONDS = 1800.0
+
+
+@pytest.fixture(scope="module")
+def hospital(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """Orthanc with the day's schedule; it reports to a port of this machine that leads into the guest."""
+    directory = tmp_path_factory.mktemp("hospital")
+    with running(start_orthanc(directory, box_port=pick_free_port())) as archive:
+        write_worklist(directory / "worklists", date.today(), "BRIDGE")
+        yield archive
 
 
 @pytest.fixture
-def archive(tmp_path: Path) -> Orthanc:
-    """Orthanc with the day's schedule; it reports to a port of this machine that leads into the guest."""
-    made = start_orthanc(tmp_path / "orthanc", box_port=pick_free_port())
-    write_worklist(tmp_path / "orthanc" / "worklists", date.today(), "BRIDGE")
-    return made
+def box(configured: Callable[[str, str], Frozen], hospital: Orthanc) -> Iterator[Box]:
+    """Configured for three machines, none of which is plugged in yet."""
+    site = CONFIGURATION.format(port=hospital.port) + _TWO_MORE
+    ready = configured(site, RULES + VIVID_RULE + _FILM_RULE)
+    with thawed(ready, {report_port(hospital): LISTENER}) as guest:
+        made = Box(guest)
+        made.trust_clock()
+        yield made
+        assert "Traceback" not in made.journal()
 
 
-def test_ok__a_serial_image_is_committed(frozen: Frozen, archive: Orthanc, tmp_path: Path) -> None:
-    with running(archive), thawed(frozen, {report_port(archive): LISTENER}) as guest:
-        box = Box(guest)
-        box.configure(CONFIGURATION.format(port=archive.port), RULES)
-        with plugged(guest, SERIAL) as adapter:
-            box.wait_active(ACQUIRE)
-            exam = box.open_exam()
-            send_image(adapter, tmp_path / "image.jpg")
-            (name,) = box.objects(exam, "ultrasound")
-            box.close_exam(exam)
-            guest.shell.wait_until(f"test -e {STATE}/settled/{exam}.json", SECONDS)
-            (kept,) = guest.shell.run(f"find {STATE}/kept -name '{name}'").split()
-            data = guest.shell.read_file(kept)
-        stored = archive.stored()
-        (uid,) = stored
-        assert name.startswith(f"{uid}~")
-        assert _data_set(archive.file(stored[uid])) == _data_set(data)
-        assert "Traceback" not in box.journal()
-        guest.shell.wait_until(f"test $(systemctl is-active {ACQUIRE}) = inactive")
-        assert guest.shell.run("systemctl list-units --failed --plain --no-legend") == ""
+def test_ok__a_serial_image_is_committed(box: Box, hospital: Orthanc, tmp_path: Path) -> None:
+    guest, before = box.guest, set(hospital.stored())
+    with plugged(guest, SERIAL) as adapter:
+        box.wait_active(ACQUIRE)
+        exam = box.open_exam()
+        send_image(adapter, tmp_path / "image.jpg")
+        (name,) = box.objects(exam, "ultrasound")
+        box.close_exam(exam)
+        guest.shell.wait_until(f"test -e {STATE}/settled/{exam}.json", SECONDS)
+        (kept,) = guest.shell.run(f"find {STATE}/kept -name '{name}'").split()
+        data = guest.shell.read_file(kept)
+    stored = hospital.stored()
+    (uid,) = set(stored) - before
+    assert name.startswith(f"{uid}~")
+    assert _data_set(hospital.file(stored[uid])) == _data_set(data)
+    guest.shell.wait_until(f"test $(systemctl is-active {ACQUIRE}) = inactive")
+    assert guest.shell.run("systemctl list-units --failed --plain --no-legend") == ""
 
 
-def test_ok__three_machines_images_of_one_exam_are_committed(frozen: Frozen, archive: Orthanc, tmp_path: Path) -> None:
+def test_ok__three_machines_images_of_one_exam_are_committed(box: Box, hospital: Orthanc, tmp_path: Path) -> None:
     """A serial line, video and a film digitizer, each in a process of its own."""
-    with running(archive), thawed(frozen, {report_port(archive): LISTENER}) as guest:
-        box = Box(guest)
-        guest.shell.run("mkdir /run/sane; echo test > /run/sane/dll.conf")
-        guest.shell.write_file("/run/sane/test.conf", b"number_of_devices 1\nmode Gray\ndepth 16\n")
-        box.configure(CONFIGURATION.format(port=archive.port) + _TWO_MORE, RULES + VIVID_RULE + _FILM_RULE)
-        guest.monitor.execute("device_add", driver="usb-mouse", id="film", bus="usb.0", serial=_FILM_SERIAL)
-        Vivid(guest)
-        with plugged(guest, SERIAL) as adapter:
-            box.wait_active(ACQUIRE, "appliance-acquire@scope.service", "appliance-acquire@film.service")
-            exam = box.open_exam()
-            send_image(adapter, tmp_path / "image.jpg")
-            for _ in range(2):
-                box.ask("acquire-scope", "POST", "/still", {"exam_id": exam})
-            box.ask("acquire-film", "POST", "/film", {"exam_id": exam})
-            saved = [name for device in ("ultrasound", "scope", "film") for name in box.objects(exam, device)]
-            assert len(saved) == 4
-            box.close_exam(exam)
-            guest.shell.wait_until(f"test -e {STATE}/settled/{exam}.json", SECONDS)
-        assert set(archive.stored()) == {name.partition("~")[0] for name in saved}
-        assert "Traceback" not in box.journal()
+    guest, before = box.guest, set(hospital.stored())
+    guest.shell.run("mkdir /run/sane; echo test > /run/sane/dll.conf")
+    guest.shell.write_file("/run/sane/test.conf", b"number_of_devices 1\nmode Gray\ndepth 16\n")
+    guest.monitor.execute("device_add", driver="usb-mouse", id="film", bus="usb.0", serial=_FILM_SERIAL)
+    Vivid(guest)
+    with plugged(guest, SERIAL) as adapter:
+        box.wait_active(ACQUIRE, "appliance-acquire@scope.service", "appliance-acquire@film.service")
+        exam = box.open_exam()
+        send_image(adapter, tmp_path / "image.jpg")
+        for _ in range(2):
+            box.ask("acquire-scope", "POST", "/still", {"exam_id": exam})
+        box.ask("acquire-film", "POST", "/film", {"exam_id": exam})
+        saved = [name for device in ("ultrasound", "scope", "film") for name in box.objects(exam, device)]
+        assert len(saved) == 4
+        box.close_exam(exam)
+        guest.shell.wait_until(f"test -e {STATE}/settled/{exam}.json", SECONDS)
+    assert set(hospital.stored()) - before == {name.partition("~")[0] for name in saved}
 
 
-def test_ok__a_transfer_that_is_pulled_out_leaves_a_finding_and_no_object(
-    frozen: Frozen, archive: Orthanc, tmp_path: Path
-) -> None:
-    with running(archive), thawed(frozen) as guest:
-        box = Box(guest)
-        box.configure(CONFIGURATION.format(port=archive.port), RULES)
-        with plugged(guest, SERIAL) as adapter:
-            box.wait_active(ACQUIRE)
-            exam = box.open_exam()
-            adapter.line.settimeout(SECONDS)
-            assert adapter.line.recv(1) in (b"C", b"\x15")  # the receiver asks for the first block
-            # Half of a block of 1 KiB (STX, number, complement).
-            adapter.line.sendall(b"\x02\x01\xfe" + bytes(512))
-            adapter.unplug()
-        guest.shell.wait_until(f"test $(systemctl is-active {ACQUIRE}) = inactive", SECONDS)
-        assert box.objects(exam, "ultrasound") == []
-        # Plugged in again the same machine goes on.
-        with plugged(guest, SERIAL) as adapter:
-            box.wait_active(ACQUIRE)
-            send_image(adapter, tmp_path / "image.jpg")
-            assert len(box.objects(exam, "ultrasound")) == 1
+def test_ok__a_transfer_that_is_pulled_out_leaves_a_finding_and_no_object(box: Box, tmp_path: Path) -> None:
+    guest = box.guest
+    with plugged(guest, SERIAL) as adapter:
+        box.wait_active(ACQUIRE)
+        exam = box.open_exam()
+        adapter.line.settimeout(SECONDS)
+        assert adapter.line.recv(1) in (b"C", b"\x15")  # the receiver asks for the first block
+        # Half of a block of 1 KiB (STX, number, complement).
+        adapter.line.sendall(b"\x02\x01\xfe" + bytes(512))
+        adapter.unplug()
+    guest.shell.wait_until(f"test $(systemctl is-active {ACQUIRE}) = inactive", SECONDS)
+    assert box.objects(exam, "ultrasound") == []
+    # Plugged in again the same machine goes on.
+    with plugged(guest, SERIAL) as adapter:
+        box.wait_active(ACQUIRE)
+        send_image(adapter, tmp_path / "image.jpg")
+        assert len(box.objects(exam, "ultrasound")) == 1
 
 
 def send_image(adapter: SerialAdapter, file: Path, number: int = 1) -> None:

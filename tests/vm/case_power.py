@@ -1,96 +1,168 @@
-"""Power cuts on the data disk: what was acknowledged as saved is there after any of them, whole, and gets committed.
+"""Power cuts: what was acknowledged as saved is there after any of them, whole, and gets committed.
 
 The main job writes to a disk whose requests are recorded. From the record come the states that a cut could have left:
-all up to the last flush, and of the rest what the disk pleased. Each is repaired as at a boot, plugged into a running
-box, and its services must come up with everything that had been acknowledged by then.
+all up to the last flush, and of the rest what the disk pleased. On the data disk alone each state is mended as at a
+boot and found by services that were waiting for it, in a box of its own; a few are cut out of the box's own disk, and
+start it from its firmware on. CUTS, BOOTS and SEED in the environment: how many of each, and which.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.peers import Orthanc, running
-from tests.vm import data_disk
+from tests.peers import Orthanc
+from tests.vm import machine
 from tests.vm.box import LISTENER, STATE, Box
-from tests.vm.case_job import ACQUIRE, CONFIGURATION, RULES, SECONDS, SERIAL, archive, report_port, send_image
+from tests.vm.case_job import ACQUIRE, CONFIGURATION, RULES, SECONDS, SERIAL, hospital, report_port, send_image
 from tests.vm.data_disk import NODE, check_file_system, make_file_system, plug_recorded
 from tests.vm.frozen import Frozen, thawed
-from tests.vm.machine import Machine
+from tests.vm.hardware import Hardware
+from tests.vm.machine import Machine, make_disk
 from tests.vm.serial_adapter import plugged
+from tests.vm.waiting import begin, freeze_waiting, mount_state, stop_services
 from tests.vm.write_log import count_entries, read_entries, replay_cut, survivors_of_cut
 
-__all__ = ["archive"]  # the fixture
+__all__ = ["hospital"]  # the fixture
 
-_CUTS = int(os.environ.get("CUTS", "8"))
+_CUTS = int(os.environ.get("CUTS", "50"))
+_BOOTS = int(os.environ.get("BOOTS", "1"))
 _SEED = int(os.environ.get("SEED", "1"))
 _IMAGES = 3
+# Every so many states go on until the hospital has committed everything.
+_COMMITTED = 10
 
 
-def test_ok__what_was_acknowledged_survives_any_cut(frozen: Frozen, archive: Orthanc, tmp_path: Path) -> None:
+class Promises:
+    """What the box had acknowledged, and how many requests the disk had been given by then."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._names: dict[str, int] = {}
+        self.ready = 0
+
+    def begin(self) -> None:
+        """Before this moment there is nothing to lose."""
+        self.ready = count_entries(self._log)
+
+    def note(self, names: list[str]) -> None:
+        recorded = count_entries(self._log)
+        self._names |= {name: recorded for name in names if name not in self._names}
+
+    def until(self, cut: int) -> set[str]:
+        return {name for name, recorded in self._names.items() if recorded <= cut}
+
+
+def test_ok__what_was_acknowledged_survives_any_cut(frozen: Frozen, hospital: Orthanc, tmp_path: Path) -> None:
     base, disk, log = tmp_path / "base", tmp_path / "disk", tmp_path / "log"
     make_file_system(base)
+    waiting = freeze_waiting(frozen, tmp_path / "waiting", base)
     shutil.copyfile(base, disk)
-    with running(archive):
-        promises = _record_job(frozen, archive, disk, log, tmp_path)
-        entries = read_entries(log)
-        assert len(promises) == _IMAGES
-        chance = random.Random(_SEED)
-        with thawed(frozen, {report_port(archive): LISTENER}) as guest:
-            box = Box(guest)
-            for _ in range(_CUTS):
-                # From the moment that the box was ready: before it there is nothing to lose.
-                cut = chance.randint(max(0, min(promises.values()) - 20), len(entries))
-                replay_cut(base, log, survivors_of_cut(entries, cut, chance), disk)
-                check_file_system(disk)
-                promised = {name for name, entry in promises.items() if entry <= cut}
-                _check_state(box, archive, disk, promised, f"cut {cut} of {len(entries)}, seed {_SEED}")
-
-
-def _record_job(frozen: Frozen, archive: Orthanc, disk: Path, log: Path, tmp_path: Path) -> dict[str, int]:
-    """Do the main job on `disk`: each object acknowledged → how many requests were recorded by then."""
-    promises: dict[str, int] = {}
-    with thawed(frozen, {report_port(archive): LISTENER}) as guest:
-        box = Box(guest)
+    forwards = {report_port(hospital): LISTENER}
+    with thawed(frozen, forwards) as guest:
         plug_recorded(guest, disk, log)
-        _mount_state(guest)
-        box.configure(CONFIGURATION.format(port=archive.port), RULES)
-        with plugged(guest, SERIAL) as adapter:
-            box.wait_active(ACQUIRE)
-            exam = box.open_exam()
-            for number in range(_IMAGES):
-                send_image(adapter, tmp_path / "image.jpg", number)
-                # The machine has its acknowledgement: from now on the object may not be lost.
-                recorded = count_entries(log)
-                promises |= {name: recorded for name in box.objects(exam, "ultrasound") if name not in promises}
-            box.close_exam(exam)
-            guest.shell.wait_until(f"test -e {STATE}/settled/{exam}.json", SECONDS)
+        stop_services(guest)
+        guest.shell.wait_until(f"test -b {NODE}")
+        mount_state(guest)
+        promises = do_job(Box(guest), hospital, log, tmp_path)
+    entries = read_entries(log)
+    chance = random.Random(_SEED)
+    for number in range(_CUTS):
+        cut = chance.randint(promises.ready, len(entries))
+        replay_cut(base, log, survivors_of_cut(entries, cut, chance), disk)
+        check_file_system(disk)
+        about = f"cut {cut} of {len(entries)}, number {number} of seed {_SEED}"
+        with _telling(about), thawed(waiting, forwards, state=disk) as guest:
+            mount_state(guest)
+            begin(guest)
+            _check(Box(guest), hospital, promises.until(cut), is_whole=number % _COMMITTED == 0)
+
+
+def test_ok__the_box_comes_up_after_a_cut(frozen: Frozen, hospital: Orthanc, tmp_path: Path) -> None:
+    """From its firmware on, by its own disk."""
+    log, whole = tmp_path / "log", tmp_path / "whole"
+    log.touch()
+    forwards = {report_port(hospital): LISTENER}
+    with thawed(frozen, forwards, log=log) as guest:
+        promises = do_job(Box(guest), hospital, log, tmp_path)
+    entries = read_entries(log)
+    chance = random.Random(_SEED)
+    for _ in range(_BOOTS):
+        cut = chance.randint(promises.ready, len(entries))
+        subprocess.run(["qemu-img", "convert", "-O", "raw", frozen.disk, whole], check=True)
+        replay_cut(whole, log, survivors_of_cut(entries, cut, chance), whole)
+        with _telling(f"cut {cut} of {len(entries)}, seed {_SEED}"), _booted(whole, forwards) as guest:
+            box = Box(guest)
+            box.open_door()
+            _check(box, hospital, promises.until(cut), is_whole=True)
+
+
+def do_job(box: Box, hospital: Orthanc, log: Path, directory: Path) -> Promises:
+    """One exam with images of a serial line, stored and committed."""
+    promises = Promises(log)
+    box.configure(CONFIGURATION.format(port=hospital.port), RULES)
+    box.shell.run("sync")
+    with plugged(box.guest, SERIAL) as adapter:
+        box.wait_active(ACQUIRE)
+        promises.begin()
+        exam = box.open_exam()
+        for number in range(_IMAGES):
+            send_image(adapter, directory / "image.jpg", number)
+            # The machine has its acknowledgement: from now on the object may not be lost.
+            promises.note(box.objects(exam, "ultrasound"))
+        box.close_exam(exam)
+        box.shell.wait_until(f"test -e {STATE}/settled/{exam}.json", SECONDS)
+    assert len(promises.until(count_entries(log))) == _IMAGES
     return promises
 
 
-def _check_state(box: Box, archive: Orthanc, disk: Path, promised: set[str], about: str) -> None:
-    guest = box.guest
-    data_disk.plug(guest, disk)
-    _mount_state(guest)
-    box.configure(CONFIGURATION.format(port=archive.port), RULES)
-    found = set(guest.shell.run(f"find {STATE} -name '*.dcm' -not -name '.*' -printf '%f\\n'").split())
-    assert promised <= found, f"{about}: lost {promised - found}"
+def _check(box: Box, hospital: Orthanc, promised: set[str], is_whole: bool) -> None:
+    """Nothing that was acknowledged is lost or altered; with `is_whole`, all of it gets committed."""
+    sums = box.shell.run(f"find {STATE} -name '[0-9]*.dcm' -exec sha256sum {{}} +", SECONDS).splitlines()
+    found = {line.rpartition("/")[2]: line.split()[0] for line in sums}
+    assert promised <= set(found), f"lost {promised - set(found)}"
     for name in promised:
-        # The name carries the digest of the whole file (a still's), so any reader can tell.
-        digest = name.split("~")[2]
-        path = guest.shell.run(f"find {STATE} -name '{name}'").strip()
-        assert guest.shell.run(f"sha256sum < {path}").split()[0] == digest, about
-    guest.shell.run("systemctl stop 'appliance-*.service'", SECONDS)
-    guest.shell.run(f"umount {STATE}")
-    data_disk.unplug(guest)
+        assert name.removesuffix(".dcm").split("~")[2] == found[name]
+    assert box.shell.run("systemctl list-units --failed --plain --no-legend") == ""
+    assert "Traceback" not in box.journal()
+    if not is_whole:
+        return
+    box.trust_clock()
+    for exam in _open_exams(box):
+        box.close_exam(exam)
+    # Of an exam in which nothing was saved nothing is left to settle.
+    for name in promised:
+        box.shell.wait_until(f"test -e {STATE}/kept/{name}", SECONDS)
+    assert {name.partition("~")[0] for name in promised} <= set(hospital.stored())
 
 
-def _mount_state(guest: Machine) -> None:
-    """The disk as the box's state: what is there belongs to whom the units say."""
-    guest.shell.run("systemctl stop 'appliance-*.service'", SECONDS)
-    guest.shell.wait_until(f"test -b {NODE}")
-    guest.shell.run(f"mount -o nosuid,nodev,noexec,noatime,errors=remount-ro {NODE} {STATE}")
-    guest.shell.run("systemd-tmpfiles --create --prefix=/var/lib/appliance", SECONDS)
-    guest.shell.run("systemctl start appliance-recover.service", SECONDS)
+def _open_exams(box: Box) -> list[str]:
+    listed = f"cd {STATE}/exams && for one in *; do test -e $one/exam.json -a ! -e $one/closing.json && echo $one; done"
+    return box.shell.try_run(listed).output.split()
+
+
+@contextlib.contextmanager
+def _booted(disk: Path, forwards: dict[int, int]) -> Iterator[Machine]:
+    # A socket's path is short.
+    with tempfile.TemporaryDirectory(prefix="vm-") as name:
+        directory = Path(name)
+        overlay = directory / "disk.qcow2"
+        make_disk(disk, "raw", overlay)
+        with machine.running(Machine(Hardware(directory, overlay, forwards))) as guest:
+            assert guest.wait_booted() == "running"
+            yield guest
+
+
+@contextlib.contextmanager
+def _telling(about: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        error.add_note(about)
+        raise

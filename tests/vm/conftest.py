@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.vm.frozen import Frozen, build_image, freeze, thawed
+from tests.vm.box import Box
+from tests.vm.frozen import Frozen, build_image, freeze, thawed, to_be_frozen
 from tests.vm.machine import Machine
 
 
@@ -22,6 +23,22 @@ def frozen(pytestconfig: pytest.Config) -> Frozen:
     """The image, booted once and kept."""
     image = pytestconfig.getoption("--image") or build_image()
     return freeze(image, is_fresh=not pytestconfig.getoption("--booted"))
+
+
+@pytest.fixture(scope="session")
+def configured(frozen: Frozen, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Frozen]:
+    """The box with a configuration and rules of udev, and its services up with them: made once for all who ask."""
+    known: dict[tuple[str, str], Frozen] = {}
+
+    def made_with(configuration: str, rules: str) -> Frozen:
+        if (configuration, rules) not in known:
+            place = tmp_path_factory.mktemp("configured") / "box"
+            with to_be_frozen(frozen, place) as (made, machine):
+                Box(machine).configure(configuration, rules)
+            known[configuration, rules] = made
+        return known[configuration, rules]
+
+    return made_with
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.vm.machine import Machine
 
-BYTES = 256 << 20
+BYTES = 96 << 20
 NODE = "/dev/disk/by-id/virtio-state"
 _GONE_SECONDS = 300.0
 
@@ -34,20 +34,21 @@ def plug_recorded(machine: Machine, disk: Path, log: Path) -> None:
     _plug_node(machine)
 
 
-def plug(machine: Machine, disk: Path) -> None:
+def plug(machine: Machine, disk: Path, name: str = "state", slot: int = 1) -> None:
+    """`/dev/disk/by-id/virtio-NAME` in the guest."""
     monitor = machine.monitor
-    monitor.execute("blockdev-add", driver="file", filename=str(disk), node_name="state-file")
-    monitor.execute("blockdev-add", driver="raw", file="state-file", node_name="state-node")
-    _plug_node(machine)
+    monitor.execute("blockdev-add", driver="file", filename=str(disk), node_name=f"{name}-file")
+    monitor.execute("blockdev-add", driver="raw", file=f"{name}-file", node_name=f"{name}-node")
+    _plug_node(machine, name, slot)
 
 
-def unplug(machine: Machine) -> None:
+def unplug(machine: Machine, name: str = "state") -> None:
     """Pulled out of a slot that can be: the guest is asked to let go, and nothing is written any more."""
     monitor = machine.monitor
-    monitor.execute("device_del", id="state")
+    monitor.execute("device_del", id=name)
     monitor.wait_event("DEVICE_DELETED", _GONE_SECONDS)
-    for name in ("state-node", "state-file"):
-        monitor.execute("blockdev-del", node_name=name)
+    for node in (f"{name}-node", f"{name}-file"):
+        monitor.execute("blockdev-del", node_name=node)
 
 
 def check_file_system(path: Path) -> None:
@@ -58,7 +59,7 @@ def check_file_system(path: Path) -> None:
         raise subprocess.CalledProcessError(done.returncode, "e2fsck", done.stdout, done.stderr)
 
 
-def _plug_node(machine: Machine) -> None:
+def _plug_node(machine: Machine, name: str = "state", slot: int = 1) -> None:
     machine.monitor.execute(
-        "device_add", driver="virtio-blk-pci", drive="state-node", id="state", bus="slot1", serial="state"
+        "device_add", driver="virtio-blk-pci", drive=f"{name}-node", id=name, bus=f"slot{slot}", serial=name
     )

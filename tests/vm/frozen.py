@@ -74,14 +74,28 @@ def freeze(image: Path, is_fresh: bool = False) -> Frozen:
 
 
 @contextlib.contextmanager
-def thawed(frozen: Frozen, forwards: Mapping[int, int] | None = None) -> Iterator[Machine]:
-    """The machine as it was frozen, running, in a directory that goes with it."""
+def thawed(
+    frozen: Frozen, forwards: Mapping[int, int] | None = None, state: Path | None = None, log: Path | None = None
+) -> Iterator[Machine]:
+    """The machine as it was frozen, running, in a directory that goes with it; `state` and `log` as in Hardware."""
     with _short_directory() as directory:
         disk = directory / "disk.qcow2"
         make_disk(frozen.disk, "qcow2", disk)
-        with running(Machine(Hardware(directory, disk, dict(forwards or {})), frozen.memory)) as thawing:
+        with running(Machine(Hardware(directory, disk, dict(forwards or {}), state, log), frozen.memory)) as thawing:
             thawing.resume()
             yield thawing
+
+
+@contextlib.contextmanager
+def to_be_frozen(frozen: Frozen, directory: Path) -> Iterator[tuple[Frozen, Machine]]:
+    """Another state that begins from `frozen`: the machine in which it is made, kept in `directory` at the end."""
+    made = Frozen(directory)
+    directory.mkdir(parents=True)
+    make_disk(frozen.disk, "qcow2", made.disk)
+    with _short_directory() as short, running(Machine(Hardware(short, made.disk), frozen.memory)) as machine:
+        machine.resume()
+        yield made, machine
+        machine.save(made.memory)
 
 
 @contextlib.contextmanager

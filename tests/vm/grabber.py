@@ -11,7 +11,7 @@ import pytest
 from tests.vm.box import STATE, Box, RefusedError
 
 UNIT = "appliance-acquire@scope.service"
-SECONDS = 600.0
+SECONDS = 1800.0
 
 
 def wait_for(ask: Callable[[], Any], what: str) -> Any:

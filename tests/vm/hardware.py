@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MEMORY_MIB = 1536
-DISK_BYTES = 4 << 30
-_FIRMWARE = Path("/usr/share/ovmf/OVMF.fd")
+DISK_BYTES = 6 << 30
+# The firmware's code, and what its variables are on a new board.
+_FIRMWARE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+NEW_VARIABLES = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 # What the board calls itself, as the box's identity begins from it.
 _BOARD = "3f1d7c52-9a4e-4b0c-8d7e-5a2b6c1e9f00"
 
@@ -39,16 +41,25 @@ _KERNEL = (
     # The screen is there when a case asks for it: all others have no use for a browser.
     " modprobe.blacklist=virtio_gpu"
 )
+# So does a slot that is tried.
+_PATIENCE = "[Service]\nEnvironment=PATIENCE=7200\n"
 _WANTS_SHELL = "[Unit]\nWants=vm-shell.service\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """One machine. `disk` is a qcow2 file; sockets and logs are made in `directory`, whose path is short."""
+    """One machine. `disk` is a qcow2 file, with the firmware's variables in a file beside it; sockets and logs are made
+    in `directory`, whose path is short.
+
+    `state` is the content of a second disk, there from the beginning in the place where data_disk.py plugs one in.
+    What the guest writes on `disk` is written down in `log`, in its order, when there is one.
+    """
 
     directory: Path
     disk: Path
     forwards: dict[int, int] = field(default_factory=dict)  # the host's port on loopback: the guest's
+    state: Path | None = None
+    log: Path | None = None
 
     @property
     def monitor_socket(self) -> Path:
@@ -70,27 +81,57 @@ class Hardware:
         return [
             *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
             *("-machine", "q35", "-cpu", _PROCESSOR, "-accel", "tcg,thread=multi,tb-size=512"),
-            *("-smp", "2", "-m", str(MEMORY_MIB), "-bios", str(_FIRMWARE), "-uuid", _BOARD),
+            *("-smp", "2", "-m", str(MEMORY_MIB), "-uuid", _BOARD),
+            # The board has a watchdog that works. A guest that another process starves is not started anew by it.
+            *("-global", "ICH9-LPC.noreboot=false", "-action", "watchdog=none"),
+            *("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_FIRMWARE}"),
+            *("-drive", f"if=pflash,unit=1,format=raw,file={variables_of(self.disk)}"),
             *("-qmp", f"unix:{self.monitor_socket},server=on,wait=off"),
             *("-chardev", f"file,id=console,path={self.console_log},append=on", "-serial", "chardev:console"),
             *("-device", "virtio-serial-pci", "-chardev", shell),
             *("-device", "virtserialport,chardev=shell,name=shell"),
-            *("-drive", f"if=none,id=disk,file={self.disk},format=qcow2,cache=unsafe,discard=unmap"),
-            *("-device", "virtio-blk-pci,drive=disk,serial=system,bootindex=1"),
+            *self._system_disk(),
             *("-netdev", f"user,id=lan{forwards}", "-device", "virtio-net-pci,netdev=lan,romfile="),
             *("-device", "virtio-rng-pci", "-device", "qemu-xhci,id=usb"),
             *("-device", "virtio-gpu-pci,id=screen,xres=800,yres=480"),
             # Free places for disks that are plugged while it runs.
             *(part for place in range(1, 4) for part in ("-device", f"pcie-root-port,id=slot{place},chassis={place}")),
+            *self._state_disk(),
             *(part for text in strings for part in ("-smbios", f"type=11,value={text.replace(',', ',,')}")),
             *(("-incoming", f"exec:cat {incoming}") if incoming else ()),
         ]
+
+    def _system_disk(self) -> list[str]:
+        whole = f"driver=qcow2,node-name=whole,discard=unmap,file.driver=file,file.filename={self.disk}"
+        # What QEMU was told survives here: a power cut is made of the log, never by ending QEMU.
+        disk = ["-blockdev", f"{whole},cache.no-flush=on"]
+        if self.log:
+            disk += ["-blockdev", f"driver=file,node-name=log,filename={self.log}"]
+            recorded = "driver=blklogwrites,node-name=disk,file=whole,log=log"
+            disk += ["-blockdev", f"{recorded},log-sector-size=512,log-super-update-interval=1"]
+        node = "disk" if self.log else "whole"
+        return [*disk, "-device", f"virtio-blk-pci,drive={node},id=disk,serial=system"]
+
+    def _state_disk(self) -> list[str]:
+        if not self.state:
+            return []
+        return [
+            *("-blockdev", f"driver=file,node-name=state-file,filename={self.state}"),
+            *("-blockdev", "driver=raw,node-name=state-node,file=state-file"),
+            *("-device", "virtio-blk-pci,drive=state-node,id=state,bus=slot1,serial=state"),
+        ]
+
+
+def variables_of(disk: Path) -> Path:
+    """Where the firmware of the machine with that disk keeps its variables."""
+    return disk.with_suffix(".vars")
 
 
 def _credentials() -> list[str]:
     texts = {
         "systemd.extra-unit.vm-shell.service": _SHELL_UNIT,
         "systemd.unit-dropin.sysinit.target~vm-shell": _WANTS_SHELL,
+        "systemd.unit-dropin.appliance-keep.service~slow": _PATIENCE,
     }
     return [
         f"io.systemd.credential.binary:{name}={base64.b64encode(text.encode()).decode()}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.vm.hardware import DISK_BYTES, Hardware
+from tests.vm.hardware import DISK_BYTES, NEW_VARIABLES, Hardware, variables_of
 from tests.vm.qmp import Monitor, MonitorError
 from tests.vm.shell import Shell, ShellError
 
@@ -18,6 +19,7 @@ BOOT_SECONDS = 3600.0
 _START_SECONDS = 60.0
 _SAVE_SECONDS = 300.0
 _POLL_SECONDS = 3.0
+_ANSWER_SECONDS = 10.0
 
 
 class Machine:
@@ -55,6 +57,27 @@ class Machine:
                 waiting = self.shell.try_run("systemctl list-jobs; systemctl list-units --failed", seconds).output
                 raise ShellError(f"the boot has not ended but is {state}:\n{waiting}")
             time.sleep(_POLL_SECONDS)
+
+    def restart(self) -> str:
+        """Start it anew as its own software does, and `wait_booted`."""
+        before = self._boot()
+        self.shell.try_run("(sleep 1; systemctl reboot) >/dev/null 2>&1 & true")
+        self.wait_another_boot(before)
+        return self.wait_booted()
+
+    def wait_another_boot(self, before: str, seconds: float = BOOT_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            self.shell.wait_ready(max(1.0, deadline - time.monotonic()))
+            with contextlib.suppress(TimeoutError):
+                if self._boot(_ANSWER_SECONDS) != before:
+                    return
+            if time.monotonic() > deadline:
+                raise ShellError(f"not started anew within {seconds:.0f} s")
+            time.sleep(_POLL_SECONDS)
+
+    def _boot(self, seconds: float = _START_SECONDS) -> str:
+        return self.shell.run("cat /proc/sys/kernel/random/boot_id", seconds).strip()
 
     def save(self, memory: Path) -> None:
         """Stop it for good and keep its memory and devices in a file; its disk goes with it, unchanged from now on."""
@@ -112,11 +135,13 @@ class Machine:
 
 
 def make_disk(backing: Path, backing_format: str, disk: Path) -> None:
-    """A new disk that begins as `backing` and writes elsewhere."""
+    """A new disk that begins as `backing` and writes elsewhere, and the firmware's variables that go with it."""
     subprocess.run(
         ["qemu-img", "create", "-q", "-f", "qcow2", "-b", backing, "-F", backing_format, disk, str(DISK_BYTES)],
         check=True,
     )
+    known = variables_of(backing)
+    shutil.copyfile(known if known.exists() else NEW_VARIABLES, variables_of(disk))
 
 
 @contextlib.contextmanager

@@ -86,8 +86,9 @@ def survivors_of_cut(entries: list[Entry], cut: int, chance: random.Random) -> l
 
 
 def replay_cut(base: Path, log: Path, survivors: list[tuple[Entry, int]], disk: Path) -> None:
-    """`disk` becomes `base` and what survived."""
-    shutil.copyfile(base, disk)
+    """`disk` becomes `base` and what survived; they may be the same."""
+    if base != disk:
+        shutil.copyfile(base, disk)
     with log.open("rb") as source, disk.open("r+b") as target:
         for entry, sectors in survivors:
             source.seek(entry.data)
