@@ -94,7 +94,7 @@ def measure(directory: Path, filesystem: str, parts: Sequence[str]) -> Iterator[
 def measure_panel(directory: Path) -> Iterator[Table]:
     """What a finger waits for at the panel."""
     yield measure_search(directory / "search")
-    with running_box(directory / "panel") as box:
+    with running_box(directory / "demo") as box:
         yield measure_kiosk(box)
         yield measure_taps(box)
         box.open_exam()
