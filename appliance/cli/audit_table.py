@@ -14,7 +14,7 @@ from appliance.base.flash import reason_of
 from appliance.base.paths import Paths
 from appliance.cli.caller import actor_from
 from appliance.cli.table import printable_text, table_lines
-from appliance.config.load import load_configuration
+from appliance.config.in_force import read_in_force
 from appliance.config.schema import Configuration
 from appliance.exam.audit import Act, AuditTrail, Effect
 from appliance.exam.audit_message import message_from
@@ -37,7 +37,7 @@ class Form(StrEnum):
 def show_trails(exam_id: str | None, since: datetime | None, form: Form) -> int:
     """Print what was done; 0, or 1 where a trail is not whole."""
     paths = Paths.from_environment()
-    configuration = load_configuration(paths.configuration)
+    configuration = read_in_force(paths.configuration).configuration
     # Before the trails: what is sent meanwhile lies in them then.
     positions = read_positions(paths.audit)
     readings = [read_trail(trail, positions.get(trail.name)) for trail in list_trails(paths.audit)]

@@ -24,7 +24,7 @@ from appliance.cli.processes import read_processes
 from appliance.cli.scrub import Scrubber, read_scrubber
 from appliance.cli.status_report import read_status
 from appliance.config.effective import tree_from
-from appliance.config.load import load_configuration
+from appliance.config.in_force import read_in_force
 from appliance.config.schema import Configuration
 from appliance.spool.tree import Spool
 
@@ -48,7 +48,7 @@ class Member:
 def read_members(paths: Paths, days: int, now: datetime) -> list[Member]:
     """All but the transcripts. What cannot be read is a member that says so: a sick box gives a bundle too."""
     try:
-        configuration: Configuration | None = load_configuration(paths.configuration)
+        configuration: Configuration | None = read_in_force(paths.configuration).configuration
     except ApplianceError as error:
         configuration, trouble = None, str(error)
     sources = [one.name for one in configuration.worklist] if configuration else []
@@ -78,7 +78,7 @@ def read_members(paths: Paths, days: int, now: datetime) -> list[Member]:
 def read_transcripts(paths: Paths) -> list[Member]:
     """What went over each machine's line, where that is kept. It holds patients' data."""
     members = []
-    for device in load_configuration(paths.configuration).devices:
+    for device in read_in_force(paths.configuration).configuration.devices:
         try:
             told = Asker(paths.acquire_socket(device.name), device.name).ask("GET", "/transcript", seconds=_SECONDS)
         except ApplianceError as error:

@@ -9,14 +9,15 @@ from appliance.base.errors import counted
 from appliance.base.paths import Paths
 from appliance.cli.config_file import read_given
 from appliance.config.changes import changes_between, settings_from
-from appliance.config.load import configuration_from, load_configuration
+from appliance.config.in_force import read_in_force
+from appliance.config.load import configuration_from
 from appliance.config.restarts import restarts_between
 from appliance.config.schema import Configuration
 
 
 def show_difference(file: Path, *, as_json: bool) -> int:
     """Print what would change; 0 also where it is much. ApplianceError with all that is wrong with `file`."""
-    before = load_configuration(Paths.from_environment().configuration)
+    before = read_in_force(Paths.from_environment().configuration).configuration
     after = configuration_from(read_given(file), file)
     changes, restarts = changes_between(settings_from(before), settings_from(after)), restarts_between(before, after)
     if as_json:

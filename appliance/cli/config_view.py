@@ -41,9 +41,9 @@ def _tree(*, only_given: bool) -> dict[str, Any]:
     kept = kept_effective(paths.effective, text, only_given=only_given)
     if kept is not None:
         return kept
-    from appliance.config.load import configuration_from
+    from appliance.config.in_force import read_in_force
 
-    return tree_from(configuration_from(text, paths.configuration), only_given=only_given)
+    return tree_from(read_in_force(paths.configuration).configuration, only_given=only_given)
 
 
 def _show(tree: Any, *, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from appliance.base.paths import Paths
 from appliance.cli.checks import ask_test
+from appliance.config.in_force import read_in_force
 from appliance.config.load import load_configuration
 from appliance.conformance.comparison import Comparison, compare_box, compare_statement
 from appliance.conformance.live import Answer, answer_from, wanted_contexts, with_answers
@@ -44,7 +45,11 @@ def check_profile(
     if statement is not None:
         comparison = compare_statement(wanted, read_statement(statement))
     else:
-        known = load_configuration(configuration or Paths.from_environment().configuration)
+        known = (
+            load_configuration(configuration)
+            if configuration
+            else read_in_force(Paths.from_environment().configuration).configuration
+        )
         comparison = compare_box(wanted, known)
         if live:
             answers = [_ask(name, wanted, comparison.statement, may_write) for name in live]

@@ -10,6 +10,7 @@ from appliance.base.durable import make_directory, replace_file
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import reason_of
 from appliance.base.paths import Paths
+from appliance.config.in_force import read_in_force
 from appliance.config.load import load_configuration
 from appliance.conformance.papers import Paper, paper_document, paper_json, papers_of
 from appliance.conformance.printing import Format, print_document
@@ -45,7 +46,11 @@ def write_documents(directory: Path, configuration: Path | None) -> int:
 
 
 def _papers(configuration: Path | None) -> tuple[Paper, ...]:
-    known = load_configuration(configuration or Paths.from_environment().configuration)
+    known = (
+        load_configuration(configuration)
+        if configuration
+        else read_in_force(Paths.from_environment().configuration).configuration
+    )
     return papers_of(known, _today())
 
 

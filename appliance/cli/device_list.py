@@ -9,7 +9,7 @@ from appliance.base.paths import Paths
 from appliance.cli.device_table import Seen, known_as, missing_from, missing_triggers_from, read_seen, twins_of, way_of
 from appliance.cli.table import printable_text, table_lines
 from appliance.config.devices import Device
-from appliance.config.load import load_configuration
+from appliance.config.in_force import read_in_force
 from appliance.config.schema import Configuration
 from appliance.devices.plugging.udev import list_attached
 
@@ -43,7 +43,7 @@ def read_configuration(paths: Paths) -> Configuration:
         return Configuration()
     except OSError:
         pass  # whoever loads it says why it cannot be read
-    return load_configuration(paths.configuration)
+    return read_in_force(paths.configuration).configuration
 
 
 def lines_of(seen: Sequence[Seen], missing: Iterable[Device], silent: Iterable[tuple[str, str]] = ()) -> list[str]:

@@ -17,7 +17,7 @@ from appliance.base.paths import Paths
 from appliance.cli.caller import actor_from
 from appliance.cli.device_probe_serial import hexdump_lines
 from appliance.config.devices import LineDevice
-from appliance.config.load import load_configuration
+from appliance.config.in_force import read_in_force
 from appliance.exam.audit import Act, AuditTrail
 
 _PROCESS = "cli"
@@ -38,7 +38,9 @@ class Passage:
 def show_transcript(name: str, *, has_bytes: bool, as_json: bool) -> int:
     """Print it; 0. ApplianceError: no such device, its process does not run, or it keeps none."""
     paths = Paths.from_environment()
-    lines = [one.name for one in load_configuration(paths.configuration).devices if isinstance(one, LineDevice)]
+    lines = [
+        one.name for one in read_in_force(paths.configuration).configuration.devices if isinstance(one, LineDevice)
+    ]
     if name not in lines:
         raise ApplianceError(f"No device on a line is called {name!r}.", f"There are: {', '.join(lines) or 'none'}.")
     asker = Asker(paths.acquire_socket(name), f"The acquire process of {name}")

@@ -15,7 +15,7 @@ from appliance.base.paths import Paths
 from appliance.cli.checks import ask_echo, ask_test
 from appliance.cli.status_report import read_status
 from appliance.cli.table import printable_text
-from appliance.config.load import load_configuration
+from appliance.config.in_force import read_in_force
 from appliance.config.schema import MANAGER, Configuration
 from appliance.forward.self_test_report import Verdict
 from appliance.spool.tree import Spool
@@ -74,10 +74,13 @@ def lines_of(one: Examined) -> list[str]:
 def examine(paths: Paths, *, with_peers: bool, is_full: bool) -> Iterator[Examined]:
     """Check after check."""
     try:
-        configuration = load_configuration(paths.configuration)
+        in_force = read_in_force(paths.configuration)
     except ApplianceError as error:
         yield _examined("configuration", Verdict.FAILED, error.sentence, "See: appliance config check")
         return
+    for finding in in_force.findings:
+        yield _examined("configuration", Verdict.NOTED, finding.sentence, finding.suggestion)
+    configuration = in_force.configuration
     said = f"{counted(len(configuration.devices), 'device')}, {counted(len(configuration.destinations), 'destination')}"
     yield _examined("configuration", Verdict.GOOD, f"It can be read: {said}.")
     status = read_status(paths, is_discreet=True)

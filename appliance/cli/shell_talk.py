@@ -138,9 +138,9 @@ def _exams() -> list[str]:
 
 
 def _names() -> list[str]:
-    from appliance.config.load import load_configuration
+    from appliance.config.in_force import read_in_force
 
-    configuration = load_configuration(Paths.from_environment().configuration)
+    configuration = read_in_force(Paths.from_environment().configuration).configuration
     return [one.name for one in (*configuration.worklist, *configuration.destinations, *configuration.devices)]
 
 

@@ -10,7 +10,7 @@ from appliance.base.errors import ApplianceError
 from appliance.base.flash import UNWRITABLE_CODE, reason_of
 from appliance.base.paths import Paths
 from appliance.cli.status_report import Answer, ask_all
-from appliance.config.load import load_configuration
+from appliance.config.in_force import read_in_force
 from appliance.config.schema import Configuration
 from appliance.exam.capacity import capacity_from, read_recent, read_reclaimable
 from appliance.exam.facts import ExamFacts
@@ -19,7 +19,7 @@ from appliance.spool.tree import Spool, free_bytes
 
 def seen_without_console(paths: Paths, silence: Answer, forward: Answer) -> dict[str, Any]:
     """`console` (why it says nothing), `devices`, `findings` and `room`. ApplianceError: no configuration."""
-    configuration = load_configuration(paths.configuration)
+    configuration = read_in_force(paths.configuration).configuration
     answers = ask_all([(paths.acquire_socket(one.name), "/status") for one in configuration.devices])
     devices = [
         _device_from(one.name, one.title or one.name, answer)

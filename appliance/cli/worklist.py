@@ -53,9 +53,9 @@ def show_list(*, is_fresh: bool, as_json: bool) -> int:
     paths = Paths.from_environment()
     names = None if is_fresh else names_in(paths.configuration, "worklist")
     if names is None:
-        from appliance.config.load import load_configuration
+        from appliance.config.in_force import read_in_force
 
-        sources = load_configuration(paths.configuration).worklist
+        sources = read_in_force(paths.configuration).configuration.worklist
         names = [source.name for source in sources]
     asked_at = datetime.now().astimezone().replace(microsecond=0) if is_fresh else None
     if is_fresh:
@@ -109,10 +109,12 @@ def ask_hospital(asked: Mapping[str, str], *, as_json: bool) -> int:
     """Print what the sources answer for one patient; 1 when one of them did not answer."""
     from appliance.base.asking import Asker
     from appliance.base.paths import Paths
-    from appliance.config.load import load_configuration
+    from appliance.config.in_force import read_in_force
 
     paths = Paths.from_environment()
-    waits = [one.connect_seconds + one.answer_seconds for one in load_configuration(paths.configuration).worklist]
+    waits = [
+        one.connect_seconds + one.answer_seconds for one in read_in_force(paths.configuration).configuration.worklist
+    ]
     asker = Asker(paths.forward_socket, "The forward process")
     try:
         answer = asker.ask("POST", "/worklist/query", asked, seconds=max(waits, default=0.0) + 10.0)

@@ -20,7 +20,7 @@ from appliance.base.flash import flash_error_from, in_words, reason_of
 from appliance.config.change_states import FINAL, ChangeEvent, ChangeState, state_after, state_found
 from appliance.config.changes import changes_between, settings_from
 from appliance.config.history import Change, History, Outcome, damaged_change, view_from
-from appliance.config.load import ConfigurationError, configuration_from
+from appliance.config.load import ConfigurationError, configuration_from, known_part_from
 from appliance.config.restarts import restarts_between
 from appliance.config.schema import Configuration
 
@@ -285,6 +285,6 @@ _INTERRUPTED = {
 def configuration_of(text: bytes) -> Configuration:
     """What was in force. A text that cannot be read any more counts as the defaults: nothing runs under it."""
     try:
-        return configuration_from(text, Path("active.toml"))
+        return known_part_from(text, Path("active.toml"))[0]
     except ConfigurationError:
         return Configuration()

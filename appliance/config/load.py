@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -34,6 +34,8 @@ class Problem:
     key: str
     sentence: str
     line: int | None = None
+    unknown: Keys = ()
+    """Of a key that is not known: its path."""
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else f"{self.file}"
@@ -50,7 +52,7 @@ class ConfigurationError(ApplianceError):
 
 def load_configuration(path: Path) -> Configuration:
     """The configuration in `path`. ConfigurationError names every problem, OSErrors included."""
-    return configuration_from(_read(path), path)
+    return configuration_from(read_file(path), path)
 
 
 def tls_from(data: bytes, path: Path) -> Tls | None:
@@ -67,7 +69,8 @@ def line_in(data: bytes, keys: Keys) -> int | None:
     return line_of(lines_of_keys(data.decode("utf-8-sig", "replace")), keys)
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """What lies in `path`, at most one byte more than a configuration may have. ConfigurationError."""
     try:
         with path.open("rb") as file:
             return file.read(MAX_FILE_BYTES + 1)
@@ -79,6 +82,33 @@ def configuration_from(data: bytes, path: Path) -> Configuration:
     """The configuration in `data`, which was read from `path` (for the messages)."""
     tree, lines = _tree_from(data, path)
     problems = [*_rename(tree, lines, path), *_fill_in_hardware(tree, lines, path)]
+    return _validated(tree, lines, path, problems)
+
+
+def known_part_from(data: bytes, path: Path) -> tuple[Configuration, tuple[Problem, ...]]:
+    """As `configuration_from`, but keys that are not known are left aside, and told."""
+    tree, lines = _tree_from(data, path)
+    problems = [*_rename(tree, lines, path), *_fill_in_hardware(tree, lines, path)]
+    unknown: list[Problem] = []
+    while True:
+        try:
+            return _validated(tree, lines, path, problems), tuple(unknown)
+        except ConfigurationError as error:
+            found = [problem for problem in error.problems if problem.unknown]
+            if not found:
+                raise
+        for problem in found:  # each is taken away, so this comes to an end
+            section: Any = tree
+            for key in problem.unknown[:-1]:
+                section = section[key]
+            del section[problem.unknown[-1]]
+        unknown += found
+
+
+def _validated(
+    tree: dict[str, Any], lines: Mapping[Keys, int], path: Path, problems: Sequence[Problem]
+) -> Configuration:
+    """ConfigurationError with what is wrong, `problems` of before among it."""
     try:
         # Strict, so that no text becomes a number and no `true` a port; in JSON's way, since TOML has no tuples.
         configuration = Configuration.model_validate_json(json.dumps(tree, default=_moment_as_json), strict=True)
@@ -156,7 +186,8 @@ def _problems_from(error: ValidationError, path: Path, lines: Mapping[Keys, int]
             sentence = found["msg"].removeprefix("Value error, ").removeprefix("Input ") + _shown(found["input"])
         if kind.startswith("union_tag_"):
             location = (*location, context["discriminator"].strip("'"))
-        yield Problem(path, key_from(location), sentence, line_of(lines, location))
+        unknown = location if kind == "extra_forbidden" else ()
+        yield Problem(path, key_from(location), sentence, line_of(lines, location), unknown)
 
 
 def _written_location(location: tuple[str | int, ...]) -> Keys:

@@ -44,7 +44,7 @@ from appliance.config.devices import (
     TextDevice,
     TriggeredDevice,
 )
-from appliance.config.load import load_configuration
+from appliance.config.in_force import read_in_force
 from appliance.config.schema import Configuration
 from appliance.config.text_profiles import load_profile
 from appliance.config.triggers import BytesTrigger, GpioTrigger, KeyTrigger, Trigger, WireTrigger
@@ -84,7 +84,8 @@ def main(arguments: list[str]) -> int:
 
 def run_acquire(paths: Paths, name: str) -> int:
     """The parts list. ApplianceError when something cannot start."""
-    configuration = load_configuration(paths.configuration)
+    # What is to be told of the file, the console tells.
+    configuration = read_in_force(paths.configuration).configuration
     try:
         device = configuration.device(name)
     except KeyError:

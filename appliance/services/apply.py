@@ -28,10 +28,11 @@ from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
 from appliance.base.paths import Paths
 from appliance.base.sockets import bind_unix, inherited_listeners
 from appliance.config.api import Parts, make_app
-from appliance.config.applying import Applier, configuration_of
+from appliance.config.applying import Applier
 from appliance.config.change_states import ChangeState
 from appliance.config.effective import keep_effective
 from appliance.config.history import Change, History, Outcome
+from appliance.config.in_force import read_in_force
 from appliance.config.load import ConfigurationError, Problem, configuration_from, line_in
 from appliance.config.loading import System
 from appliance.config.schema import Configuration
@@ -153,7 +154,12 @@ def keep(paths: Paths) -> Configuration:
     """What is in force now, kept for whoever looks. Without it they read the file themselves."""
     active = paths.configuration
     text = active.read_bytes() if active.exists() else b""
-    configuration = configuration_of(text)
+    try:
+        configuration = read_in_force(active).configuration
+    except ConfigurationError as error:
+        # Nothing was ever confirmed: as a box that nobody has set up yet.
+        _log.error("%s", error)
+        configuration = Configuration()
     try:
         keep_effective(paths.effective, text, configuration)
     except OSError as error:

@@ -21,7 +21,7 @@ from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
 from appliance.base.paths import Paths
 from appliance.base.sockets import bind_unix, inherited_listeners
 from appliance.base.tokens import Tokens
-from appliance.config.load import load_configuration
+from appliance.config.in_force import read_in_force
 from appliance.console.access_api import Access
 from appliance.console.acquires import Acquires
 from appliance.console.api import Parts, build_app
@@ -68,7 +68,8 @@ def main() -> int:
 
 
 def run_console(paths: Paths) -> int:
-    configuration = load_configuration(paths.configuration)
+    in_force = read_in_force(paths.configuration)
+    configuration = in_force.configuration
     lock = ProcessLock(paths.console_lock, "The console")
     listeners = [*inherited_listeners(), bind_unix(paths.console_socket)]
     clock = SystemClock()
@@ -81,6 +82,8 @@ def run_console(paths: Paths) -> int:
         hinter.ask("POST", "/hint", {}, seconds=_HINT_SECONDS)
 
     findings = FindingBoard()
+    for finding in in_force.findings:
+        findings.report(finding)
     audit = AuditGate(AuditTrail(paths.audit, "console", clock), findings)
     audit.record(Act.SERVICE_STARTED, actor="console")
     known = paths.audit / "console" / "configuration.json"

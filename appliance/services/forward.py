@@ -23,7 +23,7 @@ from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
 from appliance.base.paths import Paths
 from appliance.base.sockets import bind_tcp, bind_unix
 from appliance.compose.steps import creation_from, final_from
-from appliance.config.load import load_configuration
+from appliance.config.in_force import read_in_force
 from appliance.config.schema import Configuration
 from appliance.dimse.association import Caller
 from appliance.dimse.listener import CommitmentListener
@@ -67,7 +67,8 @@ def main() -> int:
     configure_logging("forward")
     try:
         paths = Paths.from_environment()
-        configuration = load_configuration(paths.configuration)
+        # What is to be told of the file, the console tells.
+        configuration = read_in_force(paths.configuration).configuration
         lock = ProcessLock(paths.forward_lock, "The forward process of this box")
         run(paths, configuration, SystemClock())
     except ApplianceError as error:

@@ -17,7 +17,8 @@ from appliance.base.log import configure_logging
 from appliance.base.paths import Paths
 from appliance.cli.config_apply import ask, follow
 from appliance.config.history import History
-from appliance.config.load import MAX_FILE_BYTES, load_configuration
+from appliance.config.in_force import read_in_force
+from appliance.config.load import MAX_FILE_BYTES
 from appliance.config.schema import Configuration
 from appliance.config.signed import NAMESPACE, signer_of
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def take_first(paths: Paths, stick: Path) -> None:
     """Apply the stick's configuration, and let it stay when the self-test was good. ApplianceError otherwise."""
-    configuration = load_configuration(paths.configuration)
+    configuration = read_in_force(paths.configuration).configuration
     if not is_new(configuration, History(paths.configuration.parent)):
         _log.info("this box is configured: nothing is taken from the stick")
         return

@@ -12,6 +12,8 @@ import appliance
 
 _PACKAGE = Path(appliance.__file__).parent
 _ROOMS = ("base", "exam", "spool", "devices", "acquire", "dimse", "forward", "console", "services")
+# Of the rest of that room only who proposes a change is told.
+_FILES = ("config/in_force.py",)
 # Whose sentences reach no screen: what a program, a browser or the command line is told, and what ends a process.
 _NOT_SHOWN = (
     *("base/lock.py", "base/pins.py", "base/sockets.py", "base/clock_trust.py", "console/guard.py", "console/audit.py"),
@@ -57,6 +59,12 @@ _FOR_PROGRAMS = re.compile(
 _PROGRAMMING = {"ValueError", "OSError", "TypeError", "KeyError", "RuntimeError", "NotAnObject", "_MalformedError"}
 
 
+def _paths() -> Iterator[Path]:
+    for room in _ROOMS:
+        yield from sorted((_PACKAGE / room).rglob("*.py"))
+    yield from (_PACKAGE / file for file in _FILES)
+
+
 @cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
@@ -90,15 +98,14 @@ def _unsaid(tree: ast.AST) -> set[int]:
 
 def literals(*, is_all: bool = True) -> Iterator[tuple[str, str]]:
     """Every text in the rooms that speak to the panel, and where it stands; not all: what people are told."""
-    for room in _ROOMS:
-        for path in sorted((_PACKAGE / room).rglob("*.py")):
-            place = path.relative_to(_PACKAGE).as_posix()
-            tree = _tree(path)
-            unsaid = set() if is_all else _unsaid(tree)
-            for node in ast.walk(tree):
-                template = None if id(node) in unsaid else _template_of(node)
-                if template and (is_all or " " in template):
-                    yield template, f"{place}:{node.lineno}"  # type: ignore[attr-defined]
+    for path in _paths():
+        place = path.relative_to(_PACKAGE).as_posix()
+        tree = _tree(path)
+        unsaid = set() if is_all else _unsaid(tree)
+        for node in ast.walk(tree):
+            template = None if id(node) in unsaid else _template_of(node)
+            if template and (is_all or " " in template):
+                yield template, f"{place}:{node.lineno}"  # type: ignore[attr-defined]
 
 
 @cache
@@ -119,16 +126,13 @@ def what_failed() -> dict[str, str]:
     """What is said of an OSError before its reason (base/flash.py), which has no full stop, and where."""
     wanted = {"in_words": 0, "flash_error_from": 1, "flash_finding_from": 2, "telling_of_flash": 2}
     found: dict[str, str] = {}
-    for room in _ROOMS:
-        for path in sorted((_PACKAGE / room).rglob("*.py")):
-            for node in ast.walk(_tree(path)):
-                name = getattr(getattr(node, "func", None), "id", "")
-                if not isinstance(node, ast.Call) or name not in wanted or len(node.args) <= wanted[name]:
-                    continue
-                template = _template_of(node.args[wanted[name]])
-                place = path.relative_to(_PACKAGE).as_posix()
-                if template is not None and not place.startswith(
-                    tuple(one for one in _NOT_SHOWN if one != "services/")
-                ):
-                    found.setdefault(template, f"{place}:{node.lineno}")
+    for path in _paths():
+        for node in ast.walk(_tree(path)):
+            name = getattr(getattr(node, "func", None), "id", "")
+            if not isinstance(node, ast.Call) or name not in wanted or len(node.args) <= wanted[name]:
+                continue
+            template = _template_of(node.args[wanted[name]])
+            place = path.relative_to(_PACKAGE).as_posix()
+            if template is not None and not place.startswith(tuple(one for one in _NOT_SHOWN if one != "services/")):
+                found.setdefault(template, f"{place}:{node.lineno}")
     return found

@@ -28,6 +28,7 @@ def test_ok__the_state_of_a_newer_release_is_gone_on_with(tmp_path: Path) -> Non
         world.forward.stop()
         waiting = _hand_over(world, "20261122-100000-0009")
         renew(world.paths.state, world.paths.journal)
+        _add_keys(world.paths.configuration)
         world.forward.start(lambda: _is_answering(world))
         world.exams.append(waiting)
         wait_until(lambda: world.is_done(waiting), f"the one that waited is done: {world.queue(waiting)}")
@@ -37,6 +38,13 @@ def test_ok__the_state_of_a_newer_release_is_gone_on_with(tmp_path: Path) -> Non
         assert not list((world.paths.state / "quarantine").iterdir())
         assert set(world.findings()) == set()
         assert (world.paths.state / "invented" / "later").read_bytes() == b"?"
+
+
+def _add_keys(configuration: Path) -> None:
+    text = configuration.read_text()
+    assert "[listener]" in text
+    text = text.replace("[listener]", "[listener]\ninvented = true", 1)
+    configuration.write_text(text + "\n[invented_later]\nkey = 1\n")
 
 
 def _hand_over(world: World, exam_id: str) -> Job:
