@@ -131,7 +131,7 @@ def test_ok__whatever_is_plugged_in_meanwhile_is_told(box: Path) -> None:
         check=False,
         env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert "".join(line[10:] if line[2] == ":" else line for line in done.stdout.splitlines(keepends=True)) == _WATCH
 
 

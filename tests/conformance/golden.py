@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from appliance.config.load import EXAMPLE, load_configuration
+from appliance.config.example import EXAMPLE
+from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
 from appliance.conformance.comparison import compare_box
 from appliance.conformance.profile import OWN_PROFILES, own_profile

@@ -137,7 +137,7 @@ def other_value(parameter: Parameter) -> Iterator[Any]:
     elif isinstance(value, list):
         yield from ([], ["OTHER"], ["US"], ["192.0.2.0/24"], value[:1], value[:-1], [[0, 4.0], [65000, 0.0]])
     elif isinstance(value, str) or value is None:
-        yield from ("OTHER", "other", "", "de", 11113, "ISO_IR 192", "1.2.3.4")
+        yield from ("OTHER", "other", "", "de", 11113, "ISO_IR 192", "1.2.3.4", "21:00-06:00")
 
 
 def test_ok__every_key_changes_the_statement(example: Configuration, statement: Statement) -> None:

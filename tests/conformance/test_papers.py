@@ -11,7 +11,8 @@ import pytest
 
 from appliance.base.pins import kept_pin_from
 from appliance.cli.main import main
-from appliance.config.load import EXAMPLE, load_configuration
+from appliance.config.example import EXAMPLE
+from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration
 from appliance.conformance.ihe import ACTORS, Claim, integration_statement_of
 from appliance.conformance.mds2 import ANSWERS, OWNER_FILLS, Answer, form_of, identifiers

@@ -9,7 +9,7 @@ import pytest
 from tests.flash.conftest import Prove
 from tests.flash.mutations import FAULTS
 
-CASES = 120
+CASES = 80
 PARTS = 2
 
 

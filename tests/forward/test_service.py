@@ -355,7 +355,7 @@ def test_ok__a_damaged_object_is_set_aside_and_the_others_go_on(box: Box, hospit
     job.hand_over()
     flip_last_bit(box.spool.outbox / bad.file_name)
     box.start()
-    wait_until(lambda: box.states("archive")[good.sop_instance_uid] == "committed", "the good one is committed")
+    wait_until(lambda: box.states("archive").get(good.sop_instance_uid) == "committed", "the good one is committed")
     assert box.states("archive")[bad.sop_instance_uid] == "pending"
     assert (box.spool.quarantine / bad.file_name).exists()
     assert "object-damaged" in box.findings()
@@ -375,7 +375,7 @@ def test_ok__what_is_damaged_while_it_waits_never_arrives(box: Box, hospital: Pe
     wait_until(lambda: "destination-trouble" in box.findings(), "the archive takes nothing")
     flip_last_bit(box.spool.outbox / bad.file_name)
     (hospital.directory / "faults").write_text("")
-    wait_until(lambda: box.states("archive")[good.sop_instance_uid] == "committed", "the good one is committed")
+    wait_until(lambda: box.states("archive").get(good.sop_instance_uid) == "committed", "the good one is committed")
     wait_until(lambda: "object-damaged" in box.findings(), "the other one is set aside")
     assert (box.spool.quarantine / bad.file_name).exists()
     assert hospital_objects(hospital) == {good.sop_instance_uid}
