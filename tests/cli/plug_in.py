@@ -24,6 +24,8 @@ def main(here: str, coming: str, lines: str, command: list[str]) -> int:
     bed.add_from_file(here)
     with open(coming) as file:
         text = file.read()
+    # Whoever runs the tests in the background of a shell ignores Ctrl-C, and so would the command.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     killer = threading.Timer(_SECONDS, child.kill)
     killer.start()

@@ -94,7 +94,7 @@ def test_fail__each_trouble_says_what_it_means_and_what_to_do(paths: Paths, monk
 
 
 def test_fail__a_configuration_that_cannot_be_read_ends_it(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
-    paths.configuration.write_text("[box]\nnonsense = 1\n")
+    paths.configuration.write_text("[box]\nae_title = 1\n")
     assert main(["doctor", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert [(one["name"], one["verdict"]) for one in document["checks"]] == [("configuration", "failed")]

@@ -30,7 +30,8 @@ from appliance.base.asking import Unreachable
 from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
 from appliance.base.paths import Paths
-from appliance.config.load import configuration_from, load_configuration
+from appliance.config.in_force import InForce, read_in_force
+from appliance.config.load import configuration_from
 from appliance.config.schema import Configuration
 from appliance.console.exams import ExamKeeper
 from appliance.forward.worker import Worker
@@ -290,7 +291,7 @@ def sealed() -> Iterator[None]:
             put(service, "signal", _NO_SIGNALS)
         for service in (acquire, console):
             put(service, "SystemClock", lambda: _current[-1].clock)
-            put(service, "load_configuration", _load_configuration)
+            put(service, "read_in_force", _read_in_force)
             put(service, "threading", _THREADS)
         put(acquire, "_work", _note_runner)
         put(console, "_keep", _note_keeper)
@@ -312,11 +313,11 @@ def sealed() -> Iterator[None]:
         yield
 
 
-def _load_configuration(path: Path) -> Configuration:
+def _read_in_force(path: Path) -> InForce:
     try:
-        return _configuration_from(path.read_bytes(), path)
+        return InForce(_configuration_from(path.read_bytes(), path))
     except OSError:
-        return load_configuration(path)
+        return read_in_force(path)
 
 
 def _to_archive(name: str) -> Callable[..., Any]:
