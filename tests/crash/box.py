@@ -136,7 +136,7 @@ def start_box(paths: Paths, archive: Archive, clock: SteppedClock, work: Callabl
         acquire, console, forward = (
             importlib.import_module(f"appliance.services.{name}") for name in ("acquire", "console", "forward")
         )
-        configuration = acquire.load_configuration(paths.configuration)
+        configuration = acquire.read_in_force(paths.configuration).configuration
         for device in configuration.devices:
             box.roots.append((f"acquire {device.name}", partial(acquire.run_acquire, paths, device.name)))
         box.roots.append(("forward", partial(forward.run, paths, configuration, clock)))
