@@ -79,13 +79,17 @@ class Panel:
     def check_touch_targets(self) -> None:
         """Everything that is tapped is at least 48 pixels high and wide, and inside the screen."""
         width, height = SIZES[self.size]
-        for target in self.page.locator("button:visible, input:visible").all():
-            box = target.bounding_box()
-            assert box is not None
-            name = target.get_attribute("data-testid") or target.inner_text()
+        # All in one look: the page may draw itself anew between two.
+        targets = self.page.locator("button:visible, input:visible").evaluate_all(
+            """all => all.map(one => { const {x, y, width, height} = one.getBoundingClientRect();
+                return [one.dataset.testid || "", one.innerText, {x, y, width, height}]; })"""
+        )
+        assert targets
+        for testid, text, box in targets:
+            name = testid or text
             assert box["height"] >= 47.5, (name, box)
             assert box["width"] >= 47.5, (name, box)
-            if target.get_attribute("data-testid") not in {"worklist-row", "device-tab", "reason"}:
+            if testid not in {"worklist-row", "device-tab", "reason"}:
                 assert box["x"] >= 0, (name, box)
                 assert box["y"] >= 0, (name, box)
                 assert box["x"] + box["width"] <= width + 0.5, (name, box)
