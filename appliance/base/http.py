@@ -19,11 +19,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from appliance.base.asking import Asker, Refused, Unreachable
+from appliance.base.asking import Unreachable
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import flash_error_from
-
-__all__ = ["Asker", "Refused", "Unreachable", "answer_appliance_error", "error_response", "read_json", "serve"]
 
 _log = logging.getLogger(__name__)
 

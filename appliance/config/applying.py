@@ -20,7 +20,8 @@ from appliance.base.flash import flash_error_from, in_words, reason_of
 from appliance.config.change_states import FINAL, ChangeEvent, ChangeState, state_after, state_found
 from appliance.config.changes import changes_between, settings_from
 from appliance.config.history import Change, History, Outcome, damaged_change, view_from
-from appliance.config.load import ConfigurationError, configuration_from, known_part_from
+from appliance.config.in_force import in_force_from
+from appliance.config.load import ConfigurationError, configuration_from
 from appliance.config.restarts import restarts_between
 from appliance.config.schema import Configuration
 
@@ -97,7 +98,7 @@ class Applier:
                 old = self.history.active.read_bytes() if self.history.active.exists() else b""
                 if old == text:
                     return None
-                before = configuration_of(old)
+                before = self._in_force(old)
                 change = self.history.begin(
                     Change(
                         number=0,
@@ -230,8 +231,15 @@ class Applier:
 
     def _both(self, number: int) -> tuple[Configuration, Configuration]:
         texts = (self.history.text(number, is_after=is_after) for is_after in (False, True))
-        before, after = map(configuration_of, texts)
+        before, after = map(self._in_force, texts)
         return before, after
+
+    def _in_force(self, text: bytes) -> Configuration:
+        """By what the box works under `text`; a box that never had a usable one works by the defaults."""
+        try:
+            return in_force_from(text, self.history.active).configuration
+        except ConfigurationError:
+            return Configuration()
 
     def _go_back(self, now: _UnderWay, event: ChangeEvent, why: str, who: str) -> None:
         now.state = state_after(now.state, event)
@@ -280,11 +288,3 @@ _INTERRUPTED = {
     True: "it was interrupted before it was tested",
     False: "the box was started anew before it was confirmed",
 }
-
-
-def configuration_of(text: bytes) -> Configuration:
-    """What was in force. A text that cannot be read any more counts as the defaults: nothing runs under it."""
-    try:
-        return known_part_from(text, Path("active.toml"))[0]
-    except ConfigurationError:
-        return Configuration()

@@ -8,7 +8,7 @@ its place, until there is a file again that can. Both are told.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,8 +34,17 @@ class InForce:
 
 def read_in_force(path: Path) -> InForce:
     """What is in force by the file at `path`, or by what was before. ConfigurationError: by none of them."""
+    return _in_force(lambda: read_file(path), path)
+
+
+def in_force_from(text: bytes, path: Path) -> InForce:
+    """The same of `text`, were it the one that lies at `path`."""
+    return _in_force(lambda: text, path)
+
+
+def _in_force(read: Callable[[], bytes], path: Path) -> InForce:
     try:
-        configuration, unknown = known_part_from(read_file(path), path)
+        configuration, unknown = known_part_from(read(), path)
     except ConfigurationError as error:
         found = next(_earlier(path), None)
         if found is None:

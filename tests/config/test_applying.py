@@ -516,3 +516,20 @@ class Support(RuleBasedStateMachine):
 
 
 TestSupport = Support.TestCase
+
+
+def test_ok__over_a_text_that_nobody_can_use_it_goes_back_to_what_the_box_works_by(box: Box) -> None:
+    """By hand or by flash the file was damaged: the defaults in its place would know none of support's keys."""
+    kept = box.propose()
+    box.work()
+    box.applier.confirm("maria")
+    (box.config / "active.toml").write_bytes(b"[box")
+    third = NEW.replace(b"new", b"third")
+    assert third != NEW
+    change = box.propose(third)
+    assert change.number == kept.number + 1
+    box.work()
+    box.applier.take_back("maria")
+    box.work()
+    assert box.active == b"[box"
+    assert box.world.runs == "new"
