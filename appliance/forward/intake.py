@@ -246,10 +246,10 @@ class Intake:
             withdrawn = {uid for uid, _kind, destination in decisions if not destination}
             self._restore_objects(closed, record, withdrawn, was_settled=was_settled)
             for uid, kind, destination in decisions:
-                was_sent = may_have_been_sent(db, uid)
+                was_sent = kind is DecisionKind.REJECTED and may_have_been_sent(db, uid)
                 if self._ledger.withdraw(uid, kind, f"a person decided: {kind}", destination):
                     self._findings.clear("object-missing", uid)
-                    if kind is DecisionKind.REJECTED and was_sent:
+                    if was_sent:
                         tell_of_late_rejection(self._facts, self._findings, exam.exam_id, uid)
             if self._steps is not None:
                 self._end_steps(exam, closed, self._steps)
