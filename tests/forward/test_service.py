@@ -261,6 +261,7 @@ def test_ok__no_report_is_asked_again_and_0112_is_stored_again(box: Box, hospita
     job.close()
     job.hand_over()
     box.start()
+    wait_until(lambda: box.states("archive"), "taken in")
     wait_until(
         lambda: "did not report" in box.ask("/queue")["objects"][0]["destinations"]["archive"]["said"],
         "the deadline passes",
