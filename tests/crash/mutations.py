@@ -20,7 +20,7 @@ from appliance.console import aftercare
 from appliance.services import acquire as acquire_service
 from appliance.services import recover
 from tests.crash.again import First
-from tests.crash.model import SECTOR, Link, Rename, Sync, Write
+from tests.crash.model import Link, Rename, Sync, Write
 from tests.crash.record import Event, Note, Promise, Record, Side, Step
 from tests.crash.recorder import is_native
 
@@ -117,10 +117,7 @@ def answered_early(promise: Promise, syncs: int) -> Mutation:
 
 
 def counted_before_synced() -> Mutation:
-    """What is patched into the header of native frames behind a sync of them is written before that sync.
-
-    A count across two sectors stays where it is: half of it may be lost, so the salvage believes none such.
-    """
+    """What is patched into the header of native frames behind a sync of them is written before that sync."""
 
     def mutate(record: Record) -> Broken:
         events: list[Event] = []
@@ -142,8 +139,7 @@ def _is_native_patch(event: Event, record: Record) -> TypeGuard[Step]:
     if not (isinstance(event, Step) and isinstance(event.operation, Write) and re.fullmatch(_CLIP, event.path)):
         return False
     offset = int(event.path.rpartition("~")[2])
-    first, last = event.operation.offset, event.operation.offset + len(event.operation.data) - 1
-    return last < offset and first // SECTOR == last // SECTOR and any(
+    return event.operation.offset < offset and any(
         is_native(one.operation.data, offset)
         for one in record.events
         if isinstance(one, Step) and one.path == event.path and isinstance(one.operation, Write)
