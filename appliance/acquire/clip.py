@@ -42,6 +42,8 @@ _log = logging.getLogger(__name__)
 SYNC_SECONDS = 0.8
 _LOOK_SECONDS = 0.1
 _FINISH_SECONDS = 60.0
+# So many digits lie in one sector of the file, wherever the slot is; frames behind them are looked at by a salvage.
+_MOST_COUNTED = 999_999
 
 
 class ClipRecorder:
@@ -270,7 +272,7 @@ class ClipRecorder:
         assert self._form is not None
         writer.sync()
         if self._form.is_native:
-            self._patch_one(writer, composed, "NumberOfFrames", str(self._count))
+            self._patch_one(writer, composed, "NumberOfFrames", str(min(self._count, _MOST_COUNTED)))
             writer.sync()
 
     def _may_append(self, writer: ObjectWriter, frame: Frame) -> bool:

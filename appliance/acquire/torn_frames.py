@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from appliance.acquire.coded_scan import is_scan_of_zeros
+from appliance.base.durable import SECTOR_BYTES
 from appliance.compose.pixels import ITEM_HEADER_BYTES, fragment_header
 from appliance.devices.errors import BadFrame
 from appliance.devices.video.jpeg import JpegHeader, parse_jpeg
@@ -27,7 +28,6 @@ _FRAME_BEGINS_BYTES = ITEM_HEADER_BYTES + 2
 _LONGEST_FRAME = 256 * 1024 * 1024
 _BLOCK = 1024 * 1024
 _PAGE = 4096
-_SECTOR = 512
 _ZEROS = re.compile(rb"\x00{%d,}" % _PAGE)
 # What is unsynced when the plug is pulled: a second's frames and a whole queue of them, with room to spare.
 _MOST_UNSYNCED = 256 * 1024 * 1024
@@ -172,7 +172,7 @@ def _next_frame(medium: _Medium, position: int) -> int | None:
 
 def _has_lost_sector(medium: _Medium, begin: int, end: int) -> bool:
     """Whether a sector between the two places, of the first what is behind `begin`, reads as nothing but zeros."""
-    while (stop := begin // _SECTOR * _SECTOR + _SECTOR) <= end:
+    while (stop := begin // SECTOR_BYTES * SECTOR_BYTES + SECTOR_BYTES) <= end:
         sector = medium.read(begin, stop - begin)
         if not sector:
             return False

@@ -1,8 +1,9 @@
 """A clip of native frames that was cut off: its whole frames, as many as were counted, become the object.
 
 Nothing in such a frame says where it ends, and what never reached flash reads as zeros, which black pixels are too. So
-the recorder counts in the header what a sync has made durable, and only after that sync: what is counted is there. A
-frame behind those is kept if it is whole and no sector of the file, as far as it is the frame's, is all zeros.
+the recorder counts in the header what a sync has made durable, and only after that sync: what is counted is there. The
+count lies in one sector of the file (`Slot.fill`): a power cut leaves the one before it or the new one. A frame behind
+those is kept if it is whole and no sector of the file, as far as it is the frame's, is all zeros.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from appliance.acquire.torn_header import Mended, read_header, still_header
-from appliance.base.durable import make_directory, remove_file
+from appliance.base.durable import SECTOR_BYTES, make_directory, remove_file
 from appliance.compose.encode import Slot
 from appliance.compose.pixels import native_length, padding, pixel_data_header
 from appliance.spool.cut_short import PREAMBLE_BYTES, cut_short_preamble, is_cut_short
@@ -21,7 +22,6 @@ from appliance.spool.names import TemporaryName
 from appliance.spool.writer import ObjectWriter, publish_salvaged
 
 _LENGTH_BYTES = 4
-_SECTOR = 512
 _HEADERS = tuple(pixel_data_header(vr, 0)[:-_LENGTH_BYTES] for vr in (b"OB", b"OW"))
 
 
@@ -37,10 +37,8 @@ def mend_native_clip(path: Path, name: TemporaryName, target: Path, *, is_certai
     lead = _pixels_header(path, name)
     header = read_header(path, name, lead, ("NumberOfFrames",))
     slot = header.slots["NumberOfFrames"]
-    # A count across two sectors may be half of one and half of another.
-    is_torn = slot.position // _SECTOR != (slot.position + slot.width - 1) // _SECTOR
+    counted = int(header.dataset.NumberOfFrames)
     with path.open("rb") as file:
-        counted = 0 if is_torn else int(header.dataset.NumberOfFrames)
         frames = _count_frames(file, name.offset, header.frame_bytes, counted, is_certain=is_certain)
     if not frames:
         return None
@@ -75,8 +73,8 @@ def _count_frames(file: BinaryIO, offset: int, frame_bytes: int, counted: int, *
 
 def _has_lost_sector(frame: bytes, position: int) -> bool:
     """Whether a sector of the file may never have been written, of a frame that begins at `position`."""
-    first = -position % _SECTOR
-    edges = [0, *range(first, len(frame), _SECTOR), len(frame)]
+    first = -position % SECTOR_BYTES
+    edges = [0, *range(first, len(frame), SECTOR_BYTES), len(frame)]
     return any(before < end and not frame[before:end].strip(b"\0") for before, end in pairwise(edges))
 
 

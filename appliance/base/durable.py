@@ -16,6 +16,8 @@ import threading
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".part-"
+SECTOR_BYTES = 512
+"""What a medium writes whole or not at all; a power cut may lose any of a file's, and keep its neighbours."""
 
 
 def sync_directory(directory: Path) -> None:

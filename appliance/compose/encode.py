@@ -13,6 +13,7 @@ from pydicom.filewriter import write_dataset, write_file_meta_info
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
+from appliance.base.durable import SECTOR_BYTES
 from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 _PREAMBLE = b"\0" * 128 + b"DICM"
@@ -20,15 +21,29 @@ _PREAMBLE = b"\0" * 128 + b"DICM"
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A field of fixed width that is patched later: `position` in the file, `width` bytes, padded with spaces."""
+    """A field of fixed width that is patched later: `position` in the file, `width` bytes, padded with spaces.
+
+    IS and DS may be padded in front and behind (PS3.5 6.2).
+    """
 
     position: int
     width: int
 
+    @property
+    def end(self) -> int:
+        """Behind it."""
+        return self.position + self.width
+
     def fill(self, value: str) -> bytes:
-        """The bytes for `value`. ValueError when it is too long."""
+        """The bytes for `value`, which lies in one sector of the file if it has at most half the width.
+
+        So a power cut while it is patched leaves the old value or the new one. ValueError when it is too long.
+        """
         if len(value) > self.width:
             raise ValueError(f"{value!r} does not fit into {self.width} bytes")
+        front = min(-self.position % SECTOR_BYTES, self.width)
+        if front < self.width - front and len(value) <= self.width - front:
+            value = " " * front + value
         return value.encode("ascii").ljust(self.width)
 
 
@@ -54,8 +69,8 @@ def time_from(moment: datetime) -> str:
 
 
 def format_frame_time(milliseconds: float) -> str:
-    """Frame Time (0018,1063) as DS of at most 16 characters."""
-    return f"{milliseconds:.6f}"[:16]
+    """Frame Time (0018,1063) as DS of at most 8 characters, half of what it may have: see `Slot.fill`."""
+    return f"{min(milliseconds, 99_999_999):.5f}"[:8].removesuffix(".")
 
 
 def wide_number(number: Any, text: str, width: int) -> Any:

@@ -317,11 +317,15 @@ def _composed(
     dataset: Dataset, form: PixelForm, pixels: bytes, trailer: bytes, slotted: tuple[str, ...] = ()
 ) -> Composed:
     lead = file_lead_bytes(dataset.SOPClassUID, dataset.SOPInstanceUID, form.transfer_syntax_uid)
+    slots = {keyword: slot_of(dataset, keyword, len(lead)) for keyword in slotted}
+    header = bytearray(lead + encode_dataset(dataset) + pixels)
+    for slot in slots.values():
+        header[slot.position : slot.end] = slot.fill(header[slot.position : slot.end].decode("ascii").strip())
     return Composed(
         sop_instance_uid=str(dataset.SOPInstanceUID),
         sop_class_uid=str(dataset.SOPClassUID),
         transfer_syntax_uid=form.transfer_syntax_uid,
-        header=lead + encode_dataset(dataset) + pixels,
+        header=bytes(header),
         trailer=trailer,
-        slots={keyword: slot_of(dataset, keyword, len(lead)) for keyword in slotted},
+        slots=slots,
     )

@@ -121,5 +121,5 @@ def padding(length: int) -> bytes:
 
 
 def format_ratio(uncompressed: int, compressed: int) -> str:
-    """Lossy Image Compression Ratio (0028,2112), as `19.62`; at most 9 characters."""
-    return f"{min(uncompressed / max(compressed, 1), 999_999):.2f}"
+    """Lossy Image Compression Ratio (0028,2112), as `19.62`; at most 8 characters: see `Slot.fill`."""
+    return f"{min(uncompressed / max(compressed, 1), 99_999):.2f}"

@@ -197,7 +197,7 @@ def _clip(composed: Composed, frames: bytes) -> bytes:
     content = bytearray(composed.header[:-4] + native_length(len(frames)) + frames)
     for keyword, value in (("NumberOfFrames", str(_FRAMES)), ("FrameTime", format_frame_time(_FRAME_TIME_MS))):
         slot = composed.slots[keyword]
-        content[slot.position : slot.position + slot.width] = slot.fill(value)
+        content[slot.position : slot.end] = slot.fill(value)
     return bytes(content)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
+from appliance.base.durable import SECTOR_BYTES
 from appliance.exam.exam import Exam
 from appliance.exam.item import ISSUER_OF_PATIENT_ID, PATIENT_NAME, name_at, text_at
 
@@ -25,7 +26,6 @@ _DIGEST_LENGTH = 64
 # What a line may begin with; JSON holds no control character as such.
 _BEGINNING = re.compile(rb"[0-9a-f]{0,64}|[0-9a-f]{64} (\{[^\x00-\x1f]*)?")
 _HOLE = re.compile(rb"\0+")
-_SECTOR = 512
 
 
 class Act(StrEnum):
@@ -229,7 +229,7 @@ def _is_torn(data: bytes, start: int) -> bool:
 
 
 def _is_edge(offset: int, end_of_write: int) -> bool:
-    return offset % _SECTOR == 0 or offset == end_of_write
+    return offset % SECTOR_BYTES == 0 or offset == end_of_write
 
 
 def _digest_of(content: bytes) -> bytes:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 
 from appliance.acquire.salvage import Fate, Salvaged, salvage_device
+from appliance.base.durable import SECTOR_BYTES
+from appliance.compose.encode import Slot
 from appliance.devices.frame import Encoding, Frame
 from appliance.exam.facts import ExamFacts
 from appliance.spool.cut_short import is_cut_short
@@ -36,6 +38,19 @@ def torn() -> tuple[str, bytes, int, int]:
     return name, data, offset, data.index(b"IS\x0c\x00", 132) + 4
 
 
+def across(front: int, counted: int) -> tuple[str, bytes]:
+    """The same with so long a comment that `front` bytes of the count's slot lie in the sector before the rest."""
+    name, data, offset, place = torn()
+    length = (-place - 8 - front) % SECTOR_BYTES
+    length += length % 2 * (SECTOR_BYTES + 1)
+    comment = struct.pack("<HH2sH", 0x20, 0x4000, b"LT", length) + b"x" * length
+    group = data.index(struct.pack("<HH2s", 0x28, 0x02, b"US"))
+    slot = Slot(place + len(comment), 12)
+    moved = bytearray(data[:group] + comment + data[group:])
+    moved[slot.position : slot.end] = slot.fill(str(counted))
+    return f"{name.rpartition('~')[0]}~{offset + len(comment)}", bytes(moved)
+
+
 def left_by_a_crash(counted: int, size: int = COUNT * LENGTH) -> bytes:
     _, data, offset, place = torn()
     header = bytearray(data[:offset])
@@ -44,12 +59,12 @@ def left_by_a_crash(counted: int, size: int = COUNT * LENGTH) -> bytes:
 
 
 class Crashed:
-    def __init__(self, directory: Path, data: bytes) -> None:
+    def __init__(self, directory: Path, data: bytes, name: str = "") -> None:
         self.spool = Spool(directory)
         self.spool.make()
         self.facts = ExamFacts(self.spool.exams)
         self.exam = open_exam_of(self.facts)
-        path = self.spool.captured("endoscope", self.exam.exam_id) / torn()[0]
+        path = self.spool.captured("endoscope", self.exam.exam_id) / (name or torn()[0])
         path.parent.mkdir(parents=True)
         path.write_bytes(data)
 
@@ -99,6 +114,17 @@ def test_ok__cut_anywhere(counted: int, size: int) -> None:
             check(box.object(), expected)
         else:
             assert found.fate is Fate.REMOVED
+
+
+@pytest.mark.parametrize("front", [0, 2, 4, 6, 8, 10])
+def test_ok__a_black_frame_that_was_counted_is_kept_wherever_the_count_lies(tmp_path: Path, front: int) -> None:
+    name, data = across(front, 3)
+    assert data.count(b"IS\x0c\x00", 132) == 1
+    place = data.index(b"IS\x0c\x00", 132) + 4
+    assert -place % SECTOR_BYTES == front
+    box = Crashed(tmp_path, data, name)
+    assert box.salvage().frames == COUNT
+    check(box.object(), COUNT)
 
 
 @pytest.mark.parametrize("counted", [0, 3])
