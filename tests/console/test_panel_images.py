@@ -162,7 +162,7 @@ def test_ok__an_image_is_reviewed_discarded_taken_back_and_its_series_called(ben
     panel.count("discarded", 1)
     panel.shot("exam-discarded")
     panel.tap("end-exam")
-    panel.has("ending-count", "1 object will be sent")
+    panel.has("ending-count", "1 image will be sent")
     panel.has("ending-discarded", "1 discarded image is not sent")
     panel.check_touch_targets()
     panel.tap("ending-back")

@@ -79,6 +79,8 @@ def show_exam(bench: Bench, panel: Panel, shoot: Shoot) -> str:
     panel.tap("open-exam")
     panel.is_on("exam")
     exam_id = bench.facts.open_exam_id() or ""
+    shoot("exam-waiting")
+    panel.page.locator("[data-testid=device-tab][data-device=endoscope]").tap()
     expect(panel.page.get_by_test_id("preview-state")).to_be_hidden(timeout=15_000)
     shoot("exam")
     panel.tap("capture")

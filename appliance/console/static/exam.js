@@ -1,6 +1,7 @@
 // The exam screen: devices, what each can do now, and the strip of what is saved.
 
 import { byId, make, setText, show } from "./elements.js";
+import { chosenIn, deviceFor, keepChosen } from "./fitting.js";
 import { BoxError, post } from "./link.js";
 import { Preview } from "./preview.js";
 import { drawStrip, expectObject, forgetExpected, keepAnswer } from "./strip.js";
@@ -60,10 +61,11 @@ export class ExamScreen {
     if (state.exam.exam_id !== this.examId) {
       this.examId = state.exam.exam_id;
       this.recording.clear();
+      this.selected = chosenIn(this.examId);
     }
     this.devices = state.devices;
     if (!state.devices.some((device) => device.device === this.selected))
-      this.selected = (state.devices.find((device) => device.kinds.includes("still")) || state.devices[0])?.device ?? null;
+      this.selected = deviceFor(state.exam, state.devices);
     for (const device of state.devices) this.keepRecordingTime(device);
     this.drawTabs();
     const device = state.devices.find((one) => one.device === this.selected);
@@ -100,6 +102,7 @@ export class ExamScreen {
               data: { device: device.device },
               onclick: () => {
                 this.selected = device.device;
+                keepChosen(this.examId, device.device);
                 this.onDone();
               },
             },

@@ -188,11 +188,7 @@ function objectRow(object, titles, destinations) {
   );
 }
 
-function kindOf(object) {
-  if (object.modality === NOTE) return text("kind.note");
-  if (object.kind) return kindText(object.kind);
-  return object.frames > 1 ? text("queue.clip_of", { count: object.frames }) : kindText("transfer");
-}
+const kindOf = ({ kind, frames }) => (kind === "clip" && frames > 1 ? text("queue.clip_of", { count: frames }) : kindText(kind));
 
 function destinationCells(name, ledger, isNamed) {
   if (!ledger) return [];

@@ -127,7 +127,7 @@ export function durationText(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
-export const kindText = (kind) => text(hasText(`kind.${kind}`) ? `kind.${kind}` : "kind.object");
+export const kindText = (kind) => text(`kind.${kind}`);
 
 /** What is to be done: the procedure, and the step of it where that says more. */
 export function whatText(item) {
