@@ -90,7 +90,8 @@ def test_ok__the_exam_opens_on_it_and_stays_at_the_one_that_was_tapped(tmp_path:
         panel.tap("notice-close")
 
     try:
-        write_worklist(bench.paths, [*make_items(), _at_station(make_item("Roe^Max", "ROE"), "FILM_ROOM")])
+        items = [_at_station(make_item("Roe^Max", "AT-FILM"), "FILM_ROOM"), make_item("Roe^Ida", "ELSE", modality="MR")]
+        write_worklist(bench.paths, [*make_items(), *items])
         open_exam_of(panel, "JP-000123")  # US
         is_at("ultrasound")
         panel.has("device-state", "Waiting for an image")
@@ -108,15 +109,22 @@ def test_ok__the_exam_opens_on_it_and_stays_at_the_one_that_was_tapped(tmp_path:
         open_exam_of(panel, "4711")  # ES: not what was looked at before
         is_at("endoscope")
         end()
-        panel.page.get_by_test_id("search").fill("ROE")
+        panel.page.get_by_test_id("search").fill("AT-FILM")
         panel.count("worklist-row", 1)
-        open_exam_of(panel, "ROE")  # ES, at the digitizer's station
+        open_exam_of(panel, "AT-FILM")  # ES, at the digitizer's station
         is_at("film")
         end()
+        panel.page.get_by_test_id("search").fill("ELSE")
+        panel.count("worklist-row", 1)
+        panel.tap("worklist-row")
+        panel.has("confirm-no-machine", "No machine here is for MR. Is it the right entry?")
+        panel.tap("confirm-back")
+        panel.page.get_by_test_id("search").fill("")
         bench.ultrasound.stop()
         open_exam_of(panel, "JP-000123")
         is_at("ultrasound")  # it was scheduled there: what is wrong with it is said
         panel.has("device-state", "Not connected")
+        panel.page.get_by_test_id("name-patient").wait_for(state="hidden")
     finally:
         panel.close()
         bench.stop()

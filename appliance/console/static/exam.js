@@ -21,8 +21,9 @@ const ACTIONS = {
 };
 
 export class ExamScreen {
-  /** `onDone()` after each command: look now; `onError(BoxError)`: say it; `onOpen(uid)`: show this image. */
-  constructor(onDone, onError, onOpen) {
+  /** `onTap()`: draw; `onDone()` after each command: look now; `onError(BoxError)`: say it; `onOpen(uid)`: show this. */
+  constructor(onTap, onDone, onError, onOpen) {
+    this.onTap = onTap;
     this.onOpen = onOpen;
     this.onDone = onDone;
     this.onError = onError;
@@ -103,7 +104,7 @@ export class ExamScreen {
               onclick: () => {
                 this.selected = device.device;
                 keepChosen(this.examId, device.device);
-                this.onDone();
+                this.onTap();
               },
             },
             make("span", { class: "tab-title", text: device.title }),
@@ -210,7 +211,7 @@ export class ExamScreen {
     if (this.busy.has(busy)) return;
     this.busy.add(busy);
     const gives = ["still", "clip/stop", "last"].includes(action.path) ? expectObject(device, action.kind) : null;
-    this.onDone();
+    this.onTap();
     try {
       // The last seconds are a clip that ends at its beginning.
       if (action === ACTIONS.last) await post(`/api/devices/${device}/clip/start`, { exam_id: examId });

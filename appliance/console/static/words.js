@@ -142,6 +142,9 @@ export function foldText(plain) {
 /** Device → what people call it. */
 export const titlesOf = (devices) => new Map(devices.map((device) => [device.device, device.title]));
 
+/** True when nobody scheduled the exam and too little was typed to tell whose it is. */
+export const isUnknown = (exam) => exam.is_scheduled === false && !exam.birth_date;
+
 /** Whose exam it is, in a few words. */
 export function whoText(exam) {
   return [orderedNames(exam.names || [])[0] || text("who.no_name"), exam.patient_id].filter(Boolean).join(", ");
