@@ -182,12 +182,14 @@ function drawBar(screen) {
   show(byId("support-line"), state.lock?.role === "support");
   if (exam && byId("bar-patient").dataset.examId !== exam.exam_id) {
     byId("bar-patient").dataset.examId = exam.exam_id;
+    for (const id of ["wrong-patient", "interrupted-wrong", "review-wrong"])
+      setText(byId(id), text(isUnknown(exam) ? "wrong.unknown" : "wrong.open"));
     byId("bar-patient").replaceChildren(
       make("span", { class: "banner-name" }, ...nameElements(exam.names)),
       make(
         "span",
         { class: "banner-who" },
-        make("span", { text: birthText(exam, state.now) }),
+        make("span", { text: exam.birth_date ? birthText(exam, state.now) : text("worklist.no_birth_date") }),
         make("span", { text: sexText(exam.sex) }),
         make("bdi", { text: exam.patient_id ? text("who.id", { id: exam.patient_id }) : text("who.no_id") }),
         make("bdi", { class: "banner-procedure", text: exam.procedure, dir: "auto" }),
