@@ -16,7 +16,7 @@ _RUN = """async (tags) => {
     return violations.flatMap(({ id, help, nodes }) =>
         nodes.map(({ html, any }) => `${id}: ${help}: ${html.slice(0, 160)} ${whyOf(any)}`));
 }"""
-# Buttons whose words do not fit or that lie on each other, anything to touch below 48 pixels, letters without their feet.
+# Buttons whose words do not fit or that lie on each other, anything to touch below 48 pixels, letters without feet.
 # Lists scroll; a name may end in an ellipsis, an entry of a list after some lines.
 _CLIPPED = """() => {
     const said = [];
@@ -43,7 +43,8 @@ _CLIPPED = """() => {
             if (one !== other && !one.contains(other) && !other.contains(one) && a.left + 1 < b.right
                 && b.left + 1 < a.right && a.top + 1 < b.bottom && b.top + 1 < a.bottom && one.id < other.id)
                 said.push(`${one.id} lies on ${other.id}`);
-    for (const one of document.querySelectorAll("#bar :not(.visually-hidden), .review-title, .choice-title, .tile-kind, .question, .finding"))
+    const worded = "#bar :not(.visually-hidden), .review-title, .choice-title, .tile-kind, .question, .finding";
+    for (const one of document.querySelectorAll(worded))
         if (getComputedStyle(one).overflowY === "hidden" && one.scrollHeight > one.clientHeight + 1)
             said.push(`${one.className || one.id}: the lower edge of its words is cut (${one.textContent.trim()})`);
     return said;
