@@ -196,7 +196,9 @@ class FilmRunner(DeviceRunner):
             if self._number:
                 return f"Scanning film {self._number} of the stack, {percent} %."
             return f"Scanning a film, {percent} %."
-        return "Ready: put films in and press Scan." if self._film.stack else "Ready: put a film in and press Scan."
+        if self._film.stack:
+            return "Ready: put films in and press Scan film."
+        return "Ready: put a film in and press Scan film."
 
 
 def _shown_to(thumbnail: FilmThumbnail, chunks: Iterable[bytes]) -> Iterator[bytes | memoryview]:

@@ -55,7 +55,12 @@ class Acquires:
         return list(self._pool.map(self._status_of, self._devices.values()))
 
     def _status_of(self, device: Device) -> dict[str, Any]:
-        known: dict[str, Any] = {"device": device.name, "title": _title_of(device), "modality": device.modality}
+        known: dict[str, Any] = {
+            "device": device.name,
+            "title": _title_of(device),
+            "modality": device.modality,
+            "station": device.station_name,
+        }
         if isinstance(device, GrabberDevice):
             known |= {"max_clip_seconds": device.max_clip_seconds, "lookback_seconds": device.lookback_seconds}
         try:

@@ -44,7 +44,8 @@ from appliance.console.views import (
     NamedExams,
     current_view_from,
     exam_view_from,
-    read_captured,
+    list_undecided,
+    object_view_from,
 )
 from appliance.console.worklist import Worklist
 from appliance.exam.exam import Outcome
@@ -251,8 +252,8 @@ class _Api:
             "exam": current_view_from(current),
             "presence": parts.access.presence.view(),
             "devices": statuses,
-            "captured": read_captured(parts.spool, self._facts, current.exam.exam_id, statuses) if current else [],
-            "discarded": read_discarded(parts.spool, self._facts, current.exam.exam_id) if current else [],
+            "captured": self._captured(current.exam.exam_id) if current else [],
+            "discarded": self._discarded(current.exam.exam_id) if current else [],
             "unassigned": sum(count_unassigned(parts.spool, self._facts).values()),
             "destinations": [destination.name for destination in configuration.destinations],
             "tells_performed_step": configuration.performed_step is not None,
@@ -260,6 +261,14 @@ class _Api:
             "discard_reasons": list(DISCARD_REASONS),
             "findings": parts.findings.as_json(),
         }
+
+    def _captured(self, exam_id: str) -> list[dict[str, Any]]:
+        found, kinds = list_undecided(self._parts.spool, self._facts, exam_id), self._parts.images.kinds
+        views = (object_view_from(device, path, name, kinds) for device, path, name in found)
+        return [view for view in views if view is not None]
+
+    def _discarded(self, exam_id: str) -> list[dict[str, Any]]:
+        return read_discarded(self._parts.spool, self._facts, self._parts.images.kinds, exam_id)
 
     def go_on(self, _body: Body) -> dict[str, Any]:
         """The exam that a restart interrupted goes on."""
@@ -334,7 +343,9 @@ class _Api:
             return error_response(ApplianceError("There is no such exam."), 404)
         queue = parts.forward.ask("GET", f"/queue?exam_id={exam_id}" if exam_id else "/queue", seconds=10.0)
         current = parts.keeper.current()
-        captured = read_captured(parts.spool, self._facts, current.exam.exam_id, []) if current else []
+        captured = self._captured(current.exam.exam_id) if current else []
+        for one in queue.get("objects", ()):
+            one["kind"] = parts.images.kinds.kind_of(one["device"], one["sop_class_uid"])
         named = {str(entry.get("exam_id", "")) for part in ("objects", "steps") for entry in queue.get(part, ())}
         return JSONResponse(
             {

@@ -16,6 +16,7 @@ from appliance.base.http import error_response, read_json
 from appliance.console.audit import PANEL
 from appliance.console.correcting import Corrections
 from appliance.console.deciding import Decisions, list_discarded, list_unassigned
+from appliance.console.kinds import Kinds
 from appliance.console.objects import Pictures
 from appliance.console.views import exam_view_from, object_view_from
 from appliance.exam.decisions import UNDECIDED, DecisionKind
@@ -36,6 +37,7 @@ class ImageParts:
     decisions: Decisions
     corrections: Corrections
     pictures: Pictures
+    kinds: Kinds
     actor: Callable[[], str] = lambda: PANEL
 
 
@@ -137,8 +139,8 @@ class _ImageApi:
 
     def show_unassigned(self, _request: Request) -> Response:
         found = list_unassigned(self._parts.spool, self._parts.facts)
-        views = [view for device, path, name in found if (view := object_view_from(device, path, name)) is not None]
-        return JSONResponse({"objects": views})
+        views = (object_view_from(device, path, name, self._parts.kinds) for device, path, name in found)
+        return JSONResponse({"objects": [view for view in views if view is not None]})
 
     def assign(self, body: Body) -> Body:
         self._parts.decisions.assign(_uids_from(body) or (), _text(body, "exam_id"), self._parts.actor())
@@ -149,7 +151,7 @@ class _ImageApi:
         return {}
 
 
-def read_discarded(spool: Spool, facts: ExamFacts, exam_id: str) -> list[dict[str, Any]]:
+def read_discarded(spool: Spool, facts: ExamFacts, kinds: Kinds, exam_id: str) -> list[dict[str, Any]]:
     """What was discarded from the open exam and may be taken back, as the strip shows it."""
     found = list_discarded(spool, exam_id)
     decided = facts.decided(exam_id) if found else {}
@@ -157,7 +159,7 @@ def read_discarded(spool: Spool, facts: ExamFacts, exam_id: str) -> list[dict[st
         view
         for device, path, name in found
         if DecisionKind.DISCARDED in decided.get(name.sop_instance_uid, UNDECIDED).kinds
-        and (view := object_view_from(device, path, name)) is not None
+        and (view := object_view_from(device, path, name, kinds)) is not None
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from appliance.console.aftercare import count_unassigned
 from appliance.console.current import CurrentExam
-from appliance.console.views import read_captured
+from appliance.console.views import list_undecided
 from appliance.exam.facts import ExamFacts
 from appliance.spool.tree import Spool, list_objects
 
@@ -34,7 +34,7 @@ def read_lights(
     is_forward_silent: bool,
 ) -> dict[str, list[Reason]]:
     """`lights_from` what lies in the spool now: what has arrived wherever it must leaves the outbox."""
-    captured = read_captured(spool, facts, current.exam.exam_id, []) if current else []
+    captured = list_undecided(spool, facts, current.exam.exam_id) if current else []
     return lights_from(
         statuses=statuses,
         current=current,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from appliance.console.current import CurrentExam
+from appliance.console.kinds import Kinds
 from appliance.exam.exam import Exam
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.spool.names import ObjectName
@@ -27,6 +28,8 @@ def exam_view_from(exam: Exam, state: str) -> dict[str, Any]:
         "sex": exam.item.sex,
         "procedure": " + ".join(_each_once(item.procedure for item in exam.items)),
         "accession_number": ", ".join(_each_once(item.accession_number for item in exam.items)),
+        "modalities": _each_once(item.modality for item in exam.items),
+        "stations": _each_once(name for item in exam.items for name in item.station_names),
         "is_scheduled": exam.is_scheduled,
         "state": state,
     }
@@ -48,43 +51,25 @@ def current_view_from(current: CurrentExam | None) -> dict[str, Any] | None:
     }
 
 
-def read_captured(
-    spool: Spool, facts: ExamFacts, exam_id: str, statuses: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """The exam's objects that are saved and still here, oldest first; their kind as far as the acquires remember.
+def list_undecided(spool: Spool, facts: ExamFacts, exam_id: str) -> list[tuple[str, Path, ObjectName]]:
+    """The exam's objects that are saved and still here, oldest first: device, path and name.
 
     What was discarded or moved elsewhere is not among them, also while its file lies there still.
     """
-    kinds = {
-        captured.get("sop_instance_uid"): captured
-        for status in statuses
-        for captured in status.get("captured", ())
-        if isinstance(captured, dict)
-    }
-    # A device that knows one kind only made no other, even if its process was started again since.
-    only = {status["device"]: status["kinds"][0] for status in statuses if len(status.get("kinds", ())) == 1}
     decided = facts.decided(exam_id)
-    view = []
-    for device, path, name in list_captured(spool, exam_id):
-        seen = None if name.sop_instance_uid in decided else object_view_from(device, path, name)
-        if seen is None:
-            continue
-        remembered = kinds.get(name.sop_instance_uid, {})
-        view.append(
-            {**seen, "kind": remembered.get("kind") or only.get(device, ""), "frames": remembered.get("frames")}
-        )
-    return view
+    return [found for found in list_captured(spool, exam_id) if found[2].sop_instance_uid not in decided]
 
 
-def object_view_from(device: str, path: Path, name: ObjectName) -> dict[str, Any] | None:
+def object_view_from(device: str, path: Path, name: ObjectName, kinds: Kinds) -> dict[str, Any] | None:
     """A saved object as its file tells of it; None when it was handed over in this moment."""
     try:
-        status = path.stat()
+        status, kind = path.stat(), kinds.kind_in(device, path)
     except FileNotFoundError:
         return None
     return {
         "sop_instance_uid": name.sop_instance_uid,
         "device": device,
+        "kind": kind,
         "file_name": path.name,
         "bytes": status.st_size,
         "saved_at": datetime.fromtimestamp(status.st_mtime, UTC).astimezone().isoformat(timespec="seconds"),

@@ -31,6 +31,7 @@ STEP_START_DATE = "00400002"
 STEP_START_TIME = "00400003"
 STEP_DESCRIPTION = "00400007"
 STEP_ID = "00400009"
+STEP_STATION_NAME = "00400010"
 REQUESTED_PROCEDURE_ID = "00401001"
 
 # What an examination needs of its entry, in the words of the standard; an entry that lacks one is shown and says so.
@@ -195,6 +196,11 @@ class WorklistItem:
     @property
     def modality(self) -> str:
         return text_at(self.elements, SCHEDULED_STEPS, MODALITY)
+
+    @property
+    def station_names(self) -> list[str]:
+        """Of the machines that the step is scheduled for, Scheduled Station Name (0040,0010); mostly none or one."""
+        return [str(name) for name in values_at(self.elements, SCHEDULED_STEPS, STEP_STATION_NAME) if _has_text(name)]
 
     @property
     def procedure(self) -> str:

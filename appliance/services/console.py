@@ -35,6 +35,7 @@ from appliance.console.exams import ExamKeeper
 from appliance.console.expired import ExpiredExams
 from appliance.console.flash import FlashWatch
 from appliance.console.image_api import ImageParts
+from appliance.console.kinds import Kinds
 from appliance.console.language import PanelLanguage
 from appliance.console.lock import PanelLock
 from appliance.console.objects import Pictures
@@ -162,6 +163,7 @@ def run_console(paths: Paths) -> int:
         Decisions(spool, facts, box, clock, keeper=keeper, audit=panel_audit),
         Corrections(spool, facts, box, clock, keeper=keeper, audit=panel_audit, ask_unsent=ask_unsent),
         Pictures(spool, facts),
+        Kinds(configuration),
         panel_audit.actor,
     )
     discarded = DiscardedObjects(spool, facts, findings, clock)

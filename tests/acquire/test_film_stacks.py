@@ -31,7 +31,7 @@ def feeder(room: Room, tmp_path: Path) -> Iterator[Digitizer]:
 
 def test_ok__a_stack_of_films_in_one_exam(feeder: Digitizer) -> None:
     exam = open_exam_of(feeder.room.facts)
-    assert feeder.runner.sentence() == "Ready: put films in and press Scan."
+    assert feeder.runner.sentence() == "Ready: put films in and press Scan film."
     saved = feeder.runner.scan_film(exam.exam_id)
     objects = [dcmread(path) for path, _ in feeder.room.objects("film", exam.exam_id)]
     assert len(objects) == 10

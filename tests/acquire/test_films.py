@@ -109,7 +109,7 @@ def slow(room: Room, tmp_path: Path) -> Iterator[Digitizer]:
 
 def test_ok__a_film(digitizer: Digitizer) -> None:
     exam = open_exam_of(digitizer.room.facts)
-    assert digitizer.runner.sentence() == "Ready: put a film in and press Scan."
+    assert digitizer.runner.sentence() == "Ready: put a film in and press Scan film."
     saved = digitizer.runner.scan_film(exam.exam_id)
     path = digitizer.room.only_object("film", exam.exam_id)
     assert errors_of(path) == []

@@ -270,7 +270,7 @@ def test_fail__no_such_device(box: Box) -> None:
 def test_ok__what_systemd_hears(box: Box, tmp_path: Path) -> None:
     """READY after the sweep, WATCHDOG from the loop that works, but not for every frame, STOPPING at the end."""
     heard: list[str] = []
-    fed = "WATCHDOG=1\nSTATUS=Ready: put a film in and press Scan."
+    fed = "WATCHDOG=1\nSTATUS=Ready: put a film in and press Scan film."
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(str(tmp_path / "n"))
         listener.settimeout(0.2)
@@ -294,7 +294,7 @@ def test_ok__what_systemd_hears(box: Box, tmp_path: Path) -> None:
         finally:
             over.set()
             thread.join(30)
-    assert "READY=1\nSTATUS=Ready: put a film in and press Scan." in heard
+    assert "READY=1\nSTATUS=Ready: put a film in and press Scan film." in heard
     assert heard.count(fed) < 20
 
 

@@ -16,7 +16,12 @@ from typing import Any
 import uvicorn
 from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    UID,
+    ExplicitVRLittleEndian,
+    MultiFrameTrueColorSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+)
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -210,13 +215,14 @@ def write_object(
     preamble: bytes = b"",
     pixels: bytes = b"",
     bits: int = 8,
+    sop_class_uid: str = SecondaryCaptureImageStorage,
 ) -> Path:
     """A small, true Secondary Capture object of `exam`, or of none, published as an acquire does."""
     uid = new_uid()
     series = exam.series_of(device) if exam else None
     dataset = Dataset()
     dataset.SpecificCharacterSet = "ISO_IR 192"
-    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    dataset.SOPClassUID = sop_class_uid
     dataset.SOPInstanceUID = uid
     dataset.StudyInstanceUID = study or (exam.study_instance_uid if exam else new_uid())
     dataset.SeriesInstanceUID = series.series_instance_uid if series else new_uid()
@@ -234,7 +240,7 @@ def write_object(
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.PixelData = pixels or bytes(size * size * bits // 8)
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPClassUID = UID(sop_class_uid)
     meta.MediaStorageSOPInstanceUID = uid
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta = meta
@@ -352,7 +358,9 @@ class FakeAcquire:
     def save(self, exam_id: str, kind: str, frames: int = 1) -> dict[str, Any]:
         exam = self.facts.exam(exam_id)
         assert exam is not None
-        path = write_object(self.spool, exam, self.device)
+        classes = {"clip": MultiFrameTrueColorSecondaryCaptureImageStorage}
+        sop_class = classes.get(kind, SecondaryCaptureImageStorage)
+        path = write_object(self.spool, exam, self.device, sop_class_uid=sop_class)
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         name = object_name_from(path.name)
         assert name is not None

@@ -146,6 +146,7 @@ def test_ok__the_main_job_by_taps(bench: Bench, panel: Panel) -> None:
     assert exam_id is not None
     panel.has("patient-banner", "Yamada Tarou")
     panel.has("patient-banner", "JP-000123")
+    panel.page.locator("[data-testid=device-tab][data-device=endoscope]").tap()
     expect(panel.page.get_by_test_id("preview-state")).to_be_hidden(timeout=15_000)
     panel.check_touch_targets()
     panel.shot("exam-live")
@@ -183,9 +184,12 @@ def test_ok__the_main_job_by_taps(bench: Bench, panel: Panel) -> None:
     expect(panel.page.locator("[data-testid=strip-item] img")).to_have_count(5)
     panel.shot("exam-film-done")
 
+    kinds = kinds_in(panel, "strip-item")
+    assert sorted(kinds) == ["Clip", "Film", "Image", "Still", "Still"]
     panel.tap("show-queue")
     panel.is_on("queue")
     panel.count("queue-object", 5)
+    assert kinds_in(panel, "queue-object") == kinds
     panel.has("patient-banner", "Yamada Tarou")
     panel.shot("queue-open")
     panel.tap("leave-queue")
@@ -193,12 +197,12 @@ def test_ok__the_main_job_by_taps(bench: Bench, panel: Panel) -> None:
 
     panel.tap("end-exam")
     panel.is_on("ending")
-    panel.has("ending-count", "5 objects will be sent to archive")
+    panel.has("ending-count", "5 images will be sent to archive")
     panel.check_touch_targets()
     panel.shot("ending")
     panel.tap("confirm-end")
     panel.is_on("worklist")
-    panel.has("notice", "5 objects handed over")
+    panel.has("notice", "5 images handed over")
     panel.shot("ended")
     panel.tap("notice-close")
     panel.page.get_by_test_id("search").fill("")
@@ -207,6 +211,7 @@ def test_ok__the_main_job_by_taps(bench: Bench, panel: Panel) -> None:
 
     panel.tap("show-queue")
     panel.count("queue-object", 5)
+    assert sorted(kinds_in(panel, "queue-object")) == sorted(kinds)  # one word for one thing, also when it was sent
     page = panel.page
     expect(page.locator("[data-testid=saved][data-yes=true]")).to_have_count(5)
     expect(page.locator("[data-testid=stored][data-yes=false]")).to_have_count(5)
@@ -223,6 +228,12 @@ def test_ok__the_main_job_by_taps(bench: Bench, panel: Panel) -> None:
     closed = bench.facts.closed(exam_id)
     assert closed is not None
     assert len(closed.instances) == 5
+
+
+def kinds_in(panel: Panel, testid: str) -> list[str]:
+    """What each of the images that are shown is called, in the first word."""
+    whole = panel.page.locator(f"[data-testid={testid}] :is(.tile-kind, .what)").all_inner_texts()
+    return [one.partition(",")[0] for one in whole]
 
 
 def open_exam_of(panel: Panel, patient_id: str) -> None:
@@ -292,6 +303,7 @@ def test_ok__a_cyrillic_name_and_an_abandoned_exam(bench: Bench, panel: Panel) -
     panel.page.get_by_test_id("search").fill("анна")
     panel.count("worklist-row", 1)
     open_exam_of(panel, "RU-9001-XII")
+    panel.page.locator("[data-testid=device-tab][data-device=endoscope]").tap()
     panel.shot("exam-cyrillic")
     panel.tap("capture")
     panel.count("strip-item", 1)

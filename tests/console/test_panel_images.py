@@ -162,7 +162,7 @@ def test_ok__an_image_is_reviewed_discarded_taken_back_and_its_series_called(ben
     panel.count("discarded", 1)
     panel.shot("exam-discarded")
     panel.tap("end-exam")
-    panel.has("ending-count", "1 object will be sent")
+    panel.has("ending-count", "1 image will be sent")
     panel.has("ending-discarded", "1 discarded image is not sent")
     panel.check_touch_targets()
     panel.tap("ending-back")
@@ -277,6 +277,38 @@ def test_ok__images_move_to_the_right_patient(bench: Bench, panel: Panel) -> Non
     new = bench.facts.open_exam_id()
     assert new is not None
     assert {dcmread(path).PatientID for path in objects_of(bench, new)} == {"JP-000123"}
+
+
+@pytest.mark.parametrize("images", [0, 2])
+def test_ok__an_emergency_becomes_somebody(bench: Bench, panel: Panel, images: int) -> None:
+    panel.is_on("worklist")
+    panel.tap("emergency")
+    panel.is_on("exam")
+    first = bench.facts.open_exam_id()
+    assert first is not None
+    for _ in range(images):
+        panel.tap("capture")
+    panel.count("strip-item", images)
+    panel.has("name-patient", "Who is it?")
+    panel.check_touch_targets()
+    panel.tap("name-patient")
+    panel.is_on("worklist")
+    panel.has("purpose", "Who is UNKNOWN EMERGENCY, BRIDGE-E")
+    panel.tap("purpose-cancel")
+    panel.is_on("exam")
+    panel.tap("name-patient")
+    panel.page.locator("[data-testid=worklist-row][data-patient-id='4711']").tap()
+    panel.is_on("confirm")
+    panel.has("open-exam", "It is this patient")
+    panel.tap("open-exam")
+    panel.has("patient-banner", "Müller Jürgen")
+    panel.is_on("exam")
+    expect(panel.page.get_by_test_id("name-patient")).to_be_hidden()
+    panel.count("strip-item", images, 30.0)
+    wait_until(lambda: bench.facts.closed(first), "the emergency's exam has ended")
+    new = bench.facts.open_exam_id()
+    assert new is not None
+    assert [dcmread(path).PatientID for path in objects_of(bench, new)] == ["4711"] * images
 
 
 def test_ok__after_it_was_sent_the_box_says_what_is_needed(bench: Bench, panel: Panel) -> None:

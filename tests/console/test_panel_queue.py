@@ -19,6 +19,7 @@ def _object(uid: str, **states: str) -> dict[str, Any]:
         "exam_id": "20261122-093000-0001",
         "device": "ultrasound",
         "modality": "US",
+        "kind": "transfer",
         "frames": 1,
         "bytes": 1000,
         "saved_at": "2026-11-22T09:29:00+01:00",

@@ -66,6 +66,7 @@ def _shoot_all(browser: Browser, language: str, size: str, out: Path) -> list[st
             scenes.show_worklist(bench, panel, shoot)
             scenes.show_choosing(bench, panel, shoot)
             scenes.show_exam(bench, panel, shoot)
+            scenes.show_emergency(panel, shoot)
             scenes.show_outcome(bench, panel, shoot)
             panel.page.goto(bench.address(Role.SUPPORT))
             panel.page.wait_for_timeout(1500)

@@ -16,7 +16,8 @@ _RUN = """async (tags) => {
     return violations.flatMap(({ id, help, nodes }) =>
         nodes.map(({ html, any }) => `${id}: ${help}: ${html.slice(0, 160)} ${whyOf(any)}`));
 }"""
-# Buttons whose words do not fit, and anything to touch below 48 pixels. Lists scroll; a name may end in an ellipsis.
+# Buttons whose words do not fit or that lie on each other, anything to touch below 48 pixels, letters without feet.
+# Lists scroll; a name may end in an ellipsis, an entry of a list after some lines.
 _CLIPPED = """() => {
     const said = [];
     for (const one of document.querySelectorAll("button, input")) {
@@ -35,6 +36,17 @@ _CLIPPED = """() => {
     for (const one of document.querySelectorAll("#bar > *, .choices > button"))
         if (one.getBoundingClientRect().right > innerWidth + 1 || one.getBoundingClientRect().left < -1)
             said.push(`${one.id} is beyond the edge`);
+    const seen = [...document.querySelectorAll("#bar button, #bar input, .choices > *, #side button")]
+        .map((one) => [one, one.getBoundingClientRect()]).filter(([, box]) => box.width);
+    for (const [one, a] of seen)
+        for (const [other, b] of seen)
+            if (one !== other && !one.contains(other) && !other.contains(one) && a.left + 1 < b.right
+                && b.left + 1 < a.right && a.top + 1 < b.bottom && b.top + 1 < a.bottom && one.id < other.id)
+                said.push(`${one.id} lies on ${other.id}`);
+    const worded = "#bar :not(.visually-hidden), .review-title, .choice-title, .tile-kind, .question, .finding";
+    for (const one of document.querySelectorAll(worded))
+        if (getComputedStyle(one).overflowY === "hidden" && one.scrollHeight > one.clientHeight + 1)
+            said.push(`${one.className || one.id}: the lower edge of its words is cut (${one.textContent.trim()})`);
     return said;
 }"""
 

@@ -23,6 +23,7 @@ def _schedule() -> list[object]:
         *items,
         make_item("Mueller^Juergen", "4712", birth_date="19480518", sex="M", time_of_day="081000", accession="20277"),
         make_item("Morgen^Erst", "T-1", day=tomorrow),
+        make_item("Roe^Max", "MR-1", modality="MR", procedure="Knee", time_of_day="080500", accession="20299"),
         make_item("Müller^Jürgen^^Dr.", "4711", birth_date="19480517", sex="M", modality="US", step="S2",
                   procedure="Abdomen ultrasound", time_of_day="081500", accession="20261"),
     ]  # fmt: skip
@@ -50,10 +51,11 @@ def show_worklist(bench: Bench, panel: Panel, shoot: Shoot) -> None:
 
 
 def show_choosing(bench: Bench, panel: Panel, shoot: Shoot) -> None:
-    for patient_id, name in (("4711", "confirm-alerts"), ("AR-77", "confirm-arabic"), ("FR-1", "confirm-lacking")):
+    named = {"4711": "alerts", "AR-77": "arabic", "FR-1": "lacking", "MR-1": "no-machine"}
+    for patient_id, name in named.items():
         panel.page.locator(f"[data-testid=worklist-row][data-patient-id='{patient_id}']").first.tap()
         panel.is_on("confirm")
-        shoot(name)
+        shoot(f"confirm-{name}")
         panel.tap("confirm-back")
     panel.tap("unscheduled")
     shoot("unscheduled")
@@ -79,6 +81,8 @@ def show_exam(bench: Bench, panel: Panel, shoot: Shoot) -> str:
     panel.tap("open-exam")
     panel.is_on("exam")
     exam_id = bench.facts.open_exam_id() or ""
+    shoot("exam-waiting")
+    panel.page.locator("[data-testid=device-tab][data-device=endoscope]").tap()
     expect(panel.page.get_by_test_id("preview-state")).to_be_hidden(timeout=15_000)
     shoot("exam")
     panel.tap("capture")
@@ -117,6 +121,25 @@ def show_exam(bench: Bench, panel: Panel, shoot: Shoot) -> str:
     shoot("ended")
     panel.tap("notice-close")
     return exam_id
+
+
+def show_emergency(panel: Panel, shoot: Shoot) -> None:
+    """Somebody of whom nothing is known, until it is asked who it is."""
+    panel.tap("emergency")
+    panel.is_on("exam")
+    shoot("emergency")
+    panel.tap("name-patient")
+    panel.is_on("worklist")
+    shoot("emergency-choosing")
+    panel.page.locator("[data-testid=worklist-row][data-patient-id='AR-77']").tap()
+    panel.is_on("confirm")
+    shoot("emergency-confirm")
+    panel.tap("purpose-cancel")
+    panel.tap("end-exam")
+    shoot("ending-empty")
+    panel.tap("confirm-end")
+    panel.is_on("worklist")
+    panel.tap("notice-close")
 
 
 def show_presence(panel: Panel, shoot: Shoot) -> None:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.console.conftest import Bench
-from tests.console.fakes import make_items, write_worklist
+from tests.console.fakes import make_items, write_object, write_worklist
 from tests.console.test_panel import Panel, browser
 from tests.screens.accessible import complaints_of
 
@@ -36,7 +36,10 @@ def test_ok__the_main_screens(bench: Bench, browser: Browser, language: str, siz
         looked_at.append(name)
 
     look("worklist")
-    panel.page.locator("[data-testid=worklist-row]").nth(1).tap()
+    write_object(bench.spool, None, "endoscope")
+    expect(panel.page.get_by_test_id("show-tray")).to_be_visible(timeout=15_000)
+    look("worklist, and what waits for a patient")
+    panel.page.locator("[data-testid=worklist-row]").first.tap()
     panel.is_on("confirm")
     look("confirm")
     panel.tap("open-exam")
@@ -69,4 +72,14 @@ def test_fail__what_is_pale_small_or_clipped_is_found(bench: Bench, browser: Bro
     assert "color-contrast" in found
     assert "show-queue: " in found
     assert "30 px" in found
+    panel.page.evaluate(
+        """() => {
+            document.querySelector("#refresh").style.marginInlineEnd = "-60px";
+            const title = document.querySelector(".queue-title").style;
+            Object.assign(title, { display: "block", overflow: "hidden", height: "20px", flex: "none" });
+        }"""
+    )
+    found = "\n".join(complaints_of(panel.page))
+    assert "refresh lies on unscheduled" in found
+    assert "queue-title: the lower edge of its words is cut" in found
     panel.context.close()

@@ -39,9 +39,15 @@ export function nameElements(names) {
   );
 }
 
-/** Replace the children of a scrolling element and stay where it was scrolled to. */
-export function replaceKeepingPlace(element, children) {
+/** Make `wanted` the children of a scrolling element, which stays where it was scrolled to; who stands right stays. */
+export function setChildren(element, wanted) {
   const place = element.scrollTop;
-  element.replaceChildren(...children);
+  const stays = new Set(wanted);
+  for (const one of [...element.childNodes]) if (!stays.has(one)) one.remove();
+  let next = element.firstChild;
+  for (const one of wanted) {
+    if (one === next) next = next.nextSibling;
+    else element.insertBefore(one, next);
+  }
   element.scrollTop = place;
 }

@@ -1,6 +1,7 @@
 // The exam screen: devices, what each can do now, and the strip of what is saved.
 
 import { byId, make, setText, show } from "./elements.js";
+import { chosenIn, deviceFor, keepChosen } from "./fitting.js";
 import { BoxError, post } from "./link.js";
 import { Preview } from "./preview.js";
 import { drawStrip, expectObject, forgetExpected, keepAnswer } from "./strip.js";
@@ -20,8 +21,9 @@ const ACTIONS = {
 };
 
 export class ExamScreen {
-  /** `onDone()` after each command: look now; `onError(BoxError)`: say it; `onOpen(uid)`: show this image. */
-  constructor(onDone, onError, onOpen) {
+  /** `onTap()`: draw; `onDone()` after each command: look now; `onError(BoxError)`: say it; `onOpen(uid)`: show this. */
+  constructor(onTap, onDone, onError, onOpen) {
+    this.onTap = onTap;
     this.onOpen = onOpen;
     this.onDone = onDone;
     this.onError = onError;
@@ -60,10 +62,11 @@ export class ExamScreen {
     if (state.exam.exam_id !== this.examId) {
       this.examId = state.exam.exam_id;
       this.recording.clear();
+      this.selected = chosenIn(this.examId);
     }
     this.devices = state.devices;
     if (!state.devices.some((device) => device.device === this.selected))
-      this.selected = (state.devices.find((device) => device.kinds.includes("still")) || state.devices[0])?.device ?? null;
+      this.selected = deviceFor(state.exam, state.devices);
     for (const device of state.devices) this.keepRecordingTime(device);
     this.drawTabs();
     const device = state.devices.find((one) => one.device === this.selected);
@@ -100,7 +103,8 @@ export class ExamScreen {
               data: { device: device.device },
               onclick: () => {
                 this.selected = device.device;
-                this.onDone();
+                keepChosen(this.examId, device.device);
+                this.onTap();
               },
             },
             make("span", { class: "tab-title", text: device.title }),
@@ -207,7 +211,7 @@ export class ExamScreen {
     if (this.busy.has(busy)) return;
     this.busy.add(busy);
     const gives = ["still", "clip/stop", "last"].includes(action.path) ? expectObject(device, action.kind) : null;
-    this.onDone();
+    this.onTap();
     try {
       // The last seconds are a clip that ends at its beginning.
       if (action === ACTIONS.last) await post(`/api/devices/${device}/clip/start`, { exam_id: examId });

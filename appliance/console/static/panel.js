@@ -4,7 +4,7 @@
 //   panel (body; data-screen = starting|lock|languages|worklist|confirm|unscheduled|exam|interrupted|review|tray|wrong|
 //   ending|abandoning|closing|queue), screen-NAME,
 //   connection-lost, finding-line, notice, notice-close, show-queue, leave-queue, show-languages, language (data-language),
-//   patient-banner (data-exam-id),
+//   patient-banner (data-exam-id), name-patient,
 //   lock: operator (data-operator; aria-checked), pin, pin-key (data-key), lock-emergency; lock-now on the queue screen
 //   dark: over everything at night
 //   presence (data-stage), presence-yes, presence-no: over every screen while it is asked
@@ -15,7 +15,7 @@
 //             filter-day, filter-modality (data-value; aria-pressed), pull,
 //             found, found-trouble, listed
 //   confirm:  confirm-name, confirm-birth-date, confirm-patient-id, confirm-sex, confirm-accession, confirm-procedure,
-//             confirm-missing, confirm-findings, confirm-allergies, confirm-alerts, confirm-similar, confirm-back, open-exam, add-step (data-key; aria-checked)
+//             confirm-missing, confirm-findings, confirm-allergies, confirm-alerts, confirm-similar, confirm-no-machine, confirm-back, open-exam, add-step (data-key; aria-checked)
 //   unscheduled: family-name, given-name, patient-id, birth-date, sex (data-value; aria-checked), unscheduled-back, unscheduled-next
 //   exam:     stage, preview (canvas; data-frames counts pictures drawn), preview-state (the veil over a stale picture),
 //             device-state, device-sentence, progress, progress-text, device-trouble,
@@ -54,7 +54,7 @@ import { itemsScanned, watchScanner } from "./scan.js";
 import { said, text } from "./texts.js";
 import { clearUnscheduled, itemTyped } from "./unscheduled.js";
 import { Tray } from "./tray.js";
-import { birthText, clockText, sexText, whoText } from "./words.js";
+import { birthText, clockText, isUnknown, sexText, whoText } from "./words.js";
 import { askHospital, drawConfirm, drawWorklist, forgetFound, readWorklist, saidBy } from "./worklist.js";
 import { WrongPatient } from "./wrong.js";
 
@@ -95,7 +95,7 @@ let lookedAt = 0; // answers may overtake each other; one that is older than wha
 let isEnding = false;
 const seenFindings = new Set();
 
-const examScreen = new ExamScreen(lookNow, sayError, (uid) => review.open(uid));
+const examScreen = new ExamScreen(draw, lookNow, sayError, (uid) => review.open(uid));
 
 function screenNow() {
   if (state.lock?.is_locked) return isLanguageWanted ? "languages" : "lock";
@@ -171,6 +171,7 @@ function drawBar(screen) {
   show(byId("bar-patient"), exam !== null && screen !== "worklist");
   show(byId("bar-worklist"), screen === "worklist");
   show(byId("emergency"), !purpose || purpose.kind === "assign");
+  show(byId("name-patient"), screen === "exam" && isUnknown(exam) && state.lock?.role !== "support");
   show(byId("show-tray"), state.unassigned > 0 && ["worklist", "exam"].includes(screen) && !purpose);
   setText(byId("show-tray"), text("bar.tray", { count: state.unassigned }));
   show(byId("bar-title"), exam === null && screen !== "worklist");
@@ -181,12 +182,14 @@ function drawBar(screen) {
   show(byId("support-line"), state.lock?.role === "support");
   if (exam && byId("bar-patient").dataset.examId !== exam.exam_id) {
     byId("bar-patient").dataset.examId = exam.exam_id;
+    for (const id of ["wrong-patient", "interrupted-wrong", "review-wrong"])
+      setText(byId(id), text(isUnknown(exam) ? "wrong.unknown" : "wrong.open"));
     byId("bar-patient").replaceChildren(
       make("span", { class: "banner-name" }, ...nameElements(exam.names)),
       make(
         "span",
         { class: "banner-who" },
-        make("span", { text: birthText(exam, state.now) }),
+        make("span", { text: exam.birth_date ? birthText(exam, state.now) : text("worklist.no_birth_date") }),
         make("span", { text: sexText(exam.sex) }),
         make("bdi", { text: exam.patient_id ? text("who.id", { id: exam.patient_id }) : text("who.no_id") }),
         make("bdi", { class: "banner-procedure", text: exam.procedure, dir: "auto" }),
@@ -324,7 +327,7 @@ function choose(item) {
   chosen = item;
   addedKeys = [];
   wanted = "confirm";
-  drawConfirm(item, state.now, state.worklist?.items);
+  drawConfirm(item, state.now, state.worklist?.items, state.devices);
   drawFurtherSteps(item.patient ? [] : sameStepsOf(item, state.worklist?.items || []), (keys) => {
     addedKeys = keys;
   });
@@ -348,7 +351,7 @@ async function press(button, work) {
 /** Open an exam on `whom`, or give images to that patient. */
 async function openExam(whom, path = "/api/exams") {
   const why = purpose;
-  const moving = { move: "/api/exam/move", correct: "/api/exam/correct" }[why?.kind];
+  const moving = { move: "/api/exam/move", name: "/api/exam/move", correct: "/api/exam/correct" }[why?.kind];
   const exam = await post(moving || path, moving ? { exam_id: why.examId, uids: why.uids, ...whom } : whom);
   if (why?.kind === "assign") await post("/api/unassigned/assign", { uids: why.uids, exam_id: exam.exam_id });
   purpose = null;
@@ -566,6 +569,7 @@ listen("purpose-cancel", () => {
   draw();
 });
 listen("wrong-patient", () => imagePanel.openWrong());
+listen("name-patient", () => imagePanel.pick({ kind: "name", examId: state.exam.exam_id, who: whoText(state.exam), uids: null, count: 0 }));
 listen("go-on", (event) =>
   press(event.currentTarget, async () => {
     await post("/api/exam/go-on");

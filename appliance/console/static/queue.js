@@ -1,10 +1,10 @@
 // What became of it: each object saved, stored and committed, each performed step, and what is wrong.
 // The three yeses are three columns and are never drawn as one.
 
-import { byId, make, nameElements, replaceKeepingPlace } from "./elements.js";
+import { byId, make, nameElements, setChildren } from "./elements.js";
 import { lightElements } from "./lights.js";
 import { said, text } from "./texts.js";
-import { bytesText, clockText, kindText, momentText, spanText } from "./words.js";
+import { bytesText, clockText, isUnknown, kindText, momentText, spanText, titlesOf } from "./words.js";
 
 const MOST_EXAMS = 30;
 const MOST_OBJECTS = 100; // of one exam
@@ -14,22 +14,42 @@ const COMMITTED = new Set(["committed", "expired"]);
 // At a destination that is configured as one without commitment: nothing more is to come from there.
 const NEVER_COMMITTED = new Set(["stored_only", "verified"]);
 
-let drawn = "";
+// What is drawn, and of what: a finger does not wait for what is as it was.
+const drawn = { head: "", headElements: [], queue: null, titles: "", exams: [] };
+let drawnExams = new Map(); // exam → { key, element }
 
 /** Draw `queue` (GET /api/queue or null), `status` (GET /api/status or null) and the sentence of what failed.
  *  `retry` is called when a person wants what was refused tried again,
  *  `correct(exam)` when it was the wrong patient; `lights` as lightsOf gives them. */
 export function drawQueue(queue, status, trouble, devices, retry, correct, lights) {
-  const key = JSON.stringify([queue, status, trouble, lights]);
-  if (key === drawn) return;
-  drawn = key;
-  const titles = new Map(devices.map((device) => [device.device, device.title]));
-  const parts = [make("div", { class: "lights" }, ...lightElements(lights)), findings(status, trouble, retry)];
-  if (queue?.open) parts.push(openExam(queue.open, titles));
-  if (queue) parts.push(...endedExams(queue, titles, correct));
-  if (queue && !queue.open && queue.objects.length === 0)
-    parts.push(make("p", { class: "middle", testid: "queue-empty", text: text("queue.nothing") }));
-  replaceKeepingPlace(byId("queue"), parts);
+  const head = JSON.stringify([status, trouble, lights]);
+  const titles = titlesOf(devices);
+  const named = JSON.stringify([...titles]);
+  const isHeadOld = head !== drawn.head;
+  const areExamsOld = queue !== drawn.queue || named !== drawn.titles;
+  if (!isHeadOld && !areExamsOld) return;
+  if (isHeadOld)
+    drawn.headElements = [make("div", { class: "lights" }, ...lightElements(lights)), findings(status, trouble, retry)];
+  if (areExamsOld) drawn.exams = queue ? examElements(queue, titles, named, correct) : [];
+  Object.assign(drawn, { head, queue, titles: named });
+  setChildren(byId("queue"), [...drawn.headElements, ...drawn.exams]);
+}
+
+function examElements(queue, titles, named, correct) {
+  const before = drawnExams;
+  drawnExams = new Map();
+  /** The element of before, where nothing is otherwise. */
+  const keep = (examId, told, build) => {
+    const key = JSON.stringify([told, named]);
+    const element = before.get(examId)?.key === key ? before.get(examId).element : build();
+    drawnExams.set(examId, { key, element });
+    return element;
+  };
+  const elements = queue.open ? [keep("", queue.open, () => openExam(queue.open, titles))] : [];
+  elements.push(...endedExams(queue, titles, correct, keep));
+  if (!queue.open && queue.objects.length === 0)
+    elements.push(make("p", { class: "middle", testid: "queue-empty", text: text("queue.nothing") }));
+  return elements;
 }
 
 function findings(status, trouble, retry) {
@@ -110,7 +130,7 @@ function openExam(open, titles) {
   );
 }
 
-function endedExams(queue, titles, correct) {
+function endedExams(queue, titles, correct, keep) {
   const byExam = new Map();
   const entryOf = (examId) => {
     if (!byExam.has(examId)) byExam.set(examId, { objects: [], steps: [] });
@@ -119,21 +139,25 @@ function endedExams(queue, titles, correct) {
   for (const object of queue.objects) entryOf(object.exam_id).objects.push(object);
   for (const step of queue.steps) entryOf(step.exam_id).steps.push(step);
   if (queue.open) byExam.delete(queue.open.exam.exam_id);
-  // An exam's identifier begins with the moment of its opening.
+  // An exam's identifier begins with its number.
   const latest = [...byExam.keys()].sort().reverse();
   const elements = latest.slice(0, MOST_EXAMS).map((examId) => {
     const { objects, steps } = byExam.get(examId);
     const exam = queue.exams[examId] || { exam_id: examId, names: [], patient_id: objects[0]?.patient_id || "" };
-    const names = [...new Set(objects.flatMap((object) => Object.keys(object.destinations)))];
-    const rows = objects.slice(0, MOST_OBJECTS).map((object) => objectRow(object, titles, names));
-    const rest = objects.length - rows.length;
-    const remarks = [...(exam.findings || []).map(said), rest > 0 ? text("queue.more_objects", { count: rest }) : ""];
-    const isCorrectable = exam.outcome && objects.some((object) => !object.expired_at && object.modality !== NOTE);
-    return examElement(exam, outcomeText(exam.outcome), steps, rows, remarks.filter(Boolean).join(" "), isCorrectable && correct);
+    return keep(examId, [exam, objects, steps], () => endedExam(exam, objects, steps, titles, correct));
   });
   if (latest.length > MOST_EXAMS)
     elements.push(make("p", { class: "middle", text: text("queue.older_exams", { count: latest.length - MOST_EXAMS }) }));
   return elements;
+}
+
+function endedExam(exam, objects, steps, titles, correct) {
+  const names = [...new Set(objects.flatMap((object) => Object.keys(object.destinations)))];
+  const rows = objects.slice(0, MOST_OBJECTS).map((object) => objectRow(object, titles, names));
+  const rest = objects.length - rows.length;
+  const remarks = [...(exam.findings || []).map(said), rest > 0 ? text("queue.more_objects", { count: rest }) : ""];
+  const isCorrectable = exam.outcome && objects.some((object) => !object.expired_at && object.modality !== NOTE);
+  return examElement(exam, outcomeText(exam.outcome), steps, rows, remarks.filter(Boolean).join(" "), isCorrectable && correct);
 }
 
 const outcomeText = (outcome) => (outcome ? text(`queue.${outcome.toLowerCase()}`) : "");
@@ -151,7 +175,7 @@ function examElement(exam, outcome, steps, rows, remark, correct = null) {
       outcome ? make("span", { class: "outcome", testid: "exam-outcome", text: outcome }) : "",
       ...steps.map(stepElement),
       correct
-        ? make("button", { type: "button", class: "correct", testid: "correct", text: text("wrong.open"), onclick: () => correct(exam) })
+        ? make("button", { type: "button", class: "correct", testid: "correct", text: text(isUnknown(exam) ? "wrong.unknown" : "wrong.open"), onclick: () => correct(exam) })
         : "",
     ),
     remark ? make("p", { class: "small", text: remark }) : "",
@@ -188,11 +212,7 @@ function objectRow(object, titles, destinations) {
   );
 }
 
-function kindOf(object) {
-  if (object.modality === NOTE) return text("kind.note");
-  if (object.kind) return kindText(object.kind);
-  return object.frames > 1 ? text("queue.clip_of", { count: object.frames }) : kindText("transfer");
-}
+const kindOf = ({ kind, frames }) => (kind === "clip" && frames > 1 ? text("queue.clip_of", { count: frames }) : kindText(kind));
 
 function destinationCells(name, ledger, isNamed) {
   if (!ledger) return [];

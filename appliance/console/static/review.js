@@ -83,9 +83,8 @@ export class Review {
     const one = all[at];
     const isDiscarded = state.discarded.some((other) => other.sop_instance_uid === this.uid);
     const isHere = one !== undefined;
-    const kind = this.object?.is_document ? "document" : one?.kind || ((this.object?.frames || 1) > 1 ? "clip" : "");
     const title = titlesOf(state.devices).get(one?.device) || one?.device || "";
-    setText(byId("review-title"), isHere ? text("review.title", { number: at + 1, count: all.length, kind: kindText(kind), device: title }) : text("review.gone"));
+    setText(byId("review-title"), isHere ? text("review.title", { number: at + 1, count: all.length, kind: kindText(one.kind), device: title }) : text("review.gone"));
     show(byId("review-discarded"), isDiscarded);
     show(byId("review-discard"), isHere && !isDiscarded);
     show(byId("review-take-back"), isDiscarded);

@@ -2,9 +2,11 @@
 
 // As .row in panel.css says.
 const ROW_PX = 76;
-// Rows beyond the screen: at once few, since a finger waits; the others when it has its answer.
+// Rows beyond the screen: at once few, since a finger waits; the others when it has its answer, a few at a time, since
+// the next letter may be typed meanwhile.
 const NEAR = 4;
 const BEYOND = 30;
+const AT_ONCE = 6;
 const REST_MS = 80;
 
 export class Rows {
@@ -34,13 +36,18 @@ export class Rows {
   }
 
   #fillSoon() {
-    this.#fill(NEAR);
+    this.#fill(NEAR, Infinity);
     clearTimeout(this.later);
-    this.later = setTimeout(() => this.#fill(BEYOND), REST_MS);
+    this.later = setTimeout(() => this.#fillRest(), REST_MS);
   }
 
-  #fill(beyond) {
-    if (!this.canvas) return;
+  #fillRest() {
+    if (this.#fill(BEYOND, AT_ONCE) === AT_ONCE) this.later = setTimeout(() => this.#fillRest(), 0);
+  }
+
+  /** Make at most `most` of the rows that are wanted; gives how many were made. */
+  #fill(beyond, most) {
+    if (!this.canvas) return 0;
     const [top, bottom] = [this.list.scrollTop, this.list.scrollTop + this.list.clientHeight];
     const first = Math.max(0, Math.floor(top / ROW_PX) - beyond);
     const last = Math.min(this.entries.length, Math.ceil(bottom / ROW_PX) + beyond);
@@ -50,7 +57,7 @@ export class Rows {
       this.made.delete(index);
     }
     const fresh = [];
-    for (let index = first; index < last; index += 1) {
+    for (let index = first; index < last && fresh.length < most; index += 1) {
       if (this.made.has(index)) continue;
       const element = this.build(this.entries[index]);
       element.classList.add("row");
@@ -59,6 +66,13 @@ export class Rows {
       fresh.push([index, element]);
     }
     // In the order of the list, since the tab key and a screen reader go by it.
-    for (const [index, element] of fresh.reverse()) this.canvas.insertBefore(element, this.made.get(index + 1) || null);
+    for (const [index, element] of fresh.reverse()) this.canvas.insertBefore(element, this.#madeBehind(index));
+    return fresh.length;
+  }
+
+  /** The next element behind row `index`, or null. */
+  #madeBehind(index) {
+    for (let next = index + 1; next <= index + 2 * BEYOND; next += 1) if (this.made.has(next)) return this.made.get(next);
+    return null;
   }
 }

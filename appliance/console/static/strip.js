@@ -71,14 +71,11 @@ export function drawStrip(captured, discarded, examId, onOpen) {
 function addTile(object) {
   const known = tiles.get(object.sop_instance_uid);
   if (known) {
-    // A poll may list an object before its device has told what kind it is.
-    if (object.kind && !known.dataset.kind) {
-      known.dataset.kind = object.kind;
-      known.querySelector(".tile-kind").textContent = kindText(object.kind);
-    }
+    // A clip of which one frame came is a still, which its device's answer did not know.
+    known.dataset.kind = object.kind;
+    setText(known.querySelector(".tile-kind"), kindText(object.kind));
     return;
   }
-  const details = [object.frames > 1 ? text("amount.frames", { count: object.frames }) : "", bytesText(object.bytes)];
   const savedText = text("strip.saved", { time: clockText(object.saved_at) });
   const tile = make(
     "button",
@@ -87,8 +84,8 @@ function addTile(object) {
       class: "tile",
       onclick: () => open(object.sop_instance_uid),
       testid: "strip-item",
-      data: { uid: object.sop_instance_uid, device: object.device, kind: object.kind || "" },
-      title: details.filter(Boolean).join(", "),
+      data: { uid: object.sop_instance_uid, device: object.device, kind: object.kind },
+      title: bytesText(object.bytes),
     },
     make("img", {
       alt: "",

@@ -127,7 +127,7 @@ export function durationText(seconds) {
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
 }
 
-export const kindText = (kind) => text(hasText(`kind.${kind}`) ? `kind.${kind}` : "kind.object");
+export const kindText = (kind) => text(`kind.${kind}`);
 
 /** What is to be done: the procedure, and the step of it where that says more. */
 export function whatText(item) {
@@ -141,6 +141,9 @@ export function foldText(plain) {
 
 /** Device → what people call it. */
 export const titlesOf = (devices) => new Map(devices.map((device) => [device.device, device.title]));
+
+/** True when nobody scheduled the exam and too little was typed to tell whose it is. */
+export const isUnknown = (exam) => exam.is_scheduled === false && !exam.birth_date;
 
 /** Whose exam it is, in a few words. */
 export function whoText(exam) {

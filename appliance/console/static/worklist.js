@@ -244,8 +244,8 @@ function wrongText(item) {
 const isLong = (item) => item.names.join(" ").length > 48 || item.patient_id.length > 24;
 
 /** Draw the confirm screen: three identifiers, large. */
-export function drawConfirm(item, at, items = []) {
-  const other = similarTo(item, items);
+export function drawConfirm(item, at, items, devices) {
+  const other = similarTo(item, items || []);
   byId("confirm-card").replaceChildren(
     make("p", { class: "question", text: text("confirm.question") }),
     make("p", { class: isLong(item) ? "huge long" : "huge", testid: "confirm-name" }, ...nameElements(item.names)),
@@ -271,6 +271,9 @@ export function drawConfirm(item, at, items = []) {
           testid: "confirm-similar",
           text: text("confirm.similar", { who: [...other.names, birthText(other, at), other.patient_id].join(", ") }),
         })
+      : "",
+    item.modality && !devices.some((device) => device.modality === item.modality)
+      ? make("p", { class: "warn", testid: "confirm-no-machine", text: text("confirm.no_machine", { modality: item.modality }) })
       : "",
     item.examined
       ? make("p", {
