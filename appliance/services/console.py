@@ -33,6 +33,7 @@ from appliance.console.deciding import Decisions
 from appliance.console.discarded import DiscardedObjects
 from appliance.console.exams import ExamKeeper
 from appliance.console.expired import ExpiredExams
+from appliance.console.first import FirstContact
 from appliance.console.flash import FlashWatch
 from appliance.console.image_api import ImageParts
 from appliance.console.language import PanelLanguage
@@ -181,6 +182,7 @@ def run_console(paths: Paths) -> int:
             images,
             access,
             PanelLanguage(paths.audit / "console" / "language", configuration.panel.language),
+            FirstContact(paths, configuration, audit),
         )
     )
 
