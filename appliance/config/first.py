@@ -14,8 +14,12 @@ CONFIRM_SECONDS = 900.0
 
 def is_new(configuration: Configuration, history: History) -> bool:
     """Whether nobody configured the box yet: nothing was ever confirmed, and it knows neither hospital nor machine."""
-    is_empty = not (configuration.worklist or configuration.destinations or configuration.devices)
-    return is_empty and not any(map(history.is_kept, history.numbers()))
+    return is_empty(configuration) and not any(map(history.is_kept, history.numbers()))
+
+
+def is_empty(configuration: Configuration) -> bool:
+    """Whether a box could do nothing under it."""
+    return not (configuration.worklist or configuration.destinations or configuration.devices)
 
 
 def first_change(history: History) -> Change | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError
-from appliance.config.first import summary_from
+from appliance.config.first import is_empty, summary_from
 from appliance.config.host import SupportKey
 from appliance.config.load import ConfigurationError, configuration_from
 from appliance.config.short_code import short_code_of
@@ -151,6 +151,8 @@ class StickWatch:
         except ConfigurationError as error:
             said = tuple(map(str, error.problems[:_MOST_PROBLEMS]))
             return _Found(StickState.UNUSABLE, trace, problems=said)
+        if is_empty(configuration):
+            return _Found(StickState.UNUSABLE, trace, problems=(f"{FILE}: names no worklist, destination or device",))
         code = short_code_of(on_stick.text)
         until = Deadline.after(self.clock, OFFER_SECONDS)
         return _Found(StickState.OFFERED, trace, code, summary=summary_from(configuration), until=until)

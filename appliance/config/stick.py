@@ -107,10 +107,12 @@ def _read(file: Path, most: int) -> bytes | None:
         return None
     except OSError as error:
         raise ApplianceError(f"{file.name} on the stick cannot be read: {reason_of(error)}.") from error
-    with os.fdopen(descriptor, "rb") as opened:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ApplianceError(f"{file.name} on the stick is no file.")
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as opened:
             return opened.read(most)
-        except OSError as error:
-            raise ApplianceError(f"{file.name} on the stick cannot be read: {reason_of(error)}.") from error
+    except OSError as error:
+        raise ApplianceError(f"{file.name} on the stick cannot be read: {reason_of(error)}.") from error
+    finally:
+        os.close(descriptor)

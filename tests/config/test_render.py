@@ -131,7 +131,7 @@ def test_ok__time_servers_and_ports_below_1024() -> None:
         ('[network]\naddress = "2001:db8::/64"\n', "is that of the network 2001:db8::/64 itself"),
         ('[network]\naddress = "2001:db8::g/64"\n', "Only hex digits permitted in 'g'"),
         ('[network]\naddress = "2001:db8::5/64"\ngateway = "10.0.0.1"\n', "gateway 10.0.0.1 must be another one of"),
-        ('[network]\naddress = 7\n', "network.address: must be a text"),
+        ("[network]\naddress = 7\n", "network.address: must be a text"),
         ('[network]\naddress = "127.0.0.1/8"\n', "is none that a box can have"),
         ('[network]\naddress = "224.0.0.5/24"\n', "is none that a box can have"),
         ('[network]\naddress = "10.0.0.500/24"\n', "Octet 500 (> 255) not permitted"),

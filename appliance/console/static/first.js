@@ -30,6 +30,7 @@ let isLanguageWanted = false;
 let looked = 0; // the number of the last change whose end somebody has seen
 let missed = 0; // answers that did not come, in a row
 let isKept = false;
+let comparedCode = "";
 
 const isUnderWay = (change) => Boolean(change) && !["confirmed", "rolled_back"].includes(change.state);
 
@@ -38,7 +39,7 @@ function screenNow() {
   if (!state) return "starting";
   if (isKept || !state.is_new || state.change?.state === "confirmed") return "ready";
   if (state.change && (isUnderWay(state.change) || state.change.number > looked)) return "change";
-  return wanted === "stick" && state.stick.state !== "offered" ? "choice" : wanted;
+  return wanted;
 }
 
 function draw() {
@@ -67,7 +68,7 @@ function drawChoice(stick) {
 }
 
 function drawStick(stick) {
-  setText(byId("stick-code"), stick.code);
+  setText(byId("stick-code"), comparedCode);
   drawRows(byId("stick-summary"), stick.summary);
 }
 
@@ -111,6 +112,8 @@ async function askState() {
     state = await get("/api/first", 5000);
     if (state.change) state.change.state = state.change.state.replace(" ", "_");
     missed = 0;
+    // Another file than the one that somebody compares, or none: nothing changes beneath a finger.
+    if (wanted === "stick" && (state.stick?.state !== "offered" || state.stick.code !== comparedCode)) wanted = "choice";
   } catch (error) {
     if (!(error instanceof BoxError)) throw error;
     missed += 1;
@@ -163,19 +166,22 @@ listen("leave-languages", () => {
   isLanguageWanted = false;
   draw();
 });
-listen("look-at-stick", () => turnTo("stick"));
+listen("look-at-stick", () => {
+  comparedCode = state.stick.code;
+  turnTo("stick");
+});
 listen("set-up-here", () => turnTo("form"));
 for (const id of ["stick-back", "form-back"]) listen(id, () => turnTo("choice"));
 listen("look-back", () => turnTo("form"));
 listen("refuse-stick", (event) =>
   press(event.currentTarget, async () => {
-    await post("/api/first/refuse-stick", { code: byId("stick-code").textContent });
+    await post("/api/first/refuse-stick", { code: comparedCode });
     wanted = "choice";
   }),
 );
 listen("take-stick", (event) =>
   press(event.currentTarget, async () => {
-    await post("/api/first/take-stick", { code: byId("stick-code").textContent });
+    await post("/api/first/take-stick", { code: comparedCode });
     wanted = "choice";
   }),
 );
