@@ -136,7 +136,7 @@ def test_ok__a_stick_whose_code_was_compared(box: FirstBox, browser: Browser, tm
     worklist, archive = start_wlmscpfs(tmp_path / "ris", "RIS"), start_storescp(tmp_path / "archive")
     text = _stick_text(worklist.port, archive.port)
     before = box.paths.configuration.read_bytes()
-    panel = Panel(browser, box, "800x480")  # type: ignore[arg-type]
+    panel = Panel(browser, box, "800x480")
     panel.is_on("change" if box.history.numbers() else "choice")
     if box.history.numbers():  # what became of the last attempt
         panel.tap("change-back")
@@ -199,7 +199,7 @@ def _lines(box: FirstBox, process: str) -> list[str]:
 
 
 def test_ok__set_up_by_taps_and_never_again(box: FirstBox, browser: Browser, tmp_path: Path) -> None:
-    panel = Panel(browser, box, "1024x600")  # type: ignore[arg-type]
+    panel = Panel(browser, box, "1024x600")
     if box.history.numbers():
         panel.tap("change-back")
     panel.is_on("choice")
