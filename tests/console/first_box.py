@@ -25,7 +25,7 @@ from tests.console.conftest import LAUNCHER, wait_until
 from tests.support.asking import SOCKET
 
 _ROOT = Path(__file__).parents[2]
-_SECONDS = 60.0
+_SECONDS = 100.0
 
 
 class FirstBox:

@@ -27,7 +27,7 @@ from tests.screens.accessible import complaints_of
 
 __all__ = ["browser"]  # a fixture
 
-_SECONDS = 60.0
+_SECONDS = 100.0
 _ADDRESSES = tuple(
     f"/api/first/{name}" for name in ("check", "set-up", "take-stick", "refuse-stick", "confirm", "take-back")
 )

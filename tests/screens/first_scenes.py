@@ -11,7 +11,7 @@ from tests.console.first_box import FirstBox
 from tests.console.test_panel import Panel
 from tests.peers import running, start_storescp, start_wlmscpfs
 
-_MILLISECONDS = 60_000.0
+_MILLISECONDS = 100_000.0
 BROUGHT = '[box]\nname = "bridge"\n[listener]\nport = {port}\n'
 _STICK = b"""[box]
 name = "room-9"
