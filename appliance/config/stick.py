@@ -19,6 +19,8 @@ from appliance.config.load import MAX_FILE_BYTES
 from appliance.config.signed import NAMESPACE
 
 FILE = f"{NAMESPACE}.toml"
+TAKEN_FROM_NONE = "a configured box takes nothing from a stick"
+"""What the panel is told when one was plugged in all the same."""
 _MOST_SIGNATURE_BYTES = 64 * 1024
 
 

@@ -16,7 +16,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from appliance.base.asking import Asker
-from appliance.base.errors import ApplianceError
+from appliance.base.clock import Clock, Deadline
+from appliance.base.errors import ApplianceError, Finding
+from appliance.base.findings import FindingBoard
 from appliance.base.http import read_json
 from appliance.base.paths import Paths
 from appliance.config.first import is_first_under_way, is_new, summary_from
@@ -25,6 +27,7 @@ from appliance.config.load import configuration_from
 from appliance.config.minimal import problems_of, text_from, typed_from
 from appliance.config.schema import Configuration, Language
 from appliance.config.short_code import is_short_code
+from appliance.config.stick import TAKEN_FROM_NONE
 from appliance.console.catalogue import load_catalogues
 from appliance.console.language import LANGUAGE_COOKIE, PanelLanguage
 from appliance.console.page import given_for, template_environment
@@ -37,16 +40,23 @@ PAGE = "/first"
 # A change is proposed when its record is durable; the rest goes on without whoever asked.
 _SECONDS = 30.0
 _PANEL = "panel"
+_CODE = "stick-not-taken"
+_TOLD_SECONDS = 300.0
 
 
 class FirstContact:
     """What the page asks for; `configuration` is what this console works by."""
 
-    def __init__(self, paths: Paths, configuration: Configuration, audit: AuditGate) -> None:
+    def __init__(
+        self, paths: Paths, configuration: Configuration, audit: AuditGate, findings: FindingBoard, clock: Clock
+    ) -> None:
         self._socket = paths.first_socket
         self._active = paths.configuration
         self._configuration = configuration
         self._audit = audit
+        self._findings = findings
+        self._clock = clock
+        self._told: Deadline | None = None
         self._asker = Asker(self._socket, "The first set-up")
 
     def is_open(self) -> bool:
@@ -97,6 +107,26 @@ class FirstContact:
         """What is in force goes back."""
         return self._ask("/take-back", {})
 
+    def tell_stick(self, body: Body) -> Body:
+        """A stick with a configuration was plugged into this box, which takes none: that is told for a while."""
+        if body.get("what") != TAKEN_FROM_NONE:
+            raise ApplianceError("The request says nothing of a stick.")
+        self._told = Deadline.after(self._clock, _TOLD_SECONDS)
+        self._findings.report(
+            Finding(
+                _CODE,
+                "A stick with a configuration is plugged in. This box is configured and takes nothing from it.",
+                "Pull the stick out. Support changes the configuration over SSH.",
+            )
+        )
+        return {}
+
+    def look(self) -> None:
+        """What was told of a stick is over after a while."""
+        if self._told is not None and self._told.is_over():
+            self._told = None
+            self._findings.clear(_CODE)
+
     def _ask(self, path: str, body: Body) -> Body:
         self._refuse_if_configured()
         return self._asker.ask("POST", path, body, seconds=_SECONDS)
@@ -128,6 +158,7 @@ def first_routes(first: FirstContact, configuration: Configuration, panel_langua
         _command("/api/first/refuse-stick", first.refuse_stick),
         _command("/api/first/confirm", first.confirm),
         _command("/api/first/take-back", first.take_back),
+        _command("/api/first/stick-told", first.tell_stick),
     ]
 
 

@@ -165,6 +165,7 @@ def run_console(paths: Paths) -> int:
         Pictures(spool, facts),
         panel_audit.actor,
     )
+    first = FirstContact(paths, configuration, audit, findings, clock)
     discarded = DiscardedObjects(spool, facts, findings, clock)
     app = build_app(
         Parts(
@@ -182,7 +183,7 @@ def run_console(paths: Paths) -> int:
             images,
             access,
             PanelLanguage(paths.audit / "console" / "language", configuration.panel.language),
-            FirstContact(paths, configuration, audit),
+            first,
         )
     )
 
@@ -190,7 +191,10 @@ def run_console(paths: Paths) -> int:
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    on_round = (watch.look, flash.look, expired.work, discarded.work, look_for_people, audit.flush, notify_watchdog)
+    on_round = (
+        *(watch.look, flash.look, first.look, expired.work, discarded.work, look_for_people, audit.flush),
+        notify_watchdog,
+    )
     thread = threading.Thread(target=_keep, args=(keeper, on_round, stop, died), name="keeper", daemon=True)
     thread.start()
 

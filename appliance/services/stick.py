@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from appliance.base.asking import Asker
 from appliance.base.errors import ApplianceError
 from appliance.base.log import configure_logging
 from appliance.base.paths import Paths
@@ -20,7 +21,7 @@ from appliance.config.first import CONFIRM_SECONDS, FIRST, is_new
 from appliance.config.history import History
 from appliance.config.in_force import read_in_force
 from appliance.config.signed import signer_of
-from appliance.config.stick import FILE, read_stick
+from appliance.config.stick import FILE, TAKEN_FROM_NONE, read_stick
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ def take_first(paths: Paths, stick: Path) -> None:
     configuration = read_in_force(paths.configuration).configuration
     if not is_new(configuration, History(paths.configuration.parent)):
         _log.warning("this box is configured: nothing is taken from the stick; change it over SSH")
+        _tell_panel(paths)
         return
     on_stick = read_stick(stick)
     if on_stick is None:
@@ -66,6 +68,11 @@ def take_first(paths: Paths, stick: Path) -> None:
     # The signature says that it is meant, and the self-test that it works.
     ask("POST", "/confirm", {"who": who})
     _log.info("the box is configured, by change %d", view["number"])
+
+
+def _tell_panel(paths: Paths) -> None:
+    """Whoever plugged it in reads on the panel why nothing happens. ApplianceError where the console is silent."""
+    Asker(paths.console_socket, "The console").ask("POST", "/api/first/stick-told", {"what": TAKEN_FROM_NONE})
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.base.errors import ApplianceError
@@ -153,6 +153,7 @@ def test_fail__a_box_whose_file_is_no_toml() -> None:
 _TEXTS = st.text(max_size=40) | st.sampled_from([str(value) for value in _RIGHT.values()])
 
 
+@settings(deadline=None)
 @given(st.fixed_dictionaries(dict.fromkeys(FIELDS, _TEXTS)), st.booleans(), st.booleans())
 def test_ok__what_has_no_problem_is_a_configuration(typed: dict[str, str], is_fixed: bool, commits: bool) -> None:
     """Whatever is typed: the form lets nothing through that the schema would refuse."""
@@ -161,6 +162,7 @@ def test_ok__what_has_no_problem_is_a_configuration(typed: dict[str, str], is_fi
         configuration_from(text_from(form, _BROUGHT).encode(), Path("active.toml"))
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.sampled_from(FIELDS), _TEXTS)
 def test_ok__one_field_of_the_right_ones(field: str, text: str) -> None:
     form = typed_from({**_RIGHT, field: text})

@@ -30,7 +30,7 @@ def test_fail__one_more_blank_is_another_file() -> None:
     assert len(others) == 4
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.binary(max_size=64))
 def test_ok__a_code_looks_like_one(text: bytes) -> None:
     code = short_code_of(text)

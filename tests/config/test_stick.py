@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance.base.errors import ApplianceError
-from appliance.config import first_stick
+from appliance.config import first_stick, short_code
 from appliance.config.first_stick import OFFER_SECONDS, StickWatch
 from appliance.config.host import SupportKey
 from appliance.config.short_code import short_code_of
@@ -62,6 +62,12 @@ class _Place:
     def look(self) -> str:
         self.watch.look()
         return str(self.watch.view()["state"])
+
+
+@pytest.fixture(autouse=True)
+def _cheap_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What makes a code dear is tried in test_short_code."""
+    monkeypatch.setattr(short_code, "_COST", 16)
 
 
 @pytest.fixture

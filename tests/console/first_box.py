@@ -92,6 +92,15 @@ class FirstBox:
             file.with_suffix(".new").replace(file)
         (self.directory / "sticks").write_text(str(sticks))
 
+    def plug_in(self) -> int:
+        """What udev and systemd start when a stick was mounted; its status."""
+        return subprocess.run(
+            [sys.executable, "-m", "appliance.services.stick", str(self.stick)],
+            env={**os.environ, **self.paths.environment(), "PYTHONPATH": str(_ROOT)},
+            timeout=_SECONDS,
+            check=False,
+        ).returncode
+
     def kill(self, name: str) -> None:
         """Without a word; started again at once, as its unit says."""
         self._running[name].kill()

@@ -13,11 +13,20 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
+from appliance.base.errors import ApplianceError
+from appliance.base.findings import FindingBoard
+from appliance.base.paths import Paths
 from appliance.base.tokens import Role
 from appliance.config.change_states import ChangeState
 from appliance.config.load import configuration_from
+from appliance.config.schema import Configuration
 from appliance.config.short_code import short_code_of
+from appliance.config.stick import TAKEN_FROM_NONE
+from appliance.console.first import FirstContact
+from appliance.exam.audit import AuditTrail
+from appliance.exam.audit_gate import AuditGate
 from tests.console.conftest import wait_until
+from tests.console.fakes import HandClock
 from tests.console.first_box import FirstBox
 from tests.console.test_abuse import BODIES
 from tests.console.test_panel import Panel, browser
@@ -86,6 +95,21 @@ def _state_is(panel: Panel, state: str) -> None:
 
 def _stick_is(panel: Panel, state: str) -> None:
     expect(panel.page.locator(f"[data-testid=stick-state][data-state={state}]")).to_be_visible(timeout=_SECONDS * 1000)
+
+
+def test_ok__what_was_told_of_a_stick_is_over_after_a_while(tmp_path: Path) -> None:
+    clock, findings = HandClock(), FindingBoard()
+    audit = AuditGate(AuditTrail(tmp_path / "audit", "console", clock), findings)
+    first = FirstContact(Paths.below(tmp_path), Configuration(), audit, findings, clock)
+    with pytest.raises(ApplianceError):
+        first.tell_stick({"what": "anything"})
+    first.tell_stick({"what": TAKEN_FROM_NONE})
+    clock.seconds += 299
+    first.look()
+    assert [one["code"] for one in findings.as_json()] == ["stick-not-taken"]
+    clock.seconds += 1
+    first.look()
+    assert findings.as_json() == []
 
 
 def test_fail__a_program_that_is_killed_in_the_middle_takes_it_back(box: FirstBox) -> None:
@@ -260,6 +284,12 @@ def test_ok__set_up_by_taps_and_never_again(box: FirstBox, browser: Browser, tmp
     assert any("worklist query of ris" in check for check in box.history.checks(number))
     kept = configuration_from(box.paths.configuration.read_bytes(), Path("active.toml"))
     assert (kept.box.ae_title, kept.box.name, kept.destinations[0].port) == ("ROOM9", "room-9", orthanc.port)
+    # Who plugs a stick into it is told why nothing happens.
+    box.plug(1, _stick_text(1, 1))
+    assert box.plug_in() == 0
+    with box.browser() as asking:
+        said = asking.get("/api/status").json()["findings"]
+        assert any("This box is configured and takes nothing from it." in one["sentence"] for one in said)
     # From now on it is support's.
     with box.browser() as asking:
         assert asking.get("/first", follow_redirects=False).headers["location"] == "/"
