@@ -101,6 +101,11 @@ class Paths:
         return self.run / "apply.sock"
 
     @property
+    def first_socket(self) -> Path:
+        """Where systemd starts what a new box's panel asks for its first configuration; in the demo there is none."""
+        return self.run / "first.sock"
+
+    @property
     def effective(self) -> Path:
         """What is in force, as the program that changes the configuration keeps it for whoever looks."""
         return self.run / "apply" / "effective.json"

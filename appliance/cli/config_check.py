@@ -13,17 +13,17 @@ from appliance.config.load import ConfigurationError, Problem, configuration_fro
 from appliance.config.schema import Configuration, Tls
 
 
-def check_files(files: Sequence[Path]) -> int:
-    """Print every problem of each on stderr, or that all is good; 0 when it is.
+def check_files(files: Sequence[Path], *, with_code: bool = False) -> int:
+    """Print every problem of each on stderr, or that all is good, and `with_code` its short code; 0 when it is.
 
     What may not be read here is no problem of the file, and yet the answer is 1: nobody has seen that it is good.
     """
     titles: dict[str, Path] = {}
-    good = [_is_good(file, titles) for file in files]
+    good = [_is_good(file, titles, with_code) for file in files]
     return 0 if all(good) else 1
 
 
-def _is_good(file: Path, titles: dict[str, Path]) -> bool:
+def _is_good(file: Path, titles: dict[str, Path], with_code: bool) -> bool:
     """`titles` are the AE titles of the boxes so far."""
     problems: list[Problem] = []
     pins: Iterable[str] = ()
@@ -67,6 +67,10 @@ def _is_good(file: Path, titles: dict[str, Path]) -> bool:
         if unseen == len(problems):
             print(f"{file}: all that could be looked at is good", file=sys.stderr)
         return False
+    if with_code:
+        from appliance.config.short_code import short_code_of
+
+        notes = [*notes, f"code on a new box's panel: {short_code_of(data)}"]
     print("\n".join([f"{file}: good", *(f"  {line}" for line in [*seen, *notes])]))
     return True
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,15 @@ _MOST_BYTES = 6 * MAX_FILE_BYTES + 4096
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`check` says by ApplianceError what speaks against a text, before its record; `on_asked` hears each question."""
+    """`check` says by ApplianceError what speaks against a text, before its record; `on_asked` hears each question.
+
+    `tried` is what the newest change's self-test has found out so far: a peer's name → forward's report on it.
+    """
 
     applier: Applier
     check: Callable[[bytes, Path], None]
     on_asked: Callable[[], None]
+    tried: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def make_app(parts: Parts) -> Starlette:
@@ -54,7 +58,8 @@ def make_app(parts: Parts) -> Starlette:
 
     def show(request: Request) -> JSONResponse:
         parts.on_asked()
-        return JSONResponse(parts.applier.view(request.path_params["number"]))
+        view = parts.applier.view(request.path_params["number"])
+        return JSONResponse({**view, "peers": [{"name": name, **one} for name, one in dict(parts.tried).items()]})
 
     return Starlette(
         routes=[
@@ -72,6 +77,8 @@ def _propose(parts: Parts, body: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(seconds, int | float) or not math.isfinite(seconds):
         raise ApplianceError("How long to wait for the confirmation is not said in seconds.")
     parts.check(text, name)
+    if not parts.applier.is_busy():
+        parts.tried.clear()
     change = parts.applier.propose(
         text, name, who=_text_of(body, "who"), what=_text_of(body, "what"), confirm_seconds=float(seconds)
     )

@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv4Interface, ip_network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_network
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from appliance.config.support import is_public_key
 from appliance.config.texts import Host, Name, Section, shape
 
 # IFNAMSIZ is 16 with its NUL (if.h); systemd takes a pattern there, we take a name.
 InterfaceName = Annotated[str, shape(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$", "must be a network interface's name: eth0")]
+
+
+def _interface_from(text: object) -> IPv4Interface | IPv6Interface:
+    if not isinstance(text, str):
+        raise ValueError("must be a text: 10.0.0.5/24")
+    return IPv6Interface(text) if ":" in text else IPv4Interface(text)
+
+
+def _address_from(text: object) -> IPv4Address | IPv6Address:
+    if not isinstance(text, str):
+        raise ValueError("must be a text: 10.0.0.1")
+    return IPv6Address(text) if ":" in text else IPv4Address(text)
+
+
+# One kind for both families: of a union each member's complaint would be told.
+_Interface = Annotated[
+    IPv4Interface | IPv6Interface,
+    PlainValidator(_interface_from),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "format": "ipinterface"}),
+]
+_Address = Annotated[
+    IPv4Address | IPv6Address,
+    PlainValidator(_address_from),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "format": "ip"}),
+]
 
 
 def _check_network(text: str) -> str:
@@ -25,9 +60,11 @@ class Network(Section):
     """The wired network. Without `address` the hospital's DHCP says all of it; with one nothing is asked of DHCP."""
 
     interface: InterfaceName | None = Field(default=None, description="left out: every wired one")
-    address: IPv4Interface | None = Field(default=None, description="with the length of its network: 10.0.0.5/24")
-    gateway: IPv4Address | None = None
-    dns: tuple[IPv4Address, ...] = Field(default=(), max_length=4)
+    address: _Interface | None = Field(
+        default=None, description="with the length of its network: 10.0.0.5/24, 2001:db8::5/64"
+    )
+    gateway: _Address | None = None
+    dns: tuple[_Address, ...] = Field(default=(), max_length=4)
     search: tuple[Host, ...] = Field(default=(), max_length=6)
 
     @model_validator(mode="after")
@@ -37,13 +74,20 @@ class Network(Section):
                 raise ValueError("gateway needs address: without one DHCP names the gateway")
             return self
         own = self.address
-        if own.network.prefixlen == 32 or own.network.prefixlen < 8:
-            raise ValueError(f"address needs the length of its network, from /8 to /31: {own.ip}/24")
+        longest = own.max_prefixlen
+        if own.network.prefixlen == longest or own.network.prefixlen < 8:
+            example = "24" if own.version == 4 else "64"
+            raise ValueError(f"address needs the length of its network, from /8 to /{longest - 1}: {own.ip}/{example}")
         if own.ip.is_loopback or own.ip.is_multicast or own.ip.is_unspecified or own.ip.is_reserved:
             raise ValueError(f"address {own.ip} is none that a box can have")
-        if own.network.prefixlen < 31 and own.ip in (own.network.network_address, own.network.broadcast_address):
+        # Of IPv6 the first address of a network is its routers' (RFC 4291 2.6.1), and there is no broadcast.
+        ends = (own.network.network_address, own.network.broadcast_address)[: 2 if own.version == 4 else 1]
+        if own.network.prefixlen < longest - 1 and own.ip in ends:
             raise ValueError(f"address {own.ip} is that of the network {own.network} itself, or its broadcast address")
-        if self.gateway is not None and (self.gateway not in own.network or self.gateway == own.ip):
+        is_near = self.gateway is not None and (
+            self.gateway in own.network or (self.gateway.version == 6 and self.gateway.is_link_local)
+        )
+        if self.gateway is not None and (not is_near or self.gateway == own.ip):
             raise ValueError(f"gateway {self.gateway} must be another one of {own.network}")
         return self
 

@@ -75,6 +75,8 @@ def _network(network: Network) -> str:
         lines.append("DHCP=yes")
     else:
         lines += ["DHCP=no", f"Address={network.address}"]
+        # Routers would give it further addresses, and have it ask DHCP.
+        lines += ["IPv6AcceptRA=no"] if network.address.version == 6 else []
         lines += [f"Gateway={network.gateway}"] if network.gateway else []
     return _HEAD + "\n".join(lines) + "\n"
 

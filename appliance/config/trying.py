@@ -4,7 +4,7 @@ there. What forward alone may do, it is asked to do."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,23 @@ _ANSWER_SECONDS = 10.0
 _SPOOL_CODES = frozenset({"spool-unmade", UNWRITABLE_CODE})
 
 
-def try_box(paths: Paths, before: Configuration, after: Configuration, clock: Clock, seconds: float) -> list[str]:
-    """A sentence for each check that was good. ApplianceError with what was not; `seconds` is the time for all."""
+Tell = Callable[[str, dict[str, Any]], None]
+"""Hears a peer's name when it is being tried, with nothing, and again with the report."""
+
+
+def _tell_nobody(_name: str, _report: dict[str, Any]) -> None:
+    """Who only wants to know how it ended."""
+
+
+def try_box(
+    paths: Paths,
+    before: Configuration,
+    after: Configuration,
+    clock: Clock,
+    seconds: float,
+    tell: Tell = _tell_nobody,
+) -> list[str]:
+    """A sentence for each check that was good. ApplianceError with all that was not; `seconds` is the time for all."""
     deadline = Deadline.after(clock, seconds)
     board = _answer(paths.console_socket, "/api/exam", "The console", clock, deadline)
     status = _answer(paths.forward_socket, "/status", "The forward process", clock, deadline)
@@ -33,8 +48,20 @@ def try_box(paths: Paths, before: Configuration, after: Configuration, clock: Cl
     if closed:
         raise ApplianceError(" ".join(dict.fromkeys(closed)))
     good = ["The console and the forward process answer, and images can be kept."]
+    bad = []
     for name in touched_peers(before, after):
-        good += _try_peer(paths, name, after.test_patient is not None, deadline)
+        tell(name, {})
+        report = _try_peer(paths, name, after.test_patient is not None, deadline)
+        tell(name, report)
+        checks = report["checks"]
+        said = [f"{name}: {one['name']}: {ended_sentence(one['words'])}" for one in checks]
+        failed = [words for words, one in zip(said, checks, strict=True) if one["verdict"] == "failed"]
+        if report["is_good"]:
+            good += said
+        else:
+            bad += failed or said
+    if bad:
+        raise ApplianceError(" ".join(bad))
     return good
 
 
@@ -61,22 +88,14 @@ def _named(configuration: Configuration) -> Iterator[tuple[str, Peer]]:
         yield MANAGER, configuration.performed_step
 
 
-def _try_peer(paths: Paths, name: str, may_write: bool, deadline: Deadline) -> list[str]:
+def _try_peer(paths: Paths, name: str, may_write: bool, deadline: Deadline) -> dict[str, Any]:
+    """Forward's report."""
     asker = Asker(paths.forward_socket, "The forward process")
     try:
         body = {"name": name, "write": may_write}
-        report = asker.ask("POST", "/test", body, seconds=max(1.0, deadline.remaining()))
+        return asker.ask("POST", "/test", body, seconds=max(1.0, deadline.remaining()))
     finally:
         asker.close()
-    words = [f"{name}: {one['name']}: {ended_sentence(one['words'])}" for one in report["checks"]]
-    if not report["is_good"]:
-        failed = [
-            f"{name}: {one['name']}: {ended_sentence(one['words'])}"
-            for one in report["checks"]
-            if one["verdict"] == "failed"
-        ]
-        raise ApplianceError(" ".join(failed or words))
-    return words
 
 
 def _answer(socket: Path, path: str, name: str, clock: Clock, deadline: Deadline) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class Access:
 _WHILE_LOCKED = frozenset(
     {"/", "/api/lock", "/api/unlock", "/api/touch", "/api/emergency", "/api/events", "/api/language"}
 )
+# Nor does what a new box asks, whose first configuration may bring a lock before somebody has kept it.
+_FIRST = ("/first", "/api/first")
 # What support may do beside looking.
 _SUPPORTS_ACTS = frozenset({"/api/worklist/refresh", "/api/queue/retry"})
 # Nor does support see what a machine shows or showed: no picture of a patient is needed for its work.
@@ -103,7 +105,8 @@ def refusal_of(access: Access, role: Role, method: str, path: str) -> tuple[Appl
         if (method == "POST" and path not in _SUPPORTS_ACTS) or _PICTURE.fullmatch(path):
             return ApplianceError("Support may look, refresh and try again, and nothing else."), 403
         return None
-    if role is Role.PANEL and path not in _WHILE_LOCKED and access.lock.is_locked():
+    is_open = path in _WHILE_LOCKED or path.startswith(_FIRST)
+    if role is Role.PANEL and not is_open and access.lock.is_locked():
         return ApplianceError("The panel is locked.", "Unlock it with your PIN."), 423
     return None
 

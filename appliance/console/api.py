@@ -32,6 +32,7 @@ from appliance.console.aftercare import count_unassigned
 from appliance.console.clock import ClockWatch
 from appliance.console.events import Events, Topic
 from appliance.console.exams import ExamKeeper
+from appliance.console.first import PAGE, FirstContact, first_routes
 from appliance.console.guard import Guard
 from appliance.console.image_api import ImageParts, image_routes, read_discarded
 from appliance.console.language import PanelLanguage
@@ -84,6 +85,7 @@ class Parts:
     images: ImageParts
     access: Access
     language: PanelLanguage
+    first: FirstContact
 
 
 def build_app(parts: Parts) -> Starlette:
@@ -99,7 +101,8 @@ def build_app(parts: Parts) -> Starlette:
     )
     app = Starlette(
         routes=[
-            *page_routes(parts.configuration, parts.language),
+            *page_routes(parts.configuration, parts.language, lambda: PAGE if parts.first.is_open() else ""),
+            *first_routes(parts.first, parts.configuration, parts.language),
             *paper_routes(parts.configuration, parts.language),
             _command("/api/language", parts.language.choose),
             Route("/api/alive", api.show_alive),

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from appliance.base.tokens import Role
 from appliance.config.schema import Configuration, Language
 from appliance.console.catalogue import Catalogue, load_catalogues
-from appliance.console.guard import is_known
+from appliance.console.guard import is_known, role_of
 from appliance.console.language import LANGUAGE_COOKIE, PanelLanguage
 from appliance.console.sentences import load_sentences
 
@@ -32,20 +33,27 @@ def pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
             box=configuration.box,
             catalogue=catalogue,
             text=catalogue.text,
-            given=_given_from(configuration, catalogue, {code: one.name for code, one in catalogues.items()}),
+            given=given_for(configuration, catalogue, {code: one.name for code, one in catalogues.items()}),
         ).encode()
         for language, catalogue in catalogues.items()
     }
 
 
-def page_routes(configuration: Configuration, panel_language: PanelLanguage) -> list[BaseRoute]:
-    """The page in the language that was chosen, its scripts, and what a browser asks for by itself."""
+def page_routes(
+    configuration: Configuration, panel_language: PanelLanguage, first_page: Callable[[], str]
+) -> list[BaseRoute]:
+    """The page in the language that was chosen, its scripts, and what a browser asks for by itself.
+
+    `first_page()` is where the panel of a box leads that nobody has configured yet; empty once somebody has.
+    """
     pages, strangers = pages_from(configuration), strangers_pages_from(configuration)
 
     def show_page(request: Request) -> Response:
         language = panel_language.of(request.cookies.get(LANGUAGE_COOKIE))
         if not is_known(request.scope):
             return Response(strangers[language], 401, media_type="text/html; charset=utf-8")
+        if role_of(request.scope) is Role.PANEL and (instead := first_page()):
+            return RedirectResponse(instead, 303)
         return Response(pages[language], media_type="text/html; charset=utf-8")
 
     def show_no_icon(_request: Request) -> Response:
@@ -72,7 +80,7 @@ def template_environment() -> Environment:
     return Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=select_autoescape(), undefined=StrictUndefined)
 
 
-def _given_from(configuration: Configuration, catalogue: Catalogue, languages: Mapping[str, str]) -> Markup:
+def given_for(configuration: Configuration, catalogue: Catalogue, languages: Mapping[str, str]) -> Markup:
     """What texts.js reads: a block of data, which is no script to a browser and needs no leave of the policy's."""
     given = {
         "language": catalogue.language,

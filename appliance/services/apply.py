@@ -13,8 +13,9 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from appliance.base.clock import Clock, SystemClock
 from appliance.base.clock_trust import ClockTrust
@@ -59,13 +60,14 @@ class Loading:
     system: System
     paths: Paths
     clock: Clock
+    tried: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def load(self, before: Configuration, after: Configuration, restarts: Sequence[str]) -> None:
         keep(self.paths)
         self.system.load(before, after, restarts)
 
     def test(self, before: Configuration, after: Configuration, seconds: float) -> Sequence[str]:
-        return try_box(self.paths, before, after, self.clock, seconds)
+        return try_box(self.paths, before, after, self.clock, seconds, self.tried.__setitem__)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -102,7 +104,8 @@ def run_boot(paths: Paths, system: System, clock: Clock) -> None:
 def run_apply(paths: Paths, system: System, clock: Clock, idle_seconds: float = _IDLE_SECONDS) -> None:
     """Answer until nothing is under way and nobody has asked for `idle_seconds`, or until told to stop."""
     lock = _lock(paths)
-    applier = make_applier(paths, Loading(system, paths, clock), clock)
+    loading = Loading(system, paths, clock)
+    applier = make_applier(paths, loading, clock)
     applier.resume()
     asked_at = [clock.monotonic()]
 
@@ -137,7 +140,7 @@ def run_apply(paths: Paths, system: System, clock: Clock, idle_seconds: float = 
     thread = threading.Thread(target=keep, name="applier", daemon=True)
     thread.start()
     threading.Thread(target=watch, name="watch", daemon=True).start()
-    app = make_app(Parts(applier, check, note_question))
+    app = make_app(Parts(applier, check, note_question, loading.tried))
     serve(
         app, inherited_listeners() or [bind_unix(paths.apply_socket)], lambda: notify_ready("Configurations are taken.")
     )

@@ -33,6 +33,7 @@ from appliance.console.deciding import Decisions
 from appliance.console.discarded import DiscardedObjects
 from appliance.console.exams import ExamKeeper
 from appliance.console.expired import ExpiredExams
+from appliance.console.first import FirstContact
 from appliance.console.flash import FlashWatch
 from appliance.console.image_api import ImageParts
 from appliance.console.kinds import Kinds
@@ -166,6 +167,7 @@ def run_console(paths: Paths) -> int:
         Kinds(configuration),
         panel_audit.actor,
     )
+    first = FirstContact(paths, configuration, audit, findings, clock)
     discarded = DiscardedObjects(spool, facts, findings, clock)
     app = build_app(
         Parts(
@@ -183,6 +185,7 @@ def run_console(paths: Paths) -> int:
             images,
             access,
             PanelLanguage(paths.audit / "console" / "language", configuration.panel.language),
+            first,
         )
     )
 
@@ -190,7 +193,10 @@ def run_console(paths: Paths) -> int:
     # uvicorn raises the signal that stopped it once more when it is done; these handlers take it then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    on_round = (watch.look, flash.look, expired.work, discarded.work, look_for_people, audit.flush, notify_watchdog)
+    on_round = (
+        *(watch.look, flash.look, first.look, expired.work, discarded.work, look_for_people, audit.flush),
+        notify_watchdog,
+    )
     thread = threading.Thread(target=_keep, args=(keeper, on_round, stop, died), name="keeper", daemon=True)
     thread.start()
 

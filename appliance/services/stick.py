@@ -1,7 +1,8 @@
 """A new box's first configuration from a stick: `modality-bridge.toml`, signed by somebody whose key the box knows.
 
 systemd starts it when a stick with such a file was mounted. It has no right but to ask the program that changes the
-configuration, as support has it. A box that is configured takes nothing from a stick.
+configuration, as support has it. What nobody signed, or nobody whom a box could know, the panel offers to whoever
+stands there (services/first). A box that is configured takes nothing from a stick.
 """
 
 from __future__ import annotations
@@ -11,26 +12,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from appliance.base.asking import Asker
 from appliance.base.errors import ApplianceError
-from appliance.base.flash import reason_of
 from appliance.base.log import configure_logging
 from appliance.base.paths import Paths
 from appliance.cli.config_apply import ask, follow
+from appliance.config.first import CONFIRM_SECONDS, FIRST, is_new
 from appliance.config.history import History
 from appliance.config.in_force import read_in_force
-from appliance.config.load import MAX_FILE_BYTES
-from appliance.config.schema import Configuration
-from appliance.config.signed import NAMESPACE, signer_of
+from appliance.config.signed import signer_of
+from appliance.config.stick import FILE, TAKEN_FROM_NONE, read_stick
 
 _log = logging.getLogger(__name__)
 
-FILE = f"{NAMESPACE}.toml"
-_MOST_SIGNATURE_BYTES = 64 * 1024
-_CONFIRM_SECONDS = 900.0
-
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when the box runs under the stick's configuration, or has one already; 1 with a sentence in the log."""
+    """0 when the box runs under it, or nothing of it is to be taken by itself; 1 with a sentence in the log."""
     configure_logging("stick")
     (directory,) = arguments
     try:
@@ -45,17 +42,22 @@ def take_first(paths: Paths, stick: Path) -> None:
     """Apply the stick's configuration, and let it stay when the self-test was good. ApplianceError otherwise."""
     configuration = read_in_force(paths.configuration).configuration
     if not is_new(configuration, History(paths.configuration.parent)):
-        _log.info("this box is configured: nothing is taken from the stick")
+        _log.warning("this box is configured: nothing is taken from the stick; change it over SSH")
+        _tell_panel(paths)
         return
-    text = _read(stick / FILE, MAX_FILE_BYTES + 1)
-    signature = _read(stick / f"{FILE}.sig", _MOST_SIGNATURE_BYTES)
-    who = f"{signer_of(text, signature, configuration.support_keys)} (signed, on a stick)"
+    on_stick = read_stick(stick)
+    if on_stick is None:
+        raise ApplianceError(f"{FILE} is not on the stick any more.")
+    if on_stick.signature is None or all(one.role != "admin" for one in configuration.support_keys):
+        _log.info("the stick's configuration is not signed by anybody whom this box could know: the panel offers it")
+        return
+    who = f"{signer_of(on_stick.text, on_stick.signature, configuration.support_keys)} (signed, on a stick)"
     body = {
-        "text": text.decode("utf-8", "surrogateescape"),
+        "text": on_stick.text.decode("utf-8", "surrogateescape"),
         "name": FILE,
         "who": who,
-        "what": "first configuration",
-        "confirm_seconds": _CONFIRM_SECONDS,
+        "what": f"{FIRST}, signed, on a stick",
+        "confirm_seconds": CONFIRM_SECONDS,
     }
     view = ask("POST", "/changes", body)
     if view["number"] is None:
@@ -68,18 +70,9 @@ def take_first(paths: Paths, stick: Path) -> None:
     _log.info("the box is configured, by change %d", view["number"])
 
 
-def is_new(configuration: Configuration, history: History) -> bool:
-    """Whether nobody configured the box yet: nothing was ever confirmed, and it knows neither hospital nor machine."""
-    is_empty = not (configuration.worklist or configuration.destinations or configuration.devices)
-    return is_empty and not any(map(history.is_kept, history.numbers()))
-
-
-def _read(file: Path, most: int) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            return opened.read(most)
-    except OSError as error:
-        raise ApplianceError(f"{file.name} on the stick cannot be read: {reason_of(error)}.") from error
+def _tell_panel(paths: Paths) -> None:
+    """Whoever plugged it in reads on the panel why nothing happens. ApplianceError where the console is silent."""
+    Asker(paths.console_socket, "The console").ask("POST", "/api/first/stick-told", {"what": TAKEN_FROM_NONE})
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from appliance.config.example import EXAMPLE
 from appliance.config.load import configuration_from
 from appliance.config.restarts import _SERVICES, restarts_between
 from appliance.config.schema import Configuration
+from appliance.config.short_code import short_code_of
 
 Output = pytest.CaptureFixture[str]
 SITE = """# the left one
@@ -140,6 +141,15 @@ def test_ok__what_would_change_and_what_would_start_anew(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(site.read_bytes())))
     told = json.loads(_answer(capsys, "diff", "-", "--json"))
     assert told == {"is_changed": False, "changes": [], "restarts": []}
+
+
+def test_ok__the_code_that_a_new_box_shows_of_a_stick(tmp_path: Path, capsys: Output) -> None:
+    file = tmp_path / "modality-bridge.toml"
+    file.write_bytes(b'[box]\nname = "room-9"\n')
+    assert main(["config", "check", "--code", str(file)]) == 0
+    assert f"code on a new box's panel: {short_code_of(file.read_bytes())}\n" in capsys.readouterr().out
+    assert main(["config", "check", str(file)]) == 0
+    assert "a new box's panel" not in capsys.readouterr().out
 
 
 def test_ok__the_file_as_it_is(site: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -46,6 +46,13 @@ def test_ok__an_address_that_the_site_gives() -> None:
     ]
 
 
+def test_ok__an_address_of_ipv6_and_routers_that_add_nothing_to_it() -> None:
+    text = '[network]\naddress = "2001:db8::5/64"\ngateway = "fe80::1"\ndns = ["2001:db8::2", "10.0.0.2"]\n'
+    assert _lines(text, NETWORK)[-6:] == [
+        *("DNS=2001:db8::2", "DNS=10.0.0.2", "DHCP=no", "Address=2001:db8::5/64", "IPv6AcceptRA=no", "Gateway=fe80::1"),
+    ]
+
+
 def test_ok__an_address_from_the_hospital_and_a_name_server_besides() -> None:
     lines = _lines('[network]\ndns = ["10.0.0.2"]\n', NETWORK)
     assert lines[:2] == ["[Match]", "Type=ether"] and lines[-2:] == ["DNS=10.0.0.2", "DHCP=yes"]
@@ -120,6 +127,11 @@ def test_ok__time_servers_and_ports_below_1024() -> None:
         ('[network]\naddress = "10.0.0.5"\n', "needs the length of its network"),
         ('[network]\naddress = "10.0.0.0/24"\n', "is that of the network 10.0.0.0/24 itself"),
         ('[network]\naddress = "10.0.0.255/24"\n', "its broadcast address"),
+        ('[network]\naddress = "2001:db8::5"\n', "from /8 to /127: 2001:db8::5/64"),
+        ('[network]\naddress = "2001:db8::/64"\n', "is that of the network 2001:db8::/64 itself"),
+        ('[network]\naddress = "2001:db8::g/64"\n', "Only hex digits permitted in 'g'"),
+        ('[network]\naddress = "2001:db8::5/64"\ngateway = "10.0.0.1"\n', "gateway 10.0.0.1 must be another one of"),
+        ("[network]\naddress = 7\n", "network.address: must be a text"),
         ('[network]\naddress = "127.0.0.1/8"\n', "is none that a box can have"),
         ('[network]\naddress = "224.0.0.5/24"\n', "is none that a box can have"),
         ('[network]\naddress = "10.0.0.500/24"\n', "Octet 500 (> 255) not permitted"),

@@ -25,7 +25,7 @@ from tests.console.fakes import CONFIGURATION, FakeAcquire, FakeForward, make_it
 
 _ROOT = Path(__file__).parents[2]
 # Puts the inherited listener where sd_listen_fds(3) looks for it, and says for whom it is.
-_LAUNCHER = """
+LAUNCHER = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)
 os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
@@ -73,7 +73,7 @@ class Bench:
         descriptor = self._listener.fileno()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", _LAUNCHER, str(descriptor), *self.program],
+                [sys.executable, "-c", LAUNCHER, str(descriptor), *self.program],
                 env={**os.environ, **self.paths.environment(), "PYTHONPATH": str(_ROOT)},
                 pass_fds=[descriptor],
                 stderr=log,

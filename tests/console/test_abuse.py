@@ -110,7 +110,7 @@ def test_fail__paths_that_lead_elsewhere(quiet_bench: Bench, path: str) -> None:
     assert "Traceback" not in answer
 
 
-_BODIES = (
+BODIES = (
     b"[]", b"7", b"null", b"{", b"\xff\xfe", b'{"exam_id": 7}', b'{"uids": "all"}', b'{"uids": [7]}',
     b'{"exam_id": "../..", "uid": "../..", "uids": ["../.."], "reason": "quality", "device": "../.."}',
     b'{"exam_id": "E000001", "uid": "1.2", "uids": [], "reason": "", "device": "", "description": "", "key": ""}',
@@ -135,7 +135,7 @@ def test_fail__bodies_that_nobody_means(quiet_bench: Bench) -> None:
     }
     with quiet_bench.browser() as panel:
         for path in set(_POSTS) - meant:
-            for body in _BODIES:
+            for body in BODIES:
                 answer = panel.post(path, content=body, headers={"Content-Type": "application/json"})
                 assert 400 <= answer.status_code < 500 or answer.status_code == 503, (path, body[:60], answer.text)
                 assert answer.json()["error"]["sentence"], (path, body[:60])

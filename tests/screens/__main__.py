@@ -13,9 +13,12 @@ from appliance.base.tokens import Role
 from appliance.config.schema import Language
 from tests.console.conftest import Bench
 from tests.console.fakes import CONFIGURATION
+from tests.console.first_box import FirstBox
 from tests.console.test_panel import Panel
+from tests.ports import pick_free_port
 from tests.screens import scenes
 from tests.screens.accessible import complaints_of
+from tests.screens.first_scenes import BROUGHT, show_first
 from tests.screens.image_scenes import show_images
 
 _SIZES = ("800x480", "1024x600")
@@ -104,6 +107,16 @@ def _shoot_all(browser: Browser, language: str, size: str, out: Path) -> list[st
             panel.context.close()
         finally:
             bench.stop()
+    with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryDirectory() as aside:
+        box = FirstBox(Path(directory), BROUGHT.format(port=pick_free_port()))
+        try:
+            panel = Panel(browser, box, size)
+            panel.is_on("choice")
+            panel.speak(language)
+            show_first(box, panel, shooting(panel), Path(aside))
+            panel.context.close()
+        finally:
+            box.stop()
     print(f"{language} {size}: {len(found)} complaints", flush=True)
     return found
 

@@ -114,7 +114,8 @@ def test_ok__the_state_is_one_mount_wherever_it_is_written(unit: str) -> None:
     paths = " ".join(read_values(unit, "ReadWritePaths")).split()
     below = [path.lstrip("-") for path in paths if path.lstrip("-").startswith("/var/lib/appliance")]
     # Neither of these renames anything there.
-    others = {"appliance-export@.service": ["/var/lib/appliance/audit/export"], "appliance-stick.service": []}
+    others = {"appliance-export@.service": ["/var/lib/appliance/audit/export"]}
+    others |= {f"appliance-{name}.service": [] for name in ("stick", "first")}
     assert below == others.get(unit, ["/var/lib/appliance"])
 
 
@@ -150,6 +151,16 @@ def test_ok__what_the_console_asks_of_the_kernels_clock_is_let_through() -> None
     """The lines are read in their order, and both calls are privileged ones."""
     assert read_values("appliance-console.service", "ProtectClock") == []
     assert read_values("appliance-console.service", "SystemCallFilter")[-1] == "adjtimex clock_adjtime"
+
+
+def test_ok__who_may_ask_for_a_configuration() -> None:
+    """Support, of which the two programs of a new box are; and them, of the panel's server, nobody but that."""
+    assert read_values("appliance-apply.socket", "SocketGroup") == ["appliance-admin"]
+    assert read_values("appliance-first.socket", "SocketGroup") == ["appliance-console"]
+    groups = {unit: " ".join(read_values(unit, "SupplementaryGroups")).split() for unit in _SERVICES}
+    askers = {unit for unit, names in groups.items() if "appliance-admin" in names}
+    assert askers == {"appliance-stick.service", "appliance-first.service"}
+    assert {unit for unit, names in groups.items() if "appliance-console" in names} == {"appliance-console.service"}
 
 
 def test_ok__what_is_enabled_exists_and_can_be() -> None:

@@ -34,7 +34,7 @@ function open(input) {
   if (field === input) return;
   field = input;
   layer = input.dataset.keyboard || "latin";
-  isUpper = input.type !== "search" && input.value === "";
+  isUpper = input.dataset.case ? input.dataset.case === "upper" : input.type !== "search" && input.value === "";
   draw();
   show(byId("keyboard"), true);
   document.body.classList.add("types");
@@ -95,6 +95,7 @@ function type(letter) {
   } else if (field.maxLength < 0 || field.value.length < field.maxLength) {
     put(letter, place);
   }
+  if (field.dataset.case) return; // the field's letters are all of one case
   if (isUpper && letter !== " ") turn({ upper: false });
   else if (letter === " " && field.type !== "search") turn({ upper: true });
 }
