@@ -1,7 +1,5 @@
 """What texts in the configuration may look like, and what is said of one that does not."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -42,6 +40,9 @@ BoxName = Annotated[
         "must be a short name: 1 to 16 of small letters, digits and hyphens, a letter first",
     ),
 ]
+HardwareName = Annotated[
+    str, shape(r"^[a-z][a-z0-9-]{0,39}$", "must be a name of known_devices.toml: small letters, digits and hyphens")
+]
 CodeString = Annotated[str, shape(r"^[A-Z0-9_]{1,16}$", "must be 1 to 16 of capital letters, digits and underscores")]
 LongString = Annotated[
     str, shape(r"^[^\\\x00-\x1f]{0,64}$", "must have at most 64 characters and no backslash", strip=True)
@@ -70,5 +71,6 @@ Fingerprint = Annotated[
 
 
 class Section(BaseModel):
-    # Built when it is first validated: together, and not one by one at import.
+    # Built when it is first validated: together, and not one by one at import. For the same haste annotations are
+    # values in the modules of sections (no `from __future__`): as texts each is compiled several times at every start.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

@@ -155,16 +155,17 @@ def keep(paths: Paths) -> Configuration:
     active = paths.configuration
     text = active.read_bytes() if active.exists() else b""
     try:
-        configuration = read_in_force(active).configuration
+        in_force = read_in_force(active)
     except ConfigurationError as error:
         # Nothing was ever confirmed: as a box that nobody has set up yet.
         _log.error("%s", error)
-        configuration = Configuration()
+        return Configuration()
     try:
-        keep_effective(paths.effective, text, configuration)
+        if not in_force.findings:
+            keep_effective(paths.effective, text, in_force.configuration)
     except OSError as error:
         _log.error("what is in force is not kept for others: %s", reason_of(error))
-    return configuration
+    return in_force.configuration
 
 
 def make_applier(paths: Paths, loading: Loading, clock: Clock) -> Applier:
