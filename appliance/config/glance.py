@@ -1,4 +1,4 @@
-"""The configuration for commands that only look at it, without what checks the whole, which takes longer than the rest."""
+"""The configuration for commands that only look at it, without what checks it all: that takes longer than the rest."""
 
 from __future__ import annotations
 
