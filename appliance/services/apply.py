@@ -37,6 +37,7 @@ from appliance.config.load import ConfigurationError, Problem, configuration_fro
 from appliance.config.loading import System
 from appliance.config.schema import Configuration
 from appliance.config.trying import try_box
+from appliance.config.updating import check_no_update
 from appliance.dimse.tls import identity_from, pins_of
 from appliance.dimse.tls_files import UnusableFiles, tls_below
 from appliance.exam.audit import Act, AuditTrail, Effect
@@ -59,6 +60,9 @@ class Loading:
     system: System
     paths: Paths
     clock: Clock
+
+    def begin(self) -> None:
+        check_no_update()
 
     def load(self, before: Configuration, after: Configuration, restarts: Sequence[str]) -> None:
         keep(self.paths)
@@ -112,6 +116,7 @@ def run_apply(paths: Paths, system: System, clock: Clock, idle_seconds: float = 
     def check(text: bytes, name: Path) -> None:
         check_files(text, name, paths)
         check_exam(paths)
+        check_no_update()
 
     stop, died = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
