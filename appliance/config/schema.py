@@ -5,7 +5,6 @@ Lengths are seconds, bytes, millimetres or pixels as the name says. The commente
 """
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -19,9 +18,11 @@ from appliance.config.texts import (
     CodeString,
     Fingerprint,
     Host,
+    HostName,
     KeptPin,
     LongString,
     Name,
+    PlainPath,
     Port,
     Section,
     ShortString,
@@ -68,9 +69,9 @@ class Tls(Section):
     The key's file may be read by its owner alone.
     """
 
-    certificate: Path
-    key: Path
-    authorities: Path
+    certificate: PlainPath
+    key: PlainPath
+    authorities: PlainPath
 
 
 class Listener(Section):
@@ -96,6 +97,13 @@ class AuditCollector(Section):
         if self.tls_name and self.tls_pin:
             raise ValueError("tls_pin makes tls_name useless: leave one of them out")
         return self
+
+
+class LogCollector(Section):
+    """Who collects what the box's programs log: systemd-journal-remote(8), over TLS with the identity of [tls]."""
+
+    host: HostName
+    port: Port = 19532
 
 
 class Metrics(Section):
@@ -253,6 +261,7 @@ class Configuration(Section):
     listener: Listener = Listener.model_construct()
     tls: Tls | None = None
     audit: AuditCollector | None = None
+    logs: LogCollector | None = None
     metrics: Metrics | None = None
     panel: Panel = Panel.model_construct()
     unscheduled: Unscheduled = Unscheduled.model_construct()
@@ -290,8 +299,9 @@ class Configuration(Section):
     @model_validator(mode="after")
     def _check_encryption(self) -> Self:
         peers = [*self.worklist, *self.destinations, *([self.performed_step] if self.performed_step else ())]
-        if self.tls is None and (self.listener.tls_port or self.audit or any(peer.tls for peer in peers)):
-            raise ValueError("tls: is missing, and a peer, the listener or audit needs it")
+        needs_tls = self.listener.tls_port or self.audit or self.logs or any(peer.tls for peer in peers)
+        if self.tls is None and needs_tls:
+            raise ValueError("tls: is missing, and a peer, the listener, audit or logs needs it")
         if self.listener.port is None and self.listener.tls_port is None:
             raise ValueError("listener: has neither port nor tls_port, so nobody could report a commitment")
         for number, one in enumerate(self.destinations):

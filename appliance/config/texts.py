@@ -1,8 +1,9 @@
 """What texts in the configuration may look like, and what is said of one that does not."""
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from appliance.base.pins import KEPT_PIN
 
@@ -52,6 +53,8 @@ ShortString = Annotated[
 ]
 KeptPin = Annotated[str, shape(KEPT_PIN, "must be what `appliance pin` prints")]
 Host = Annotated[str, shape(r"^[^\s/]{1,253}$", "must be a host's name or address")]
+# What becomes part of an address in a unit's file.
+HostName = Annotated[str, shape(r"^[A-Za-z0-9._:-]{1,253}$", "must be a host's name or address")]
 # Specific Character Set (0008,0005): defined terms of PS3.3 C.12.1.1.2, several joined by a backslash.
 _TERM = (
     r"(ISO_IR (6|13|100|101|109|110|126|127|138|144|148|166|192)|GB18030|GBK"
@@ -60,6 +63,16 @@ _TERM = (
 CharacterSet = Annotated[
     str, shape(rf"^{_TERM}?(\\{_TERM})*$", 'must be a DICOM character set, "ISO_IR 192" for instance')
 ]
+
+
+def _check_path(path: Path) -> Path:
+    if not str(path).isprintable():
+        raise ValueError("must be a path on one line, without control characters")
+    return path
+
+
+# A path that becomes part of a unit's file.
+PlainPath = Annotated[Path, AfterValidator(_check_path)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Fingerprint = Annotated[
     str,
