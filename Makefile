@@ -16,7 +16,7 @@ BUILD_PACKAGES := python3-venv python3-dev gcc libc6-dev libsystemd-dev pkg-conf
 DEMO_PACKAGES  := $(BUILD_PACKAGES) util-linux sane-utils libsane1 libturbojpeg0 libcharls2
 TEST_PACKAGES  := $(DEMO_PACKAGES) orthanc dcmtk dicom3tools libgdcm-tools lrzsz openssl chromium \
                   fonts-noto-core fonts-noto-cjk ghostscript netpbm git strace rsyslog rsyslog-gnutls libxml2-utils \
-                  systemd udev mount openssh-server openssh-client age systemd-journal-remote nftables iproute2 \
+                  systemd udev mount dbus-daemon openssh-server openssh-client age systemd-journal-remote nftables iproute2 \
                   umockdev gir1.2-umockdev-1.0 python3-gi webkit2gtk-driver xvfb \
                   cage xwayland grim xdotool gir1.2-gtk-4.0 gir1.2-webkit-6.0
 IMAGE_PACKAGES := $(BUILD_PACKAGES) mmdebstrap debian-archive-keyring util-linux openssl

@@ -8,16 +8,15 @@ import sys
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from appliance.base.clock import SystemClock
 from appliance.base.flash import reason_of
 from appliance.base.paths import Paths
 from appliance.cli.caller import actor_from
 from appliance.cli.table import printable_text, table_lines
-from appliance.config.in_force import read_in_force
-from appliance.config.schema import Configuration
+from appliance.config.glance import read_tree
 from appliance.exam.audit import Act, AuditTrail, Effect
-from appliance.exam.audit_message import message_from
 from appliance.exam.audit_reading import Position, Reading, list_trails, read_positions, read_trail
 from appliance.exam.audit_record import Record
 
@@ -37,7 +36,7 @@ class Form(StrEnum):
 def show_trails(exam_id: str | None, since: datetime | None, form: Form) -> int:
     """Print what was done; 0, or 1 where a trail is not whole."""
     paths = Paths.from_environment()
-    configuration = read_in_force(paths.configuration).configuration
+    collector = _collector_of(read_tree(paths))
     # Before the trails: what is sent meanwhile lies in them then.
     positions = read_positions(paths.audit)
     readings = [read_trail(trail, positions.get(trail.name)) for trail in list_trails(paths.audit)]
@@ -50,15 +49,27 @@ def show_trails(exam_id: str | None, since: datetime | None, form: Form) -> int:
     _record_reading(paths, exam_id)
     match form:
         case Form.JSON:
-            print(json.dumps(_json_from(records, readings, positions, configuration), indent=1, ensure_ascii=False))
+            print(json.dumps(_json_from(records, readings, positions, collector), indent=1, ensure_ascii=False))
         case Form.XML:
-            for record in records:
-                print(message_from(record, configuration.box).decode("utf-8"))
+            _print_messages(records, paths)
         case Form.TABLE:
             if records:
                 print("\n".join(table_lines([_HEAD, *map(_row_of, records)])))
-            print("\n".join(_summary_of(records, readings, positions, configuration)))
+            print("\n".join(_summary_of(records, readings, positions, collector)))
     return 1 if any(reading.faults for reading in readings) else 0
+
+
+def _collector_of(tree: dict[str, Any]) -> str | None:
+    return str(tree["audit"]["host"]) if tree["audit"] else None
+
+
+def _print_messages(records: list[Record], paths: Paths) -> None:
+    from appliance.config.in_force import read_in_force
+    from appliance.exam.audit_message import message_from
+
+    box = read_in_force(paths.configuration).configuration.box
+    for record in records:
+        print(message_from(record, box).decode("utf-8"))
 
 
 def _is_wanted(record: Record, exam_id: str | None, since: datetime | None) -> bool:
@@ -93,7 +104,7 @@ def _row_of(record: Record) -> tuple[str, ...]:
 
 
 def _summary_of(
-    records: list[Record], readings: list[Reading], positions: dict[str, Position], configuration: Configuration
+    records: list[Record], readings: list[Reading], positions: dict[str, Position], collector: str | None
 ) -> list[str]:
     """How many records there are, whether they are whole, and what the collector has."""
     count = sum(len(reading.lines) for reading in readings)
@@ -101,13 +112,13 @@ def _summary_of(
     lines = ["", f"{_counted(count)} of {len(readings)} processes.{shown}"]
     faults = [f"{reading.process}: {fault}" for reading in readings for fault in reading.faults]
     lines += [f"NOT WHOLE: {printable_text(fault)}" for fault in faults] or ["The trail is whole."]
-    if configuration.audit is None:
+    if collector is None:
         lines.append("No collector is configured: the records stay on this box, the oldest go when it is full of them.")
         return lines
     unsent = {reading.process: _unsent_of(reading, positions) for reading in readings}
     waiting = ", ".join(f"{number} of {process}" for process, number in unsent.items() if number)
     said = f"has not taken yet: {waiting}." if waiting else "has everything."
-    lines.append(f"The collector {configuration.audit.host} {said}")
+    lines.append(f"The collector {collector} {said}")
     return lines
 
 
@@ -121,7 +132,7 @@ def _counted(count: int) -> str:
 
 
 def _json_from(
-    records: list[Record], readings: list[Reading], positions: dict[str, Position], configuration: Configuration
+    records: list[Record], readings: list[Reading], positions: dict[str, Position], collector: str | None
 ) -> dict[str, object]:
     return {
         "records": [asdict(record) | {"at": record.at.isoformat()} for record in records],
@@ -134,5 +145,5 @@ def _json_from(
             }
             for reading in readings
         ],
-        "collector": configuration.audit.host if configuration.audit else None,
+        "collector": collector,
     }

@@ -187,9 +187,10 @@ def _get(given: argparse.Namespace) -> int:
 
 
 def _print_schema(_given: argparse.Namespace) -> int:
-    from appliance.cli.config_diff import print_schema
+    from appliance.cli.config_file import print_file
+    from appliance.config.example import JSON_SCHEMA
 
-    return print_schema()
+    return print_file(JSON_SCHEMA)
 
 
 def _print_example(_given: argparse.Namespace) -> int:

@@ -7,21 +7,20 @@ from typing import Any
 
 from appliance.base.errors import ApplianceError
 from appliance.base.paths import Paths
-from appliance.cli.config_file import read_given
 from appliance.config.changes import settings_in
-from appliance.config.effective import kept_effective, tree_from
+from appliance.config.glance import read_tree
 from appliance.config.positions import keys_from
 
 
 def show_keys(*, only_given: bool, as_json: bool) -> int:
     """Print what is in force. ApplianceError when it cannot be read."""
-    _show(_tree(only_given=only_given), as_json=as_json)
+    _show(read_tree(Paths.from_environment(), only_given=only_given), as_json=as_json)
     return 0
 
 
 def show_key(key: str, *, as_json: bool) -> int:
     """Print the value of `key`; 1 where it has none. ApplianceError when there is no such key."""
-    tree: Any = _tree(only_given=False)
+    tree: Any = read_tree(Paths.from_environment())
     for part in keys_from(key, tree):
         is_there = part in tree if isinstance(tree, dict) else isinstance(part, int) and part < len(tree)
         if not is_there:
@@ -33,17 +32,6 @@ def show_key(key: str, *, as_json: bool) -> int:
     elif tree is not None:
         print(tree if isinstance(tree, str) and not as_json else json.dumps(tree, ensure_ascii=False))
     return 0 if tree is not None else 1
-
-
-def _tree(*, only_given: bool) -> dict[str, Any]:
-    paths = Paths.from_environment()
-    text = read_given(paths.configuration)
-    kept = kept_effective(paths.effective, text, only_given=only_given)
-    if kept is not None:
-        return kept
-    from appliance.config.in_force import read_in_force
-
-    return tree_from(read_in_force(paths.configuration).configuration, only_given=only_given)
 
 
 def _show(tree: Any, *, as_json: bool) -> None:

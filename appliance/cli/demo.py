@@ -18,6 +18,7 @@ from appliance.cli.demo_site import Site, make_site
 from appliance.cli.job import Job, JobOptions
 from appliance.cli.report import print_report
 from appliance.cli.supervisor import Part, Supervisor, stop_on_signals
+from appliance.config.effective import keep_effective
 
 _START_SECONDS = 60.0
 
@@ -50,7 +51,9 @@ def run_demo(options: DemoOptions) -> int:
     lock = ProcessLock(paths.run / "demo.lock", f"A demo in {options.directory}")
     site = make_site(options.directory / "site.toml", options.archive)
     (paths.state / "config").mkdir(exist_ok=True)
-    replace_file(paths.configuration, site.file.read_bytes())
+    text = site.file.read_bytes()
+    replace_file(paths.configuration, text)
+    keep_effective(paths.effective, text, site.configuration)
 
     panel_port = _port_near(options.panel_port)
     machines_port = _port_near(options.machines_port)

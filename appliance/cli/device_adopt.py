@@ -8,14 +8,12 @@ from pathlib import Path
 
 from appliance.base.errors import ApplianceError
 from appliance.base.paths import Paths
-from appliance.cli.device_list import read_configuration
+from appliance.cli.device_configured import read_configured
 from appliance.cli.device_table import (
     NODES,
     Seen,
     key_line,
-    kind_of,
     known_as,
-    path_of,
     read_seen,
     snippet_lines,
     twins_of,
@@ -35,19 +33,19 @@ _UDEV_SECONDS = 60.0
 def adopt_device(node: str, name: str, by: NamedBy | None, *, may_replace: bool) -> int:
     """Write the rule, and say what the configuration needs; 0. ApplianceError: no such device, or the name is taken."""
     paths = Paths.from_environment()
-    configuration = read_configuration(paths)
+    devices = read_configured(paths)
     found = list_attached()
     attached = _find(node, found)
     adopted = AdoptedDevices(paths.rules)
     rules = adopted.read()
-    (seen,) = read_seen([attached], paths, configuration)
-    configured = next((device for device in configuration.devices if device.name == name), None)
-    if configured is not None and kind_of(configured) is not attached.kind:
+    (seen,) = read_seen([attached], paths, devices)
+    configured = next((device for device in devices if device.name == name), None)
+    if configured is not None and configured.kind is not attached.kind:
         raise ApplianceError(
-            f"{name} is a {kind_of(configured)} device in the configuration, and {attached.node} is none.",
+            f"{name} is a {configured.kind} device in the configuration, and {attached.node} is none.",
             "Take another name.",
         )
-    _check_name(seen, name, rules, twins_of(seen, read_seen(found, paths, configuration)), may_replace=may_replace)
+    _check_name(seen, name, rules, twins_of(seen, read_seen(found, paths, devices)), may_replace=may_replace)
     by = by or way_of(seen, found)
     rule = rule_from(attached, by, name)
     path = adopted.write(name, _comment_of(seen) + rule)
@@ -59,7 +57,7 @@ def adopt_device(node: str, name: str, by: NamedBy | None, *, may_replace: bool)
     if configured is None:
         print("The configuration needs, unless it has it:\n")
         print("\n".join(f"    {line}" for line in snippet_lines(seen, name)))
-    elif not path_of(configured, paths.run).endswith(str(NODES / name)):
+    elif not configured.path(paths.run).endswith(str(NODES / name)):
         print(f"In the configuration, {name} needs now: {key_line(seen, name)}")
     return 0
 

@@ -6,11 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 
 from appliance.base.paths import Paths
+from appliance.cli.device_configured import Configured, read_configured
 from appliance.cli.device_table import Seen, known_as, missing_from, missing_triggers_from, read_seen, twins_of, way_of
 from appliance.cli.table import printable_text, table_lines
-from appliance.config.devices import Device
-from appliance.config.in_force import read_in_force
-from appliance.config.schema import Configuration
 from appliance.devices.plugging.udev import list_attached
 
 _HEAD = ("kind", "node", "device", "what it is", "known by")
@@ -19,10 +17,10 @@ _HEAD = ("kind", "node", "device", "what it is", "known by")
 def show_attached(*, as_json: bool) -> int:
     """Print what is here; 0 when each configured device and trigger is, else 1. ApplianceError: no configuration."""
     paths = Paths.from_environment()
-    configuration = read_configuration(paths)
-    seen = read_seen(list_attached(), paths, configuration)
-    missing = missing_from(seen, configuration.devices)
-    silent = missing_triggers_from(seen, configuration.devices)
+    devices = read_configured(paths)
+    seen = read_seen(list_attached(), paths, devices)
+    missing = missing_from(seen, devices)
+    silent = missing_triggers_from(seen, devices)
     if as_json:
         document = {
             "attached": [one.as_json() for one in seen],
@@ -35,18 +33,7 @@ def show_attached(*, as_json: bool) -> int:
     return 1 if missing or silent else 0
 
 
-def read_configuration(paths: Paths) -> Configuration:
-    """The box's, or an empty one where there is none yet: devices are adopted before a site is written."""
-    try:
-        paths.configuration.stat()
-    except FileNotFoundError:
-        return Configuration()
-    except OSError:
-        pass  # whoever loads it says why it cannot be read
-    return read_in_force(paths.configuration).configuration
-
-
-def lines_of(seen: Sequence[Seen], missing: Iterable[Device], silent: Iterable[tuple[str, str]] = ()) -> list[str]:
+def lines_of(seen: Sequence[Seen], missing: Iterable[Configured], silent: Iterable[tuple[str, str]] = ()) -> list[str]:
     """The list for people."""
     rows = [(one.attached.kind.value, one.attached.node, _name_of(one), _what(one), _known_by(one)) for one in seen]
     lines = table_lines([_HEAD, *rows]) if rows else ["Nothing is plugged in by which a machine could be attached."]

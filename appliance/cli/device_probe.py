@@ -13,10 +13,13 @@ from typing import Any
 from appliance.base.errors import ApplianceError
 from appliance.base.lock import ProcessLock
 from appliance.base.paths import Paths
-from appliance.cli.device_list import read_configuration
-from appliance.cli.device_table import Seen, kind_of, path_of, read_seen
+from appliance.cli.device_configured import configured_from
+from appliance.cli.device_table import Seen, read_seen
 from appliance.cli.table import printable_text, table_lines
 from appliance.config.devices import Device, FilmDevice
+from appliance.config.effective import tree_from
+from appliance.config.in_force import read_in_force
+from appliance.config.schema import Configuration
 from appliance.devices.plugging.attached import Attached, Kind
 from appliance.devices.plugging.udev import list_attached
 
@@ -88,19 +91,31 @@ def lines_of(target: Target, probed: Probed) -> list[str]:
 
 def find_target(said: str, found: list[Attached], paths: Paths) -> Target:
     """Who is meant by a device's name or a node. ApplianceError when nobody is."""
-    configuration = read_configuration(paths)
-    seen = read_seen(found, paths, configuration)
-    for device in configuration.devices:
+    configuration = _read_configuration(paths)
+    plugs = [configured_from(one) for one in tree_from(configuration)["devices"]]
+    seen = read_seen(found, paths, plugs)
+    for device, plug in zip(configuration.devices, plugs, strict=True):
         if device.name == said:
             one = next((one for one in seen if one.device == said), None)
-            node = one.attached.node if one and isinstance(device, FilmDevice) else path_of(device, paths.run)
-            return Target(kind_of(device), node, device, one)
+            node = one.attached.node if one and isinstance(device, FilmDevice) else plug.path(paths.run)
+            return Target(plug.kind, node, device, one)
     for one in seen:
         if said in (one.attached.node, *one.attached.links, one.adopted) and said:
             by_name = {device.name: device for device in configuration.devices}
             return Target(one.attached.kind, one.attached.node, by_name.get(one.device), one)
     names = ", ".join([*(device.name for device in configuration.devices), *(one.node for one in found)])
     raise ApplianceError(f"{said} is no device of the configuration, and not plugged in.", f"There are: {names}.")
+
+
+def _read_configuration(paths: Paths) -> Configuration:
+    """The box's, or an empty one where there is none yet: devices are probed before a site is written."""
+    try:
+        paths.configuration.stat()
+    except FileNotFoundError:
+        return Configuration()
+    except OSError:
+        pass  # whoever loads it says why it cannot be read
+    return read_in_force(paths.configuration).configuration
 
 
 @contextlib.contextmanager

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from appliance.base.paths import Paths
-from appliance.config.devices import TRIGGER_SUFFIX, Device, FilmDevice, GrabberDevice, TriggeredDevice
+from appliance.cli.device_configured import Configured
 from appliance.config.known import KnownDevice, known_by_usb
-from appliance.config.schema import Configuration
+from appliance.config.node_names import TRIGGER_SUFFIX
 from appliance.devices.plugging.adopted import AdoptedDevices
 from appliance.devices.plugging.attached import Attached, Kind
 from appliance.devices.plugging.rules import NamedBy, choose_way, has_name_by
@@ -52,43 +52,37 @@ class Seen:
         }
 
 
-def seen_from(found: Sequence[Attached], rules: dict[str, str], devices: Iterable[Device], run: Path) -> list[Seen]:
+def seen_from(found: Sequence[Attached], rules: dict[str, str], devices: Iterable[Configured], run: Path) -> list[Seen]:
     """Each of `found` with its names; `run` is where relative paths of the configuration begin."""
     listed = list(devices)
     seen = []
     for attached in found:
         adopted, by = _adopted_as(attached, rules)
-        device = next((one.name for one in listed if _is_it(attached, adopted, one.name, path_of(one, run))), "")
+        device = next((one.name for one in listed if _is_it(attached, adopted, one.name, one.path(run))), "")
         nodes = (attached.node, *attached.links, str(NODES / adopted) if adopted else "")
-        triggers = next((one.name for one in listed if any(node in nodes for node in trigger_nodes_of(one))), "")
+        triggers = next((one.name for one in listed if any(node in nodes for node in one.trigger_nodes)), "")
         known = known_by_usb(attached.usb_id, attached.kind.value)
         seen.append(Seen(attached, known, device, adopted, by, triggers))
     return seen
 
 
-def trigger_nodes_of(device: Device) -> list[str]:
-    """What is plugged in to trigger `device`; a pin of the box is not."""
-    triggers = device.triggers if isinstance(device, TriggeredDevice) else ()
-    return [str(one.node) for one in triggers if one.kind != "gpio"]
+def read_seen(found: Sequence[Attached], paths: Paths, devices: Iterable[Configured]) -> list[Seen]:
+    """`found`, as the rules and the configuration of this box, whose `devices` they are, call it."""
+    return seen_from(found, AdoptedDevices(paths.rules).read(), devices, paths.run)
 
 
-def read_seen(found: Sequence[Attached], paths: Paths, configuration: Configuration) -> list[Seen]:
-    """`found`, as the rules and the configuration of this box call it."""
-    return seen_from(found, AdoptedDevices(paths.rules).read(), configuration.devices, paths.run)
-
-
-def missing_from(seen: Iterable[Seen], devices: Iterable[Device]) -> list[Device]:
+def missing_from(seen: Iterable[Seen], devices: Iterable[Configured]) -> list[Configured]:
     """The configured devices that a plug decides about, and that are not here: a simulated one has no plug."""
     here = {one.device for one in seen}
-    return [device for device in devices if device.name not in here and _has_plug(device)]
+    return [device for device in devices if device.name not in here and device.has_plug]
 
 
-def missing_triggers_from(seen: Iterable[Seen], devices: Iterable[Device]) -> list[tuple[str, str]]:
+def missing_triggers_from(seen: Iterable[Seen], devices: Iterable[Configured]) -> list[tuple[str, str]]:
     """What should trigger a device and is not here: node and the device's name."""
     here = set()
     for one in seen:
         here |= {one.attached.node, *one.attached.links, str(NODES / one.adopted)}
-    return [(node, device.name) for device in devices for node in trigger_nodes_of(device) if node not in here]
+    return [(node, device.name) for device in devices for node in device.trigger_nodes if node not in here]
 
 
 def twins_of(one: Seen, seen: Iterable[Seen]) -> list[Seen]:
@@ -161,28 +155,3 @@ def _is_it(attached: Attached, adopted: str, name: str, path: str) -> bool:
         nodes = (f":libusb:{attached.bus_address}", *(f":{node}" for node in (attached.node, *attached.links)))
         return bool(attached.bus_address) and path.endswith(nodes)
     return path in (attached.node, *attached.links) and bool(path)
-
-
-def _has_plug(device: Device) -> bool:
-    """Whether udev would know of it: not of a simulated machine's socket, nor of a digitizer in the network."""
-    if isinstance(device, FilmDevice):
-        return ":libusb:" in device.sane_device or ":/dev/" in device.sane_device
-    return Path("/dev") in _path(device).parents
-
-
-def kind_of(device: Device) -> Kind:
-    """As what a device of the configuration is plugged in."""
-    if isinstance(device, GrabberDevice):
-        return Kind.VIDEO
-    return Kind.SCANNER if isinstance(device, FilmDevice) else Kind.SERIAL
-
-
-def path_of(device: Device, run: Path) -> str:
-    """What the configuration calls the device's node, or SANE's name of it."""
-    return device.sane_device if isinstance(device, FilmDevice) else str(run / _path(device))
-
-
-def _path(device: Device) -> Path:
-    if isinstance(device, FilmDevice):
-        return Path()
-    return device.source if isinstance(device, GrabberDevice) else device.line

@@ -10,7 +10,7 @@ from datetime import datetime
 from appliance.base.clock import Deadline, SystemClock
 from appliance.base.errors import ApplianceError
 from appliance.base.paths import Paths
-from appliance.cli.device_list import read_configuration
+from appliance.cli.device_configured import read_configured
 from appliance.cli.device_table import Seen, known_as, read_seen, way_of
 from appliance.cli.table import printable_text
 from appliance.devices.plugging.attached import Attached
@@ -24,14 +24,14 @@ _PLACEHOLDER = "name"
 def watch_plugs(seconds: float | None, *, as_json: bool) -> int:
     """Print each change until `seconds` are over, or Ctrl-C; 0."""
     paths = Paths.from_environment()
-    configuration = read_configuration(paths)
+    devices = read_configured(paths)
     watch = Watch()
     if not as_json:
         print("Plug the device in, or unplug it. Ctrl-C ends this.", file=sys.stderr, flush=True)
     try:
         for change in watch.changes(Deadline.after(SystemClock(), seconds or _FOREVER)):
             others = list_attached()
-            (seen,) = read_seen([change.attached], paths, configuration)
+            (seen,) = read_seen([change.attached], paths, devices)
             if as_json:
                 print(json.dumps(document_of(seen, others, is_here=change.is_here), ensure_ascii=False), flush=True)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from appliance.config.schema import MANAGER, Configuration
 from appliance.forward.self_test_report import Verdict
 from appliance.spool.tree import Spool
 
+_UNIT_SECONDS: Final = 10.0
 # What each check is good for, for whoever meets it the first time.
 MEANINGS: Final[Mapping[str, str]] = {
     "configuration": "The daemons read it at their start. What they cannot read, they do without.",
@@ -31,6 +33,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "clock": "Every object and record bears the box's time. A wrong one puts images into the wrong order, or day.",
     "warmth": "A board that is too warm slows down, and loses frames of video.",
     "findings": "What is wrong now, in the words of the part that found it.",
+    "logs": "What the box's programs log is kept here for a while only. A collector that takes nothing will lack it.",
     "peer": "The network, the peer's AE title for this box, and the box's for the peer must fit on both sides.",
 }
 
@@ -86,6 +89,8 @@ def examine(paths: Paths, *, with_peers: bool, is_full: bool) -> Iterator[Examin
     status = read_status(paths, is_discreet=True)
     yield from _of_status(status)
     yield _quarantine(Spool(paths.state))
+    if configuration.logs is not None:
+        yield examine_sender(configuration.logs.host, read_unit("appliance-logs.service"))
     if not with_peers:
         return
     for name in peers_of(configuration):
@@ -135,6 +140,30 @@ def _of_status(status: Mapping[str, Any]) -> Iterator[Examined]:
     for finding in status["findings"]:
         about = f"{finding['subject']}: " if finding["subject"] else ""
         yield _examined("findings", Verdict.FAILED, f"{about}{finding['sentence']}", finding["suggestion"])
+
+
+def read_unit(unit: str) -> Mapping[str, str]:
+    """How systemd says that a unit is: its properties; empty where there is no systemd to ask."""
+    command = ["systemctl", "show", "--property=ActiveState,SubState,NRestarts", unit]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_UNIT_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    pairs = (line.partition("=") for line in done.stdout.splitlines()) if done.returncode == 0 else ()
+    return {key: value for key, _, value in pairs}
+
+
+def examine_sender(host: str, unit: Mapping[str, str]) -> Examined:
+    """Whether what is logged goes to the collector: a sender that cannot ends, and waits for its next try."""
+    if (unit.get("ActiveState"), unit.get("SubState")) == ("active", "running"):
+        return _examined("logs", Verdict.GOOD, f"They go to {host}.")
+    state = unit.get("SubState") or "not known to systemd"
+    return _examined(
+        "logs",
+        Verdict.FAILED,
+        f"They do not go to {host}: the sender is {state}, after {unit.get('NRestarts', '0')} tries.",
+        "See that the collector is up and its certificate good. Why it ended: appliance logs --process logs",
+    )
 
 
 def _quarantine(spool: Spool) -> Examined:

@@ -36,6 +36,10 @@ _AGAIN_SECONDS = 2.0
 class Loading(Protocol):
     """Brings what runs to what the file says."""
 
+    def begin(self) -> None:
+        """ApplianceError: not now. Asked once the record is durable, and before anything else is changed."""
+        ...
+
     def load(self, before: Configuration, after: Configuration, restarts: Sequence[str]) -> None:
         """Everything that `after` has otherwise than `before`; `restarts` are units. ApplianceError: it is not up."""
         ...
@@ -186,6 +190,7 @@ class Applier:
         try:
             match now.state:
                 case ChangeState.PROPOSED:
+                    self.loading.begin()
                     now.is_touched = True
                     self.history.put_in_force(number)
                     event = ChangeEvent.WRITTEN

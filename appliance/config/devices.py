@@ -1,20 +1,15 @@
 """The old machines that a site can configure: one model for each driver."""
 
-from __future__ import annotations
-
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from appliance.config.known import HardwareName
-from appliance.config.text_profiles import list_profiles
-from appliance.config.texts import CodeString, LongString, Name, Section, ShortString
+from appliance.config.node_names import TRIGGER_SUFFIX
+from appliance.config.texts import CodeString, HardwareName, LongString, Name, Section, ShortString
 from appliance.config.triggers import Trigger, check_nodes
 
-# What says *now* to the device NAME over a line of its own is /dev/appliance/NAME-trigger, and has no process.
-TRIGGER_SUFFIX = "-trigger"
 # What a device's process may hold beside what it needs at rest: its unit's MemoryMax is 96 MiB more (systemd/).
 MOST_MEMORY_BYTES = 416 * 1024 * 1024
 
@@ -51,7 +46,7 @@ class MachineDevice(Section):
         return 0
 
     @model_validator(mode="after")
-    def _check_memory(self) -> MachineDevice:
+    def _check_memory(self) -> Self:
         if self.memory_bytes > MOST_MEMORY_BYTES:
             needed, most = self.memory_bytes >> 20, MOST_MEMORY_BYTES >> 20
             raise ValueError(f"this takes {needed} MiB of memory, and there are {most}: {self.memory_advice}")
@@ -74,7 +69,7 @@ class TriggeredDevice(MachineDevice):
     triggers: tuple[Trigger, ...] = Field(default=(), max_length=10)
 
     @model_validator(mode="after")
-    def _check_triggers(self) -> TriggeredDevice:
+    def _check_triggers(self) -> Self:
         check_nodes(self.triggers)
         return self
 
@@ -131,7 +126,7 @@ class PrinterDevice(TalkingDevice):
     max_pages: int = Field(default=100, ge=1, le=10_000)
 
     @model_validator(mode="after")
-    def _check_page(self) -> PrinterDevice:
+    def _check_page(self) -> Self:
         width, height = (round(side * self.page_dpi / 25.4) for side in (self.paper_width_mm, self.paper_height_mm))
         pixels = width * height
         if pixels > self.max_pixels:
@@ -163,7 +158,9 @@ class TextDevice(TalkingDevice):
     max_bytes: int = Field(default=65_536, ge=256, le=1_048_576)
 
     @model_validator(mode="after")
-    def _check_profile(self) -> TextDevice:
+    def _check_profile(self) -> Self:
+        from appliance.config.text_profiles import list_profiles  # its models are read by nobody else
+
         if "/" not in self.profile and self.profile not in list_profiles():
             raise ValueError(f"there is no text profile {self.profile!r}; there are {', '.join(list_profiles())}")
         return self
@@ -232,7 +229,7 @@ class GrabberDevice(TriggeredDevice):
         return "give less clip_queue_bytes or max_frame_bytes"
 
     @model_validator(mode="after")
-    def _check_fields(self) -> GrabberDevice:
+    def _check_fields(self) -> Self:
         if any(one.action == "film" for one in self.triggers):
             raise ValueError("a grabber's triggers take stills and clips, not films")
         if self.deinterlace and ("MJPEG" in self.formats or not self.is_video_node):
@@ -273,7 +270,7 @@ class FilmDevice(TriggeredDevice):
     density_steps: tuple[DensityStep, ...] = Field(default=(), max_length=64)
 
     @model_validator(mode="after")
-    def _check_compression(self) -> FilmDevice:
+    def _check_compression(self) -> Self:
         if self.compression == "jpeg-ls" and self.film_bytes > MAX_COMPRESSED_FILM_BYTES:
             size, most = self.film_bytes // 1_000_000, MAX_COMPRESSED_FILM_BYTES // 1_000_000
             raise ValueError(f"compression takes films of {most} MB at most, in memory; this one has {size} MB")
@@ -286,7 +283,7 @@ class FilmDevice(TriggeredDevice):
         return round(pixels) * (1 if self.depth == 8 else 2)
 
     @model_validator(mode="after")
-    def _check_steps(self) -> FilmDevice:
+    def _check_steps(self) -> Self:
         """Each step of the wedge is measured as brighter or darker than the one before, as `photometric` has it."""
         if not self.density_steps:
             return self
@@ -304,7 +301,7 @@ class FilmDevice(TriggeredDevice):
         return self
 
     @model_validator(mode="after")
-    def _check_actions(self) -> FilmDevice:
+    def _check_actions(self) -> Self:
         if any(one.action in ("still", "clip") for one in self.triggers):
             raise ValueError("a digitizer's triggers scan films: action must be film or end")
         return self

@@ -33,7 +33,7 @@ def tree_from(configuration: Configuration, *, only_given: bool = False) -> dict
 
 
 def keep_effective(file: Path, text: bytes, configuration: Configuration) -> None:
-    """Keep what `configuration`, which was read from `text`, says; OSError when it cannot be written."""
+    """Keep what `configuration` says, which `text` is without any fault. OSError when it cannot be written."""
     kept = {
         "digest": hashlib.sha256(text).hexdigest(),
         "effective": tree_from(configuration),

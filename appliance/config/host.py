@@ -1,9 +1,7 @@
 """How the box itself is reached, kept in time and looked after: what is rendered for the system's own programs."""
 
-from __future__ import annotations
-
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -68,7 +66,7 @@ class Network(Section):
     search: tuple[Host, ...] = Field(default=(), max_length=6)
 
     @model_validator(mode="after")
-    def _check_address(self) -> Network:
+    def _check_address(self) -> Self:
         if self.address is None:
             if self.gateway is not None:
                 raise ValueError("gateway needs address: without one DHCP names the gateway")

@@ -11,7 +11,7 @@ from pathlib import Path
 from appliance.base.durable import make_directory, remove_file, replace_file
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import in_words
-from appliance.config.render import PARTS, Files, render
+from appliance.config.render import DAEMON_RELOAD, PARTS, Files, render
 from appliance.config.restarts import ACQUIRE, units_of
 from appliance.config.schema import Configuration
 
@@ -66,8 +66,8 @@ class System:
         """Before anything reads it: everything that `configuration` says, and nothing of it loaded but the units."""
         changed = self.put({}, render(configuration))
         for part in PARTS:
-            if part.name == "units" and part.name in changed:
-                self._reload(part.reload)
+            if part.name in changed and DAEMON_RELOAD in part.reload:
+                self._reload([DAEMON_RELOAD])
 
     def load(self, before: Configuration, after: Configuration, restarts: Sequence[str]) -> None:
         """All parts and services, whatever fails; then ApplianceError with everything that did."""

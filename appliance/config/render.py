@@ -9,19 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import PurePosixPath
 
 from appliance.config.host import Firewall, Network
-from appliance.config.schema import Configuration
+from appliance.config.schema import Configuration, LogCollector, Tls
 from appliance.config.support import SupportRole, authorized_line
 
 Files = Mapping[str, str]
 """Path below the root (`run/systemd/…`) → text."""
 
+DAEMON_RELOAD = ("systemctl", "daemon-reload")
+_RUN = PurePosixPath("/run/appliance")
 _HEAD = "# Made of the box's configuration: change it there (appliance config set).\n"
 NETWORK = "run/systemd/network/10-appliance.network"
 FIREWALL = "run/appliance/apply/firewall.nft"
 KEYS = "run/appliance/ssh/authorized_keys"
 TIME = "run/chrony-dhcp/appliance.sources"
+LOGS = "run/systemd/system/appliance-logs.service.d/50-collector.conf"
 FORWARD = "run/systemd/system/appliance-forward.service.d/50-listener.conf"
 
 
@@ -36,7 +40,8 @@ class Part:
 
 PARTS = (
     Part("SSH keys", (KEYS,), ()),
-    Part("units", (FORWARD,), (("systemctl", "daemon-reload"),)),
+    Part("units", (FORWARD,), (DAEMON_RELOAD,)),
+    Part("log collector", (LOGS,), (DAEMON_RELOAD, ("systemctl", "--no-block", "restart", "appliance-logs.service"))),
     Part("firewall", (FIREWALL,), (("systemctl", "reload-or-restart", "nftables.service"),)),
     Part("time servers", (TIME,), (("systemctl", "try-restart", "chrony.service"),)),
     Part("network", (NETWORK,), (("networkctl", "reload"),)),
@@ -51,6 +56,8 @@ def render(configuration: Configuration) -> Files:
         files[NETWORK] = _network(configuration.network)
     if configuration.time is not None:
         files[TIME] = _HEAD + "".join(f"server {name} iburst\n" for name in configuration.time.servers)
+    if configuration.logs is not None and configuration.tls is not None:
+        files[LOGS] = _logs(configuration.logs, configuration.tls)
     if any(port < 1024 for port in _ports(configuration)):
         files[FORWARD] = (
             f"{_HEAD}# A port below 1024 takes a capability, and with it no user namespace (capabilities(7)).\n"
@@ -79,6 +86,16 @@ def _network(network: Network) -> str:
         lines += ["IPv6AcceptRA=no"] if network.address.version == 6 else []
         lines += [f"Gateway={network.gateway}"] if network.gateway else []
     return _HEAD + "\n".join(lines) + "\n"
+
+
+def _logs(collector: LogCollector, tls: Tls) -> str:
+    """The drop-in without which the unit does not run. Its user cannot read the files: systemd hands it copies."""
+    host = f"[{collector.host}]" if ":" in collector.host else collector.host
+    lines = ["[Service]", f"Environment=COLLECTOR=https://{host}:{collector.port}"]
+    files = (("certificate", tls.certificate), ("key", tls.key), ("authorities", tls.authorities))
+    # A percent sign would stand for something else (systemd.unit(5), Specifiers).
+    lines += [f"LoadCredential={name}:{str(_RUN / path).replace('%', '%%')}" for name, path in files]
+    return _HEAD + "".join(f"{line}\n" for line in lines)
 
 
 def _firewall(configuration: Configuration) -> str:

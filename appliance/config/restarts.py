@@ -19,6 +19,7 @@ _SERVICES: dict[str, tuple[str, ...]] = {
     "listener": (FORWARD,),
     "tls": (FORWARD,),
     "audit": (FORWARD,),
+    "logs": (),
     "metrics": (FORWARD,),
     "panel": (CONSOLE,),
     "unscheduled": (CONSOLE,),

@@ -4,11 +4,8 @@ Lengths are seconds, bytes, millimetres or pixels as the name says. The commente
 (`example.toml`) is the reference for people; a test holds that it names every key of these models.
 """
 
-from __future__ import annotations
-
 from enum import StrEnum
-from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,9 +18,11 @@ from appliance.config.texts import (
     CodeString,
     Fingerprint,
     Host,
+    HostName,
     KeptPin,
     LongString,
     Name,
+    PlainPath,
     Port,
     Section,
     ShortString,
@@ -58,7 +57,7 @@ class Retention(Section):
     facts_days: float = Field(default=90.0, ge=7, le=3650)
 
     @model_validator(mode="after")
-    def _check_order(self) -> Retention:
+    def _check_order(self) -> Self:
         if self.unproven_days < self.committed_days:
             raise ValueError("unproven_days must not be below committed_days")
         return self
@@ -70,9 +69,9 @@ class Tls(Section):
     The key's file may be read by its owner alone.
     """
 
-    certificate: Path
-    key: Path
-    authorities: Path
+    certificate: PlainPath
+    key: PlainPath
+    authorities: PlainPath
 
 
 class Listener(Section):
@@ -94,10 +93,17 @@ class AuditCollector(Section):
     tls_pin: Fingerprint | None = None
 
     @model_validator(mode="after")
-    def _check_tls(self) -> AuditCollector:
+    def _check_tls(self) -> Self:
         if self.tls_name and self.tls_pin:
             raise ValueError("tls_pin makes tls_name useless: leave one of them out")
         return self
+
+
+class LogCollector(Section):
+    """Who collects what the box's programs log: systemd-journal-remote(8), over TLS with the identity of [tls]."""
+
+    host: HostName
+    port: Port = 19532
 
 
 class Metrics(Section):
@@ -134,7 +140,7 @@ class Panel(Section):
     close_exam_seconds: float = Field(default=7200.0, ge=0, le=172_800)
 
     @model_validator(mode="after")
-    def _check_order(self) -> Panel:
+    def _check_order(self) -> Self:
         if self.close_exam_seconds and self.ask_patient_seconds > self.close_exam_seconds:
             raise ValueError("close_exam_seconds must not be below ask_patient_seconds")
         return self
@@ -168,7 +174,7 @@ class Peer(Section):
     tls_pin: Fingerprint | None = Field(default=None, description="the peer's certificate itself; name and chain rest")
 
     @model_validator(mode="after")
-    def _check_tls(self) -> Peer:
+    def _check_tls(self) -> Self:
         if not self.tls and (self.tls_name or self.tls_pin):
             raise ValueError("tls_name and tls_pin need tls = true")
         if self.tls_name and self.tls_pin:
@@ -221,13 +227,13 @@ class Destination(Peer):
     retry_longest_seconds: float = Field(default=300.0, ge=0.1, le=86_400)
 
     @model_validator(mode="after")
-    def _check_transfer_syntaxes(self) -> Destination:
+    def _check_transfer_syntaxes(self) -> Self:
         if not {"explicit-little-endian", "implicit-little-endian"} & set(self.transfer_syntaxes):
             raise ValueError("transfer_syntaxes must have explicit- or implicit-little-endian: not every image is JPEG")
         return self
 
     @model_validator(mode="after")
-    def _check_retry(self) -> Destination:
+    def _check_retry(self) -> Self:
         if self.retry_longest_seconds < self.retry_first_seconds:
             raise ValueError("retry_longest_seconds must not be below retry_first_seconds")
         return self
@@ -244,18 +250,21 @@ class TestPatient(Section):
 class Configuration(Section):
     """Everything. Relative paths are below the run directory (/run/appliance on the box)."""
 
-    box: Box = Box()
+    # Made without being validated, for which each section would need a validator of its own.
+
+    box: Box = Box.model_construct()
     network: Network | None = None
-    firewall: Firewall = Firewall()
+    firewall: Firewall = Firewall.model_construct()
     time: Time | None = None
     support_keys: tuple[SupportKey, ...] = Field(default=(), max_length=100)
-    retention: Retention = Retention()
-    listener: Listener = Listener()
+    retention: Retention = Retention.model_construct()
+    listener: Listener = Listener.model_construct()
     tls: Tls | None = None
     audit: AuditCollector | None = None
+    logs: LogCollector | None = None
     metrics: Metrics | None = None
-    panel: Panel = Panel()
-    unscheduled: Unscheduled = Unscheduled()
+    panel: Panel = Panel.model_construct()
+    unscheduled: Unscheduled = Unscheduled.model_construct()
     operators: tuple[Operator, ...] = ()
     worklist: tuple[WorklistSource, ...] = ()
     performed_step: PerformedStepManager | None = None
@@ -264,7 +273,7 @@ class Configuration(Section):
     devices: tuple[Device, ...] = ()
 
     @model_validator(mode="after")
-    def _check_names(self) -> Configuration:
+    def _check_names(self) -> Self:
         twice: list[str] = []
         for kind, named in (
             ("worklist", self.worklist),
@@ -282,16 +291,17 @@ class Configuration(Section):
         return self
 
     @model_validator(mode="after")
-    def _check_support(self) -> Configuration:
+    def _check_support(self) -> Self:
         if self.support_keys and all(one.role != "admin" for one in self.support_keys):
             raise ValueError("support_keys: nobody is admin, so nobody could change the configuration any more")
         return self
 
     @model_validator(mode="after")
-    def _check_encryption(self) -> Configuration:
+    def _check_encryption(self) -> Self:
         peers = [*self.worklist, *self.destinations, *([self.performed_step] if self.performed_step else ())]
-        if self.tls is None and (self.listener.tls_port or self.audit or any(peer.tls for peer in peers)):
-            raise ValueError("tls: is missing, and a peer, the listener or audit needs it")
+        needs_tls = self.listener.tls_port or self.audit or self.logs or any(peer.tls for peer in peers)
+        if self.tls is None and needs_tls:
+            raise ValueError("tls: is missing, and a peer, the listener, audit or logs needs it")
         if self.listener.port is None and self.listener.tls_port is None:
             raise ValueError("listener: has neither port nor tls_port, so nobody could report a commitment")
         for number, one in enumerate(self.destinations):

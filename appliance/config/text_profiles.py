@@ -4,12 +4,10 @@ Those that come with the software lie in `profiles/`; a site's own is a file tha
 single bytes in hexadecimal, as manuals give them.
 """
 
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
@@ -70,7 +68,7 @@ class Framing(Section):
     max_retries: int = Field(default=6, ge=1, le=100)
 
     @model_validator(mode="after")
-    def _check_marks(self) -> Framing:
+    def _check_marks(self) -> Self:
         marks = [one for one in (self.opens, self.closes, self.start, self.end, self.more) if one is not None]
         if len(set(marks)) != len(marks):
             raise ValueError("opens, closes, start, end and more must be different bytes")
@@ -93,7 +91,7 @@ class Place(Section):
     pattern: Expression | None = None
 
     @model_validator(mode="after")
-    def _check_place(self) -> Place:
+    def _check_place(self) -> Self:
         if (self.pattern is None) != bool(self.record and self.field):
             raise ValueError("needs either a pattern, or a record and a field")
         if self.pattern is not None and re.compile(self.pattern).groups != 1:
@@ -125,7 +123,7 @@ class TextTable(Section):
     columns: tuple[Column, ...] = Field(min_length=1, max_length=12)
 
     @model_validator(mode="after")
-    def _check_rows(self) -> TextTable:
+    def _check_rows(self) -> Self:
         if (self.pattern is None) != bool(self.record):
             raise ValueError("needs either a pattern or a record")
         if self.pattern is not None and re.compile(self.pattern).groups < max(one.field for one in self.columns):

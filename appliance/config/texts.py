@@ -1,10 +1,9 @@
 """What texts in the configuration may look like, and what is said of one that does not."""
 
-from __future__ import annotations
-
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from appliance.base.pins import KEPT_PIN
 
@@ -42,6 +41,9 @@ BoxName = Annotated[
         "must be a short name: 1 to 16 of small letters, digits and hyphens, a letter first",
     ),
 ]
+HardwareName = Annotated[
+    str, shape(r"^[a-z][a-z0-9-]{0,39}$", "must be a name of known_devices.toml: small letters, digits and hyphens")
+]
 CodeString = Annotated[str, shape(r"^[A-Z0-9_]{1,16}$", "must be 1 to 16 of capital letters, digits and underscores")]
 LongString = Annotated[
     str, shape(r"^[^\\\x00-\x1f]{0,64}$", "must have at most 64 characters and no backslash", strip=True)
@@ -51,6 +53,8 @@ ShortString = Annotated[
 ]
 KeptPin = Annotated[str, shape(KEPT_PIN, "must be what `appliance pin` prints")]
 Host = Annotated[str, shape(r"^[^\s/]{1,253}$", "must be a host's name or address")]
+# What becomes part of an address in a unit's file.
+HostName = Annotated[str, shape(r"^[A-Za-z0-9._:-]{1,253}$", "must be a host's name or address")]
 # Specific Character Set (0008,0005): defined terms of PS3.3 C.12.1.1.2, several joined by a backslash.
 _TERM = (
     r"(ISO_IR (6|13|100|101|109|110|126|127|138|144|148|166|192)|GB18030|GBK"
@@ -59,6 +63,16 @@ _TERM = (
 CharacterSet = Annotated[
     str, shape(rf"^{_TERM}?(\\{_TERM})*$", 'must be a DICOM character set, "ISO_IR 192" for instance')
 ]
+
+
+def _check_path(path: Path) -> Path:
+    if not str(path).isprintable():
+        raise ValueError("must be a path on one line, without control characters")
+    return path
+
+
+# A path that becomes part of a unit's file.
+PlainPath = Annotated[Path, AfterValidator(_check_path)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Fingerprint = Annotated[
     str,
@@ -70,5 +84,6 @@ Fingerprint = Annotated[
 
 
 class Section(BaseModel):
-    # Built when it is first validated: together, and not one by one at import.
+    # Built when it is first validated: together, and not one by one at import. For the same haste annotations are
+    # values in the modules of sections (no `from __future__`): as texts each is compiled several times at every start.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

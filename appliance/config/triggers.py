@@ -1,10 +1,8 @@
 """What says *now* to a device: pedals and keys, pins, a serial line's wires, byte patterns."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -63,7 +61,7 @@ class BytesTrigger(_Trigger):
     parity: Literal["none", "even", "odd"] = "none"
 
     @model_validator(mode="after")
-    def _check_end(self) -> BytesTrigger:
+    def _check_end(self) -> Self:
         if self.pattern.rstrip().endswith("?"):
             raise ValueError("a byte pattern begins and ends with a known byte")
         return self

@@ -38,6 +38,7 @@ from appliance.config.load import ConfigurationError, Problem, configuration_fro
 from appliance.config.loading import System
 from appliance.config.schema import Configuration
 from appliance.config.trying import try_box
+from appliance.config.updating import check_no_update
 from appliance.dimse.tls import identity_from, pins_of
 from appliance.dimse.tls_files import UnusableFiles, tls_below
 from appliance.exam.audit import Act, AuditTrail, Effect
@@ -61,6 +62,9 @@ class Loading:
     paths: Paths
     clock: Clock
     tried: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        check_no_update()
 
     def load(self, before: Configuration, after: Configuration, restarts: Sequence[str]) -> None:
         keep(self.paths)
@@ -115,6 +119,7 @@ def run_apply(paths: Paths, system: System, clock: Clock, idle_seconds: float = 
     def check(text: bytes, name: Path) -> None:
         check_files(text, name, paths)
         check_exam(paths)
+        check_no_update()
 
     stop, died = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -158,16 +163,17 @@ def keep(paths: Paths) -> Configuration:
     active = paths.configuration
     text = active.read_bytes() if active.exists() else b""
     try:
-        configuration = read_in_force(active).configuration
+        in_force = read_in_force(active)
     except ConfigurationError as error:
         # Nothing was ever confirmed: as a box that nobody has set up yet.
         _log.error("%s", error)
-        configuration = Configuration()
+        return Configuration()
     try:
-        keep_effective(paths.effective, text, configuration)
+        if not in_force.findings:
+            keep_effective(paths.effective, text, in_force.configuration)
     except OSError as error:
         _log.error("what is in force is not kept for others: %s", reason_of(error))
-    return configuration
+    return in_force.configuration
 
 
 def make_applier(paths: Paths, loading: Loading, clock: Clock) -> Applier:

@@ -197,6 +197,9 @@ def test_fail__two_boxes_with_one_ae_title(site: Path, tmp_path: Path, capsys: O
 
 def test_ok__the_schema_is_of_the_file(capsys: Output) -> None:
     schema = json.loads(_answer(capsys, "schema"))
+    made = {"$schema": schema["$schema"], "title": "Modality bridge", **Configuration.model_json_schema()}
+    told = "appliance/config/schema.json is not of these models; write it anew with what stands here"
+    assert schema == made, f"{told}: {json.dumps(made)}"
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert set(schema["properties"]) == set(Configuration.model_fields)
     assert schema["additionalProperties"] is False

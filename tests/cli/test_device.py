@@ -12,10 +12,13 @@ import pytest
 
 from appliance.base.paths import Paths
 from appliance.cli import device_adopt
+from appliance.cli.device_configured import Configured, configured_from
 from appliance.cli.device_list import lines_of
 from appliance.cli.device_table import missing_from, missing_triggers_from, seen_from, snippet_lines
 from appliance.cli.main import main
-from appliance.config.devices import FilmDevice, GrabberDevice
+from appliance.config.devices import Device, FilmDevice, GrabberDevice
+from appliance.config.effective import tree_from
+from appliance.config.schema import Configuration
 from appliance.config.triggers import BytesTrigger, GpioTrigger, KeyTrigger
 from appliance.devices.plugging.attached import Attached, Kind
 from appliance.devices.plugging.rules import NamedBy, rule_from
@@ -261,10 +264,14 @@ def test_ok__what_the_configuration_needs(attached: Attached, lines: set[str]) -
     assert lines <= set(snippet_lines(seen, "x"))
 
 
+def _as_configured(device: Device) -> Configured:
+    return configured_from(tree_from(Configuration(devices=(device,)))["devices"][0])
+
+
 def test_ok__which_device_of_the_configuration_a_digitizer_is() -> None:
     here = Attached(Kind.SCANNER, "/dev/bus/usb/001/009", ("/dev/appliance/film",), bus_address="001:009")
     devices = {
-        sane: FilmDevice(name="film", driver="sane", modality="RG", sane_device=sane)
+        sane: _as_configured(FilmDevice(name="film", driver="sane", modality="RG", sane_device=sane))
         for sane in ("epson2:libusb:001:009", "epson2:/dev/appliance/film", "epson2:libusb:001:010", "test:0")
     }
     found = {sane: seen_from([here], {}, [device], Path("/run")) for sane, device in devices.items()}
@@ -323,8 +330,8 @@ def test_ok__what_triggers_a_device_is_told(capsys: pytest.CaptureFixture[str]) 
         BytesTrigger(kind="bytes", node=Path("/dev/ttyS0"), pattern="02 41"),
         GpioTrigger(kind="gpio", pin=17),
     )
-    device = GrabberDevice(
-        name="endoscope", driver="grabber", modality="ES", source=Path("/dev/video0"), triggers=triggers
+    device = _as_configured(
+        GrabberDevice(name="endoscope", driver="grabber", modality="ES", source=Path("/dev/video0"), triggers=triggers)
     )
     pedal, line = Attached(Kind.INPUT, "/dev/input/event7", port="p"), Attached(Kind.SERIAL, "/dev/ttyS0")
     rules = {"pedal": rule_from(pedal, NamedBy.PORT, "pedal").strip()}

@@ -13,7 +13,7 @@ from appliance.base.asking import Unreachable
 from appliance.base.clock import SystemClock
 from appliance.base.paths import Paths
 from appliance.cli import doctor_checks, watching
-from appliance.cli.doctor_checks import MEANINGS, examine, lines_of
+from appliance.cli.doctor_checks import MEANINGS, examine, examine_sender, lines_of, read_unit
 from appliance.cli.main import main
 from appliance.cli.processes import Process, read_processes
 from appliance.cli.watching import lines_of_processes, watch_status
@@ -88,9 +88,34 @@ def test_fail__each_trouble_says_what_it_means_and_what_to_do(paths: Paths, monk
     (paths.state / "quarantine" / "x.dcm").write_bytes(b"")
     done = list(examine(paths, with_peers=True, is_full=True))
     wrong = [one for one in done if one.verdict is not Verdict.GOOD]
-    assert {one.name.split()[0] for one in wrong} == set(MEANINGS) - {"configuration"}
+    assert {one.name.split()[0] for one in wrong} == set(MEANINGS) - {"logs"} - {"configuration"}
     assert all(one.meaning and one.suggestion for one in wrong)
     assert any("To do: Ask its administrator." in line for one in wrong for line in lines_of(one))
+
+
+def test_ok__what_is_logged_goes_to_the_collector() -> None:
+    one = examine_sender("logs.h.example", {"ActiveState": "active", "SubState": "running", "NRestarts": "3"})
+    assert (one.verdict, one.words) == (Verdict.GOOD, "They go to logs.h.example.")
+
+
+@pytest.mark.parametrize(
+    ("unit", "state"),
+    [
+        ({"ActiveState": "activating", "SubState": "auto-restart", "NRestarts": "7"}, "auto-restart, after 7 tries"),
+        ({"ActiveState": "inactive", "SubState": "dead", "NRestarts": "0"}, "dead, after 0 tries"),
+        ({}, "not known to systemd, after 0 tries"),
+    ],
+)
+def test_fail__a_collector_that_gets_nothing_is_told(unit: dict[str, str], state: str) -> None:
+    one = examine_sender("logs.h.example", unit)
+    assert (one.verdict, one.meaning) == (Verdict.FAILED, MEANINGS["logs"])
+    assert one.words == f"They do not go to logs.h.example: the sender is {state}."
+    assert one.suggestion.endswith("appliance logs --process logs")
+
+
+def test_fail__a_unit_of_which_nobody_can_be_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert read_unit("appliance-logs.service") == {}
 
 
 def test_fail__a_configuration_that_cannot_be_read_ends_it(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:

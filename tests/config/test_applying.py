@@ -54,8 +54,13 @@ class World:
     runs: str = "old"
     trouble: dict[str, str] = field(default_factory=dict)
     failed_test: str = ""
+    not_now: str = ""
     loaded: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     on_load: Callable[[], None] = lambda: None
+
+    def begin(self) -> None:
+        if self.not_now:
+            raise ApplianceError(self.not_now)
 
     def load(self, before: Configuration, after: Configuration, restarts: Sequence[str]) -> None:
         self.on_load()
@@ -244,6 +249,16 @@ def test_fail__a_text_that_is_none(box: Box, text: bytes) -> None:
     with pytest.raises(ConfigurationError):
         box.propose(text)
     assert (box.active, box.history.numbers(), box.applier.is_busy()) == (OLD, [], False)
+
+
+def test_fail__an_update_that_began_at_the_same_moment(box: Box) -> None:
+    """What began with it is seen once the record stands: it goes back, and nothing was touched."""
+    box.world.not_now = "The box is being updated: nothing was changed."
+    box.propose()
+    box.work()
+    ((_, outcome),) = box.ended
+    assert (outcome.state, outcome.why) == (ChangeState.ROLLED_BACK, box.world.not_now)
+    assert (box.active, box.world.loaded, box.world.runs) == (OLD, [], "old")
 
 
 def test_fail__a_change_during_a_change(box: Box) -> None:

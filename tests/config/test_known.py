@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from appliance.config.devices import GrabberDevice, SerialDevice
-from appliance.config.known import DRIVERS, KnownDevice, KnownDevices, known_by_usb, known_devices
+from appliance.config.known import DRIVERS, KNOWN_DEVICES, KnownDevice, known_by_usb, known_devices
 from appliance.config.load import ConfigurationError, configuration_from
+from tests.config.known_rules import Entries, Entry
 
 FILE = Path("site.toml")
 _NEEDED = {
@@ -43,6 +45,11 @@ def test_ok__each_entry_sets_what_its_drivers_know(known: KnownDevice) -> None:
         assert {key: made[key] for key in known.settings} == known.settings
         assert device.hardware == known.hardware
     assert known_by_usb(known.usb[0], known.kind) is known
+
+
+def test_ok__the_file_is_as_it_may_be() -> None:
+    entries = Entries.model_validate(tomllib.loads(KNOWN_DEVICES.read_text(encoding="utf-8"))).devices
+    assert [one.hardware for one in entries] == [one.hardware for one in known_devices()]
 
 
 def test_ok__at_least_eight_common_grabbers_adapters_and_digitizers_are_known() -> None:
@@ -119,14 +126,14 @@ _ENTRY = {
     ids=str,
 )
 def test_fail__an_entry_that_cannot_be(wrong: dict[str, object]) -> None:
-    KnownDevice.model_validate(_ENTRY)
+    Entry.model_validate(_ENTRY)
     with pytest.raises(ValidationError):
-        KnownDevice.model_validate({**_ENTRY, **wrong})
+        Entry.model_validate({**_ENTRY, **wrong})
 
 
 def test_fail__two_entries_for_one_device() -> None:
     other = {**_ENTRY, "hardware": "some-other"}
-    KnownDevices.model_validate({"devices": [_ENTRY, {**other, "usb": ["0123:abce"]}]})
+    Entries.model_validate({"devices": [_ENTRY, {**other, "usb": ["0123:abce"]}]})
     for twice in (other, {**_ENTRY, "usb": ["0123:abce"]}):
         with pytest.raises(ValidationError):
-            KnownDevices.model_validate({"devices": [_ENTRY, twice]})
+            Entries.model_validate({"devices": [_ENTRY, twice]})

@@ -11,7 +11,7 @@ import pytest
 from appliance.base.errors import ApplianceError
 from appliance.config.load import ConfigurationError, configuration_from
 from appliance.config.loading import System, run_command
-from appliance.config.render import FIREWALL, FORWARD, KEYS, NETWORK, PARTS, TIME, render
+from appliance.config.render import FIREWALL, FORWARD, KEYS, LOGS, NETWORK, PARTS, TIME, render
 from appliance.config.restarts import restarts_between
 from appliance.config.schema import Configuration
 
@@ -236,6 +236,38 @@ def test_fail__the_flash_takes_nothing(tmp_path: Path) -> None:
         _load(tmp_path, "", STATIC, Told())
 
 
+TLS = '[tls]\ncertificate = "/etc/appliance/tls/box.crt"\nkey = "tls/box.key"\nauthorities = "/etc/ca.crt"\n'
+
+
+def test_ok__a_collector_of_what_is_logged_comes_and_goes(tmp_path: Path) -> None:
+    logs = TLS + '[logs]\nhost = "logs.h.example"\n'
+    assert _lines(logs, LOGS) == [
+        "[Service]",
+        "Environment=COLLECTOR=https://logs.h.example:19532",
+        "LoadCredential=certificate:/etc/appliance/tls/box.crt",
+        "LoadCredential=key:/run/appliance/tls/box.key",
+        "LoadCredential=authorities:/etc/ca.crt",
+    ]
+    reload = ["systemctl daemon-reload", "systemctl --no-block restart appliance-logs.service"]
+    told = Told()
+    _load(tmp_path, TLS, logs, told)
+    assert [one for one in told.commands if "nftables" not in one] == reload
+    told = Told()
+    _load(tmp_path, logs, TLS, told)
+    assert told.commands == reload and not (tmp_path / LOGS).exists()
+
+
+def test_fail__a_collector_without_the_boxs_certificate() -> None:
+    with pytest.raises(ConfigurationError, match="tls: is missing"):
+        _read('[logs]\nhost = "logs.h.example"\n')
+
+
+@pytest.mark.parametrize("path", ["/etc/x\\nUser=root", "/etc/x\\u2028"])
+def test_fail__a_path_that_would_be_more_than_one_line_of_a_unit(path: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"tls.certificate: must be a path on one line"):
+        _read(TLS.replace("/etc/appliance/tls/box.crt", path))
+
+
 def test_ok__at_boot_everything_is_rendered_and_units_alone_are_read_anew(tmp_path: Path) -> None:
     told = Told()
     System(tmp_path, told).boot(_read(STATIC + '[listener]\nhost = "0.0.0.0"\nport = 104\n'))
@@ -245,7 +277,7 @@ def test_ok__at_boot_everything_is_rendered_and_units_alone_are_read_anew(tmp_pa
 
 def test_ok__every_file_belongs_to_one_part() -> None:
     files = [name for part in PARTS for name in part.files]
-    assert sorted(files) == sorted({KEYS, FIREWALL, NETWORK, TIME, FORWARD})
+    assert sorted(files) == sorted({KEYS, FIREWALL, NETWORK, TIME, FORWARD, LOGS})
 
 
 @pytest.mark.parametrize(

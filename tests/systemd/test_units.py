@@ -115,7 +115,7 @@ def test_ok__the_state_is_one_mount_wherever_it_is_written(unit: str) -> None:
     below = [path.lstrip("-") for path in paths if path.lstrip("-").startswith("/var/lib/appliance")]
     # Neither of these renames anything there.
     others = {"appliance-export@.service": ["/var/lib/appliance/audit/export"]}
-    others |= {f"appliance-{name}.service": [] for name in ("stick", "first")}
+    others |= {f"appliance-{name}.service": [] for name in ("stick", "first", "logs")}
     assert below == others.get(unit, ["/var/lib/appliance"])
 
 
@@ -126,6 +126,7 @@ def test_ok__one_wall_for_each_process() -> None:
         has_devices = read_values(unit, "PrivateDevices") != ["yes"]
         assert (has_network, has_devices) == {
             "appliance-forward.service": (True, False),
+            "appliance-logs.service": (True, False),
             "appliance-acquire@.service": (False, True),
         }.get(unit, (False, False))
         families = set(" ".join(read_values(unit, "RestrictAddressFamilies")).split())
