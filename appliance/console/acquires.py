@@ -66,7 +66,8 @@ class Acquires:
         try:
             return {**known, **self._askers[device.name].ask("GET", "/status", seconds=_STATUS_SECONDS)}
         except ApplianceError:
-            sentence = f"{_title_of(device)} is not connected, or its program is just starting."
+            said = f"{_title_of(device)} is not connected, or its program is just starting."
+            sentence = f"{said} Plug it in and switch it on; call support if it stays so."
             absent: dict[str, Any] = {
                 "state": "not running",
                 "sentence": sentence,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ _MULTI_FRAME: Final = "1.2.840.10008.5.1.4.1.1.7."
 _ONLY: Final = {"xmodem": "transfer", "sane": "film", "printer": "page", "text": "page"}
 _HEAD_BYTES: Final = 512
 _CLASS: Final = b"\x02\x00\x02\x00UI"  # Media Storage SOP Class UID (0002,0002), which is always in explicit VR
-_MOST_REMEMBERED = 20_000
+_MOST_REMEMBERED = 4_000  # more than any exam has images
 
 
 class Kinds:
@@ -37,7 +38,7 @@ class Kinds:
         """Of the object at `path`, which lies here. FileNotFoundError when it was handed over in this moment."""
         known = self._classes.get(path.name)
         if known is None:
-            known = _class_in(path)
+            known = sys.intern(_class_in(path))
             if len(self._classes) >= _MOST_REMEMBERED:
                 self._classes.clear()
             self._classes[path.name] = known

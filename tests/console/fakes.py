@@ -288,6 +288,12 @@ class SocketServer:
         self._listener.close()
 
 
+_AT_REST = {
+    "transfer": "Waiting for an image: press Print on the machine.",
+    "film": "Ready: put a film in and press Scan film.",
+}
+
+
 class FakeAcquire:
     """One device's acquire: answers as PLAN says, and captures small true objects into captured/DEVICE/EXAM."""
 
@@ -295,7 +301,7 @@ class FakeAcquire:
         self.paths, self.device = paths, device
         self.spool, self.facts = Spool(paths.state), ExamFacts(Spool(paths.state).exams)
         self.title, self.modality, self.kinds = title, modality, kinds
-        self.state, self.sentence = "idle", {"transfer": "Waiting for an image."}.get(kinds[0], "Ready.")
+        self.state, self.sentence = "idle", _AT_REST.get(kinds[0], "Ready.")
         self.progress: dict[str, Any] | None = None
         self.findings: list[dict[str, str]] = []
         self.captured: list[dict[str, Any]] = []
@@ -403,7 +409,7 @@ class FakeAcquire:
                     raise ApplianceError("The scan was cancelled.", "Nothing of it was kept.")
             return self.save(body["exam_id"], "film")
         finally:
-            self.state, self.sentence, self.progress = "idle", "Ready.", None
+            self.state, self.sentence, self.progress = "idle", _AT_REST["film"], None
 
     def _do_cancel(self, _body: dict[str, Any]) -> dict[str, Any]:
         self._cancel.set()

@@ -322,7 +322,7 @@ def test_ok__a_cyrillic_name_and_an_abandoned_exam(bench: Bench, panel: Panel) -
     panel.tap("show-queue")
     panel.has("exam-outcome", "discontinued")
     bench.forward.set_all("refused", "The archive refused: its disk is full of objects of this class (A900).")
-    panel.has("refused", "Refused. The archive refused")
+    panel.has("refused", "Refused: The archive refused")
     panel.shot("queue-refused")
 
 

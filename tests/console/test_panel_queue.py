@@ -116,7 +116,7 @@ def test_ok__what_waits_says_why_and_until_when(page: Page) -> None:
             ),
         ],
     )
-    assert [cells[-1] for cells in drawn["rows"].values()] == [down, f"coerced · {down}", f"Refused. C000H · {removed}"]
+    assert [cells[-1] for cells in drawn["rows"].values()] == [down, f"coerced · {down}", f"Refused: C000H · {removed}"]
     assert drawn["steps"] == ["Step US: to be told", "Step US: to be told (RIS is down.)"]
     since = "1 waiting since 22 Nov 2026 09:29:00 · 0 stored, not committed yet · 0 committed"
     assert drawn["destinations"] == [

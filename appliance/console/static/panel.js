@@ -190,7 +190,7 @@ function drawBar(screen) {
         "span",
         { class: "banner-who" },
         make("span", { text: exam.birth_date ? birthText(exam, state.now) : text("worklist.no_birth_date") }),
-        make("span", { text: sexText(exam.sex) }),
+        exam.sex ? make("span", { text: sexText(exam.sex) }) : "",
         make("bdi", { text: exam.patient_id ? text("who.id", { id: exam.patient_id }) : text("who.no_id") }),
         make("bdi", { class: "banner-procedure", text: exam.procedure, dir: "auto" }),
       ),

@@ -229,11 +229,13 @@ function destinationCells(name, ledger, isNamed) {
       make("span", {
         class: isBad ? "said bad" : "said warn",
         testid: isBad ? "refused" : "said",
-        text: isBad ? text("queue.refused_said", { sentence }).trim() : sentence,
+        text: isBad ? refusedText(sentence) : sentence,
       }),
     );
   return cells;
 }
+
+const refusedText = (sentence) => (sentence ? text("queue.refused_said", { sentence }) : text("step.refused"));
 
 /** What was said of it, and what keeps its destination or manager from being tried; once, if it is the same. */
 function wordsOf(told) {
