@@ -98,9 +98,7 @@ def test_ok__the_box_comes_up_after_a_cut(frozen: Frozen, hospital: Orthanc, tmp
         subprocess.run(["qemu-img", "convert", "-O", "raw", frozen.disk, whole], check=True)
         replay_cut(whole, log, survivors_of_cut(entries, cut, chance), whole)
         with _telling(f"cut {cut} of {len(entries)}, seed {_SEED}"), _booted(whole, forwards) as guest:
-            box = Box(guest)
-            box.open_door()
-            _check(box, hospital, promises.until(cut), is_whole=True)
+            _check(Box(guest), hospital, promises.until(cut), is_whole=True)
 
 
 def do_job(box: Box, hospital: Orthanc, log: Path, directory: Path) -> Promises:
