@@ -12,11 +12,12 @@ NODE = "/dev/disk/by-id/virtio-state"
 _GONE_SECONDS = 300.0
 
 
-def make_file_system(path: Path) -> None:
-    """An empty ext4 as first boot makes it. The journal is small, so that it comes round."""
+def make_file_system(path: Path, content: Path | None = None) -> None:
+    """An ext4 as first boot makes it, empty or with what `content` holds. The journal is small: it comes round."""
     with path.open("wb") as file:
         file.truncate(BYTES)
-    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-J", "size=8", "-E", "nodiscard", path], check=True)
+    given = ["-d", str(content)] if content else []
+    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-J", "size=8", "-E", "nodiscard", *given, path], check=True)
 
 
 def plug_recorded(machine: Machine, disk: Path, log: Path) -> None:

@@ -39,10 +39,10 @@ def measure_idle(frozen: Frozen, seconds: float = 300.0) -> Idle:
         units = ("appliance-console.service", "appliance-forward.service", UNIT)
         time.sleep(30.0)  # what came up writes its first records
         guest.shell.run("sync")
-        before, written, begun = _used(guest, units), _written(guest), _uptime(guest)
+        before, written, begun = {unit: used_seconds(guest, unit) for unit in units}, _written(guest), _uptime(guest)
         time.sleep(seconds)
         guest.shell.run("sync")
-        after, flash, ended = _used(guest, units), _written(guest), _uptime(guest)
+        after, flash, ended = {unit: used_seconds(guest, unit) for unit in units}, _written(guest), _uptime(guest)
         passed = ended - begun
         return Idle(
             {unit: _memory(guest, unit) for unit in units},
@@ -60,13 +60,10 @@ def boot_seconds(guest: Machine) -> dict[str, float]:
     return {name: int(guest.shell.run(command)) / 1e6 for name, command in found.items()}
 
 
-def _used(guest: Machine, units: tuple[str, ...]) -> dict[str, float]:
-    """Seconds of processor time."""
-    found = {}
-    for unit in units:
-        words = guest.shell.run(f"grep usage_usec $(find {_OURS} -path '*/{unit}/cpu.stat')").split()
-        found[unit] = int(words[1]) / 1e6
-    return found
+def used_seconds(guest: Machine, unit: str) -> float:
+    """Seconds of processor time that a unit has taken."""
+    words = guest.shell.run(f"grep usage_usec $(find {_OURS} -path '*/{unit}/cpu.stat')").split()
+    return int(words[1]) / 1e6
 
 
 def _memory(guest: Machine, unit: str) -> float:
