@@ -52,7 +52,7 @@ def test_ok__what_a_scanner_reads_is_typed_at_the_screen_and_is_nobodys_trigger(
         assert "LIBINPUT_IGNORE_DEVICE" not in shell.run(f"udevadm info --query=property {node}")
         # acquire has no part in it.
         assert "appliance" not in shell.run(f"stat --dereference --format '%U %G' {node}")
-        shell.run(f"cat {node} >/run/scanned & sleep 2; echo reading")
+        shell.run(f"cat {node} >/run/scanned & until readlink /proc/$!/fd/* | grep -q /dev/input; do sleep 0.1; done")
         for usage in _SCANNED:
             scanner.press(usage)
         wait_for(lambda: _keys_down(shell.read_file("/run/scanned")) == [5, 8, 2, 2, 28], "4711 and Enter")
