@@ -52,7 +52,8 @@ class Hardware:
     in `directory`, whose path is short.
 
     `state` is the content of a second disk, there from the beginning in the place where data_disk.py plugs one in.
-    What the guest writes on `disk` is written down in `log`, in its order, when there is one.
+    What the guest writes on `disk` is written down in `log`, in its order, when there is one. `kernel` is what is added
+    to the kernel's command line.
     """
 
     directory: Path
@@ -60,6 +61,7 @@ class Hardware:
     forwards: dict[int, int] = field(default_factory=dict)  # the host's port on loopback: the guest's
     state: Path | None = None
     log: Path | None = None
+    kernel: str = ""
 
     @property
     def monitor_socket(self) -> Path:
@@ -76,7 +78,7 @@ class Hardware:
     def command(self, incoming: Path | None = None) -> list[str]:
         """QEMU's command line; with `incoming` it goes on from that saved memory instead of booting."""
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{ours}-:{theirs}" for ours, theirs in self.forwards.items())
-        strings = (f"io.systemd.stub.kernel-cmdline-extra={_KERNEL}", *_credentials())
+        strings = (f"io.systemd.stub.kernel-cmdline-extra={_KERNEL} {self.kernel}", *_credentials())
         shell = f"socket,id=shell,path={self.shell_socket},server=on,wait=off"
         return [
             *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
