@@ -25,8 +25,8 @@ def bench(image: Path, frozen: Frozen) -> int:
     """Print what was measured, a line for each; 0."""
     boot = measure_boot(image)
     print(
-        f"boot: ready to capture after {boot.ready:.1f} s, {boot.ready / boot.plain:.2f} times the {boot.plain:.1f} s that"
-        " the same image takes to multi-user without our units"
+        f"boot: ready to capture after {boot.ready:.1f} s, {boot.ready / boot.plain:.2f} times the {boot.plain:.1f} s"
+        " that the same image takes to multi-user without our units"
     )
     idle = measure_idle(frozen)
     for unit, mebibytes in idle.mebibytes.items():
