@@ -41,8 +41,10 @@ _KERNEL = (
     # The screen is there when a case asks for it: all others have no use for a browser.
     " modprobe.blacklist=virtio_gpu"
 )
-# So does a slot that is tried.
+# So do a slot that is tried, and those of our units that a real machine starts in seconds.
 _PATIENCE = "[Service]\nEnvironment=PATIENCE=7200\n"
+_TIME = "[Service]\nTimeoutStartSec=1h\n"
+_TIMED = ("restore", "apply", "recover", "console", "forward")
 _WANTS_SHELL = "[Unit]\nWants=vm-shell.service\n"
 
 
@@ -134,6 +136,7 @@ def _credentials() -> list[str]:
         "systemd.extra-unit.vm-shell.service": _SHELL_UNIT,
         "systemd.unit-dropin.sysinit.target~vm-shell": _WANTS_SHELL,
         "systemd.unit-dropin.appliance-keep.service~slow": _PATIENCE,
+        **{f"systemd.unit-dropin.appliance-{name}.service~slow": _TIME for name in _TIMED},
     }
     return [
         f"io.systemd.credential.binary:{name}={base64.b64encode(text.encode()).decode()}"
