@@ -72,17 +72,20 @@ class Support:
         done = self.try_ssh("config", "set", *words)
         assert done.returncode == 0 or "does not answer" in done.stderr, done.stdout + done.stderr
 
-    def changes(self) -> list[dict[str, Any]]:
-        """Of the records, as root reads them, the last one last."""
-        found: list[dict[str, Any]] = json.loads(self.guest.shell.run("appliance config log --json", _SECONDS))
-        return found
-
     def wait_state(self, state: str) -> dict[str, Any]:
         """The last change, once it is in that state."""
-        end = time.monotonic() + _SECONDS
-        while (last := self.changes()[-1])["state"] != state:
-            assert time.monotonic() < end, last
-        return last
+        return wait_change(self.guest, state)
+
+
+def wait_change(guest: Machine, state: str, command: str = "true") -> dict[str, Any]:
+    """The last change of the records, as root reads them, once it is in that state; `command` is run until then."""
+    end = time.monotonic() + _SECONDS
+    while True:
+        said = guest.shell.try_run(command, _SECONDS).output
+        changes: list[dict[str, Any]] = json.loads(guest.shell.run("appliance config log --json", _SECONDS))
+        if changes and changes[-1]["state"] == state:
+            return changes[-1]
+        assert time.monotonic() < end, (said, changes[-1:])
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +97,9 @@ def prepared(frozen: Frozen, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     site = _SITE.format(key=key.with_suffix(".pub").read_text().strip())
     with to_be_frozen(frozen, directory / "box") as (made, guest):
         guest.shell.write_file("/run/site.toml", site.encode())
-        guest.shell.run("systemctl start appliance-apply.service", _SECONDS)
-        guest.shell.run("appliance config apply /run/site.toml --confirm-within 6h", _SECONDS)
-        guest.shell.run("appliance config confirm", _SECONDS)
+        # An emulated machine may be slower than the command is patient.
+        wait_change(guest, "waiting", "appliance config apply /run/site.toml --confirm-within 6h")
+        wait_change(guest, "confirmed", "appliance config confirm")
         guest.shell.run("sync")
     return made, key
 

@@ -47,7 +47,9 @@ def unplug(machine: Machine, name: str = "state") -> None:
     """Pulled out of a slot that can be: the guest is asked to let go, and nothing is written any more."""
     monitor = machine.monitor
     monitor.execute("device_del", id=name)
-    monitor.wait_event("DEVICE_DELETED", _GONE_SECONDS)
+    # The parts of a device go before it.
+    while monitor.wait_event("DEVICE_DELETED", _GONE_SECONDS)["data"].get("device") != name:
+        pass
     for node in (f"{name}-node", f"{name}-file"):
         monitor.execute("blockdev-del", node_name=node)
 
