@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import random
 import shutil
 import sys
 from pathlib import Path
@@ -16,10 +15,12 @@ from pathlib import Path
 from build import CACHE, MACHINES, build_image, build_tools, run_inside, update_certificate
 
 _PARTS = ("root", "verity", "boot")
+# As dm-verity's superblock names it (Linux, Documentation/admin-guide/device-mapper/verity.rst).
+_ALGORITHM = b"sha256"
 
 
 def make_bundle(image: Path, bundle: Path, is_broken: bool = False, compatible: str = "") -> None:
-    """The update to `image`; `is_broken` with a root that is none, `compatible` for another kind of box."""
+    """The update to `image`; `is_broken` with a root that no kernel verifies, `compatible` for another kind of box."""
     architecture, _, version = image.name.partition("-")
     stage = CACHE / "bundle"
     shutil.rmtree(stage, ignore_errors=True)
@@ -29,10 +30,10 @@ def make_bundle(image: Path, bundle: Path, is_broken: bool = False, compatible: 
     manifest += "\n[bundle]\nformat=verity\n"
     for part in _PARTS:
         target = content / f"{part}.img"
-        if part == "root" and is_broken:
-            # Found by its identifier, and nothing behind it is what the hash tree says.
-            with (image / "appliance.root.raw").open("rb") as file:
-                target.write_bytes(file.read(4096) + random.Random(1).randbytes(1 << 20))
+        if part != "boot" and is_broken:
+            with (image / f"appliance.{part}.raw").open("rb") as file:
+                # Found by its identifier; of the hash tree no kernel knows the algorithm.
+                target.write_bytes(file.read(1 << 20).replace(_ALGORITHM, b"sha000", 1 if part == "verity" else 0))
         else:
             shutil.copyfile(image / f"appliance.{part}.raw", target)
         manifest += f"\n[image.{part}]\nfilename={part}.img\n"
@@ -56,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make the update to today's image; print where it is.")
     parser.add_argument("architecture", choices=MACHINES, nargs="?", default="amd64")
     parser.add_argument("--edition", default="", help="as in build.py")
-    parser.add_argument("--broken", action="store_true", help="with a root that no hash fits: for tests")
+    parser.add_argument("--broken", action="store_true", help="with a root that no kernel can verify: for tests")
     parser.add_argument("--compatible", default="", help="for another kind of box: for tests")
     given = parser.parse_args()
     image = build_image(given.architecture, given.edition)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from appliance.base.data_partition import DAMAGED_CODE
 from appliance.console.aftercare import count_unassigned
 from appliance.console.current import CurrentExam
 from appliance.console.views import list_undecided
@@ -18,7 +19,7 @@ from appliance.spool.tree import Spool, list_objects
 
 _AT_WORK = frozenset({"recording", "receiving", "scanning"})
 # While one of these is on the board something that was captured may be lost without power, or is not as it was.
-_UNSAVED = frozenset({"audit-unwritten", "flash-unwritable"})
+_UNSAVED = frozenset({"audit-unwritten", "flash-unwritable", DAMAGED_CODE})
 _DAMAGED = frozenset({"object-damaged", "object-missing", "quarantined", "record-damaged"})
 
 Reason = dict[str, Any]

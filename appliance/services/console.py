@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from appliance.base.asking import Asker
 from appliance.base.clock import SystemClock
 from appliance.base.clock_trust import ClockTrust
+from appliance.base.data_partition import read_data_findings
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.base.http import serve
@@ -84,7 +85,7 @@ def run_console(paths: Paths) -> int:
         hinter.ask("POST", "/hint", {}, seconds=_HINT_SECONDS)
 
     findings = FindingBoard()
-    for finding in in_force.findings:
+    for finding in (*in_force.findings, *read_data_findings(paths.run)):
         findings.report(finding)
     audit = AuditGate(AuditTrail(paths.audit, "console", clock), findings)
     audit.record(Act.SERVICE_STARTED, actor="console")

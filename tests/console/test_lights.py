@@ -45,6 +45,7 @@ def test_ok__both_are_on_while_nothing_happens_and_nothing_waits() -> None:
         ({"current": CurrentExam(EXAM, is_closing=True)}, ["closing"], []),
         ({"findings": [{"code": "audit-unwritten"}]}, ["unsaved"], []),
         ({"findings": [{"code": "flash-unwritable"}]}, ["unsaved"], []),
+        ({"findings": [{"code": "data-damaged"}]}, ["unsaved"], []),
         ({"captured": 2}, [], ["captured"]),
         ({"unassigned": 1}, [], ["unassigned"]),
         ({"on_the_way": 3}, [], ["on_the_way"]),

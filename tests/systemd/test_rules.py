@@ -117,6 +117,17 @@ def test_ok__the_boxs_own_pins_are_acquires_and_want_no_unit(tmp_path: Path) -> 
     assert "/dev/appliance" not in done.stdout
 
 
+@pytest.mark.usefixtures("mounts")
+def test_ok__the_screens_light_is_the_kiosks_to_switch(tmp_path: Path) -> None:
+    """The rule for /sys/class/backlight/*, told of a device that every machine has."""
+    rules = RULES.read_text()
+    assert 'SUBSYSTEM=="backlight"' in rules
+    told = rules.replace('SUBSYSTEM=="backlight"', 'SUBSYSTEM=="mem"')
+    done = _run_udevadm(tmp_path, told, "", "test", "--action=add", _NULL)
+    for command in ("chgrp appliance-kiosk", "chmod g+w"):
+        assert f"/usr/bin/{command} {_NULL}/bl_power" in done.stdout, done.stdout
+
+
 _ADAPTER = Attached(
     Kind.SERIAL, "/dev/ttyUSB0", usb_id="0403:6001", serial="FT4X1ABC", port="pci-0-usb-0:2:1.0", interface="00"
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 
 from tests.vm.frozen import Frozen
 from tests.vm.machine import Machine
@@ -52,6 +53,40 @@ def test_ok__only_what_is_configured_listens(guest: Machine) -> None:
     ours = {one for one in found - loopback if not (one[0] == "udp" and one[1].endswith((":68", ":546")))}
     assert {address.rsplit(":", 1)[1] for _, address in ours} == {"22"}, found
     assert ("tcp", "127.0.0.1:8080") in loopback
+
+
+def test_ok__the_firewall_is_closed_but_for_ssh(guest: Machine) -> None:
+    listed = json.loads(guest.shell.run("nft --json list ruleset"))["nftables"]
+    chains = {one["chain"]["name"]: one["chain"] for one in listed if "chain" in one}
+    assert {name: chain.get("policy") for name, chain in chains.items()} == {
+        "input": "drop",
+        "forward": "drop",
+        "ssh": None,
+        "site": None,
+    }
+    rules = [one["rule"] for one in listed if "rule" in one]
+    # What the configuration opens or narrows comes from below /run, and this one does neither.
+    assert {rule["chain"] for rule in rules} == {"input"}
+    ports = [str(part["match"]["right"]) for rule in rules for part in rule["expr"] if "dport" in str(part)]
+    assert ports == ["68", "22", "22"]
+    restored = guest.shell.run("systemctl show --property ActiveState --property Result appliance-restore.service")
+    assert sorted(restored.split()) == ["ActiveState=active", "Result=success"]
+
+
+def test_ok__the_papers_of_the_box_are_there(guest: Machine) -> None:
+    """What `appliance conformance documents` wrote into the image: each as a page and as data."""
+    place = "/usr/share/doc/modality-bridge"
+    closed = f"find {place} /usr/share /usr/lib /etc -maxdepth 0 ! -perm -005; find {place} ! -perm -004"
+    assert guest.shell.run(closed) == ""
+    names = set(guest.shell.run(f"ls {place}").split())
+    pages = {name for name in names if name.endswith(".html")}
+    assert {"conformance-statement.html", "integration-statement.html", "mds2.html"} <= pages
+    assert names == pages | {f"{name.removesuffix('.html')}.json" for name in pages} | {"profile-example.toml"}
+    for name in sorted(pages):
+        page = guest.shell.read_file(f"{place}/{name}").decode()
+        assert page.startswith("<!DOCTYPE html>") and page.rstrip().endswith("</html>"), name
+        assert json.loads(guest.shell.read_file(f"{place}/{name.removesuffix('.html')}.json"))
+    assert tomllib.loads(guest.shell.read_file(f"{place}/profile-example.toml").decode())
 
 
 def test_ok__nobody_may_log_in_by_password(guest: Machine) -> None:

@@ -23,7 +23,7 @@ from tests.vm.box import LISTENER, STATE, Box
 from tests.vm.case_job import ACQUIRE, CONFIGURATION, RULES, SECONDS, SERIAL, hospital, report_port, send_image
 from tests.vm.data_disk import NODE, check_file_system, make_file_system, plug_recorded
 from tests.vm.frozen import Frozen, thawed
-from tests.vm.hardware import Hardware
+from tests.vm.hardware import Hardware, variables_of
 from tests.vm.machine import Machine, make_disk
 from tests.vm.serial_adapter import plugged
 from tests.vm.waiting import begin, freeze_waiting, mount_state, stop_services
@@ -97,10 +97,8 @@ def test_ok__the_box_comes_up_after_a_cut(frozen: Frozen, hospital: Orthanc, tmp
         cut = chance.randint(promises.ready, len(entries))
         subprocess.run(["qemu-img", "convert", "-O", "raw", frozen.disk, whole], check=True)
         replay_cut(whole, log, survivors_of_cut(entries, cut, chance), whole)
-        with _telling(f"cut {cut} of {len(entries)}, seed {_SEED}"), _booted(whole, forwards) as guest:
-            box = Box(guest)
-            box.open_door()
-            _check(box, hospital, promises.until(cut), is_whole=True)
+        with _telling(f"cut {cut} of {len(entries)}, seed {_SEED}"), booted(whole, forwards, frozen) as guest:
+            _check(Box(guest), hospital, promises.until(cut), is_whole=True)
 
 
 def do_job(box: Box, hospital: Orthanc, log: Path, directory: Path) -> Promises:
@@ -148,7 +146,9 @@ def _open_exams(box: Box) -> list[str]:
 
 
 @contextlib.contextmanager
-def _booted(disk: Path, forwards: dict[int, int]) -> Iterator[Machine]:
+def booted(disk: Path, forwards: dict[int, int], frozen: Frozen) -> Iterator[Machine]:
+    """A box from its firmware on, with that disk, and with what its firmware knew when it was frozen."""
+    shutil.copyfile(variables_of(frozen.disk), variables_of(disk))
     # A socket's path is short.
     with tempfile.TemporaryDirectory(prefix="vm-") as name:
         directory = Path(name)

@@ -1,7 +1,7 @@
 """Updates: another release goes into the other slot while the box works, is tried once, and kept when it comes up.
 
-Three files are made beside the image: the same sources under another name, the same with a root that is none, and one
-for another board.
+Three files are made beside the image: the same sources under another name, the same with a root that cannot be
+verified, and one for another board.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def bundle(*options: str) -> Path:
 
 @pytest.fixture(scope="module")
 def broken() -> Path:
-    """The next release with a root that no hash fits."""
+    """The next release with a root that no kernel can verify."""
     return bundle("--edition", "next", "--broken")
 
 

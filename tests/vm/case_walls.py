@@ -18,6 +18,8 @@ _INSIDE = Path(__file__).with_name("inside")
 _SECONDS = 1800.0
 _RULE = 'SUBSYSTEM=="tty", ENV{{ID_SERIAL_SHORT}}=="{0}", ENV{{APPLIANCE_NAME}}="{0}"\n'
 _RUN = "/run/appliance"
+# A file of the kernel's that stands for a screen's light: there is none in this machine.
+_LIGHT = "/sys/devices/virtual/bdi/7:0/read_ahead_kb"
 # Unit → what is tried in it → what comes of it. `*` is a port of this machine that listens.
 _WALLS = {
     "appliance-acquire@ours.service": {
@@ -57,6 +59,11 @@ _WALLS = {
         f"read:{STATE}": "EACCES",
         f"read:{_RUN}": "EACCES",
         "open:/dev/appliance/ours": "EPERM",
+        # What opens the panel comes by systemd alone.
+        "see:/run/credentials/appliance-kiosk.service/token": "done",
+        f"change:{_LIGHT}": "done",
+        "change:/sys/devices/virtual/mem/null/uevent": "EACCES",
+        "change:/proc/sys/kernel/panic": "EROFS",
     },
 }
 
@@ -72,6 +79,8 @@ def test_ok__the_walls_of_a_unit(guest: Machine, unit: str) -> None:
         if "kiosk" in unit:
             # Whom the file's mode would let in the unit keeps out.
             guest.shell.run("chmod 0666 /dev/appliance/ours")
+            # As udev's rule does it to a light.
+            guest.shell.run(f"modprobe loop; chgrp appliance-kiosk {_LIGHT} && chmod g+w {_LIGHT}")
         address = f"{HOST}:{listener.getsockname()[1]}"
         wanted = {what.replace("*", address): outcome for what, outcome in _WALLS[unit].items()}
         told = _try_inside(guest, unit, list(wanted))
@@ -143,6 +152,8 @@ def test_ok__from_outside_only_what_is_configured_answers(guest: Machine) -> Non
     # Nothing listens there yet, and nothing says so.
     assert _scan(guest, LISTENER, LISTENER) == {"open": [], "closed": []}
     box.configure(_LISTENING)
+    # By what is rendered of the configuration, as at a boot.
+    guest.shell.run("systemctl restart appliance-restore.service && systemctl reload nftables.service", _SECONDS)
     assert _scan(guest, 1, 65535) == {"open": [22, LISTENER], "closed": []}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.vm.box import Box
-from tests.vm.frozen import Frozen, build_image, freeze, thawed, to_be_frozen
+from tests.vm.frozen import Frozen, alone, build_image, freeze, thawed, to_be_frozen
 from tests.vm.machine import Machine
 
 
@@ -20,9 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def frozen(pytestconfig: pytest.Config) -> Frozen:
-    """The image, booted once and kept."""
+    """The image, booted once and kept, also for the others of a run in several processes (pytest-xdist)."""
     image = pytestconfig.getoption("--image") or build_image()
-    return freeze(image, is_fresh=not pytestconfig.getoption("--booted"))
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
+    with alone():
+        return freeze(image, is_fresh=not pytestconfig.getoption("--booted"), run=run)
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,12 @@ NODE = "/dev/disk/by-id/virtio-state"
 _GONE_SECONDS = 300.0
 
 
-def make_file_system(path: Path) -> None:
-    """An empty ext4 as first boot makes it. The journal is small, so that it comes round."""
+def make_file_system(path: Path, content: Path | None = None) -> None:
+    """An ext4 as first boot makes it, empty or with what `content` holds. The journal is small: it comes round."""
     with path.open("wb") as file:
         file.truncate(BYTES)
-    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-J", "size=8", "-E", "nodiscard", path], check=True)
+    given = ["-d", str(content)] if content else []
+    subprocess.run(["/sbin/mke2fs", "-q", "-t", "ext4", "-J", "size=8", "-E", "nodiscard", *given, path], check=True)
 
 
 def plug_recorded(machine: Machine, disk: Path, log: Path) -> None:
@@ -46,7 +47,9 @@ def unplug(machine: Machine, name: str = "state") -> None:
     """Pulled out of a slot that can be: the guest is asked to let go, and nothing is written any more."""
     monitor = machine.monitor
     monitor.execute("device_del", id=name)
-    monitor.wait_event("DEVICE_DELETED", _GONE_SECONDS)
+    # The parts of a device go before it.
+    while monitor.wait_event("DEVICE_DELETED", _GONE_SECONDS)["data"].get("device") != name:
+        pass
     for node in (f"{name}-node", f"{name}-file"):
         monitor.execute("blockdev-del", node_name=node)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import shutil
 import subprocess
@@ -47,10 +48,20 @@ def build_image() -> Path:
     return Path(done.stdout.strip().splitlines()[-1])
 
 
-def freeze(image: Path, is_fresh: bool = False) -> Frozen:
-    """Boot the image and keep it as it then is; the state of an earlier run unless `is_fresh`."""
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """For the block no other process of this machine is in one of these."""
+    _STATES.mkdir(parents=True, exist_ok=True)
+    with (_STATES / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def freeze(image: Path, is_fresh: bool = False, run: str = "") -> Frozen:
+    """Boot the image and keep it as it then is; the state of an earlier run unless `is_fresh`, and of this `run`."""
     frozen = Frozen(_STATES / _key_of(image))
-    if frozen.directory.exists() and not is_fresh:
+    is_known = frozen.directory.exists()
+    if is_known and (not is_fresh or (run and (frozen.directory / "run").read_text() == run)):
         return frozen
     shutil.rmtree(frozen.directory, ignore_errors=True)
     unfinished = _STATES / "unfinished"
@@ -69,6 +80,7 @@ def freeze(image: Path, is_fresh: bool = False) -> Frozen:
             booted.save(unfinished / "memory")
         shutil.copy(directory / "console.log", unfinished / "console.log")
     (unfinished / "state").write_text(state)
+    (unfinished / "run").write_text(run)
     unfinished.rename(frozen.directory)
     return frozen
 

@@ -22,7 +22,7 @@ def wait_for(ask: Callable[[], Any], what: str) -> Any:
         if found:
             return found
         assert time.monotonic() < end, f"not within {SECONDS:g} s: {what}"
-        time.sleep(0.5)
+        time.sleep(1.0)
 
 
 class Grabber:

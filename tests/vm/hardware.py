@@ -41,8 +41,10 @@ _KERNEL = (
     # The screen is there when a case asks for it: all others have no use for a browser.
     " modprobe.blacklist=virtio_gpu"
 )
-# So does a slot that is tried.
+# So do a slot that is tried, and those of our units that a real machine starts in seconds.
 _PATIENCE = "[Service]\nEnvironment=PATIENCE=7200\n"
+_TIME = "[Service]\nTimeoutStartSec=1h\n"
+_TIMED = ("restore", "apply", "recover", "console", "forward")
 _WANTS_SHELL = "[Unit]\nWants=vm-shell.service\n"
 
 
@@ -52,7 +54,8 @@ class Hardware:
     in `directory`, whose path is short.
 
     `state` is the content of a second disk, there from the beginning in the place where data_disk.py plugs one in.
-    What the guest writes on `disk` is written down in `log`, in its order, when there is one.
+    What the guest writes on `disk` is written down in `log`, in its order, when there is one. `kernel` is what is added
+    to the kernel's command line.
     """
 
     directory: Path
@@ -60,6 +63,7 @@ class Hardware:
     forwards: dict[int, int] = field(default_factory=dict)  # the host's port on loopback: the guest's
     state: Path | None = None
     log: Path | None = None
+    kernel: str = ""
 
     @property
     def monitor_socket(self) -> Path:
@@ -76,7 +80,7 @@ class Hardware:
     def command(self, incoming: Path | None = None) -> list[str]:
         """QEMU's command line; with `incoming` it goes on from that saved memory instead of booting."""
         forwards = "".join(f",hostfwd=tcp:127.0.0.1:{ours}-:{theirs}" for ours, theirs in self.forwards.items())
-        strings = (f"io.systemd.stub.kernel-cmdline-extra={_KERNEL}", *_credentials())
+        strings = (f"io.systemd.stub.kernel-cmdline-extra={_KERNEL} {self.kernel}", *_credentials())
         shell = f"socket,id=shell,path={self.shell_socket},server=on,wait=off"
         return [
             *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
@@ -132,6 +136,7 @@ def _credentials() -> list[str]:
         "systemd.extra-unit.vm-shell.service": _SHELL_UNIT,
         "systemd.unit-dropin.sysinit.target~vm-shell": _WANTS_SHELL,
         "systemd.unit-dropin.appliance-keep.service~slow": _PATIENCE,
+        **{f"systemd.unit-dropin.appliance-{name}.service~slow": _TIME for name in _TIMED},
     }
     return [
         f"io.systemd.credential.binary:{name}={base64.b64encode(text.encode()).decode()}"

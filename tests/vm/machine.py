@@ -65,6 +65,12 @@ class Machine:
         self.wait_another_boot(before)
         return self.wait_booted()
 
+    def reset(self) -> None:
+        """As by the board's reset button, and until another boot answers: nothing is said to what runs."""
+        before = self._boot()
+        self.monitor.execute("system_reset")
+        self.wait_another_boot(before)
+
     def wait_another_boot(self, before: str, seconds: float = BOOT_SECONDS) -> None:
         deadline = time.monotonic() + seconds
         while True:

@@ -6,14 +6,19 @@ attached. Bytes to flash are what the disk was given, and what each service's ow
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.vm.box import Box
 from tests.vm.case_grabber import WEBCAM
-from tests.vm.frozen import Frozen, thawed
+from tests.vm.frozen import REPOSITORY, Frozen, thawed
 from tests.vm.grabber import UNIT, Grabber
-from tests.vm.machine import Machine
+from tests.vm.hardware import Hardware
+from tests.vm.machine import Machine, make_disk, running
 from tests.vm.vivid import RULE, Vivid
 
 _OURS = "/sys/fs/cgroup/system.slice"
@@ -39,10 +44,10 @@ def measure_idle(frozen: Frozen, seconds: float = 300.0) -> Idle:
         units = ("appliance-console.service", "appliance-forward.service", UNIT)
         time.sleep(30.0)  # what came up writes its first records
         guest.shell.run("sync")
-        before, written, begun = _used(guest, units), _written(guest), _uptime(guest)
+        before, written, begun = {unit: used_seconds(guest, unit) for unit in units}, _written(guest), _uptime(guest)
         time.sleep(seconds)
         guest.shell.run("sync")
-        after, flash, ended = _used(guest, units), _written(guest), _uptime(guest)
+        after, flash, ended = {unit: used_seconds(guest, unit) for unit in units}, _written(guest), _uptime(guest)
         passed = ended - begun
         return Idle(
             {unit: _memory(guest, unit) for unit in units},
@@ -51,22 +56,46 @@ def measure_idle(frozen: Frozen, seconds: float = 300.0) -> Idle:
         )
 
 
-def boot_seconds(guest: Machine) -> dict[str, float]:
-    """From the kernel's first moment: systemd has nothing more to start; the panel and the sender are ready."""
-    found = {"all": "systemctl show --property FinishTimestampMonotonic --value"}
-    for name in ("console", "forward"):
-        show = "systemctl show --property ActiveEnterTimestampMonotonic --value"
-        found[name] = f"{show} appliance-{name}.service"
-    return {name: int(guest.shell.run(command)) / 1e6 for name, command in found.items()}
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """Seconds from the kernel's first moment. `ready`: images could be taken; `plain`: the same image reaches its
+    multi-user.target without any unit of ours.
+    """
+
+    ready: float
+    plain: float
 
 
-def _used(guest: Machine, units: tuple[str, ...]) -> dict[str, float]:
-    """Seconds of processor time."""
-    found = {}
-    for unit in units:
-        words = guest.shell.run(f"grep usage_usec $(find {_OURS} -path '*/{unit}/cpu.stat')").split()
-        found[unit] = int(words[1]) / 1e6
-    return found
+def measure_boot(image: Path) -> Boot:
+    """Two boots of the image, one after the other."""
+    names = sorted(path.name for path in (REPOSITORY / "systemd" / "units").iterdir() if "@" not in path.name)
+    masks = " ".join(f"systemd.mask={name}" for name in [*names, "appliance-keep.service"])
+    with _booted(image, masks) as guest:
+        plain = _active_seconds(guest, "multi-user.target")
+    with _booted(image) as guest:
+        ready = max(_active_seconds(guest, f"appliance-{name}.service") for name in ("recover", "console", "forward"))
+    return Boot(ready, plain)
+
+
+@contextlib.contextmanager
+def _booted(image: Path, kernel: str = "") -> Iterator[Machine]:
+    # A socket's path is short.
+    with tempfile.TemporaryDirectory(prefix="vm-") as name:
+        disk = Path(name, "disk.qcow2")
+        make_disk(image / "appliance.raw", "raw", disk)
+        with running(Machine(Hardware(Path(name), disk, kernel=kernel))) as guest:
+            guest.wait_booted()
+            yield guest
+
+
+def _active_seconds(guest: Machine, unit: str) -> float:
+    return int(guest.shell.run(f"systemctl show --property ActiveEnterTimestampMonotonic --value {unit}")) / 1e6
+
+
+def used_seconds(guest: Machine, unit: str) -> float:
+    """Seconds of processor time that a unit has taken."""
+    words = guest.shell.run(f"grep usage_usec $(find {_OURS} -path '*/{unit}/cpu.stat')").split()
+    return int(words[1]) / 1e6
 
 
 def _memory(guest: Machine, unit: str) -> float:

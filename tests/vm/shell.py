@@ -83,13 +83,16 @@ class Shell:
     def wait_until(self, command: str, seconds: float = 120.0) -> str:
         """Ask again and again until the command succeeds; what it wrote then. ShellError with its last words."""
         deadline = time.monotonic() + seconds
+        pause = 0.1
         while True:
             done = self.try_run(command, seconds)
             if done.status == 0:
                 return done.output
             if time.monotonic() > deadline:
                 raise ShellError(f"{command}\nfailed for {seconds:.0f} s, at last with {done.status}:\n{done.output}")
-            time.sleep(0.2)
+            # Who asks takes an emulated processor from whom it waits for.
+            time.sleep(pause)
+            pause = min(2.0, pause * 1.5)
 
     def close(self) -> None:
         self._connection.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
+import subprocess
 import sys
 import uuid
 from datetime import UTC, datetime
@@ -103,3 +105,11 @@ def test_ok__the_same_packages_give_the_same_bill(sbom: ModuleType) -> None:
         "deb erofs-utils 1.8.6-1: Apache-2.0, GPL-2+",
         "deb zlib1g 1:1.3.dfsg+really1.3.1-1+b1: see /usr/share/doc/zlib1g/copyright",
     ]
+
+
+def test_ok__what_the_build_asks_of_the_software_is_there() -> None:
+    """Its one line of Python; the papers are those of what it names."""
+    script = (_IMAGE / "mkosi.build.chroot").read_text()
+    (line,) = re.findall(r"-I -c '(.+)'", script)
+    said = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True, timeout=60)
+    assert Path(said.stdout.strip()).is_file()

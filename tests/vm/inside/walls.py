@@ -19,6 +19,11 @@ def attempt(what: str) -> None:
     match kind:
         case "read":
             os.listdir(where)
+        case "see":
+            if not Path(where).read_bytes():
+                raise OSError(errno.ENODATA, where)
+        case "change":
+            Path(where).write_bytes(Path(where).read_bytes())
         case "write":
             path = Path(where, "tried")
             path.touch()
