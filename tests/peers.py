@@ -82,9 +82,9 @@ class Peer:
 
 
 @contextlib.contextmanager
-def running(peer: Peer) -> Iterator[Peer]:
-    """`peer` while the block lasts."""
-    peer.start()
+def running(peer: Peer, *more_ports: int) -> Iterator[Peer]:
+    """`peer` while the block lasts, which answers on `more_ports` too."""
+    peer.start(lambda: all(map(is_listening, (peer.port, *more_ports))))
     try:
         yield peer
     finally:

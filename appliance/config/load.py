@@ -18,7 +18,7 @@ from appliance.base.flash import reason_of
 from appliance.config.known import settings_by_hardware
 from appliance.config.positions import Keys, line_of, lines_of_keys
 from appliance.config.renamed import rename_keys
-from appliance.config.schema import Configuration, Tls
+from appliance.config.schema import TOGETHER, Configuration, Tls
 from appliance.config.texts import SHAPES
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -174,6 +174,10 @@ def _problems_from(error: ValidationError, path: Path, lines: Mapping[Keys, int]
     for found in error.errors(include_url=False):
         location = _written_location(found["loc"])
         kind, context = found["type"], found.get("ctx", {})
+        if kind == TOGETHER:
+            for keys, sentence in context["faults"]:
+                yield Problem(path, key_from(keys), sentence, line_of(lines, keys))
+            continue
         if kind == "extra_forbidden":
             sentence = f"is not a key that is known here{_nearest(found['loc'])}"
         elif kind in ("missing", "union_tag_not_found"):

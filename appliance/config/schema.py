@@ -5,9 +5,10 @@ Lengths are seconds, bytes, millimetres or pixels as the name says. The commente
 """
 
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from appliance.config.devices import Device
 from appliance.config.host import Firewall, Network, SupportKey, Time
@@ -27,6 +28,7 @@ from appliance.config.texts import (
     Section,
     ShortString,
 )
+from appliance.config.together import faults_in
 
 
 class Box(Section):
@@ -247,6 +249,10 @@ class TestPatient(Section):
     issuer_of_patient_id: LongString = ""
 
 
+TOGETHER: Final = "together"
+"""The kind of what pydantic tells of sections that do not fit together; `faults` is in its context."""
+
+
 class Configuration(Section):
     """Everything. Relative paths are below the run directory (/run/appliance on the box)."""
 
@@ -273,42 +279,10 @@ class Configuration(Section):
     devices: tuple[Device, ...] = ()
 
     @model_validator(mode="after")
-    def _check_names(self) -> Self:
-        twice: list[str] = []
-        for kind, named in (
-            ("worklist", self.worklist),
-            ("destinations", self.destinations),
-            ("devices", self.devices),
-            ("operators", self.operators),
-            ("support_keys", self.support_keys),
-        ):
-            names = [entry.name for entry in named]
-            twice += [
-                f"{kind}: the name {name!r} is used twice" for name in sorted(set(names)) if names.count(name) > 1
-            ]
-        if twice:
-            raise ValueError("; ".join(twice))
-        return self
-
-    @model_validator(mode="after")
-    def _check_support(self) -> Self:
-        if self.support_keys and all(one.role != "admin" for one in self.support_keys):
-            raise ValueError("support_keys: nobody is admin, so nobody could change the configuration any more")
-        return self
-
-    @model_validator(mode="after")
-    def _check_encryption(self) -> Self:
-        peers = [*self.worklist, *self.destinations, *([self.performed_step] if self.performed_step else ())]
-        needs_tls = self.listener.tls_port or self.audit or self.logs or any(peer.tls for peer in peers)
-        if self.tls is None and needs_tls:
-            raise ValueError("tls: is missing, and a peer, the listener, audit or logs needs it")
-        if self.listener.port is None and self.listener.tls_port is None:
-            raise ValueError("listener: has neither port nor tls_port, so nobody could report a commitment")
-        for number, one in enumerate(self.destinations):
-            port = self.listener.tls_port if one.tls else self.listener.port
-            if one.commitment and port is None:
-                wanted = "tls_port" if one.tls else "port"
-                raise ValueError(f"destinations[{number}]: its commitment reports need listener.{wanted}")
+    def _check_together(self) -> Self:
+        if faults := faults_in(self):
+            said = "; ".join(f"{keys[0]}: {sentence}" for keys, sentence in faults)
+            raise PydanticCustomError(TOGETHER, "{said}", {"said": said, "faults": faults})
         return self
 
     def device(self, name: str) -> Device:

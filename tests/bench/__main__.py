@@ -19,6 +19,7 @@ from tests.bench.box import CLIP_SECONDS, FILM, Box, running_box
 from tests.bench.command import measure_commands, measure_help, measure_job
 from tests.bench.decoders import measure_decoders
 from tests.bench.films import measure_films
+from tests.bench.fleet import measure_fleet
 from tests.bench.load import IDLE_SECONDS, LoadMeter, rest, watch_picture
 from tests.bench.network import measure_network
 from tests.bench.panel import measure_endurance, measure_kiosk, measure_search, measure_taps
@@ -28,7 +29,7 @@ from tests.bench.tables import MIB, BenchError, Table
 from tests.bench.video import measure_video
 from tests.bench.writes import ExamWear, measure_exams, measure_writes
 
-PARTS = ("help", "decoders", "job", "box", "films", "video", "network", "panel", "wear")
+PARTS = ("help", "decoders", "job", "box", "films", "video", "network", "panel", "wear", "fleet")
 CAPTURES, EXAMS = 10_000, 200
 
 
@@ -52,7 +53,7 @@ def main() -> int:
 
     try:
         with tempfile.TemporaryDirectory(prefix=".bench-", dir=given.directory.absolute()) as name:
-            for table in measure(Path(name), facts["filesystem"].partition(" ")[0], given.only or PARTS[:-1]):
+            for table in measure(Path(name), facts["filesystem"].partition(" ")[0], given.only or PARTS[:-2]):
                 show(table)
     except (BenchError, ApplianceError, AssertionError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -67,7 +68,7 @@ def main() -> int:
 
 
 def measure(directory: Path, filesystem: str, parts: Sequence[str]) -> Iterator[Table]:
-    """Each table as soon as it is measured; the last of PARTS is in `box` too."""
+    """Each table as soon as it is measured; of the last two of PARTS one is in `box` too, the other takes root."""
     if "help" in parts:
         yield measure_help()
     if "decoders" in parts:
@@ -89,6 +90,8 @@ def measure(directory: Path, filesystem: str, parts: Sequence[str]) -> Iterator[
     if "wear" in parts:
         with running_box(directory / "wear") as box:
             yield measure_exams(box, [], filesystem)
+    if "fleet" in parts:
+        yield measure_fleet(directory / "fleet")
 
 
 def measure_panel(directory: Path) -> Iterator[Table]:

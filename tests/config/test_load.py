@@ -187,9 +187,8 @@ WRONG: list[tuple[str, str, str]] = [
         "destinations[0]",
         "retry_longest_seconds must not be below retry_first_seconds",
     ),
-    (DESTINATION * 2, "", "destinations: the name 'archive' is used twice"),
-    (SERIAL + GRABBER.replace("endoscope", "ultrasound"), "", "devices: the name 'ultrasound' is used twice"),
-    (DESTINATION * 2 + SOURCE * 2, "", "worklist: the name 'ris' is used twice; destinations: the name 'archive'"),
+    (DESTINATION * 2, "destinations[1].name", "the name 'archive' is used twice"),
+    (SERIAL + GRABBER.replace("endoscope", "ultrasound"), "devices[1].name", "the name 'ultrasound' is used twice"),
     # encryption
     (
         DESTINATION + "tls_name = 'x'",
@@ -203,11 +202,16 @@ WRONG: list[tuple[str, str, str]] = [
         "tls_pin makes tls_name useless",
     ),
     (DESTINATION + "tls = true\ntls_pin = '12:34'", "destinations[0].tls_pin", "must be a certificate's SHA-256"),
-    (DESTINATION + "tls = true", "", "tls: is missing, and a peer, the listener or audit needs it"),
-    ("[listener]\ntls_port = 2762", "", "tls: is missing, and a peer, the listener or audit needs it"),
-    ("[audit]\nhost = 'logs.example'", "", "tls: is missing, and a peer, the listener or audit needs it"),
+    (SOURCE + "tls = true", "worklist[0].tls", "needs the box's own certificate: [tls] is missing"),
+    ("[listener]\ntls_port = 2762", "listener.tls_port", "needs the box's own certificate: [tls] is missing"),
+    ("[audit]\nhost = 'logs.example'", "audit", "needs the box's own certificate: [tls] is missing"),
+    ("[logs]\nhost = 'logs.example'", "logs", "needs the box's own certificate: [tls] is missing"),
     ("[audit]\nhost = 'a'\ntls_name = 'x'\ntls_pin = '" + "0" * 64 + "'", "audit", "tls_pin makes tls_name useless"),
-    (TLS + DESTINATION + "tls = true", "", "destinations[0]: its commitment reports need listener.tls_port"),
+    (
+        TLS + DESTINATION + "tls = true",
+        "destinations[0].commitment",
+        "its reports need listener.tls_port, which is miss",
+    ),
     (DESTINATION + "transfer_syntaxes = ['jpeg-baseline']", "destinations[0]", "must have explicit- or implicit-"),
     (DESTINATION + "transfer_syntaxes = ['jpeg']", "destinations[0].transfer_syntaxes[0]", "'jpeg-baseline'"),
     (DESTINATION + "concurrency = 0", "destinations[0].concurrency", "should be greater than or equal to 1"),
@@ -247,6 +251,19 @@ def test_fail__all_problems_are_said_at_once() -> None:
         "destinations[0].hots",
         "devices[0].modality",
         "bix",
+    }
+
+
+def test_fail__what_sections_must_be_together_is_said_at_once_and_with_its_line() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        configuration_from((DESTINATION + "tls = true\n" + SOURCE * 2).encode(), Path("site.toml"))
+    problems = {problem.key: problem.line for problem in refused.value.problems}
+    lines = (DESTINATION + "tls = true\n" + SOURCE * 2).splitlines()
+    second = len(lines) - lines[::-1].index('name = "ris"')
+    assert problems == {
+        "worklist[1].name": second,
+        "destinations[0].tls": lines.index("tls = true") + 1,
+        "destinations[0].commitment": lines.index("[[destinations]]") + 1,
     }
 
 

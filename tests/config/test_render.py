@@ -258,7 +258,7 @@ def test_ok__a_collector_of_what_is_logged_comes_and_goes(tmp_path: Path) -> Non
 
 
 def test_fail__a_collector_without_the_boxs_certificate() -> None:
-    with pytest.raises(ConfigurationError, match="tls: is missing"):
+    with pytest.raises(ConfigurationError, match=r"logs: needs the box's own certificate: \[tls\] is missing"):
         _read('[logs]\nhost = "logs.h.example"\n')
 
 

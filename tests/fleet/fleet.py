@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from appliance.base.paths import RUN_VARIABLE, STATE_VARIABLE
+from tests.namespaces import ROOT, cut_box, lay_out_box, make_key, remove_spaces, start_box
 from tests.peers import wait_until
 
-ROOT = Path(__file__).parents[2]
 _SECONDS = 180.0
-_SSHD = """Port 22
-HostKey {directory}/host
-AuthorizedKeysFile /run/appliance/ssh/authorized_keys
-AuthenticationMethods publickey
-PermitRootLogin forced-commands-only
-ExposeAuthInfo yes
-StrictModes no
-UsePAM no
-PidFile none
-MaxStartups 100
-SetEnv PATH={directory}/bin:/usr/bin:/bin {state}={directory}/state {run}=/run/appliance
-"""
-_SHELL = """#!/bin/sh
-PYTHONPATH={root} exec {python} -m appliance "$@"
-"""
 
 
 @dataclass
 class Fleet:
-    """`play` is what a person at the controller runs; `connections` are counted at the boxes."""
+    """`play` is what a person at the controller runs; `connections` are counted at the boxes.
+
+    Boxes that are `resting` have sshd and the command, and nothing that could change their configuration.
+    """
 
     directory: Path
     names: tuple[str, ...]
     failing: str = ""
+    is_resting: bool = False
     mark: str = field(default_factory=lambda: uuid.uuid4().hex[:6])
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     plays: int = 0
@@ -54,7 +41,7 @@ class Fleet:
 
     def start(self) -> None:
         """Keys, networks, boxes, the collection from the checkout, and an inventory."""
-        self._make_key("key")
+        make_key(self.directory / "key")
         lines = ["link add br0 type bridge", "address add 10.77.0.254/24 dev br0", "link set br0 up", "link set lo up"]
         _ip("netns", "add", self.controller)
         for number, name in enumerate(self.names, 1):
@@ -73,13 +60,11 @@ class Fleet:
         self._run("ansible-galaxy", *install, "--offline")
         self._write_inventory()
         for name in self.names:
-            wait_until((self.directory / name / "up").exists, f"{name} is up: {self.log_of(name)}", _SECONDS)
+            wait_until(partial(self._is_up, name), f"{name} is up: {self.log_of(name)}", _SECONDS)
 
-    def _make_key(self, name: str) -> str:
-        path = self.directory / name
-        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(path)]
-        subprocess.run(command, check=True, timeout=60)
-        return path.with_name(f"{path.name}.pub").read_text().strip()
+    def _is_up(self, name: str) -> bool:
+        log = self.directory / name / "sshd.log"
+        return (self.directory / name / "up").exists() and "Server listening" in log.read_text(errors="replace")
 
     def configuration(self, name: str, institution: str) -> str:
         """The box's file: what it is called, who may come in, and what the play changes."""
@@ -96,30 +81,10 @@ class Fleet:
 
     def _start_box(self, space: str, name: str) -> None:
         directory = self.directory / name
-        (directory / "state/config").mkdir(parents=True)
-        (directory / "bin").mkdir()
-        (directory / "state/config/active.toml").write_text(self.configuration(name, "Before"))
-        self._make_key(f"{name}/host")
-        settings = {"state": STATE_VARIABLE, "run": RUN_VARIABLE}
-        (directory / "sshd_config").write_text(_SSHD.format(directory=directory, **settings))
-        shell = directory / "bin/appliance"
-        shell.write_text(_SHELL.format(root=ROOT, python=sys.executable))
-        shell.chmod(0o755)
-        kind = "fails" if name == self.failing else "works"
-        inside = [sys.executable, "-m", "tests.fleet.inside", str(directory), kind]
-        environment = {STATE_VARIABLE: str(directory / "state"), RUN_VARIABLE: "/run/appliance"}
-        with (directory / "log").open("ab") as log:
-            self.processes.append(
-                subprocess.Popen(
-                    ["ip", "netns", "exec", space, "unshare", "-m", "--propagation", "private", *inside],
-                    stdout=log,
-                    stderr=log,
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,
-                    cwd=ROOT,
-                    env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
-                )
-            )
+        lay_out_box(directory, self.configuration(name, "Before"))
+        kind = "rests" if self.is_resting else "fails" if name == self.failing else "works"
+        inside = ("tests.fleet.inside", str(directory), kind)
+        self.processes.append(start_box(space, directory, directory / "log", *inside))
 
     def _write_inventory(self) -> None:
         options = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -F none"
@@ -176,12 +141,9 @@ class Fleet:
     def end(self) -> None:
         """Nothing is left of it but its directory."""
         for process in self.processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(60)
+            cut_box(process)
         shutil.rmtree(f"/tmp/fleet-{self.mark}", ignore_errors=True)
-        for space in (self.controller, *(f"x{self.mark}{number}" for number in range(1, len(self.names) + 1))):
-            subprocess.run(["ip", "netns", "delete", space], check=False, capture_output=True, timeout=60)
+        remove_spaces((self.controller, *(f"x{self.mark}{number}" for number in range(1, len(self.names) + 1))))
 
 
 def _ip(*words: str) -> None:
@@ -189,10 +151,10 @@ def _ip(*words: str) -> None:
 
 
 @contextmanager
-def running_fleet(directory: Path, count: int, failing: int) -> Iterator[Fleet]:
-    """`count` boxes, of which the one with the number `failing` fails its first change."""
+def running_fleet(directory: Path, count: int, failing: int = 0) -> Iterator[Fleet]:
+    """`count` boxes, of which the one with the number `failing` fails its first change; with none all of them rest."""
     names = tuple(f"room-{number}" for number in range(1, count + 1))
-    fleet = Fleet(directory, names, names[failing - 1])
+    fleet = Fleet(directory, names, names[failing - 1] if failing else "", is_resting=not failing)
     try:
         fleet.start()
         yield fleet

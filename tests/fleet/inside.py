@@ -7,6 +7,7 @@ set, the first restart of a service fails, as with a configuration on which forw
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from appliance.base.paths import Paths
 from appliance.base.sockets import bind_unix
 from appliance.config.loading import System
 from appliance.services.apply import run_apply, run_boot
+from tests.namespaces import make_run
 
 _STEPS = {"due": 0, "trouble": "", "is_configured": False, "seconds_to_next_attempt": 0}
 _ANSWERS = {
@@ -42,28 +44,26 @@ def answer(path: Path) -> None:
             line.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
 
 
-def main(directory: Path, fails: bool) -> None:
-    """Boot, say so, and go on until killed."""
+def main(directory: Path, kind: str) -> None:
+    """Boot, say so, and go on until killed. A box that `rests` is sshd and no more behind that: many of them fit."""
     configure_logging("fleet")
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    run = Path("/run/appliance")
-    for name in ("acquire", "forward", "console", "apply", "ssh"):
-        (run / name).mkdir(parents=True)
-    for name in ("sshd", "systemd/network", "systemd/system", "chrony-dhcp"):
-        (Path("/run") / name).mkdir(parents=True)
-    left = [fails]
+    make_run()
+    left = [kind == "fails"]
 
     def run_command(command: Sequence[str], _seconds: float) -> None:
         if command[:2] == ["systemctl", "restart"] and left.pop() if left else False:
             raise ApplianceError("Job for appliance-forward.service failed.")
 
+    sshd = ["/usr/sbin/sshd", "-D", "-e", "-f", str(directory / "sshd_config")]
     paths, system = Paths.from_environment(), System(Path("/"), run_command)
+    run_boot(paths, system, SystemClock())
+    if kind == "rests":
+        os.dup2(os.open(directory / "sshd.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), sys.stderr.fileno())
+        (directory / "up").touch()
+        os.execv(sshd[0], sshd)
     for place in (paths.console_socket, paths.forward_socket):
         threading.Thread(target=answer, args=(place,), daemon=True).start()
-    run_boot(paths, system, SystemClock())
     with (directory / "sshd.log").open("ab") as log:
-        sshd = ["/usr/sbin/sshd", "-D", "-e", "-f", str(directory / "sshd_config")]
         subprocess.Popen(sshd, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     threading.Thread(target=_tell_up, args=(paths.apply_socket, directory / "up"), daemon=True).start()
     run_apply(paths, system, SystemClock(), idle_seconds=36_000.0)
@@ -79,4 +79,4 @@ def _tell_up(socket_path: Path, up: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2] == "fails")
+    main(Path(sys.argv[1]), sys.argv[2])

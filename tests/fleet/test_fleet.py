@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.fleet.fleet import Fleet, running_fleet
-from tests.support.box import refusal
+from tests.namespaces import refusal
 
 _BOXES = int(os.environ.get("FLEET_BOXES", "3"))
 _RECAP = re.compile(r"^(room-\d+) +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)

@@ -328,7 +328,7 @@ def test_ok__over_tls(bench: Bench, tmp_path: Path) -> None:
         *("--tls-port", str(port), "--box-tls", "--commitment-delay", "0.1"),
         *(f"--tls-{name}={getattr(papers, name)}" for name in ("certificate", "key", "authorities")),
     ]
-    with running(Hospital.in_directory(tmp_path / "hospital", bench.port, *arguments)):
+    with running(Hospital.in_directory(tmp_path / "hospital", bench.port, *arguments), port):
         everything = peer("HOSPITAL", port, tls=True)
         sections = {
             "tls": own.tls.model_dump(),

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
 import subprocess
-import sys
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.base.paths import RUN_VARIABLE, STATE_VARIABLE
 from appliance.config.history import History
+from tests.namespaces import cut_box, lay_out_box, make_key, remove_spaces, start_box
 from tests.peers import wait_until
 from tests.support.asking import ask
-from tests.support.inside import INTERFACE, ROOT
+from tests.support.inside import INTERFACE
 
 ADDRESS, GATEWAY, DESK = "10.99.0.1", "10.99.0.254", "10.98.0.2"
 SECONDS = 90.0
@@ -60,21 +56,6 @@ host = "127.0.0.1"
 port = 11112
 connect_seconds = 2.0
 """
-_SSHD = """Port 22
-HostKey {directory}/host
-AuthorizedKeysFile /run/appliance/ssh/authorized_keys
-AuthenticationMethods publickey
-PermitRootLogin forced-commands-only
-ExposeAuthInfo yes
-StrictModes no
-UsePAM no
-PidFile none
-SetEnv PATH={directory}/bin:/usr/bin:/bin {state}={directory}/state {run}=/run/appliance
-"""
-# The key's forced command, where a box has the program itself.
-_SHELL = """#!/bin/sh
-PYTHONPATH={root} exec {python} -m appliance "$@"
-"""
 
 
 @dataclass
@@ -87,19 +68,11 @@ class SupportedBox:
 
     def prepare(self, site: str = SITE) -> None:
         """Keys, files and networks. `site` is the configuration, with places for the keys of maria and otto."""
-        for key in ("host", "maria", "otto", "stranger"):
-            command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key, "-f", str(self.directory / key)]
-            subprocess.run(command, check=True, timeout=60)
-        (self.directory / "state/config").mkdir(parents=True)
+        for key in ("maria", "otto", "stranger"):
+            make_key(self.directory / key, key)
         self.site = site.format(maria=self.public_key("maria"), otto=self.public_key("otto"))
-        self.history.active.write_text(self.site)
+        lay_out_box(self.directory, self.site)
         (self.directory / "ahead").write_text("0")
-        variables = {"state": STATE_VARIABLE, "run": RUN_VARIABLE}
-        (self.directory / "sshd_config").write_text(_SSHD.format(directory=self.directory, **variables))
-        shell = self.directory / "bin/appliance"
-        shell.parent.mkdir()
-        shell.write_text(_SHELL.format(root=ROOT, python=sys.executable))
-        shell.chmod(0o755)
         for command in (
             f"ip netns add {self.box}",
             f"ip netns add {self.desk}",
@@ -131,18 +104,8 @@ class SupportedBox:
         (self.directory / "boot_id").write_text(f"{uuid.uuid4()}\n")
         (self.directory / "up").unlink(missing_ok=True)
         subprocess.run(["ip", "-n", self.box, "address", "flush", "dev", INTERFACE], check=True, timeout=60)
-        inside = [sys.executable, "-m", "tests.support.inside", str(self.directory)]
-        environment = {STATE_VARIABLE: str(self.directory / "state"), RUN_VARIABLE: "/run/appliance"}
-        with (self.directory / "inside.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                ["ip", "netns", "exec", self.box, "unshare", "-m", "--propagation", "private", *inside],
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-                cwd=ROOT,
-                env={**os.environ, **environment, "PYTHONPATH": str(ROOT)},
-            )
+        log = self.directory / "inside.log"
+        self.process = start_box(self.box, self.directory, log, "tests.support.inside", str(self.directory))
         wait_until(lambda: (self.directory / "up").exists() or self._has_died(), "the box is up", SECONDS)
         assert not self._has_died(), (self.directory / "inside.log").read_text()[-3000:]
 
@@ -152,15 +115,13 @@ class SupportedBox:
     def cut(self) -> None:
         """The plug is pulled: every process of the box ends at once."""
         assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(SECONDS)
+        cut_box(self.process)
 
     def remove(self) -> None:
         """Nothing is left of it but its directory."""
         if self.process is not None and self.process.poll() is None:
             self.cut()
-        for name in (self.box, self.desk):
-            subprocess.run(["ip", "netns", "delete", name], check=False, capture_output=True, timeout=60)
+        remove_spaces((self.box, self.desk))
 
     def reboot(self) -> None:
         self.cut()
@@ -220,13 +181,3 @@ class SupportedBox:
     def _logs(self) -> str:
         log = self.directory / "appliance-apply.log"
         return log.read_text()[-1500:] if log.exists() else ""
-
-
-def refusal() -> str:
-    """Why nobody may have networks of his own here; empty where one may."""
-    tried = subprocess.run(_try(), capture_output=True, text=True, check=False, timeout=60)
-    return tried.stderr.strip() if tried.returncode else ""
-
-
-def _try() -> Sequence[str]:
-    return ["unshare", "--net", "--mount", "--propagation", "private", "mount", "-t", "tmpfs", "tmpfs", "/run"]

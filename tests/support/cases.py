@@ -127,7 +127,7 @@ REFUSED = (
     Case("a machine without a line", Kind.REFUSED, _and(_DEVICE), "devices[0].line: is missing"),
     Case("a machine of no kind", Kind.REFUSED, _and(_DEVICE.replace("xmodem", "usb")), "must be one of 'xmodem'"),
     Case("certificates that are not there", Kind.REFUSED, _and(_TLS), "tls.certificate: /nowhere/box.crt"),
-    Case("TLS without a certificate", Kind.REFUSED, _and("tls = true\n"), "tls: is missing"),
+    Case("TLS without a certificate", Kind.REFUSED, _and("tls = true\n"), "[tls] is missing"),
     Case("an address without its network", Kind.REFUSED, _with(_ADDRESS, 'address = "10.99.0.1"'), "from /8 to /31"),
     Case("an address that is none", Kind.REFUSED, _with(_ADDRESS, 'address = "10.99.0.999/24"'), "network.address"),
     Case("the network's own address", Kind.REFUSED, _with(_ADDRESS, 'address = "10.99.0.0/24"'), "of the network"),

@@ -17,9 +17,9 @@ import threading
 import time
 from pathlib import Path
 
+from tests.namespaces import ROOT, make_run
 from tests.support.asking import SOCKET
 
-ROOT = Path(__file__).parents[2]
 INTERFACE = "eth0"
 _NETWORKD = "/lib/systemd/systemd-networkd"
 _SECONDS = 60.0
@@ -54,20 +54,15 @@ class Inside:
 
     def boot(self) -> None:
         """Mounts, then the services in the order of their units; what dies is started again."""
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/run"], check=True)
+        make_run()
         # networkd asks udev for nothing where /sys is read-only, as in a container.
         subprocess.run(["mount", "-o", "remount,ro", "/sys"], check=True)
         boot_id = "/proc/sys/kernel/random/boot_id"
         subprocess.run(["mount", "--bind", str(self._directory / "boot_id"), boot_id], check=True)
-        for name in ("acquire", "forward", "console", "apply", "ssh"):
-            (self._run / name).mkdir(parents=True)
-        for name in ("sshd", "systemd/network", "systemd/system", "chrony-dhcp"):
-            (Path("/run") / name).mkdir(parents=True)
         netif = Path("/run/systemd/netif")
         for name in ("", "links", "leases", "lldp"):
             (netif / name).mkdir()
             shutil.chown(netif / name, "systemd-network", "systemd-network")
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         listening = self._listen()
         threading.Thread(target=self._answer, args=(listening,), daemon=True).start()
         subprocess.run(

@@ -17,7 +17,8 @@ from appliance.config.host import SupportKey
 from appliance.config.load import configuration_from
 from appliance.config.signed import NAMESPACE, signer_of
 from appliance.config.stick import FILE
-from tests.support.box import SITE, SupportedBox, refusal
+from tests.namespaces import refusal
+from tests.support.box import SITE, SupportedBox
 
 # What a hospital's own image would bring: who may log in, and how the box is reached.
 _NEW = SITE.partition("[[worklist]]")[0]

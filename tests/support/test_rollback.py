@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.namespaces import refusal
 from tests.peers import wait_until
-from tests.support.box import SupportedBox, refusal
+from tests.support.box import SupportedBox
 from tests.support.cases import CASES, Case, Kind
 
 IS_ALL = os.environ.get("SUPPORT_ALL") == "1"
