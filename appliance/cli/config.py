@@ -54,7 +54,7 @@ def _add_trying(actions: Any) -> None:
     check = actions.add_parser("check", help="say everything that is wrong with FILE and the certificates it names")
     check.add_argument("files", type=Path, nargs="+", metavar="FILE", help=f"{_FILE}; of several boxes' also what "
                        "they must not have in common")  # fmt: skip
-    check.add_argument("--code", action="store_true", help="say the code of each good file as well: what a new box's "
+    check.add_argument("--code", action="store_true", help="say each file's code as well: what a new box's "
                        "panel shows of it on a stick")  # fmt: skip
     check.set_defaults(run=_check)
     diff = actions.add_parser("diff", help="what would change with FILE, and which services would start anew")

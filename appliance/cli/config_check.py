@@ -34,6 +34,11 @@ def _is_good(file: Path, titles: dict[str, Path], with_code: bool) -> bool:
         configuration = configuration_from(data, file)
         tls = configuration.tls
         notes = _notes_on(configuration)
+        if with_code:
+            # Also where a certificate is not here: it lies on the box.
+            from appliance.config.short_code import short_code_of
+
+            print(f"{file}: code on a new box's panel: {short_code_of(data)}")
         other = titles.setdefault(configuration.box.ae_title, file)
         if other != file:
             called = f"{configuration.box.ae_title!r} is what the box of {other} is called too"
@@ -67,10 +72,6 @@ def _is_good(file: Path, titles: dict[str, Path], with_code: bool) -> bool:
         if unseen == len(problems):
             print(f"{file}: all that could be looked at is good", file=sys.stderr)
         return False
-    if with_code:
-        from appliance.config.short_code import short_code_of
-
-        notes = [*notes, f"code on a new box's panel: {short_code_of(data)}"]
     print("\n".join([f"{file}: good", *(f"  {line}" for line in [*seen, *notes])]))
     return True
 

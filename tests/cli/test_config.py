@@ -150,6 +150,10 @@ def test_ok__the_code_that_a_new_box_shows_of_a_stick(tmp_path: Path, capsys: Ou
     assert f"code on a new box's panel: {short_code_of(file.read_bytes())}\n" in capsys.readouterr().out
     assert main(["config", "check", str(file)]) == 0
     assert "a new box's panel" not in capsys.readouterr().out
+    # Its certificates lie on the box, not on the desk.
+    file.write_bytes(b'[tls]\ncertificate = "/no/box.crt"\nkey = "/no/box.key"\nauthorities = "/no/all.crt"\n')
+    assert main(["config", "check", "--code", str(file)]) == 1
+    assert short_code_of(file.read_bytes()) in capsys.readouterr().out
 
 
 def test_ok__the_file_as_it_is(site: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -13,9 +13,14 @@ import appliance
 _PACKAGE = Path(appliance.__file__).parent
 _ROOMS = ("base", "exam", "spool", "devices", "acquire", "dimse", "forward", "console", "services")
 # Of the rest of that room only who proposes a change is told; on a new box that is whoever stands at the panel.
-_FILES = ("config/in_force.py", *(f"config/{name}.py" for name in ("first_api", "first_stick", "minimal", "stick")))
+_FILES = (
+    "config/in_force.py",
+    "config/applying.py",
+    *(f"config/{name}.py" for name in ("first_api", "first_stick", "minimal", "stick")),
+)
 # Whose sentences reach no screen: what a program, a browser or the command line is told, and what ends a process.
 _NOT_SHOWN = (
+    "config/applying.py",  # but why a change went back
     *("base/lock.py", "base/pins.py", "base/sockets.py", "base/clock_trust.py", "console/guard.py", "console/audit.py"),
     *(
         "console/releasing.py",

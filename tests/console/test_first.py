@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, expect
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.base.paths import Paths
+from appliance.base.pins import kept_pin_from
 from appliance.base.tokens import Role
 from appliance.config.change_states import ChangeState
 from appliance.config.load import configuration_from
@@ -53,7 +54,11 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FirstBox]:
 
 
 def _stick_text(worklist: int, archive: int) -> bytes:
+    """With an operator: the panel is locked from then on, and its new box's page is not, until something is kept."""
     text = f"""# Of the stick.
+[[operators]]
+name = "Muster^Anna"
+pin = "{kept_pin_from("4711")}"
 [box]
 name = "room-9"
 ae_title = "ROOM9"
@@ -201,6 +206,8 @@ def test_ok__a_stick_whose_code_was_compared(box: FirstBox, browser: Browser, tm
         _state_is(panel, "waiting")
     assert box.paths.configuration.read_bytes() == text
     expect(panel.page.locator("[data-testid=peer][data-verdict=good]")).to_have_count(2)
+    with box.browser() as asking:
+        assert asking.get("/api/worklist").status_code == 423
     # Who waits at the page while its server is killed goes on where he was.
     box.kill("appliance-console")
     _state_is(panel, "waiting")

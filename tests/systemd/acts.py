@@ -86,6 +86,14 @@ def find(pattern: str) -> list[str]:
     return sorted(map(str, _PATHS.state.glob(pattern)))
 
 
+def make_socket(path: str, gid: int, mode: int) -> None:
+    """As systemd makes a socket that nobody listens on yet: whoever may connect is refused in another way."""
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(path)
+    os.chown(path, 0, gid)
+    Path(path).chmod(mode)
+
+
 def write(path: str, text: str) -> None:
     Path(path).write_text(text)
 

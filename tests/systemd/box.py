@@ -71,6 +71,7 @@ UNITS = {
     "acquire": "appliance-acquire@.service",
     "console": "appliance-console.service",
     "export": "appliance-export@.service",
+    "first": "appliance-first.service",
     "forward": "appliance-forward.service",
     "kiosk": "appliance-kiosk.service",
     "recover": "appliance-recover.service",

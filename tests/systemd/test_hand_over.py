@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.systemd.box import DEVICE, RUN, STATE, WalledBox, identity_of, walled_box
-from tests.systemd.identity import read_accounts
+from tests.systemd.identity import read_accounts, read_values
 
 _NO = "EACCES"
 # Few tests and long tables: each worker that runs one of them makes a box of its own first.
@@ -174,6 +174,21 @@ def test_ok__who_may_connect_to_whom(box: WalledBox) -> None:
         "export": set(),
         "kiosk": set(),
     }
+
+
+def test_ok__who_may_ask_for_another_configuration(box: WalledBox) -> None:
+    """Support, and the program of a new box's first contact, which in turn the panel's server alone may ask."""
+    groups = read_accounts().groups
+    for name in ("apply", "first"):
+        unit = f"appliance-{name}.socket"
+        (path,), (group,), (mode,) = (read_values(unit, key) for key in ("ListenStream", "SocketGroup", "SocketMode"))
+        box.call("root", "make_socket", path, groups[group], int(mode, 8))
+    everyone = ("acquire", "forward", "console", "admin", "export", "kiosk", "first")
+    may = {
+        name: {who for who in everyone if box.call(who, "attempt", "connect to", f"{RUN}/{name}.sock") != _NO}
+        for name in ("apply", "first")
+    }
+    assert may == {"apply": {"admin", "first"}, "first": {"console"}}
 
 
 def test_ok__nobody_makes_anything_in_the_runtime_directory_of_another(box: WalledBox) -> None:
