@@ -6,9 +6,7 @@ may connect to the sockets in it (systemd/tmpfiles.d).
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +38,9 @@ class Paths:
         state = directory.absolute()
         run = state / "run"
         if len(os.fsencode(run)) > _LONGEST_RUN_PATH:
+            import hashlib  # neither is a box's need, and both take as long as much of a command
+            import tempfile
+
             digest = hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
             run = Path(tempfile.gettempdir()) / f"appliance-{os.getuid()}-{digest}"
         return cls(state, run)

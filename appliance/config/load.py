@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
@@ -220,6 +219,8 @@ def key_from(location: Keys) -> str:
 
 
 def _nearest(location: tuple[str | int, ...]) -> str:
+    import difflib
+
     close = difflib.get_close_matches(str(location[-1]), sorted(_keys_beside(location)), n=1, cutoff=0.7)
     return f"; did you mean {close[0]!r}?" if close else ""
 
