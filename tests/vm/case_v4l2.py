@@ -74,7 +74,7 @@ def test_fail__each_fault_is_told_and_passes(vivid: Vivid) -> None:
         "after fatal": 320,
         "no start": "The vivid's grabber does not start (EINVAL).",
         "black": True,
-        "black no more": False,
+        "coloured again": True,
         "unplugged": "DeviceGone",
         "plugged in again": 320,
     }

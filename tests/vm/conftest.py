@@ -24,7 +24,7 @@ def frozen(pytestconfig: pytest.Config) -> Frozen:
     """The image, booted once and kept, also for the others of a run in several processes (pytest-xdist)."""
     image = pytestconfig.getoption("--image") or build_image()
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "")
-    with alone():
+    with alone(image):
         return freeze(image, is_fresh=not pytestconfig.getoption("--booted"), run=run)
 
 

@@ -49,10 +49,10 @@ def build_image() -> Path:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """For the block no other process of this machine is in one of these."""
+def alone(image: Path) -> Iterator[None]:
+    """For the block no other process of this machine is in one of these for that image."""
     _STATES.mkdir(parents=True, exist_ok=True)
-    with (_STATES / "lock").open("w") as file:
+    with (_STATES / f"{_key_of(image)}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

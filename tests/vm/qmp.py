@@ -18,7 +18,7 @@ class MonitorError(Exception):
 class Monitor:
     """The monitor's client: `execute` waits for its answer, events are kept until somebody asks for them."""
 
-    def __init__(self, connection: socket.socket, seconds: float = 30.0) -> None:
+    def __init__(self, connection: socket.socket, seconds: float = 300.0) -> None:
         """Greets at once. `seconds` is how long an answer may take. MonitorError when it is not a monitor."""
         self._connection = connection
         self._seconds = seconds
@@ -29,7 +29,7 @@ class Monitor:
         self.execute("qmp_capabilities")
 
     @classmethod
-    def connect(cls, path: Path, seconds: float = 30.0) -> Monitor:
+    def connect(cls, path: Path, seconds: float = 300.0) -> Monitor:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(seconds)
         connection.connect(str(path))

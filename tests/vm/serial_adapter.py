@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tests.vm.machine import Machine
 from tests.vm.qmp import MonitorError
 
-_GONE_SECONDS = 120.0
+_GONE_SECONDS = 600.0
 _numbers = itertools.count()
 
 

@@ -102,7 +102,7 @@ class Shell:
         # Written in two halves, so that an echo of the line is never taken for its end.
         half = len(nonce) // 2
         line = f"{command}; printf '%s%s %d;' {nonce[:half]} {nonce[half:]} $?\n"
-        self._connection.settimeout(30.0)
+        self._connection.settimeout(300.0)
         try:
             self._connection.sendall(line.encode())
         except TimeoutError:

@@ -12,7 +12,7 @@ from tests.vm.qmp import MonitorError
 from tests.vm.usb.device import UsbDevice
 from tests.vm.usb.redirection import Cable
 
-_GONE_SECONDS = 120.0
+_GONE_SECONDS = 600.0
 _numbers = itertools.count()
 
 
