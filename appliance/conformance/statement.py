@@ -61,11 +61,12 @@ class Status(Part):
 
 
 class PresentationContext(Part):
-    """One proposed or accepted context."""
+    """One proposed or accepted context. `peers` are those it is for; none: every peer of its service."""
 
     abstract_syntax: Uid
     transfer_syntaxes: tuple[Uid, ...] = Field(min_length=1)
     role: Role
+    peers: tuple[str, ...] = ()
 
 
 class Service(Part):

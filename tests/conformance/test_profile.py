@@ -109,7 +109,7 @@ def test_fail__a_file_that_is_not_there(tmp_path: Path) -> None:
         ),
         ('{ about = "attribute", path = "PatientID", presence = [] }', "need 1, presence"),
         (
-            '{ about = "attribute", path = "Modality", within = "N-CREATE", sop_class = "SecondaryCaptureImageStorage" }',
+            '{ about = "attribute", path = "Modality", within = "N-CREATE", sop_class = "EncapsulatedPDFStorage" }',
             "sop_class is of objects",
         ),
         ('{ about = "security" }', "it asks for nothing"),
