@@ -15,7 +15,8 @@ from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration, Destination, PerformedStepManager, WorklistSource
 from appliance.conformance import box, statuses
 from appliance.conformance.box import statement_of
-from appliance.conformance.document import Document, Paragraph, Sequence, Table
+from appliance.conformance.document import Document, Flow, Paragraph, Sequence, Table
+from appliance.conformance.picture import flow_svg
 from appliance.conformance.statement import Matching, Statement
 from appliance.conformance.template import document_from
 from appliance.dimse.status import StepVerdict
@@ -184,6 +185,14 @@ def test_ok__the_overview_says_nothing_that_is_not_configured() -> None:
     assert all(words in paragraphs_of(statement_of(example)) for words in said)
     bare = example.model_copy(update={"worklist": (), "destinations": (), "performed_step": None})
     assert not any(words in paragraphs_of(statement_of(bare)) for words in said)
+
+
+def test_ok__whoever_opens_the_association_points_at_the_other() -> None:
+    statement = statement_of(load_configuration(EXAMPLE))
+    flows = [block for one in document_from(statement).sections for block in one.blocks if isinstance(block, Flow)]
+    assert [[flow.rows[at][1] for at in flow.asked] for flow in flows] == [["Verification (SCP)"]] * 2
+    heads = [one.attrib["points"].split(",")[0] for one in flow_svg(flows[0]).iter() if one.tag.endswith("polygon")]
+    assert (len(heads), len(set(heads)), heads.count(heads[1])) == (len(flows[0].rows), 2, 1)
 
 
 def test_ok__nobody_stands_in_a_picture_who_has_no_part_in_it() -> None:

@@ -21,7 +21,7 @@ def _overview(statement: Statement) -> Said:
     return (
         Paragraph(_what_it_does(statement)),
         Paragraph(f"Kinds of object in this configuration: {forms}."),
-        Flow("Services of this configuration", tuple(_flow_rows(statement))),
+        _services_flow("Services of this configuration", statement),
     )
 
 
@@ -41,11 +41,12 @@ def _what_it_does(statement: Statement) -> str:
     return " ".join(said)
 
 
-def _flow_rows(statement: Statement) -> list[tuple[str, str, str]]:
-    return [
+def _services_flow(caption: str, statement: Statement) -> Flow:
+    rows = tuple(
         (one.activity, f"{one.name} ({one.role})", ", ".join(one.peers) or "anyone who is admitted")
         for one in statement.services
-    ]
+    )
+    return Flow(caption, rows, frozenset(at for at, one in enumerate(statement.services) if one.role is Role.SCP))
 
 
 def _content(statement: Statement) -> Said:
@@ -235,7 +236,7 @@ def _model(_statement: Statement) -> Said:
 
 
 def _flow(statement: Statement) -> Said:
-    return (Flow("Figure 4-1 Application data flow", tuple(_flow_rows(statement))),)
+    return (_services_flow("Figure 4-1 Application data flow", statement),)
 
 
 def _function(statement: Statement) -> Said:
