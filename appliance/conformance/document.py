@@ -46,10 +46,13 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Application entities, with the activity on the left of each and who it concerns on the right (PS3.2 5.1)."""
+    """Services, each with its activity and whom it concerns (PS3.2 5.1). `asked` are the places of those rows in which
+    the other side opens the association.
+    """
 
     caption: str
     rows: tuple[tuple[str, str, str], ...]
+    asked: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,11 +78,17 @@ def _judge_service(need: ServiceNeed, statement: Statement) -> Judged:
     services = list(statement.services_of(need.sop_class, need.role))
     if not services:
         return Judged(False, f"{name} is not among the services.")
-    if need.transfer_syntax is not None:
-        syntaxes = {uid for one in services for context in one.contexts for uid in context.transfer_syntaxes}
-        if need.transfer_syntax not in syntaxes:
-            return Judged(False, f"{name} is not proposed in {uid_text(need.transfer_syntax)}.")
     peers = ", ".join(dict.fromkeys(peer for one in services for peer in one.peers))
+    if need.transfer_syntax is not None:
+        fitting = [
+            context.peers or one.peers
+            for one in services
+            for context in one.contexts
+            if need.transfer_syntax in context.transfer_syntaxes
+        ]
+        if not fitting:
+            return Judged(False, f"{name} is not proposed in {uid_text(need.transfer_syntax)}.")
+        peers = ", ".join(dict.fromkeys(peer for names in fitting for peer in names))
     return Judged(True, f"{name}{f', with {peers}' if peers else ''}.")
 
 

@@ -100,12 +100,15 @@ def _each_source(**changes: Any) -> Callable[[Configuration], Configuration]:
     return pull
 
 
-def _with_tls(configuration: Configuration) -> Configuration:
+def _identity(configuration: Configuration) -> Configuration:
     given = configuration.tls or Tls(certificate=Path("box.pem"), key=Path("box.key"), authorities=Path("ca.pem"))
+    return _change(configuration, tls=given)
+
+
+def _encrypt(configuration: Configuration) -> Configuration:
     step = configuration.performed_step
     return _change(
         configuration,
-        tls=given,
         listener=Listener(
             host=configuration.listener.host, port=None, tls_port=configuration.listener.tls_port or 2762
         ),
@@ -179,7 +182,8 @@ LEVERS: Final[tuple[Lever, ...]] = (
     ),
     Lever("worklist: modalities", _each_source(modalities=("OT",))),
     Lever("worklist: scheduled_station_ae_title", _each_source(scheduled_station_ae_title="TO-BE-NAMED")),
-    Lever("[tls], listener.tls_port and tls = true of each peer", _with_tls),
+    Lever("[tls]", _identity),
+    Lever("listener.tls_port and tls = true of each peer", _encrypt),
     Lever("[audit]", _audit),
     Lever("devices: manufacturer, model, serial_number, station_name, series_description", _name_machines),
     Lever("box.institution", _name_institution),

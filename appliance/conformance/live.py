@@ -103,7 +103,9 @@ def _with_answers(finding: Finding, answers: Sequence[Answer], is_written: bool)
         if not _is_asked_of_peers(need):
             continue
         if _is_written_alone(need) and not is_written:
-            said.append("Not tried with anybody: that needs --write.")
+            silent = [one.words for answer in answers if answer.trouble for one in _of_need(need, answer, is_written)]
+            said += [*silent, "Not tried with anybody: that needs --write."]
+            is_borne_out = is_borne_out and not silent
             continue
         of_peers = [found for answer in answers if (found := _of_need(need, answer, is_written))]
         said += [one.words for found in of_peers for one in found]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, TypeAdapter, model_validator
-from pydicom.datadict import dictionary_has_tag, keyword_for_tag, tag_for_keyword
+from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.uid import UID
 
 from appliance.compose.rows import Presence, Source
@@ -52,10 +52,14 @@ def _term_from(text: str) -> str:
 
 def _path_from(text: str) -> str:
     """`RequestAttributesSequence > AccessionNumber`: keywords or tags of PS3.6, the outermost sequence first."""
-    for keyword in keywords_of(text):
-        tag = tag_for_keyword(keyword)
+    *above, last = keywords_of(text)
+    for keyword in (*above, last):
+        tag = tag_for_keyword(keyword) if keyword else None
         if tag is None or not dictionary_has_tag(tag):
             raise ValueError(f"{keyword!r} is no {'tag' if _TAG.fullmatch(keyword) else 'keyword'} of PS3.6")
+    for keyword in above:
+        if dictionary_VR(keyword) != "SQ":
+            raise ValueError(f"{keyword!r} is no sequence: nothing stands in it")
     return text
 
 
@@ -79,6 +83,16 @@ Syntax = Annotated[str, AfterValidator(_syntax_from)]
 CharacterSetTerm = Annotated[str, AfterValidator(_term_from)]
 AttributePath = Annotated[str, AfterValidator(_path_from)]
 Peers = Literal["worklist", "performed-step", "destination", "listener", "audit"]
+
+
+class AskingNeed(Part):
+    """A need whose keys may all be left out, but not together: everything would meet it."""
+
+    @model_validator(mode="after")
+    def _check_asks(self) -> Self:
+        if not self.model_dump(exclude_defaults=True, exclude={"about"}):
+            raise ValueError("it asks for nothing")
+        return self
 
 
 class ServiceNeed(Part):
@@ -109,7 +123,7 @@ class AttributeNeed(Part):
     path: AttributePath
     within: Literal["objects", "N-CREATE", "N-SET"] = "objects"
     sop_class: SopClass | None = None
-    presence: tuple[Presence, ...] = (Presence.ALWAYS,)
+    presence: tuple[Presence, ...] = Field(default=(Presence.ALWAYS,), min_length=1)
     sources: tuple[Source, ...] = ()
     from_worklist: AttributePath | None = None
     value: str | None = None
@@ -119,6 +133,8 @@ class AttributeNeed(Part):
     def _check_sense(self) -> AttributeNeed:
         if self.is_absent and (self.sources or self.from_worklist or self.value is not None):
             raise ValueError("what must be absent has neither value nor source")
+        if self.sop_class and self.within != "objects":
+            raise ValueError("sop_class is of objects, and of no message")
         return self
 
 
@@ -139,7 +155,7 @@ class CharacterSetNeed(Part):
     direction: Literal["read", "written"]
 
 
-class SecurityNeed(Part):
+class SecurityNeed(AskingNeed):
     """Connections are encrypted and both sides authenticated; the audit trail goes to a collector."""
 
     about: Literal["security"]
@@ -188,7 +204,7 @@ class CommitmentNeed(Part):
     new_association: bool = False
 
 
-class RetentionNeed(Part):
+class RetentionNeed(AskingNeed):
     """Nothing is deleted before it is committed, and then for so many days not."""
 
     about: Literal["retention"]

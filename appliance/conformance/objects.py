@@ -20,9 +20,10 @@ from appliance.conformance.attributes import Circumstances, attributes_from
 from appliance.conformance.statement import Attribute, Message, ObjectKind
 
 # Conditions of which every object may have one or none: they depend on the exam, the clock and the purpose.
-_ALWAYS_PERHAPS = frozenset({"exam", "own study", "clock in doubt"})
+_ALWAYS_PERHAPS = frozenset({"exam", "clock in doubt"})
 _STEP_BEGUN = "the performed step was begun"
-_OF_WORKLISTS = frozenset({"scheduled", "worklist's study"})
+_OF_WORKLISTS = frozenset({"scheduled", "worklist's study", "own study"})
+_WITHOUT_WORKLISTS = frozenset({"own study"})
 
 
 def object_kinds(configuration: Configuration) -> tuple[ObjectKind, ...]:
@@ -78,7 +79,7 @@ def _each_kind_for_test(configuration: Configuration) -> Iterator[ObjectKind]:
 def _note_kind(configuration: Configuration) -> ObjectKind:
     box = configuration.box
     circumstances = Circumstances(
-        always=frozenset(),
+        always=_always(configuration),
         perhaps=_perhaps(configuration),
         configured={"box_name": box.name, "institution": box.institution},
         sources=_sources(configuration),
@@ -96,7 +97,7 @@ def messages_of(configuration: Configuration) -> tuple[Message, ...]:
     if configuration.performed_step is None:
         return ()
     circumstances = Circumstances(
-        always=frozenset({"exam"}),
+        always=frozenset({"exam"}) | _always(configuration),
         perhaps=frozenset({"clock in doubt", "discontinued"}) | _perhaps(configuration),
         configured={"box_ae_title": configuration.box.ae_title, "box_name": configuration.box.name},
         sources=_sources(configuration),
@@ -109,7 +110,7 @@ def messages_of(configuration: Configuration) -> tuple[Message, ...]:
 
 def _object_attributes(configuration: Configuration, device: Device, kind: Kind) -> tuple[Attribute, ...]:
     circumstances = Circumstances(
-        always=kind.conditions,
+        always=kind.conditions | _always(configuration),
         perhaps=kind.perhaps | _perhaps(configuration),
         configured=configured_facts(device, configuration.box),
         sources=_sources(configuration),
@@ -123,6 +124,10 @@ def _table_of(kind: Kind) -> Rows:
 
 def _attributes(rows: Rows, circumstances: Circumstances) -> tuple[Attribute, ...]:
     return attributes_from((*CHARACTER_SET, *rows), circumstances)
+
+
+def _always(configuration: Configuration) -> frozenset[str]:
+    return frozenset() if configuration.worklist else _WITHOUT_WORKLISTS
 
 
 def _perhaps(configuration: Configuration) -> frozenset[str]:

@@ -46,7 +46,7 @@ def flow_svg(flow: Flow) -> Element:
         rows.append((height, lines))
         height += 16 * max(map(len, lines)) + 24
     svg = _canvas(width, height, flow.caption)
-    for top, (service_lines, who_lines) in rows:
+    for place, (top, (service_lines, who_lines)) in enumerate(rows):
         tall = 16 * max(len(service_lines), len(who_lines)) + 12
         SubElement(
             svg,
@@ -67,7 +67,10 @@ def flow_svg(flow: Flow) -> Element:
             _text(svg, right, top + 18 + 16 * number, line, "start")
         across = top + tall // 2
         _line(svg, middle + 50, across, right - 12, across)
-        _head(svg, right - 12, across, 1)
+        if place in flow.asked:
+            _head(svg, middle + 50, across, -1)
+        else:
+            _head(svg, right - 12, across, 1)
     _line(svg, 420, 4, 420, height - 4, "6 4")
     return svg
 

@@ -141,7 +141,9 @@ def _requirement_from(given: object, number: int) -> Requirement:
         for key in sorted(map(str, table.keys() - WrittenRequirement.model_fields.keys()))
     ]
     strength, text = table.get("strength"), table.get("text")
-    if strength not in set(Strength):
+    known = {one.value: one for one in Strength}
+    weight = known.get(strength) if isinstance(strength, str) else None
+    if weight is None:
         faults.append(f"its strength is {strength!r}: it must be shall, should or may")
     if not isinstance(text, str) or not text.strip():
         faults.append("it has no text")
@@ -158,7 +160,7 @@ def _requirement_from(given: object, number: int) -> Requirement:
     return Requirement(
         id=str(table.get("id") or f"requirement {number}"),
         # What nobody understands weighs as much as can be.
-        strength=Strength(strength) if strength in set(Strength) else Strength.SHALL,
+        strength=weight or Strength.SHALL,
         text=str(text or ""),
         source=str(table.get("source", "")),
         needs=tuple(needs),

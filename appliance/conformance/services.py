@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from appliance.compose.kinds import storable_kinds
-from appliance.config.schema import Configuration, Destination
+from appliance.config.schema import Configuration
 from appliance.conformance.statement import PresentationContext, Role, Service, Status
 from appliance.conformance.statuses import (
     commitment_statuses,
@@ -88,30 +88,29 @@ def _services(configuration: Configuration) -> Iterator[Service]:
 
 
 def _storage(configuration: Configuration) -> Iterator[Service]:
-    """One service for each class that the devices make."""
+    """One service for each class that the devices make, with the destinations that it can go to."""
     kinds = storable_kinds(configuration.devices, has_notes=configuration.box.corrections)
     for sop_class in dict.fromkeys(sop_class for sop_class, _ in kinds):
         of_class = [kind for kind in kinds if kind[0] == sop_class]
-        contexts = _each_once(
-            context for one in configuration.destinations for context in _storage_contexts(of_class, one)
-        )
-        if contexts:
-            yield _service(
-                contexts,
+        proposed: dict[Context, list[str]] = {}
+        for one in configuration.destinations:
+            for context in contexts_for(of_class, one.transfer_syntaxes):
+                proposed.setdefault(context, []).append(one.name)
+        if proposed:
+            takers = {name for names in proposed.values() for name in names}
+            service = _service(
+                list(proposed),
                 Role.SCU,
                 ("C-STORE",),
                 "Each object of an examination, when it is closed.",
-                tuple(one.name for one in configuration.destinations),
+                tuple(one.name for one in configuration.destinations if one.name in takers),
                 store_statuses(),
             )
-
-
-def _storage_contexts(kinds: Iterable[tuple[str, str]], destination: Destination) -> Sequence[Context]:
-    return contexts_for(kinds, destination.transfer_syntaxes)
-
-
-def _each_once(contexts: Iterable[Context]) -> list[Context]:
-    return list(dict.fromkeys(contexts))
+            contexts = tuple(
+                stated if set(names) == takers else stated.model_copy(update={"peers": tuple(names)})
+                for stated, names in zip(service.contexts, proposed.values(), strict=True)
+            )
+            yield service.model_copy(update={"contexts": contexts})
 
 
 def _service(

@@ -29,7 +29,8 @@ KeywordPath = Annotated[tuple[str, ...], Field(min_length=1, max_length=8)]
 class Part(BaseModel):
     """A part of a statement: frozen, and a key that nobody knows is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A bound that is no number would hold whatever it is compared with.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Role(StrEnum):
@@ -60,11 +61,12 @@ class Status(Part):
 
 
 class PresentationContext(Part):
-    """One proposed or accepted context."""
+    """One proposed or accepted context. `peers` are those it is for; none: every peer of its service."""
 
     abstract_syntax: Uid
     transfer_syntaxes: tuple[Uid, ...] = Field(min_length=1)
     role: Role
+    peers: tuple[str, ...] = ()
 
 
 class Service(Part):
@@ -230,9 +232,11 @@ class UnreadableStatement(ApplianceError):
 def read_statement(file: Path) -> Statement:
     """The statement in a JSON file of at most 16 MiB. UnreadableStatement, which names each place that is wrong."""
     try:
-        if file.stat().st_size > _MOST_BYTES:
+        with file.open("rb") as stream:
+            data = stream.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
             raise UnreadableStatement(f"{file} has more than 16 MiB, which no statement has.")
-        return Statement.model_validate(json.loads(file.read_text(encoding="utf-8")))
+        return Statement.model_validate(json.loads(data.decode("utf-8-sig")))
     except OSError as error:
         raise UnreadableStatement(f"{file} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:

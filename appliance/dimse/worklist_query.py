@@ -97,6 +97,8 @@ MATCHING_KEYWORDS = {
     "accession_number": "AccessionNumber",
     "requested_procedure_id": "RequestedProcedureID",
 }
+IDENTIFIERS = ("accession_number", "requested_procedure_id", "patient_id")
+"""What a barcode may be."""
 # Hiragana, katakana, Han, Hangul: names that stand behind an alphabetic one (PS3.5 6.2.1.2).
 _IDEOGRAPHIC = re.compile(r"[\u1100-\u11ff\u3005-\u30ff\u3130-\u318f\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _PHONETIC = re.compile(r"\A[\u3040-\u30ff\s^*?=]+\Z")
@@ -173,8 +175,7 @@ def _scanned_text(barcode: str) -> str:
 
 def _identifier_queries(text: str) -> tuple[PatientQuery, ...]:
     """One query for each identifier that `text` may be; which of them it is, only the hospital knows."""
-    names = ("accession_number", "requested_procedure_id", "patient_id")
-    found = tuple(PatientQuery(**{name: text}) for name in names if len(text) <= _LONGEST[name])
+    found = tuple(PatientQuery(**{name: text}) for name in IDENTIFIERS if len(text) <= _LONGEST[name])
     if not found:
         raise BadQueryError("This is too long for any identifier.", "Type or scan it again.")
     return found

@@ -9,10 +9,20 @@ from pathlib import Path
 import pytest
 
 from appliance.compose.steps import CREATION
-from appliance.config.schema import Configuration, Destination, PerformedStepManager
+from appliance.config.devices import FilmDevice
+from appliance.config.example import EXAMPLE
+from appliance.config.load import load_configuration
+from appliance.config.schema import Configuration, Destination, PerformedStepManager, WorklistSource
 from appliance.conformance import box, statuses
 from appliance.conformance.box import statement_of
+from appliance.conformance.document import Document, Flow, Paragraph, Sequence, Table
+from appliance.conformance.picture import flow_svg
+from appliance.conformance.statement import Matching, Statement
+from appliance.conformance.template import document_from
 from appliance.dimse.status import StepVerdict
+from appliance.dimse.store import storable_as
+from appliance.dimse.uid_names import KEYWORD_UIDS
+from appliance.dimse.worklist_query import PatientQuery, patient_query_from
 from appliance.exam.decisions import UNDECIDED
 from appliance.forward.retention import KeptObject, Proof, proof_of
 from appliance.forward.states import DELIVERY, DeliveryEvent, DeliveryState
@@ -110,3 +120,105 @@ def test_ok__a_private_attribute_would_be_stated(monkeypatch: pytest.MonkeyPatch
     assert statement_of(site).private_attributes == ()
     monkeypatch.setattr(box, "tag_for_keyword", lambda _keyword: 0x00091001)
     assert "PatientID" in statement_of(site).private_attributes
+
+
+def table_of(document: Document, caption: str) -> Table:
+    (found,) = (
+        block
+        for section in document.sections
+        for block in section.blocks
+        if isinstance(block, Table) and block.caption.startswith(caption)
+    )
+    return found
+
+
+def uid_in(words: str) -> str:
+    return words.rsplit("(", 1)[1].rstrip(")")
+
+
+@pytest.mark.parametrize("compression", ["none", "jpeg-ls"])
+def test_ok__what_is_recoded_for_an_archive_is_what_the_code_recodes(compression: str) -> None:
+    example = load_configuration(EXAMPLE)
+    devices = tuple(
+        one.model_copy(update={"compression": compression}) if isinstance(one, FilmDevice) else one
+        for one in example.devices
+    )
+    document = document_from(statement_of(example.model_copy(update={"devices": devices})))
+    transcoding = table_of(document, "Table 5-9")
+    sent = [uid_in(words) for words in transcoding.columns[1:]]
+    allowed = example.destinations[0].transfer_syntaxes
+    cells = set()
+    for stored, *row in transcoding.rows:
+        possible = {syntax for one in storable_as("1.2", uid_in(stored), allowed) for syntax in one.transfer_syntaxes}
+        assert row == ["SUPPORTED" if uid in possible else "NOT_SUPPORTED" for uid in sent]
+        cells |= set(row)
+    assert cells == {"SUPPORTED", "NOT_SUPPORTED"}
+
+
+def test_ok__each_destination_is_proposed_what_is_configured_for_it() -> None:
+    example = load_configuration(EXAMPLE)
+    (archive,) = example.destinations
+    implicit = archive.model_copy(update={"name": "implicit", "transfer_syntaxes": ("implicit-little-endian",)})
+    site = example.model_copy(update={"destinations": (archive, implicit)})
+    proposed = table_of(document_from(statement_of(site)), "Proposed presentation contexts").rows
+    to_implicit = {row[2] for row in proposed if "implicit" in row[0].split(", ") and "Secondary Capture" in row[1]}
+    assert {uid_in(words) for words in to_implicit} == {KEYWORD_UIDS["ImplicitVRLittleEndian"]}
+    assert {"archive", "archive, implicit"} <= {row[0] for row in proposed}
+
+
+def test_ok__who_has_no_worklist_makes_every_study_himself() -> None:
+    example = load_configuration(EXAMPLE)
+    alone = statement_of(example.model_copy(update={"worklist": ()}))
+    for attributes in (*(kind.attributes for kind in alone.objects), alone.messages[0].attributes):
+        studies = [one for one in attributes if one.path[-1] == "StudyInstanceUID"]
+        assert [(one.presence, one.sources, one.when) for one in studies] == [("ALWAYS", ("GENERATED",), "")]
+
+
+def paragraphs_of(statement: Statement) -> str:
+    sections = document_from(statement).sections
+    return " ".join(block.text for one in sections for block in one.blocks if isinstance(block, Paragraph))
+
+
+def test_ok__the_overview_says_nothing_that_is_not_configured() -> None:
+    example = load_configuration(EXAMPLE)
+    said = ("the hospital's worklist", "hospital's archive", "committed to it", "when the examination began and when")
+    assert all(words in paragraphs_of(statement_of(example)) for words in said)
+    bare = example.model_copy(update={"worklist": (), "destinations": (), "performed_step": None})
+    assert not any(words in paragraphs_of(statement_of(bare)) for words in said)
+
+
+def test_ok__whoever_opens_the_association_points_at_the_other() -> None:
+    statement = statement_of(load_configuration(EXAMPLE))
+    flows = [block for one in document_from(statement).sections for block in one.blocks if isinstance(block, Flow)]
+    assert [[flow.rows[at][1] for at in flow.asked] for flow in flows] == [["Verification (SCP)"]] * 2
+    heads = [one.attrib["points"].split(",")[0] for one in flow_svg(flows[0]).iter() if one.tag.endswith("polygon")]
+    assert (len(heads), len(set(heads)), heads.count(heads[1])) == (len(flows[0].rows), 2, 1)
+
+
+def test_ok__nobody_stands_in_a_picture_who_has_no_part_in_it() -> None:
+    example = load_configuration(EXAMPLE)
+    statement = statement_of(example.model_copy(update={"performed_step": None}))
+    sections = document_from(statement).sections
+    pictures = [block for one in sections for block in one.blocks if isinstance(block, Sequence)]
+    assert len(pictures) == 3
+    for picture in pictures:
+        in_it = {place for arrow in picture.arrows for place in (arrow.start, arrow.end)}
+        assert in_it == set(range(len(picture.participants)))
+    assert "Performed-step manager" not in pictures[1].participants
+
+
+def test_ok__the_querys_keys_are_matched_and_filled_as_stated() -> None:
+    source = WorklistSource(name="ris", ae_title="RIS", host="ris", port=104, modalities=("US",))
+    statement = statement_of(Configuration(worklist=(source,)))
+    rows = {row[0]: tuple(row[2:4]) for row in table_of(document_from(statement), "Table 5-2").rows}
+    assert rows[">Modality"] == ("SINGLE_VALUE (broad query)", "CONFIGURATION")
+    assert rows[">Scheduled Procedure Step Start Date"] == (
+        "SINGLE_VALUE or RANGE (broad query)",
+        "GENERATED; CONFIGURATION",
+    )
+    assert rows["Patient's Name"] == ("SINGLE_VALUE or WILDCARD (patient query)", "USER")
+    assert rows["Accession Number"] == ("SINGLE_VALUE or WILDCARD (patient query)", "USER; SCANNED")
+    assert "Specific Character Set has a value where what was typed is beyond ASCII" in paragraphs_of(statement)
+    asked = [patient_query_from(PatientQuery(patient_name=name), source) for name in ("MULLER*", "Müller*", "山田*")]
+    assert [one.get("SpecificCharacterSet") or "" for one in asked] == ["", "ISO_IR 100", "ISO_IR 192"]
+    assert {one.matching for one in statement.worklist_keys} == {(), (Matching.BROAD,), (Matching.PATIENT,)}

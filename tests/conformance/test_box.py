@@ -46,6 +46,11 @@ def test_ok__it_is_read_back_from_its_json(statement: Statement, tmp_path: Path)
         ("[]", "is no conformance statement"),
         ('{"product": {"name": "x", "version": "1", "manufacturer": "y"}, "colour": 1}', "colour: Extra inputs"),
         ('{"product": {"name": "x"}}', "product.version: Field required"),
+        (
+            '{"product": {"name": "x", "version": "1", "manufacturer": "y"}, "connections": [{"name": "a", '
+            '"role": "destination", "is_encrypted": false, "simultaneous": 1, "deadlines": {"answer_seconds": NaN}}]}',
+            "answer_seconds: Input should be a finite number",
+        ),
     ],
 )
 def test_fail__what_is_no_statement_is_refused_with_its_place(text: str, said: str, tmp_path: Path) -> None:

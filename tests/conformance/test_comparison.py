@@ -14,7 +14,8 @@ from appliance.config.schema import Configuration
 from appliance.conformance.box import statement_of
 from appliance.conformance.comparison import Comparison, Verdict, compare_box, compare_statement
 from appliance.conformance.levers import LEVERS, Lever, smallest
-from appliance.conformance.profile import PROFILES, Profile, read_profile
+from appliance.conformance.needs import SecurityNeed
+from appliance.conformance.profile import PROFILES, Profile, Requirement, Strength, read_profile
 from tests.conformance.golden import DIRECTORY, WRONG, changed, configurations, text_of
 
 NAMES = ("prior-1993", "ihe-swf-acquisition-modality", "ihe-irwf-importer")
@@ -133,6 +134,24 @@ def test_ok__every_lever_does_something() -> None:
         usual = lever.keys in ("destinations: commitment = true", "destinations: transfer_syntaxes")
         assert (full != before) or usual, lever.keys
     Configuration.model_validate_json(full.model_dump_json())
+
+
+@pytest.mark.parametrize(
+    ("need", "keys"),
+    [
+        (SecurityNeed(about="security", audit_collector=True), ("[tls]", "[audit]")),
+        (
+            SecurityNeed(about="security", encrypted=("destination",)),
+            ("[tls]", "listener.tls_port and tls = true of each peer"),
+        ),
+    ],
+)
+def test_ok__an_audit_collector_needs_no_encrypted_peer(
+    need: SecurityNeed, keys: tuple[str, ...], example: Configuration
+) -> None:
+    wanted = Profile("P", "", (Requirement("R", Strength.SHALL, "It is.", "", (need,)),))
+    (found,) = compare_box(wanted, example).findings
+    assert (found.verdict, found.keys) == (Verdict.MET_IF, keys)
 
 
 def test_ok__the_smallest_set_has_nothing_to_spare() -> None:

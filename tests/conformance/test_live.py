@@ -232,3 +232,11 @@ def test_fail__a_peer_that_is_down(bench: Bench) -> None:
         found = finding(comparison, name)
         assert found.verdict is Verdict.NOT_MET
         assert any(one.startswith("archive could not be asked: ") for one in found.live)
+
+
+def test_fail__a_peer_that_is_down_bears_nothing_out_that_was_not_tried(bench: Bench, services: Profile) -> None:
+    comparison = check(bench, "archive", profile=services, **everything(1))
+    found = finding(comparison, "COMMIT")
+    assert found.verdict is Verdict.NOT_MET
+    assert found.live[0].startswith("archive could not be asked: ")
+    assert found.live[-1] == "Not tried with anybody: that needs --write."

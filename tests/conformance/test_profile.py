@@ -101,6 +101,23 @@ def test_fail__a_file_that_is_not_there(tmp_path: Path) -> None:
             "'ISO_IR 10' is no defined term of PS3.3 C.12.1.1.2; did you mean 'ISO_IR 1",
         ),
         ('{ about = "end of study", states = ["FINISHED"] }', "need 1, states.0"),
+        ('{ about = "attribute", path = "" }', "'' is no keyword of PS3.6"),
+        ('{ about = "attribute", path = "PatientID > ", is_absent = true }', "'' is no keyword of PS3.6"),
+        (
+            '{ about = "attribute", path = "PatientID > PatientName", is_absent = true }',
+            "'PatientID' is no sequence",
+        ),
+        ('{ about = "attribute", path = "PatientID", presence = [] }', "need 1, presence"),
+        (
+            '{ about = "attribute", path = "Modality", within = "N-CREATE", sop_class = "EncapsulatedPDFStorage" }',
+            "sop_class is of objects",
+        ),
+        ('{ about = "security" }', "it asks for nothing"),
+        ('{ about = "retention", committed_days = 0 }', "it asks for nothing"),
+        ('{ about = "retention", committed_days = nan }', "need 1, committed_days"),
+        ('{ about = "timer", connection = "destination", name = "answer_seconds", at_least = nan }', "at_least"),
+        ('{ about = "timer", connection = "destination", name = "answer_seconds", at_most = nan }', "at_most"),
+        ('{ about = "timer", connection = "destination", name = "answer_seconds", at_most = inf }', "at_most"),
         ('{ about = "attribute", path = "Modality", value = "US", is_absent = true }', "has neither value nor source"),
         (
             '{ about = "timer", connection = "destination", name = "answer_seconds", at_least = 9, at_most = 8 }',
@@ -128,6 +145,13 @@ def test_fail__a_requirement_that_is_not_understood_weighs_as_much_as_can_be(tmp
     assert one.id == "requirement 1" and one.strength is Strength.SHALL
     for said in ("it has no id", "its strength is 'must'", "it has no text", "it has no needs", "'colour' is no key"):
         assert said in one.fault
+
+
+@pytest.mark.parametrize("strength", ['["shall"]', "{}", "5", "1979-05-27"])
+def test_fail__a_strength_that_is_no_word(strength: str, tmp_path: Path) -> None:
+    text = HEAD + requirement('{ about = "person", look_at = "it" }').replace('"shall"', strength)
+    (one,) = read(tmp_path, text).requirements
+    assert "it must be shall, should or may" in one.fault and one.strength is Strength.SHALL
 
 
 @pytest.mark.parametrize(

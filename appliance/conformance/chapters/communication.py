@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from appliance.conformance.chapters.front import Chapter, Said
@@ -146,8 +147,8 @@ def _pictures(statement: Statement) -> Iterator[Sequence]:
             Arrow(1, 1, "the objects may go, when their retention ends"),
         ]
     if len(arrows) > 3:
-        yield Sequence(
-            "Figure 7-2 An examination", ("Technologist", "Product", "Performed-step manager", "Archive"), tuple(arrows)
+        yield _sequence_of_those_in_it(
+            "Figure 7-2 An examination", ("Technologist", "Product", "Performed-step manager", "Archive"), arrows
         )
 
     if any(one.report_on_new_association for one in statement.commitment):
@@ -166,10 +167,21 @@ def _pictures(statement: Statement) -> Iterator[Sequence]:
         )
 
 
+def _sequence_of_those_in_it(caption: str, everyone: tuple[str, ...], arrows: Iterable[Arrow]) -> Sequence:
+    arrows = tuple(arrows)
+    present = sorted({number for one in arrows for number in (one.start, one.end)})
+    place = {number: at for at, number in enumerate(present)}
+    return Sequence(
+        caption,
+        tuple(everyone[number] for number in present),
+        tuple(replace(one, start=place[one.start], end=place[one.end]) for one in arrows),
+    )
+
+
 def _initiation(statement: Statement) -> Said:
     rows = [
         (
-            ", ".join(service.peers),
+            ", ".join(context.peers or service.peers),
             uid_text(context.abstract_syntax),
             ", ".join(map(uid_text, context.transfer_syntaxes)),
             context.role,

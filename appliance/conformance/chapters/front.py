@@ -19,22 +19,34 @@ _WORKFLOW = ("C-FIND", "N-CREATE")
 def _overview(statement: Statement) -> Said:
     forms = ", ".join(dict.fromkeys(kind.form for kind in statement.objects)) or "none yet: no device is configured"
     return (
-        Paragraph(
-            "The product stands beside an imaging machine that speaks no DICOM. It takes the machine's frames, makes "
-            "each a Secondary Capture object of the patient who was chosen from the hospital's worklist, keeps it on "
-            "its own flash, stores it, and lets go when the archive has committed to it. It tells the hospital when "
-            "the examination began and when it ended."
-        ),
+        Paragraph(_what_it_does(statement)),
         Paragraph(f"Kinds of object in this configuration: {forms}."),
-        Flow("Services of this configuration", tuple(_flow_rows(statement))),
+        _services_flow("Services of this configuration", statement),
     )
 
 
-def _flow_rows(statement: Statement) -> list[tuple[str, str, str]]:
-    return [
+def _what_it_does(statement: Statement) -> str:
+    chosen = "was chosen from the hospital's worklist or " if statement.worklist_keys else ""
+    said = [
+        "The product stands beside imaging machines that speak no DICOM.",
+        f"It makes what they give an object of the patient who {chosen}was named at its panel, and keeps it on its own "
+        "flash.",
+    ]
+    if services_named(statement, _OF_STORAGE):
+        said.append("It stores every object in the hospital's archive.")
+    if any(one.is_requested for one in statement.commitment):
+        said.append("It lets go of an object when the archive has committed to it.")
+    if statement.end_of_study.is_notified:
+        said.append("It tells the hospital when the examination began and when it ended.")
+    return " ".join(said)
+
+
+def _services_flow(caption: str, statement: Statement) -> Flow:
+    rows = tuple(
         (one.activity, f"{one.name} ({one.role})", ", ".join(one.peers) or "anyone who is admitted")
         for one in statement.services
-    ]
+    )
+    return Flow(caption, rows, frozenset(at for at, one in enumerate(statement.services) if one.role is Role.SCP))
 
 
 def _content(statement: Statement) -> Said:
@@ -130,8 +142,8 @@ def character_sets(statement: Statement) -> Said:
             ),
         ),
         Paragraph(
-            "An object carries the character set of its worklist entry where every text fits it, otherwise ISO_IR 192. "
-            "It carries none where every text is ASCII."
+            "An object carries the character set of its worklist entry where every text fits it. Without an entry, or "
+            "with one that names none, it carries none where every text is ASCII. Otherwise it carries ISO_IR 192."
         ),
     )
 
@@ -224,7 +236,7 @@ def _model(_statement: Statement) -> Said:
 
 
 def _flow(statement: Statement) -> Said:
-    return (Flow("Figure 4-1 Application data flow", tuple(_flow_rows(statement))),)
+    return (_services_flow("Figure 4-1 Application data flow", statement),)
 
 
 def _function(statement: Statement) -> Said:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from pydicom.datadict import dictionary_VR
+
 from appliance.compose.rows import Source
 from appliance.conformance.chapters.front import Chapter, Said
 from appliance.conformance.document import Block, Paragraph, Table, table
@@ -17,10 +19,13 @@ from appliance.conformance.words import (
     tag_text,
     uid_text,
 )
+from appliance.dimse.decoding import can_recode
+from appliance.dimse.worklist_query import IDENTIFIERS, MATCHING_KEYWORDS
 
 _NO_WORKLIST = "No worklist is configured."
 _NO_STEPS = "No performed-step manager is configured."
 _NO_COMMITMENT = "No destination is configured with commitment."
+_NOTHING_STORED = "No device or no destination is configured: nothing is stored."
 
 
 def _mapping(statement: Statement) -> Said:
@@ -42,8 +47,9 @@ def _worklist(statement: Statement) -> Said:
     return (
         Paragraph(
             "The broad query asks by day, and by modality and station where they are configured; the patient query by "
-            "what was typed or scanned, with every other key empty. Entries are shown to a person, who chooses one; "
-            "no value of an entry can be edited."
+            "what was typed or scanned, with every other key empty. Specific Character Set has a value where what was "
+            "typed is beyond ASCII: that of `worklist.character_set` where it has every character, otherwise "
+            "ISO_IR 192. Entries are shown to a person, who chooses one; no value of an entry can be edited."
         ),
         table(
             "Table 5-2 Keys of the worklist query",
@@ -54,13 +60,22 @@ def _worklist(statement: Statement) -> Said:
 
 
 def _key_row(key: WorklistKey) -> Iterable[str]:
-    matching = {Matching.BROAD: "SINGLE_VALUE or RANGE", Matching.PATIENT: "SINGLE_VALUE or WILDCARD"}
-    source = {Matching.BROAD: Source.CONFIGURATION, Matching.PATIENT: Source.USER}
+    uses = [_use_words(key.path[-1], one) for one in key.matching]
     yield nested_text(key.path)
     yield tag_text(key.path[-1])
-    yield "; ".join(f"{matching[one]} ({one} query)" for one in key.matching) or "UNIVERSAL"
-    yield "; ".join(source[one] for one in key.matching) or "EMPTY"
+    yield "; ".join(matching for matching, _source in uses) or "UNIVERSAL"
+    yield "; ".join(source for _matching, source in uses) or "EMPTY"
     yield from ("Y" if one else "N" for one in (key.is_shown, key.is_copied_to_objects, key.is_copied_to_steps))
+
+
+def _use_words(keyword: str, query: Matching) -> tuple[str, str]:
+    """Matching type and source of the value (PS3.2 N.5.2.1). A range is of dates alone (PS3.4 C.2.2.2.5)."""
+    if query is Matching.PATIENT:
+        is_scanned = keyword in {MATCHING_KEYWORDS[one] for one in IDENTIFIERS}
+        return f"SINGLE_VALUE or WILDCARD ({query} query)", f"{Source.USER}; SCANNED" if is_scanned else Source.USER
+    if dictionary_VR(keyword) == "DA":
+        return f"SINGLE_VALUE or RANGE ({query} query)", f"{Source.GENERATED}; {Source.CONFIGURATION}"
+    return f"SINGLE_VALUE ({query} query)", Source.CONFIGURATION
 
 
 def _step(statement: Statement) -> Said:
@@ -110,7 +125,7 @@ def attribute_table(caption: str, attributes: Iterable[Attribute]) -> Table:
 def _store(statement: Statement) -> Said:
     stores = services_named(statement, "C-STORE")
     if not stores:
-        return "No device or no destination is configured: nothing is stored."
+        return _NOTHING_STORED
     return (
         Paragraph(
             "The objects of an examination are stored when it is closed, at each destination by itself. A retry sends "
@@ -121,29 +136,28 @@ def _store(statement: Statement) -> Said:
 
 
 def _transcoding(statement: Statement) -> Said:
-    kinds = {kind.transfer_syntax_uid: kind for kind in statement.objects}
+    encodings = tuple(dict.fromkeys(kind.transfer_syntax_uid for kind in statement.objects))
     stores = services_named(statement, "C-STORE")
     negotiable = tuple(
         dict.fromkeys(uid for one in stores for context in one.contexts for uid in context.transfer_syntaxes)
     )
-    if not kinds or not negotiable:
-        return "No device or no destination is configured: nothing is stored."
-    rows = []
-    for encoded in kinds:
-        classes = {kind.sop_class_uid for kind in statement.objects if kind.transfer_syntax_uid == encoded}
-        sent = {
-            uid
-            for one in stores
-            if one.sop_class_uid in classes
-            for context in one.contexts
-            for uid in context.transfer_syntaxes
-        }
-        rows.append((uid_text(encoded), *("SUPPORTED" if uid in sent else "NOT_SUPPORTED" for uid in negotiable)))
+    if not encodings or not negotiable:
+        return _NOTHING_STORED
+    rows = (
+        (
+            uid_text(stored),
+            *("SUPPORTED" if sent == stored or can_recode(stored, sent) else "NOT_SUPPORTED" for sent in negotiable),
+        )
+        for stored in encodings
+    )
     return (
         table(
             "Table 5-9 Stored encoding and negotiated transfer syntax", ("Encoding", *map(uid_text, negotiable)), rows
         ),
-        Paragraph("SUPPORTED: sent under the same SOP Instance UID; a JPEG image is decoded while it is sent."),
+        Paragraph(
+            "SUPPORTED: sent under the same SOP Instance UID; what is compressed is decoded while it is sent, where "
+            "the archive does not take it as it is. Nothing is compressed for being sent."
+        ),
     )
 
 
@@ -215,6 +229,14 @@ def _step_heading(statement: Statement) -> Said:
     return (Paragraph("As SCU only."),) if statement.messages else _NO_STEPS
 
 
+def _store_heading(statement: Statement) -> Said:
+    return (Paragraph("As SCU only."),) if services_named(statement, "C-STORE") else _NOTHING_STORED
+
+
+def _commitment_heading(statement: Statement) -> Said:
+    return (Paragraph("As SCU only."),) if services_named(statement, "N-ACTION") else _NO_COMMITMENT
+
+
 SECTIONS: Final[Mapping[str, Chapter]] = {
     "5": _heading("What each service does, and with which attributes."),
     "5.1": _mapping,
@@ -223,10 +245,10 @@ SECTIONS: Final[Mapping[str, Chapter]] = {
     "5.2.1.1": _worklist,
     "5.2.2": _step_heading,
     "5.2.2.1": _step,
-    "5.2.5": _heading("As SCU only."),
+    "5.2.5": _store_heading,
     "5.2.5.1": _store,
     "5.2.5.1.1": _transcoding,
-    "5.2.6": _heading("As SCU only."),
+    "5.2.6": _commitment_heading,
     "5.2.6.1": _commitment,
     "5.4": _media,
     "5.6": _cross,
