@@ -15,7 +15,7 @@ from appliance.console.aftercare import count_unassigned
 from appliance.console.current import CurrentExam
 from appliance.console.views import list_undecided
 from appliance.exam.facts import ExamFacts
-from appliance.spool.tree import Spool, list_objects
+from appliance.spool.tree import Spool, count_objects
 
 _AT_WORK = frozenset({"recording", "receiving", "scanning"})
 # While one of these is on the board something that was captured may be lost without power, or is not as it was.
@@ -42,7 +42,7 @@ def read_lights(
         findings=findings,
         captured=len(captured),
         unassigned=sum(count_unassigned(spool, facts).values()),
-        on_the_way=sum(1 for _ in list_objects(spool.outbox)),
+        on_the_way=count_objects(spool.outbox),
         is_forward_silent=is_forward_silent,
     )
 

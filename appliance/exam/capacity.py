@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -113,11 +114,15 @@ def read_reclaimable(spool: Spool, configuration: Configuration) -> int:
     if not all(one.commitment or one.verify_by_find for one in configuration.destinations):
         return 0
     total = 0
-    for path in spool.kept.iterdir() if spool.kept.is_dir() else ():
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:  # it has just expired
-            continue
+    if not spool.kept.is_dir():
+        return total
+    # One at a time: the names of ten thousand copies together are more than all else that is remembered of them.
+    with os.scandir(spool.kept) as entries:
+        for entry in entries:
+            try:
+                total += entry.stat().st_size
+            except FileNotFoundError:  # it has just expired
+                continue
     return total
 
 

@@ -80,6 +80,14 @@ def list_objects(directory: Path) -> Iterator[tuple[Path, ObjectName]]:
     yield from sorted(found, key=lambda one: (one[1].number, one[0]))
 
 
+def count_objects(directory: Path) -> int:
+    """How many published objects lie in `directory`, without a list of them: there may be ten thousand."""
+    if not directory.is_dir():
+        return 0
+    with os.scandir(directory) as entries:
+        return sum(1 for entry in entries if object_name_from(entry.name) is not None)
+
+
 def list_captured(spool: Spool, exam_id: str) -> list[tuple[str, Path, ObjectName]]:
     """The exam's objects that were not handed over yet, with their device, in the order in which they were saved."""
     found = [

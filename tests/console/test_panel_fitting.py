@@ -87,7 +87,7 @@ def test_ok__the_exam_opens_on_it_and_stays_at_the_one_that_was_tapped(tmp_path:
         panel.tap("end-exam")
         panel.tap("confirm-end")
         panel.is_on("worklist")
-        panel.tap("notice-close")
+        panel.close_notice()
 
     try:
         items = [_at_station(make_item("Roe^Max", "AT-FILM"), "FILM_ROOM"), make_item("Roe^Ida", "ELSE", modality="MR")]

@@ -38,7 +38,7 @@ def test_ok__unlocked_asked_and_locked_again(tmp_path: Path, browser: Browser) -
         panel.tap("operator")
         _press(panel, "1", "2", "3", "4", "enter")
         panel.has("notice", "This is not the PIN.")
-        panel.tap("notice-close")
+        panel.close_notice()
         _press(panel, "4", "7", "7", "erase", "1", "1", "enter")
         panel.is_on("worklist")
         panel.page.locator("[data-testid=worklist-row]").first.tap()

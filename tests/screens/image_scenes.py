@@ -33,7 +33,7 @@ def show_images(bench: Bench, panel: Panel, shoot: Shoot, directory: Path) -> No
     shoot("tray-confirm")
     panel.tap("open-exam")
     panel.count("strip-item", 1)
-    panel.tap("notice-close")
+    panel.close_notice()
     exam = bench.facts.exam(bench.facts.open_exam_id() or "")
     assert exam is not None
     clip = make_clip(directory / "clip.dcm", exam, [jpeg(320, 240, is_odd=False, quality=q) for q in (20, 40, 60, 80)])
@@ -86,7 +86,7 @@ def show_images(bench: Bench, panel: Panel, shoot: Shoot, directory: Path) -> No
     bench.forward.set_all("committed")
     panel.tap("show-queue")
     expect(panel.page.get_by_test_id("correct").first).to_be_visible(timeout=15_000)
-    panel.tap("notice-close")
+    panel.close_notice()
     shoot("queue-correct")
     panel.tap("correct")
     panel.is_on("wrong")

@@ -119,7 +119,7 @@ def show_exam(bench: Bench, panel: Panel, shoot: Shoot) -> str:
     panel.tap("confirm-end")
     panel.is_on("worklist")
     shoot("ended")
-    panel.tap("notice-close")
+    panel.close_notice()
     return exam_id
 
 
@@ -139,7 +139,7 @@ def show_emergency(panel: Panel, shoot: Shoot) -> None:
     shoot("ending-empty")
     panel.tap("confirm-end")
     panel.is_on("worklist")
-    panel.tap("notice-close")
+    panel.close_notice()
 
 
 def show_presence(panel: Panel, shoot: Shoot) -> None:
