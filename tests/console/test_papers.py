@@ -55,7 +55,7 @@ def test_ok__the_list_is_in_the_language_that_was_chosen(bench: Bench) -> None:
     with bench.browser(Role.SUPPORT) as support:
         support.cookies.set("language", "de")
         page = support.get("/papers").text
-    assert '<html lang="de"' in page and "Wozu dieses Gerät konform ist" in page
+    assert '<html lang="de"' in page and "Wozu diese Box konform ist" in page
 
 
 def test_ok__no_paper_tells_of_a_patient_or_of_who_works_there(bench: Bench) -> None:

@@ -15,7 +15,7 @@ function whoElement(exam) {
 function countByKind(captured) {
   const counts = new Map();
   for (const object of captured) counts.set(kindText(object.kind), (counts.get(kindText(object.kind)) || 0) + 1);
-  return [...counts].map(([kind, count]) => text("ending.of_kind", { count, kind })).join(", ");
+  return [...counts].map(([kind, count]) => text("ending.of_kind", { count, kind })).join(text("said.comma"));
 }
 
 /** What goes as which series, a line for each device. */
@@ -36,7 +36,7 @@ export function drawEnding(state) {
   if (captured.length === 0) {
     lines.push(make("p", { class: "warn", testid: "ending-empty", text: text("ending.empty") }));
   } else {
-    const where = destinations.length ? destinations.join(", ") : text("ending.nowhere");
+    const where = destinations.length ? destinations.join(text("said.comma")) : text("ending.nowhere");
     lines.push(
       make(
         "p",

@@ -12,7 +12,7 @@ export function lightsOf({ status, devices, captured, unassigned }) {
   const told = status?.lights;
   if (!told) return null;
   const busy = devices.filter((device) => AT_WORK.has(device.state)).map((device) => device.title);
-  const capturing = busy.length ? [{ code: "capturing", devices: busy.join(", ") }] : [];
+  const capturing = busy.length ? [{ code: "capturing", devices: busy.join(text("said.comma")) }] : [];
   const heard = {
     switch_off: capturing,
     erase: [

@@ -163,7 +163,7 @@ function retryRefused() {
 function closingText() {
   const titles = new Map(state.devices.map((device) => [device.device, device.title]));
   const waiting = (state.exam.waiting_for || []).map((device) => titles.get(device) || device);
-  return waiting.length ? text("ending.waiting_for", { devices: waiting.join(", ") }) : text("ending.closing");
+  return waiting.length ? text("ending.waiting_for", { devices: waiting.join(text("said.comma")) }) : text("ending.closing");
 }
 
 function drawBar(screen) {

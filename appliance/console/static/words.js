@@ -147,5 +147,5 @@ export const isUnknown = (exam) => exam.is_scheduled === false && !exam.birth_da
 
 /** Whose exam it is, in a few words. */
 export function whoText(exam) {
-  return [orderedNames(exam.names || [])[0] || text("who.no_name"), exam.patient_id].filter(Boolean).join(", ");
+  return [orderedNames(exam.names || [])[0] || text("who.no_name"), exam.patient_id].filter(Boolean).join(text("said.comma"));
 }

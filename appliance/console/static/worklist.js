@@ -169,7 +169,7 @@ function drawAge(worklist) {
       : text("worklist.not_here");
   });
   const isBad = isOld || troubles.length > 0;
-  setText(byId("list-age"), text("worklist.age", { ages: ages.join(", ") || text("worklist.no_source") }));
+  setText(byId("list-age"), text("worklist.age", { ages: ages.join(text("said.comma")) || text("worklist.no_source") }));
   byId("list-age").classList.toggle("warn", isBad);
   setText(byId("list-trouble"), troubles.join(" "));
   show(byId("list-trouble"), troubles.length > 0);
@@ -208,7 +208,7 @@ function row(item) {
       item.birth_date
         ? make("span", { text: dateText(item.birth_date) })
         : make("span", { class: "missing", text: text("worklist.no_birth_date") }),
-      make("span", { class: "small", text: [ageText(item.birth_date, now), sexText(item.sex)].filter(Boolean).join(", ") }),
+      make("span", { class: "small", text: [ageText(item.birth_date, now), sexText(item.sex)].filter(Boolean).join(text("said.comma")) }),
     ),
     make(
       "span",
@@ -269,7 +269,7 @@ export function drawConfirm(item, at, items, devices) {
       ? make("p", {
           class: "warn",
           testid: "confirm-similar",
-          text: text("confirm.similar", { who: [...other.names, birthText(other, at), other.patient_id].join(", ") }),
+          text: text("confirm.similar", { who: [...other.names, birthText(other, at), other.patient_id].join(text("said.comma")) }),
         })
       : "",
     item.modality && !devices.some((device) => device.modality === item.modality)
@@ -286,7 +286,7 @@ export function drawConfirm(item, at, items, devices) {
       ? make("p", {
           class: "warn",
           testid: "confirm-missing",
-          text: text("confirm.missing", { count: item.missing.length, names: item.missing.map(lackingText).join(", ") }),
+          text: text("confirm.missing", { count: item.missing.length, names: item.missing.map(lackingText).join(text("said.comma")) }),
         })
       : "",
     item.findings?.length ? make("p", { class: "warn", testid: "confirm-findings", text: `${item.findings.map(said).join(". ")}.` }) : "",
