@@ -56,6 +56,14 @@ def test_ok__every_language_has_every_text(language: Language) -> None:
             assert "count" in _placeholders(english), key
 
 
+def test_ok__french_keeps_its_double_punctuation_with_the_word() -> None:
+    """A plain space lets a line break before it."""
+    for name in ("languages", "sentences"):
+        lines = (_CONSOLE / name / "fr.toml").read_text(encoding="utf-8").splitlines()
+        # The English words of a sentence stand in front as its key.
+        assert [line for line in lines if re.search(" [:;?!»]|« ", line.rpartition('" = ')[2])] == []
+
+
 def test_ok__languages_are_told_apart() -> None:
     """Whoever copied the English text of a screen and forgot to translate it is told."""
     for language in set(Language) - {Language.ENGLISH}:
