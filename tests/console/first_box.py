@@ -5,6 +5,7 @@ The test plays systemd, which starts anew what the changed configuration is read
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -147,8 +148,11 @@ class FirstBox:
                 line, _ = self._systemd.accept()
             except OSError:
                 return  # the test is over
-            with line, line.makefile("rw", encoding="utf-8") as talk:
-                talk.write(json.dumps(self._do(json.loads(talk.readline()))) + "\n")
+            with line:
+                asked = line.makefile(encoding="utf-8").readline()
+                said = self._do(json.loads(asked)) if asked else ""
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # who asked was killed meanwhile
+                    line.sendall(f"{json.dumps(said)}\n".encode())
 
     def _do(self, words: list[str]) -> str:
         """What a unit of systemd's would be asked; why it failed, if it did."""

@@ -9,7 +9,7 @@
 //   change: change-state (data-state), change-left, peer (data-peer, data-verdict), peer-said, change-why, take-back, keep, change-back
 //   ready:  to-panel
 
-import { byId, make, replaceKeepingPlace, setText, show } from "./elements.js";
+import { byId, make, setChildren, setText, show } from "./elements.js";
 import { clearWrong, drawForm, showWrong, typed, watchForm } from "./first_form.js";
 import { drawRows } from "./first_summary.js";
 import { watchFields } from "./keyboard.js";
@@ -80,7 +80,7 @@ function drawChange(change) {
   show(byId("change-left"), isWaiting);
   setText(byId("change-left"), isWaiting ? text("first.left", { span: spanText(change.seconds_left) }) : "");
   const peers = ["proposed", "loading"].includes(change.state) ? [] : change.peers;
-  replaceKeepingPlace(byId("change-peers"), peers.map(peerElement));
+  setChildren(byId("change-peers"), peers.map(peerElement));
   // What of a peer failed stands with the peer.
   const isTold = peers.some((peer) => peer.checks && !peer.is_good);
   setText(byId("change-why"), change.state === "rolled_back" && !isTold ? said(change.why) : "");
