@@ -227,7 +227,7 @@ def test_fail__a_thousand_streams_and_slow_clients(bench: Bench) -> None:
         finally:
             again.connection.close()
 
-    wait_until(is_free, "the places of those who left are free")
+    wait_until(is_free, "the places of those who left are free", 60.0)
     slow = [socket.create_connection(("127.0.0.1", bench.port), timeout=20) for _ in range(60)]
     for number, connection in enumerate(slow):
         connection.sendall(b"GET / HTTP/1.1\r\nHost: loc" if number % 2 else b"")

@@ -23,7 +23,7 @@ from tests.crash.states import Player, distinct_sample, place_of, sample_of, see
 
 CLIP = re.compile(r"captured/[^/]+/[^/]+/\.part-[0-9.]+~[1-9][0-9]*")
 PROCESS = re.compile(r"\.part-[0-9]+-")
-STATES = 240
+STATES = 160
 PARTS = 8
 STATES_AGAIN = 24
 PARTS_AGAIN = 2

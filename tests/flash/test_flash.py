@@ -9,7 +9,7 @@ import pytest
 from tests.flash.conftest import Prove
 from tests.flash.mutations import FAULTS
 
-CASES = 80
+CASES = 40
 PARTS = 2
 
 
