@@ -21,7 +21,9 @@ def _introduction(_statement: Statement) -> Said:
 def _network(statement: Statement) -> Said:
     return (
         Paragraph("A time server; a name service where peers are configured by name."),
-        Paragraph(f"Peers: {', '.join(one.name for one in statement.connections) or 'none'}."),
+        Paragraph(
+            f"Peers: {', '.join(one.name for one in statement.connections if one.role != 'listener') or 'none'}."
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from pydicom.datadict import dictionary_VR
 
 from appliance.compose.rows import Source
-from appliance.conformance.chapters.front import Chapter, Said
+from appliance.conformance.chapters.front import Chapter, Said, until_let_go
 from appliance.conformance.document import Block, Paragraph, Table, table
 from appliance.conformance.statement import Attribute, Matching, Message, Statement, Status, WorklistKey
 from appliance.conformance.words import (
@@ -20,6 +20,7 @@ from appliance.conformance.words import (
     uid_text,
 )
 from appliance.dimse.decoding import can_recode
+from appliance.dimse.worklist import MAX_PATIENT_ITEMS
 from appliance.dimse.worklist_query import IDENTIFIERS, MATCHING_KEYWORDS
 
 _NO_WORKLIST = "No worklist is configured."
@@ -49,7 +50,9 @@ def _worklist(statement: Statement) -> Said:
             "The broad query asks by day, and by modality and station where they are configured; the patient query by "
             "what was typed or scanned, with every other key empty. Specific Character Set has a value where what was "
             "typed is beyond ASCII: that of `worklist.character_set` where it has every character, otherwise "
-            "ISO_IR 192. Entries are shown to a person, who chooses one; no value of an entry can be edited."
+            "ISO_IR 192. Entries are shown to a person, who chooses one or, of one patient, several; no value of an "
+            f"entry can be edited. Of a patient query {MAX_PATIENT_ITEMS} entries are taken at most, of a broad one "
+            "those of `worklist.max_items`."
         ),
         table(
             "Table 5-2 Keys of the worklist query",
@@ -129,9 +132,27 @@ def _store(statement: Statement) -> Said:
     return (
         Paragraph(
             "The objects of an examination are stored when it is closed, at each destination by itself. A retry sends "
-            "the same bytes under the same SOP Instance UID. The objects are described in A.A."
+            "the same object under the same SOP Instance UID. The objects are described in A.A."
         ),
+        *_kept(statement),
         status_table("Statuses of C-STORE", stores[0].statuses),
+    )
+
+
+def _kept(statement: Statement) -> tuple[Paragraph, ...]:
+    kept = statement.retention
+    if kept is None:
+        return ()
+    days = []
+    if any(one.is_requested for one in statement.commitment):
+        days.append(f"{kept.committed_days:g} days where it is committed")
+    found = "" if kept.is_kept_until_committed else "where C-FIND found it or "
+    days.append(f"{kept.unproven_days:g} days {found}where a person let go of it")
+    return (
+        Paragraph(
+            f"An object is kept {until_let_go(statement)}, and nothing more is to be done with it at any destination. "
+            f"Then it stays for a time: {', '.join(days)}; less where flash runs short."
+        ),
     )
 
 
@@ -168,8 +189,10 @@ def _commitment(statement: Statement) -> Said:
     services = services_named(statement, "N-ACTION")
     return (
         Paragraph(
-            "Commitment is asked for every object that a destination stored. Nothing uncommitted is deleted, but what "
-            "a person let go of."
+            "Commitment is asked for every object that such a destination stored. Without a report in its time the "
+            "same is asked again under a new Transaction UID, at once; after so many requests in vain "
+            "(commitment_rounds) people are told, the objects are looked for by C-FIND where the destination is "
+            "configured for that (verify_by_find), and each further request waits for retry_longest_seconds."
         ),
         table(
             "Storage commitment by destination",
