@@ -220,7 +220,10 @@ IMAGE: Rows = (
     Row("QualityControlImage", "3", ALWAYS, (fixed("YES"),), when="self test"),
     Row("ImageComments", "3", ALWAYS, (fixed(CLOCK_IN_DOUBT),), when="clock in doubt"),
     Row("ImageComments", "3", ALWAYS, (device("printed_text"),), when="printed"),
-    Row("BurnedInAnnotation", "1", ALWAYS, (configured("burned_in_annotation"),)),
+    # General Image (C.7.6.1) has it optional, the multi-frame classes' own module (C.8.6.3) does not.
+    Row("BurnedInAnnotation", "3", ALWAYS, (configured("burned_in_annotation"),), when="still"),
+    Row("BurnedInAnnotation", "1", ALWAYS, (configured("burned_in_annotation"),), when="clip"),
+    Row("BurnedInAnnotation", "1", ALWAYS, (configured("burned_in_annotation"),), when="film frame"),
     Row("LossyImageCompression", "3", ALWAYS, (device("lossy"),)),
     Row("LossyImageCompressionRatio", "3", ALWAYS, (device("lossy_ratio"),), when="lossy"),
     Row("LossyImageCompressionMethod", "3", ALWAYS, (device("lossy_method"),), when="lossy"),

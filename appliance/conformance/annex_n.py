@@ -16,7 +16,7 @@ _QR = "The product is no query/retrieve provider; it looks for its own objects b
 OUTLINE: Final[tuple[tuple[str, str, str], ...]] = (
     ("1", "Overview", ""),
     ("1.1", "Content and Transfer", ""),
-    ("1.1.1", "Structured Reporting Root Template IDs", "No structured reports are made."),
+    ("1.1.1", "Structured Reporting Root Template IDs", ""),
     ("1.2", "DIMSE Services", ""),
     ("1.2.1", "Verification Service", ""),
     ("1.2.2", "Storage Service", ""),
@@ -151,7 +151,7 @@ OUTLINE: Final[tuple[tuple[str, str, str], ...]] = (
     ("A.A.1.4", "Coded Values", "See A.E."),
     ("A.A.2", "Objects of This Configuration", ""),
     ("A.A.3", "Objects Stored under the Test Patient", ""),
-    ("A.B", "Structured Report Content Encoding", "No structured reports are made."),
+    ("A.B", "Structured Report Content Encoding", ""),
     ("A.C", "Security Details", ""),
     ("A.C.1", "External Network Requirement Details", ""),
     ("A.C.1.1", "Time Synchronization", ""),

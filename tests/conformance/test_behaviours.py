@@ -310,3 +310,22 @@ def test_ok__a_rejection_note_is_not_told_as_an_object_of_an_examination() -> No
     site = example.model_copy(update={"box": example.box.model_copy(update={"corrections": True})})
     told = {one.sop_class_uid: one.activity for one in statement_of(site).services if "C-STORE" in one.operations}
     assert [uid for uid, activity in told.items() if "rejected" in activity] == [NOTE_KIND.sop_class_uid]
+    (note,) = [one for one in statement_of(site).objects if one.sop_class_uid == NOTE_KIND.sop_class_uid]
+    document = document_from(statement_of(site))
+    (root,) = table_of(document, "Root templates").rows
+    assert (uid_in(root[0]), root[1]) == (note.sop_class_uid, "2010")
+    assert table_of(document, "Note: Key Object Selection").rows
+    assert "The content of Key Object Selection" in paragraphs_of(statement_of(site))
+    assert paragraphs_of(statement_of(example)).count("No structured reports are made.") == 2
+
+
+def test_ok__burned_in_annotation_is_of_the_type_of_its_module() -> None:
+    """Optional in General Image, not in the modules of frames (PS3.3 C.7.6.1, C.8.6.3)."""
+    types = {
+        (kind.sop_class_uid, one.type)
+        for kind in statement_of(load_configuration(EXAMPLE)).objects
+        for one in kind.attributes
+        if one.path == ("BurnedInAnnotation",)
+    }
+    single = KEYWORD_UIDS["SecondaryCaptureImageStorage"]
+    assert len(types) == 3 and all((kind == "3") == (uid == single) for uid, kind in types)

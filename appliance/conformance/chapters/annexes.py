@@ -104,7 +104,8 @@ def _test_objects(statement: Statement) -> Said:
 def _tables(kinds: Iterable[ObjectKind]) -> tuple[Table, ...]:
     return tuple(
         attribute_table(
-            f"{kind.form.capitalize()} of {', '.join(kind.devices)}: {uid_text(kind.sop_class_uid)} in "
+            f"{' of '.join(filter(None, (kind.form.capitalize(), ', '.join(kind.devices))))}: "
+            f"{uid_text(kind.sop_class_uid)} in "
             f"{uid_text(kind.transfer_syntax_uid)}",
             kind.attributes,
         )
@@ -192,6 +193,14 @@ def _section(_statement: Statement) -> Said:
     return (Paragraph("As this configuration uses them."),)
 
 
+def _content(statement: Statement) -> Said:
+    trees = [kind for kind in statement.objects if any(one.path[0] == "ContentSequence" for one in kind.attributes)]
+    if not trees:
+        return "No structured reports are made."
+    named = ", ".join(uid_text(kind.sop_class_uid) for kind in trees)
+    return (Paragraph(f"The content of {named} stands in its table in A.A.2, below Content Sequence."),)
+
+
 SECTIONS: Final[Mapping[str, Chapter]] = {
     "8": _section,
     "8.1": _introduction,
@@ -208,6 +217,7 @@ SECTIONS: Final[Mapping[str, Chapter]] = {
     "A.A.1.3": _private,
     "A.A.2": _objects,
     "A.A.3": _test_objects,
+    "A.B": _content,
     "A.C": _security,
     "A.C.1": _requirements,
     "A.C.1.1": _time,

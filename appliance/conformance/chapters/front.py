@@ -86,6 +86,19 @@ def _content(statement: Statement) -> Said:
     )
 
 
+def _templates(statement: Statement) -> Said:
+    """Of what has a content tree: a rejection note (PS3.16 TID 2010)."""
+    found = [
+        (uid_text(kind.sop_class_uid), one.value)
+        for kind in statement.objects
+        for one in kind.attributes
+        if one.path[-1] == "TemplateIdentifier" and one.path[0] == "ContentTemplateSequence"
+    ]
+    if not found:
+        return "No structured reports are made."
+    return (table("Root templates (PS3.16)", ("SOP Class", "Template ID"), found),)
+
+
 def _stored(statement: Statement) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for service in services_named(statement, _OF_STORAGE):
@@ -279,6 +292,7 @@ def _function(statement: Statement) -> Said:
 SECTIONS: Final[Mapping[str, Chapter]] = {
     "1": _overview,
     "1.1": _content,
+    "1.1.1": _templates,
     "1.2": _dimse,
     "1.2.1": _verification,
     "1.2.2": _storage,
