@@ -9,7 +9,9 @@ from typing import Literal
 
 import pytest
 
+from appliance.compose.attributes import DOCUMENT, OBJECT
 from appliance.compose.kinds import NOTE_KIND
+from appliance.compose.note import NOTE
 from appliance.compose.steps import CREATION
 from appliance.config.devices import FilmDevice
 from appliance.config.example import EXAMPLE
@@ -223,6 +225,7 @@ def test_ok__the_querys_keys_are_matched_and_filled_as_stated() -> None:
     statement = statement_of(Configuration(worklist=(source,)))
     rows = {row[0]: tuple(row[2:4]) for row in table_of(document_from(statement), "Table 5-2").rows}
     assert rows[">Modality"] == ("SINGLE_VALUE (broad query)", "CONFIGURATION")
+    assert rows["Specific Character Set"] == ("none", "EMPTY; GENERATED")
     assert rows[">Scheduled Procedure Step Start Date"] == (
         "SINGLE_VALUE or RANGE (broad query)",
         "GENERATED; CONFIGURATION",
@@ -329,3 +332,11 @@ def test_ok__burned_in_annotation_is_of_the_type_of_its_module() -> None:
     }
     single = KEYWORD_UIDS["SecondaryCaptureImageStorage"]
     assert len(types) == 3 and all((kind == "3") == (uid == single) for uid, kind in types)
+
+
+def test_ok__where_the_doubt_about_the_clock_stands_is_where_the_tables_have_it() -> None:
+    """A note's table has no place for it, a document's its title."""
+    said = paragraphs_of(statement_of(load_configuration(EXAMPLE)))
+    assert "a document in its title; a rejection note does not" in said
+    assert not any(row.when == "clock in doubt" for row in (*NOTE, *DOCUMENT))
+    assert any(row.when == "clock in doubt" for row in OBJECT) and any(row.when == "clock in doubt" for row in CREATION)

@@ -80,7 +80,10 @@ def _private(statement: Statement) -> Said:
 def _time(_statement: Statement) -> Said:
     return (
         Paragraph("The operating system's time client keeps the clock; the product looks whether it does."),
-        Paragraph(f"An object that was made while the clock was in doubt says so in its comments: {CLOCK_IN_DOUBT}"),
+        Paragraph(
+            "What was made while the clock was in doubt says so: an image and a performed step in their comments, a "
+            f"document in its title; a rejection note does not. {CLOCK_IN_DOUBT}"
+        ),
     )
 
 

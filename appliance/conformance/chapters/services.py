@@ -23,6 +23,7 @@ from appliance.dimse.decoding import can_recode
 from appliance.dimse.worklist import MAX_PATIENT_ITEMS
 from appliance.dimse.worklist_query import IDENTIFIERS, MATCHING_KEYWORDS
 
+_CHARACTERS = ("SpecificCharacterSet",)
 _NO_WORKLIST = "No worklist is configured."
 _NO_STEPS = "No performed-step manager is configured."
 _NO_COMMITMENT = "No destination is configured with commitment."
@@ -64,10 +65,12 @@ def _worklist(statement: Statement) -> Said:
 
 def _key_row(key: WorklistKey) -> Iterable[str]:
     uses = [_use_words(key.path[-1], one) for one in key.matching]
+    # No key that is matched: it says in which characters the others are (PS3.4 C.2.2.2).
+    matched, source = ("none", f"EMPTY; {Source.GENERATED}") if key.path == _CHARACTERS else ("UNIVERSAL", "EMPTY")
     yield nested_text(key.path)
     yield tag_text(key.path[-1])
-    yield "; ".join(matching for matching, _source in uses) or "UNIVERSAL"
-    yield "; ".join(source for _matching, source in uses) or "EMPTY"
+    yield "; ".join(matching for matching, _source in uses) or matched
+    yield "; ".join(given for _matching, given in uses) or source
     yield from ("Y" if one else "N" for one in (key.is_shown, key.is_copied_to_objects, key.is_copied_to_steps))
 
 
