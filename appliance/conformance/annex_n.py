@@ -64,7 +64,7 @@ OUTLINE: Final[tuple[tuple[str, str, str], ...]] = (
     ("5.2.6", "Storage Commitment Service", ""),
     ("5.2.6.1", "SCU of the Storage Commitment Push Model", ""),
     ("5.2.6.2", "SCP of the Storage Commitment Push Model", "The product commits to nothing for others."),
-    ("5.2.7", "Query/Retrieve Service", _QR),
+    ("5.2.7", "Query/Retrieve Service", ""),
     ("5.2.8", "Print Management Service", "Nothing is printed by DICOM."),
     ("5.3", "DICOM Web Services", _WEB),
     ("5.3.1", "URI Web Service", _WEB),

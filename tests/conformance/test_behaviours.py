@@ -24,6 +24,7 @@ from appliance.conformance.document import Document, Flow, Paragraph, Sequence, 
 from appliance.conformance.picture import flow_svg
 from appliance.conformance.statement import Matching, Statement
 from appliance.conformance.template import document_from
+from appliance.dimse import find
 from appliance.dimse.association import Caller, _entity
 from appliance.dimse.listener import LISTENER_CONTEXTS
 from appliance.dimse.status import StepVerdict
@@ -340,3 +341,12 @@ def test_ok__where_the_doubt_about_the_clock_stands_is_where_the_tables_have_it(
     assert "a document in its title; a rejection note does not" in said
     assert not any(row.when == "clock in doubt" for row in (*NOTE, *DOCUMENT))
     assert any(row.when == "clock in doubt" for row in OBJECT) and any(row.when == "clock in doubt" for row in CREATION)
+
+
+def test_ok__the_query_for_objects_is_stated_as_it_leaves() -> None:
+    site = load_configuration(EXAMPLE).model_copy(update={"destinations": (LOOKED_AT,)})
+    rows = table_of(document_from(statement_of(site)), "Keys of the query for objects").rows
+    query = find.query_from("1.2", "1.3", ["1.4", "1.5"])
+    assert [row[1] for row in rows] == [f"({one.tag.group:04X},{one.tag.element:04X})" for one in query]
+    assert [row[2] == "UNIVERSAL" for row in rows] == [one.is_empty for one in query]
+    assert "at most 100 in a query" in paragraphs_of(statement_of(site))

@@ -20,6 +20,7 @@ from appliance.conformance.words import (
     uid_text,
 )
 from appliance.dimse.decoding import can_recode
+from appliance.dimse.find import UIDS_IN_QUERY, query_from
 from appliance.dimse.worklist import MAX_PATIENT_ITEMS
 from appliance.dimse.worklist_query import IDENTIFIERS, MATCHING_KEYWORDS
 
@@ -223,6 +224,37 @@ def status_table(caption: str, statuses: Iterable[Status]) -> Table:
     )
 
 
+def _looked(statement: Statement) -> Said:
+    found = [one for one in services_named(statement, "C-FIND") if "C-CANCEL" not in one.operations]
+    if not found:
+        return "The product is no query/retrieve provider, and no destination is configured to be looked at."
+    # As it leaves, of any object.
+    query = query_from("1", "1", ["1"])
+    return (
+        Paragraph(
+            "As SCU only: objects that were stored are looked for at the level of images, those of one series at once "
+            f"and at most {UIDS_IN_QUERY} in a query. An object counts as found where it is named and not said to be "
+            "unavailable."
+        ),
+        table(
+            "Keys of the query for objects",
+            ("Attribute", "Tag", "Matching", "Value from"),
+            (
+                (nested_text((one.keyword,)), tag_text(one.keyword), *_look_words(one.keyword, is_empty=one.is_empty))
+                for one in query
+            ),
+        ),
+    )
+
+
+def _look_words(keyword: str, *, is_empty: bool) -> tuple[str, str]:
+    if is_empty:
+        return "UNIVERSAL", "EMPTY"
+    if keyword == "QueryRetrieveLevel":
+        return "none", Source.FIXED
+    return ("LIST_OF_UID" if keyword == "SOPInstanceUID" else "SINGLE_VALUE"), Source.GENERATED
+
+
 def _media(_statement: Statement) -> Said:
     return (
         Paragraph(
@@ -276,6 +308,7 @@ SECTIONS: Final[Mapping[str, Chapter]] = {
     "5.2.5.1.1": _transcoding,
     "5.2.6": _commitment_heading,
     "5.2.6.1": _commitment,
+    "5.2.7": _looked,
     "5.4": _media,
     "5.6": _cross,
     "5.7": _heading("Those of section 1.7, for worklists, objects and performed steps alike."),
