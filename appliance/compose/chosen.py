@@ -22,7 +22,7 @@ _TYPED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Facts of the exam for `rows.Facts`. Conditions: `exam`, `scheduled`, and whose Study Instance UID it is."""
+    """Facts of the exam for `rows.Facts`. Conditions: `exam`, `step told`, `scheduled`, and whose study it is."""
 
     entries: tuple[Dataset, ...]
     user: Mapping[str, Any]
@@ -40,6 +40,7 @@ def chosen_from(exam: Exam | None) -> Chosen:
         exam.is_scheduled and named is not None and named.VR == "UI" and named.value == exam.study_instance_uid
     )
     conditions = {"exam", "worklist's study" if is_worklists else "own study"}
+    conditions |= {"step told"} if exam.has_told_steps else set()
     return Chosen(
         entries=given if exam.is_scheduled else (),
         user={

@@ -29,16 +29,19 @@ from appliance.conformance.statement import (
 )
 from appliance.conformance.statuses import is_step_told_until_taken
 from appliance.conformance.worklist_keys import worklist_keys
-from appliance.dimse.association import MAX_PDU_BYTES
+from appliance.dimse.association import MAX_PDU_BYTES, associate_seconds_of
 from appliance.dimse.commitment import COMMITMENT_CONTEXT
-from appliance.dimse.listener import LISTENER_CONTEXTS, STALL_SECONDS
+from appliance.dimse.listener import LISTENER_CONTEXTS, MESSAGE_STALLS, STALL_SECONDS
+from appliance.dimse.performed_step import RETRY_FIRST_SECONDS, RETRY_LONGEST_SECONDS
 from appliance.dimse.text import READ_TERMS
 from appliance.dimse.visits import MOST_ASSOCIATIONS
+from appliance.dimse.worklist import MOST_SEARCHES, WHOLE_QUERY
 from appliance.exam.audit_codes import Event
 from appliance.exam.exam import Outcome
 from appliance.exam.reasons import REASONS
 
-_BCP_195 = "BCP 195 TLS Secure Transport Connection Profile (PS3.15 B.9, B.12)"
+# TLS 1.2 at least, and never below: B.9 lets older ones be negotiated.
+_BCP_195 = "BCP 195 RFC 8996, 9325 TLS Secure Transport Connection Profile (PS3.15 B.12)"
 _AUDIT = "Audit Trail Message Format Profile (PS3.15 A.5)"
 _SYSLOG = "Audit Trail Message Transmission Profile - SYSLOG-TLS (PS3.15 A.6)"
 
@@ -106,9 +109,11 @@ def _private(objects: Iterable[ObjectKind], messages: Iterable[Message]) -> Iter
 
 def _connections(configuration: Configuration) -> Iterator[Connection]:
     for source in configuration.worklist:
-        yield _to_peer(source.name, "worklist", source, 1, {"every_seconds": source.every_seconds})
+        waits = {"query_seconds": WHOLE_QUERY * source.answer_seconds, "every_seconds": source.every_seconds}
+        yield _to_peer(source.name, "worklist", source, 1 + MOST_SEARCHES, waits)
     if configuration.performed_step:
-        yield _to_peer("performed-step", "performed-step", configuration.performed_step, 1, {})
+        waits = {"retry_first_seconds": RETRY_FIRST_SECONDS, "retry_longest_seconds": RETRY_LONGEST_SECONDS}
+        yield _to_peer("performed-step", "performed-step", configuration.performed_step, 1, waits)
     for one in configuration.destinations:
         waits = {"retry_first_seconds": one.retry_first_seconds, "retry_longest_seconds": one.retry_longest_seconds}
         if one.commitment:
@@ -122,7 +127,7 @@ def _connections(configuration: Configuration) -> Iterator[Connection]:
                 is_encrypted=is_encrypted,
                 is_authenticated_mutually=is_encrypted,
                 simultaneous=MOST_ASSOCIATIONS,
-                deadlines={"stall_seconds": STALL_SECONDS},
+                deadlines={"stall_seconds": STALL_SECONDS, "message_seconds": MESSAGE_STALLS * STALL_SECONDS},
             )
     if configuration.audit:
         yield Connection(
@@ -151,7 +156,12 @@ def _to_peer(
         is_encrypted=peer.tls,
         is_authenticated_mutually=peer.tls,
         simultaneous=simultaneous,
-        deadlines={"connect_seconds": peer.connect_seconds, "answer_seconds": peer.answer_seconds, **waits},
+        deadlines={
+            "connect_seconds": peer.connect_seconds,
+            "associate_seconds": associate_seconds_of(peer),
+            "answer_seconds": peer.answer_seconds,
+            **waits,
+        },
     )
 
 

@@ -103,11 +103,13 @@ def _with_peers(seen: _Seen) -> tuple[Answer, str]:
 
 
 def _deletes(seen: _Seen) -> tuple[Answer, str]:
-    kept = seen.configuration.retention
-    return Answer.YES, (
-        f"{kept.committed_days:g} days after the archive committed (retention.committed_days); what C-FIND verified or "
-        f"a person released after {kept.unproven_days:g} days; nothing else goes by itself."
-    )
+    kept, waits = seen.configuration.retention, []
+    if any(one.commitment for one in seen.configuration.destinations):
+        waits.append(f"{kept.committed_days:g} days after the archive committed (retention.committed_days)")
+    is_found = seen.statement.retention is not None and not seen.statement.retention.is_kept_until_committed
+    found = "what C-FIND verified or " if is_found else "what "
+    waits.append(f"{found}a person released after {kept.unproven_days:g} days")
+    return Answer.YES, f"{'; '.join(waits)}; earlier where flash runs short; nothing else goes by itself."
 
 
 def _films(seen: _Seen) -> tuple[Answer, str]:
@@ -134,6 +136,16 @@ def _locks(seen: _Seen) -> tuple[Answer, str]:
 
 def _operators(note: str) -> _Says:
     return lambda seen: _if(bool(seen.configuration.operators), note, "No operators are configured.")
+
+
+def _named(seen: _Seen) -> tuple[Answer, str]:
+    here = "The operator who had unlocked the panel"
+    return _if(bool(seen.configuration.operators), f"{here}; support.", "Support alone: no operators are configured.")
+
+
+def _logins(seen: _Seen) -> tuple[Answer, str]:
+    where = "At the panel, and support" if seen.configuration.operators else "Support; the panel has no operators"
+    return Answer.YES, f"{where}. The end of a session is not recorded."
 
 
 def _collected(note: str) -> _Says:
@@ -164,7 +176,7 @@ ANSWERS: Final[dict[str, tuple[str, _Says]]] = {
     ),
     "MPII-2.3": (
         "Until it is erased on purpose",
-        _always(Answer.NO, "What no archive committed: see MPII-2.5."),
+        _always(Answer.NO, "What may go by itself, and when: see MPII-2.5."),
     ),
     "MPII-2.4": ("In a database", _always(Answer.YES, "The ledger of deliveries has the Patient ID.")),
     "MPII-2.5": ("Deletes by itself what is stored elsewhere", _deletes),
@@ -180,16 +192,19 @@ ANSWERS: Final[dict[str, tuple[str, _Says]]] = {
     "ALOF-1": ("Locks after a time without use", _locks),
     "ALOF-2": ("The time can be configured", _always(Answer.YES, "panel.lock_seconds, by support.")),
     "AUDT-1": ("Has an audit trail of its own", _always(Answer.YES, "PS3.15 A.5, append-only.")),
-    "AUDT-1.1": ("With the user in it", _operators("The operator who had unlocked the panel.")),
+    "AUDT-1.1": ("With the user in it", _named),
     "AUDT-1.2": ("With other personal data in it", _always(Answer.YES, "Patient IDs and Study Instance UIDs.")),
-    "AUDT-2.1": ("Records who logged in", _operators("At the panel.")),
+    "AUDT-2.1": ("Records who logged in", _logins),
     "AUDT-2.2": ("Records who could not", _operators("Wrong PINs.")),
     "AUDT-2.6": ("Records creation and change of data", _always(Answer.YES, "Examinations and objects.")),
     "AUDT-2.7": ("Records import and export on media", _always(Answer.YES, "What was exported.")),
-    "AUDT-2.8": ("Records what went over the network", _always(Answer.YES, "Every transfer of objects.")),
+    "AUDT-2.8": (
+        "Records what went over the network",
+        _always(Answer.YES, "Transfers of objects; no query and no performed step."),
+    ),
     "AUDT-4": ("Records time", _always(Answer.YES, "")),
     "AUDT-4.1": ("Date and time of each record", _always(Answer.YES, "")),
-    "AUDT-5": ("The trail can be exported", _collected("To the configured collector.")),
+    "AUDT-5": ("The trail can be exported", _always(Answer.YES, "`appliance audit --xml`; see also AUDT-5.2.")),
     "AUDT-5.2": ("To a collector (IHE ATNA)", _collected("Syslog over TLS (RFC 5425).")),
     "AUDT-5.4": ("Encrypted", _collected("Never otherwise.")),
     "AUDT-6": ("The owner can read it", _always(Answer.YES, "`appliance audit`.")),
@@ -219,7 +234,10 @@ ANSWERS: Final[dict[str, tuple[str, _Says]]] = {
     ),
     "NAUT-1": ("Both ends of a connection are authenticated", _encrypted(_TLS)),
     "NAUT-3": ("By certificates", _encrypted(_TLS)),
-    "CONN-2": ("The ports are listed", _always(Answer.YES, "Section 8.3 of the conformance statement.")),
+    "CONN-2": (
+        "The ports are listed",
+        _always(Answer.YES, "DICOM's: section 8.3 of the conformance statement. Beside them SSH, and metrics.port."),
+    ),
     "CONN-3": ("Talks to systems of the customer", _with_peers),
     "CONN-6": ("Needs the internet", _always(Answer.NO, "")),
     "CONN-7": ("Has TLS", _always(Answer.YES, _TLS)),

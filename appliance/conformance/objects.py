@@ -55,7 +55,7 @@ def _each_kind_for_test(configuration: Configuration) -> Iterator[ObjectKind]:
         if kind == NOTE_KIND:
             continue  # a note like any other
         circumstances = Circumstances(
-            always=kind.conditions | {"exam", "own study"},
+            always=kind.conditions | {"exam", "step told", "own study"},
             perhaps=frozenset(),
             configured=configured_facts(device, configuration.box),
             sources=frozenset(Source) - {Source.MWL},
@@ -131,7 +131,8 @@ def _always(configuration: Configuration) -> frozenset[str]:
 
 
 def _perhaps(configuration: Configuration) -> frozenset[str]:
-    return _ALWAYS_PERHAPS | (_OF_WORKLISTS if configuration.worklist else frozenset())
+    told = {"step told"} if configuration.performed_step else set()
+    return _ALWAYS_PERHAPS | told | (_OF_WORKLISTS if configuration.worklist else frozenset())
 
 
 def _sources(configuration: Configuration) -> frozenset[Source]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from appliance.compose.kinds import storable_kinds
+from appliance.compose.kinds import NOTE_KIND, storable_kinds
 from appliance.config.schema import Configuration
 from appliance.conformance.statement import PresentationContext, Role, Service, Status
 from appliance.conformance.statuses import (
@@ -23,6 +23,9 @@ from appliance.dimse.performed_step import STEP_CONTEXT
 from appliance.dimse.store import contexts_for
 from appliance.dimse.uid_names import uid_name_of
 from appliance.dimse.worklist import WORKLIST_CONTEXT
+
+_STORES = "Each object of an examination, when it is closed."
+_REJECTS = "What was stored of a wrong patient is rejected, by a person (IHE IOCM)."
 
 
 def services_of(configuration: Configuration) -> tuple[Service, ...]:
@@ -72,7 +75,7 @@ def _services(configuration: Configuration) -> Iterator[Service]:
             [COMMITMENT_CONTEXT],
             Role.SCU,
             ("N-ACTION", "N-EVENT-REPORT"),
-            "Everything that was stored is asked for; what is not committed stays on the box.",
+            "Everything that was stored is asked for, again and again until it is committed or refused.",
             tuple(one.name for one in asked),
             commitment_statuses(),
         )
@@ -102,7 +105,7 @@ def _storage(configuration: Configuration) -> Iterator[Service]:
                 list(proposed),
                 Role.SCU,
                 ("C-STORE",),
-                "Each object of an examination, when it is closed.",
+                _REJECTS if sop_class == NOTE_KIND.sop_class_uid else _STORES,
                 tuple(one.name for one in configuration.destinations if one.name in takers),
                 store_statuses(),
             )

@@ -48,14 +48,14 @@ _LOOK: Final[Mapping[FindVerdict, str]] = {
     FindVerdict.CANCELLED: "Nothing is known of the objects; they are looked for again later.",
     FindVerdict.REFUSED: "Nothing is known of the objects; they are looked for again later.",
 }
-_STORE: Final[Mapping[StoreVerdict, str]] = {
+STORE_BEHAVIOUR: Final[Mapping[StoreVerdict, str]] = {
     StoreVerdict.STORED: "The object is stored there; commitment is asked for next, where it is configured.",
     StoreVerdict.STORED_WITH_WARNING: "As for success; the warning is kept with the object.",
     StoreVerdict.RETRY: "The object stays pending. The archive is left alone for a time that doubles up to a limit, "
     "and is tried again without end.",
     StoreVerdict.REFUSED: "The object stays on the box as refused until a person tries it again or lets go of it.",
 }
-_ACTION: Final[Mapping[ActionVerdict, str]] = {
+ACTION_BEHAVIOUR: Final[Mapping[ActionVerdict, str]] = {
     ActionVerdict.ACCEPTED: "The report is awaited for the configured time.",
     ActionVerdict.NEW_TRANSACTION: "Commitment is asked for again under a new Transaction UID.",
     ActionVerdict.RETRY: "Commitment is asked for again later, under a new Transaction UID.",
@@ -89,7 +89,7 @@ def look_statuses() -> tuple[Status, ...]:
 
 def store_statuses() -> tuple[Status, ...]:
     """Of C-STORE (PS3.4 B.2.3)."""
-    return _rows("C-STORE", STORE_STATUS, _STORE, StoreVerdict.RETRY)
+    return _rows("C-STORE", STORE_STATUS, STORE_BEHAVIOUR, StoreVerdict.RETRY)
 
 
 def step_statuses() -> tuple[Status, ...]:
@@ -110,11 +110,15 @@ def step_statuses() -> tuple[Status, ...]:
 def commitment_statuses() -> tuple[Status, ...]:
     """Of N-ACTION (PS3.4 J.3.2), the Failure Reasons of a report (PS3.3 C.14), and what the product answers to one."""
     answers = (
-        (REPORT_TAKEN, "the report's result is durable", "The archive is waited for no more."),
+        (
+            REPORT_TAKEN,
+            "the report's result is durable; or it is an archive's on what is not known here",
+            "What it settles is waited for no more.",
+        ),
         (REPORT_NOT_TAKEN, "it is not the archive's, cannot be read or cannot be kept", "Nothing changes."),
     )
     return (
-        *_rows("N-ACTION", ACTION_STATUS, _ACTION, ActionVerdict.RETRY),
+        *_rows("N-ACTION", ACTION_STATUS, ACTION_BEHAVIOUR, ActionVerdict.RETRY),
         *_rows("N-EVENT-REPORT, Failure Reason", COMMITMENT_FAILURE, _REASON, ReasonVerdict.ASK_AGAIN),
         *(
             Status(operation="N-EVENT-REPORT, answered", first=code, last=code, meaning=meaning, behaviour=behaviour)

@@ -153,6 +153,7 @@ class ExamKeeper:
             further_items=further,
             so_far=self._examined.study_so_far(item),
             is_clock_trusted=self._is_clock_trusted(),
+            has_told_steps=self._configuration.performed_step is not None,
             operators_name=self._operator(),
         )
 

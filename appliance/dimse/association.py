@@ -52,6 +52,7 @@ UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MAX_PDU_BYTES = 131_072
 _MAX_CONTEXTS = 128  # odd numbers of one byte (PS3.8 9.3.2.2)
 _SHORTEST_PDU_BYTES = 128
+_LONGEST_ANSWER_SECONDS = 30.0
 
 
 Message = TypeVar("Message", C_ECHO, N_ACTION, N_CREATE, N_SET)
@@ -266,10 +267,10 @@ def open_association(
 ) -> Iterator[Association]:
     """An association with `peer`, released at the end of the block, aborted when the block raises.
 
-    Connecting takes at most `connect_seconds`, each answer at most `answer_seconds`; a connection on which nothing
-    moves for `answer_seconds` is lost. `handlers` are pynetdicom's event handlers, for reports on this association.
-    Raises PeerUnreachable, TlsError, AssociationRefused, AssociationAborted; NoAcceptedContext if the peer accepted
-    none of `contexts`.
+    Connecting takes at most `connect_seconds`, the association `associate_seconds_of(peer)`, each answer at most
+    `answer_seconds`; a connection on which nothing moves for `answer_seconds` is lost. `handlers` are pynetdicom's
+    event handlers, for reports on this association. Raises PeerUnreachable, TlsError, AssociationRefused,
+    AssociationAborted; NoAcceptedContext if the peer accepted none of `contexts`.
     """
     if not 0 < len(contexts) <= _MAX_CONTEXTS:
         raise ValueError(f"{len(contexts)} presentation contexts: at least one and at most {_MAX_CONTEXTS} fit")
@@ -327,7 +328,7 @@ def _entity(caller: Caller, peer: Peer) -> AE:
     entity.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     entity.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     entity.connection_timeout = peer.connect_seconds
-    entity.acse_timeout = min(peer.answer_seconds, 30.0)
+    entity.acse_timeout = associate_seconds_of(peer)
     return entity
 
 
@@ -341,6 +342,11 @@ def _usable(association: Association) -> Association:
             "Its administrator can configure its maximum PDU length.",
         )
     return association
+
+
+def associate_seconds_of(peer: Peer) -> float:
+    """How long the answer to a request for an association, or for its release, is waited for (ARTIM, PS3.8 9.1.5)."""
+    return min(peer.answer_seconds, _LONGEST_ANSWER_SECONDS)
 
 
 def _unreachable(peer: Peer, error: OSError | None) -> PeerUnreachable:

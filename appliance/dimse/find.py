@@ -21,7 +21,7 @@ FIND_CONTEXT = Context(str(StudyRootQueryRetrieveInformationModelFind))
 
 # A list of UIDs is one value field, of which explicit VR gives the length in two bytes (PS3.5 7.1.2); a hundred of the
 # longest UIDs stay far below, and every archive's statement has room for them.
-_UIDS_IN_QUERY = 100
+UIDS_IN_QUERY = 100
 # An archive that disregards the list answers with the whole series.
 _MOST_ANSWERS = 20_000
 _MOST_ANSWER_BYTES = 65_536
@@ -42,8 +42,8 @@ def find_instances(
     """
     context = association.context_for(str(StudyRootQueryRetrieveInformationModelFind))
     found: set[str] = set()
-    for start in range(0, len(sop_uids), _UIDS_IN_QUERY):
-        some = sop_uids[start : start + _UIDS_IN_QUERY]
+    for start in range(0, len(sop_uids), UIDS_IN_QUERY):
+        some = sop_uids[start : start + UIDS_IN_QUERY]
         found |= _find(association, context, query_from(study_uid, series_uid, some), set(some))
     return found
 

@@ -41,13 +41,15 @@ _log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """The longest message that is taken: a report of MAX_REFERENCES objects is half of that."""
 STALL_SECONDS = 30.0
-"""Within this an association must stand, and something move; within four times this a message must be complete."""
+"""Within this an association must stand, and something move."""
+MESSAGE_STALLS = 4
+"""Within so many times this a message must be complete."""
 # Never deflated: a few bytes could become any number of them.
 LISTENER_CONTEXTS = (VERIFICATION_CONTEXT, COMMITMENT_CONTEXT)
 # A-ASSOCIATE-RJ (PS3.8 9.3.4): result, source, reason.
 LIMIT_EXCEEDED = (0x02, 0x03, 0x02)  # transient, the presentation service, local limit exceeded
 OTHER_TITLE = (0x01, 0x01, 0x07)  # permanent, the service user, called AE title not recognized
-_MESSAGE_STALLS = 4
+OTHER_VERSION = (0x01, 0x02, 0x02)  # permanent, ACSE, protocol version not supported: the state machine's own (AE-6)
 # Who reads no answers shall not have many of them wait for him.
 _SEND_BUFFER_BYTES = 16_384
 _LOOK_SECONDS = 0.5
@@ -206,7 +208,7 @@ class _Server(AssociationServer):
             association = _Accepted(self, visit, self._encrypt(visit))
 
             def stay() -> None:
-                visit.overdue_at = time.monotonic() + _MESSAGE_STALLS * self.stall_seconds
+                visit.overdue_at = time.monotonic() + MESSAGE_STALLS * self.stall_seconds
 
             association.serve(visit.address, lambda: self.visits.may_associate(visit), self.stall_seconds, stay)
         except TlsError as error:

@@ -12,6 +12,9 @@ from appliance.dimse.association import Association, Context, encoded_for
 from appliance.dimse.status import StepVerdict, create_verdict, set_verdict
 
 STEP_CONTEXT = Context(str(ModalityPerformedProcedureStep))
+RETRY_FIRST_SECONDS = 2.0
+RETRY_LONGEST_SECONDS = 60.0
+"""How long a manager, or a step, is left alone: after the first failure, doubled after each further one up to this."""
 
 # PS3.4 F.7.2.2.4: the Error ID (0000,0903) that tells a step which ended from a manager that failed, both 0110H; what
 # managers that leave it out write of it in their comment.

@@ -24,10 +24,12 @@ from appliance.exam.answers import Entry, digest_of, entry_from
 from appliance.exam.item import WorklistItem
 
 MAX_PATIENT_ITEMS = 200
+MOST_SEARCHES = 2
+"""So many people may ask a source for a patient at once, beside the broad query."""
 # What is kept of one answer at most, in the bytes that came: ten thousand entries of usual size are 15 MB.
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 # A source that goes on answering for so many times its deadline will not come to an end.
-_WHOLE_QUERY = 10
+WHOLE_QUERY = 10
 WORKLIST_CONTEXT = Context(str(ModalityWorklistInformationFind))
 
 
@@ -56,7 +58,7 @@ def query_worklist(
     """
     queries = [query_from(source, day, modality) for modality in source.modalities or ("",)]
     return _ask(
-        source, caller, queries, _Bounds(source.max_items, bytes_left, _WHOLE_QUERY * source.answer_seconds), known
+        source, caller, queries, _Bounds(source.max_items, bytes_left, WHOLE_QUERY * source.answer_seconds), known
     )
 
 

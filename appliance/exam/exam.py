@@ -53,7 +53,8 @@ class Exam:
 
     `further_items` are the other entries that were chosen for the same exam (group case); `study_started_at` is the
     start of the study where this box began it in an earlier exam (append case), None where it begins with this one.
-    `is_clock_trusted` says whether the box believed its own clock when it wrote `opened_at`.
+    `is_clock_trusted` says whether the box believed its own clock when it wrote `opened_at`; `has_told_steps`, whether
+    a performed-step manager was configured then. Without one no step ever exists, and no object refers to one.
     """
 
     exam_id: str
@@ -66,6 +67,7 @@ class Exam:
     further_items: tuple[WorklistItem, ...] = ()
     study_started_at: datetime | None = None
     is_clock_trusted: bool = True
+    has_told_steps: bool = True
 
     @property
     def items(self) -> tuple[WorklistItem, ...]:
@@ -169,6 +171,7 @@ def open_exam(
     further_items: Iterable[WorklistItem] = (),
     so_far: StudySoFar | None = None,
     is_clock_trusted: bool = True,
+    has_told_steps: bool = True,
     operators_name: str = "",
 ) -> Exam:
     """A new exam on `item` with an identifier for everything that may come.
@@ -197,6 +200,7 @@ def open_exam(
         study_instance_uid=so_far.study_instance_uid if so_far else items[0].study_instance_uid or new_uid(),
         study_started_at=so_far.started_at if so_far else None,
         is_clock_trusted=is_clock_trusted,
+        has_told_steps=has_told_steps,
         operators_name=operators_name,
         series=tuple(
             PlannedSeries(

@@ -18,7 +18,12 @@ from typing import Final
 from pydicom import Dataset, dcmread
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.tag import Tag
-from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian, MediaStorageDirectoryStorage
+from pydicom.uid import (
+    EncapsulatedPDFStorage,
+    ExplicitVRLittleEndian,
+    KeyObjectSelectionDocumentStorage,
+    MediaStorageDirectoryStorage,
+)
 
 from appliance.base.uids import new_uid
 from appliance.compose.encode import encode_dataset, file_lead_bytes
@@ -32,7 +37,10 @@ _KEYS: Final = {
     "IMAGE": ("ImageType", "InstanceNumber", "NumberOfFrames", "Rows", "Columns", "LossyImageCompressionRatio"),
     # PS3.3 F.5.33; beside them the concept name, which no document of this box has.
     "ENCAP DOC": ("ContentDate", "ContentTime", "InstanceNumber", "DocumentTitle", "MIMETypeOfEncapsulatedDocument"),
+    # PS3.3 F.5.27: a rejection note.
+    "KEY OBJECT DOC": ("ContentDate", "ContentTime", "InstanceNumber", "ConceptNameCodeSequence"),
 }
+_KIND_OF: Final = {EncapsulatedPDFStorage: "ENCAP DOC", KeyObjectSelectionDocumentStorage: "KEY OBJECT DOC"}
 # Type 2: there, if need be without a value.
 _MAY_BE_EMPTY: Final = frozenset({"PatientName", "AccessionNumber", "StudyDescription", "DocumentTitle"})
 _READ: Final = [
@@ -88,7 +96,7 @@ class DirectoryTree:
         series = str(header.SeriesInstanceUID)
         if series not in here:
             here[series] = _record_of("SERIES", header, {"SeriesNumber": "0"})
-        kind = "ENCAP DOC" if header.SOPClassUID == EncapsulatedPDFStorage else "IMAGE"
+        kind = _KIND_OF.get(header.SOPClassUID, "IMAGE")
         image = _record_of(kind, header, {"InstanceNumber": "0"}, file_id)
         here[series].children[str(header.SOPInstanceUID)] = image
         self.count += 1

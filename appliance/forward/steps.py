@@ -15,7 +15,13 @@ from appliance.base.findings import FindingBoard
 from appliance.base.flash import reason_of
 from appliance.config.schema import Box, PerformedStepManager
 from appliance.dimse.association import Association, Caller, open_association
-from appliance.dimse.performed_step import STEP_CONTEXT, create_step, set_step
+from appliance.dimse.performed_step import (
+    RETRY_FIRST_SECONDS,
+    RETRY_LONGEST_SECONDS,
+    STEP_CONTEXT,
+    create_step,
+    set_step,
+)
 from appliance.exam.exam import Closed, Exam, Outcome, PlannedStep
 from appliance.exam.facts import DamagedFactError, ExamFacts
 from appliance.forward.states import StepEvent, StepState, backoff_seconds, event_of_creation, event_of_final
@@ -31,8 +37,6 @@ CreationFrom = Callable[[Exam, PlannedStep, Box], Dataset]
 FinalFrom = Callable[[Exam, PlannedStep, Closed], Dataset]
 """Composes the N-SET data set (compose.steps.final_from)."""
 
-RETRY_FIRST_SECONDS = 2.0
-RETRY_LONGEST_SECONDS = 60.0
 _PEER = "performed step"
 _MOST_NAMED = 3
 

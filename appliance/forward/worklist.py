@@ -19,7 +19,7 @@ from appliance.base.findings import FindingBoard
 from appliance.base.flash import reason_of, telling_of_flash
 from appliance.config.schema import WorklistSource
 from appliance.dimse.association import Caller
-from appliance.dimse.worklist import WorklistFound, query_patient, query_worklist
+from appliance.dimse.worklist import MOST_SEARCHES, WorklistFound, query_patient, query_worklist
 from appliance.dimse.worklist_query import PatientQuery, patient_queries_from
 from appliance.exam.answers import (
     DamagedAnswerError,
@@ -37,7 +37,6 @@ _log = logging.getLogger(__name__)
 
 # What the reading of an entry's bytes depends on beside them: another number when other things are read out of them.
 _READING = 2
-_MOST_SEARCHES = 2
 
 
 class WorklistPoller:
@@ -157,7 +156,7 @@ class PatientSearch:
     def __init__(self, sources: Sequence[WorklistSource], caller: Caller) -> None:
         self._sources = tuple(sources)
         self._caller = caller
-        self._places = threading.BoundedSemaphore(_MOST_SEARCHES)
+        self._places = threading.BoundedSemaphore(MOST_SEARCHES)
 
     def query_patient(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         """What each source answers to `asked` (see `patient_queries_from`), those that fail with their trouble.

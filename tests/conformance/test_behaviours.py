@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from itertools import combinations_with_replacement
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
+from appliance.compose.attributes import DOCUMENT, OBJECT
+from appliance.compose.kinds import NOTE_KIND
+from appliance.compose.note import NOTE
 from appliance.compose.steps import CREATION
 from appliance.config.devices import FilmDevice
 from appliance.config.example import EXAMPLE
@@ -15,10 +19,14 @@ from appliance.config.load import load_configuration
 from appliance.config.schema import Configuration, Destination, PerformedStepManager, WorklistSource
 from appliance.conformance import box, statuses
 from appliance.conformance.box import statement_of
+from appliance.conformance.chapters.communication import DEADLINES
 from appliance.conformance.document import Document, Flow, Paragraph, Sequence, Table
 from appliance.conformance.picture import flow_svg
 from appliance.conformance.statement import Matching, Statement
 from appliance.conformance.template import document_from
+from appliance.dimse import find
+from appliance.dimse.association import Caller, _entity
+from appliance.dimse.listener import LISTENER_CONTEXTS
 from appliance.dimse.status import StepVerdict
 from appliance.dimse.store import storable_as
 from appliance.dimse.uid_names import KEYWORD_UIDS
@@ -181,7 +189,12 @@ def paragraphs_of(statement: Statement) -> str:
 
 def test_ok__the_overview_says_nothing_that_is_not_configured() -> None:
     example = load_configuration(EXAMPLE)
-    said = ("the hospital's worklist", "hospital's archive", "committed to it", "when the examination began and when")
+    said = (
+        "the hospital's worklist",
+        "hospital's archive: archive.",
+        "committed to it",
+        "when the examination began and when",
+    )
     assert all(words in paragraphs_of(statement_of(example)) for words in said)
     bare = example.model_copy(update={"worklist": (), "destinations": (), "performed_step": None})
     assert not any(words in paragraphs_of(statement_of(bare)) for words in said)
@@ -190,9 +203,10 @@ def test_ok__the_overview_says_nothing_that_is_not_configured() -> None:
 def test_ok__whoever_opens_the_association_points_at_the_other() -> None:
     statement = statement_of(load_configuration(EXAMPLE))
     flows = [block for one in document_from(statement).sections for block in one.blocks if isinstance(block, Flow)]
-    assert [[flow.rows[at][1] for at in flow.asked] for flow in flows] == [["Verification (SCP)"]] * 2
+    asked = ["Verification (SCP)", "Storage Commitment Push Model (SCU)"]
+    assert [[flow.rows[at][1] for at in sorted(flow.asked)] for flow in flows] == [asked] * 2
     heads = [one.attrib["points"].split(",")[0] for one in flow_svg(flows[0]).iter() if one.tag.endswith("polygon")]
-    assert (len(heads), len(set(heads)), heads.count(heads[1])) == (len(flows[0].rows), 2, 1)
+    assert (len(heads), len(set(heads)), heads.count(heads[1])) == (len(flows[0].rows), 2, 2)
 
 
 def test_ok__nobody_stands_in_a_picture_who_has_no_part_in_it() -> None:
@@ -212,6 +226,7 @@ def test_ok__the_querys_keys_are_matched_and_filled_as_stated() -> None:
     statement = statement_of(Configuration(worklist=(source,)))
     rows = {row[0]: tuple(row[2:4]) for row in table_of(document_from(statement), "Table 5-2").rows}
     assert rows[">Modality"] == ("SINGLE_VALUE (broad query)", "CONFIGURATION")
+    assert rows["Specific Character Set"] == ("none", "EMPTY; GENERATED")
     assert rows[">Scheduled Procedure Step Start Date"] == (
         "SINGLE_VALUE or RANGE (broad query)",
         "GENERATED; CONFIGURATION",
@@ -222,3 +237,116 @@ def test_ok__the_querys_keys_are_matched_and_filled_as_stated() -> None:
     asked = [patient_query_from(PatientQuery(patient_name=name), source) for name in ("MULLER*", "Müller*", "山田*")]
     assert [one.get("SpecificCharacterSet") or "" for one in asked] == ["", "ISO_IR 100", "ISO_IR 192"]
     assert {one.matching for one in statement.worklist_keys} == {(), (Matching.BROAD,), (Matching.PATIENT,)}
+
+
+@pytest.mark.parametrize(
+    ("destinations", "said"),
+    [
+        ((), ""),
+        ((PLAIN,), "until a person lets go of it,"),
+        ((LOOKED_AT,), "until C-FIND finds it at an archive that does not commit or a person lets go of it,"),
+        ((ARCHIVE,), "until an archive has committed to it or a person lets go of it,"),
+        ((ARCHIVE, PLAIN), "until an archive has committed to it or a person lets go of it,"),
+    ],
+)
+def test_ok__how_long_an_object_is_kept_is_what_may_end_it(destinations: tuple[Destination, ...], said: str) -> None:
+    site = load_configuration(EXAMPLE).model_copy(update={"destinations": destinations})
+    text = paragraphs_of(statement_of(site))
+    assert (f"An object is kept {said}" in text) == bool(said)
+    assert ("14 days where it is committed" in text) == (ARCHIVE in destinations)
+
+
+def test_ok__each_wait_of_a_connection_is_explained_and_nothing_else() -> None:
+    example = load_configuration(EXAMPLE)
+    waits = {name for one in statement_of(example).connections for name in one.deadlines}
+    assert waits == set(DEADLINES)
+    document = document_from(statement_of(example))
+    assert {row[0] for row in table_of(document, "What each deadline is").rows} == waits
+
+
+def test_ok__an_association_is_waited_for_as_long_as_is_stated() -> None:
+    """The library's timer of associations (ARTIM) is shorter than an answer may take."""
+    example = load_configuration(EXAMPLE)
+    (archive,) = example.destinations
+    for answer_seconds, expected in ((60.0, 30.0), (5.0, 5.0)):
+        peer = archive.model_copy(update={"answer_seconds": answer_seconds})
+        stated = statement_of(example.model_copy(update={"destinations": (peer,)})).connections
+        assert _entity(Caller("BRIDGE"), peer).acse_timeout == expected
+        assert [one.deadlines["associate_seconds"] for one in stated if one.role == "destination"] == [expected]
+
+
+def test_ok__a_worklist_is_asked_by_as_many_as_may_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load_configuration(EXAMPLE)
+
+    def at_once() -> list[int]:
+        return [one.simultaneous for one in statement_of(example).connections if one.role == "worklist"]
+
+    assert at_once() == [3]
+    monkeypatch.setattr(box, "MOST_SEARCHES", 5)
+    assert at_once() == [6]
+
+
+@pytest.mark.parametrize("commitment", [True, False])
+def test_ok__what_the_listener_takes_is_stated_whatever_is_configured(commitment: bool) -> None:
+    """Its contexts do not depend on the destinations."""
+    example = load_configuration(EXAMPLE)
+    (archive,) = example.destinations
+    site = example.model_copy(update={"destinations": (archive.model_copy(update={"commitment": commitment}),)})
+    statement = statement_of(site)
+    taken = table_of(document_from(statement), "Accepted presentation contexts").rows
+    assert [uid_in(row[0]) for row in taken] == [one.abstract_syntax for one in LISTENER_CONTEXTS]
+    assert ("A report counts for nothing" in paragraphs_of(statement)) == (not commitment)
+
+
+def test_ok__the_box_is_no_peer_of_its_own() -> None:
+    assert "Peers: ris, performed-step, archive." in paragraphs_of(statement_of(load_configuration(EXAMPLE)))
+
+
+@pytest.mark.parametrize("compression", ["none", "jpeg-ls"])
+def test_ok__what_the_mediums_profile_does_not_have_is_stated(compression: Literal["none", "jpeg-ls"]) -> None:
+    film = FilmDevice(name="film", driver="sane", modality="RG", sane_device="test", compression=compression)
+    text = paragraphs_of(statement_of(load_configuration(EXAMPLE).model_copy(update={"devices": (film,)})))
+    assert ("is no transfer syntax of the profile" in text) == (compression == "jpeg-ls")
+
+
+def test_ok__a_rejection_note_is_not_told_as_an_object_of_an_examination() -> None:
+    example = load_configuration(EXAMPLE)
+    site = example.model_copy(update={"box": example.box.model_copy(update={"corrections": True})})
+    told = {one.sop_class_uid: one.activity for one in statement_of(site).services if "C-STORE" in one.operations}
+    assert [uid for uid, activity in told.items() if "rejected" in activity] == [NOTE_KIND.sop_class_uid]
+    (note,) = [one for one in statement_of(site).objects if one.sop_class_uid == NOTE_KIND.sop_class_uid]
+    document = document_from(statement_of(site))
+    (root,) = table_of(document, "Root templates").rows
+    assert (uid_in(root[0]), root[1]) == (note.sop_class_uid, "2010")
+    assert table_of(document, "Note: Key Object Selection").rows
+    assert "The content of Key Object Selection" in paragraphs_of(statement_of(site))
+    assert paragraphs_of(statement_of(example)).count("No structured reports are made.") == 2
+
+
+def test_ok__burned_in_annotation_is_of_the_type_of_its_module() -> None:
+    """Optional in General Image, not in the modules of frames (PS3.3 C.7.6.1, C.8.6.3)."""
+    types = {
+        (kind.sop_class_uid, one.type)
+        for kind in statement_of(load_configuration(EXAMPLE)).objects
+        for one in kind.attributes
+        if one.path == ("BurnedInAnnotation",)
+    }
+    single = KEYWORD_UIDS["SecondaryCaptureImageStorage"]
+    assert len(types) == 3 and all((kind == "3") == (uid == single) for uid, kind in types)
+
+
+def test_ok__where_the_doubt_about_the_clock_stands_is_where_the_tables_have_it() -> None:
+    """A note's table has no place for it, a document's its title."""
+    said = paragraphs_of(statement_of(load_configuration(EXAMPLE)))
+    assert "a document in its title; a rejection note does not" in said
+    assert not any(row.when == "clock in doubt" for row in (*NOTE, *DOCUMENT))
+    assert any(row.when == "clock in doubt" for row in OBJECT) and any(row.when == "clock in doubt" for row in CREATION)
+
+
+def test_ok__the_query_for_objects_is_stated_as_it_leaves() -> None:
+    site = load_configuration(EXAMPLE).model_copy(update={"destinations": (LOOKED_AT,)})
+    rows = table_of(document_from(statement_of(site)), "Keys of the query for objects").rows
+    query = find.query_from("1.2", "1.3", ["1.4", "1.5"])
+    assert [row[1] for row in rows] == [f"({one.tag.group:04X},{one.tag.element:04X})" for one in query]
+    assert [row[2] == "UNIVERSAL" for row in rows] == [one.is_empty for one in query]
+    assert "at most 100 in a query" in paragraphs_of(statement_of(site))

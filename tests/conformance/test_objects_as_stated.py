@@ -170,6 +170,22 @@ def test_ok__each_object_is_as_stated(kind: str, exam: str, statement: Statement
     check(kind_of(statement, device, form, made).attributes, made)
 
 
+@pytest.mark.parametrize("kind", ["page", "clip", "film", "document"])
+def test_ok__without_a_manager_no_object_refers_to_a_step(kind: str, statement: Statement, tmp_path: Path) -> None:
+    """An archive would wait for a step that never comes. When it was done is said all the same."""
+    ris = WorklistSource(name="ris", ae_title="RIS", host="ris", port=104)
+    alone = statement_of(Configuration(box=BOX, devices=DEVICES, worklist=(ris,)))
+    device, form, make = MADE[kind]
+    opened = EXAMS["everything scheduled"]
+    assert opened is not None
+    made = dcmread(make(tmp_path / "object.dcm", replace(opened, has_told_steps=False)).path)
+    reference = "ReferencedPerformedProcedureStepSequence"
+    assert reference not in made and made.PerformedProcedureStepID and made.PerformedProcedureStepStartDate
+    check(kind_of(alone, device, form, made).attributes, made)
+    stated = [{one.path[0] for each in of.objects for one in each.attributes} for of in (alone, statement)]
+    assert [reference in found for found in stated] == [False, True]
+
+
 @pytest.mark.parametrize("outcome", Outcome)
 @pytest.mark.parametrize("exam", ["everything scheduled", "next to nothing scheduled"])
 def test_ok__each_message_is_as_stated(exam: str, outcome: Outcome, statement: Statement) -> None:

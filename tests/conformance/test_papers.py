@@ -116,7 +116,7 @@ def answers_of(configuration: Configuration) -> dict[str, Answer]:
     return {one.id: one.answer for one in form_of(configuration).rows}
 
 
-NAMED = ("ALOF-1", "AUTH-1", "PAUT-1", "PAUT-3", "PAUT-14", "AUDT-2.1")
+NAMED = ("ALOF-1", "AUTH-1", "PAUT-1", "PAUT-3", "PAUT-14", "AUDT-2.2")
 OPERATORS = [{"name": "Doe^Jane", "pin": kept_pin_from("4711")}]
 # What makes an answer another one, and to which.
 FLIPS: list[tuple[str, Any, dict[str, Answer]]] = [
@@ -145,6 +145,25 @@ def test_ok__what_is_sent_is_encrypted_only_where_everything_is(example: Configu
     assert {answers_of(example)[one] for one in asked} == {Answer.NO}
     assert {answers_of(Configuration())[one] for one in asked} == {Answer.NOT_APPLICABLE}
     assert answers_of(whole)["AUDT-5.2"] is Answer.YES and answers_of(example)["AUDT-5.2"] is Answer.NO
+
+
+def test_ok__what_goes_by_itself_is_what_is_configured(example: Configuration) -> None:
+    def said(**keys: Any) -> str:
+        site = example
+        for key, value in keys.items():
+            site = changed(site, f"destinations.0.{key}", value)
+        (note,) = [one.note for one in form_of(site).rows if one.id == "MPII-2.5"]
+        return note
+
+    assert "archive committed" in said() and "C-FIND" not in said() and "flash runs short" in said()
+    assert "archive committed" not in said(commitment=False)
+    assert "C-FIND verified" in said(commitment=False, verify_by_find=True)
+
+
+def test_ok__the_trail_is_answered_for_without_operators_too(example: Configuration) -> None:
+    """Support's logins are recorded, and the trail can be had, whatever is configured."""
+    answers = answers_of(example)
+    assert (answers["AUDT-2.1"], answers["AUDT-5"], answers["AUDT-2.2"]) == (Answer.YES, Answer.YES, Answer.NO)
 
 
 PAPERS = ("conformance-statement", "integration-statement", "mds2")

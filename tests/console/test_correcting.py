@@ -103,7 +103,9 @@ def test_ok__the_archive_gets_a_note_that_rejects_them_and_the_images_anew(box: 
             wait_until(lambda: [*box.states("archive").values()] == ["stored_only"] * 2, "the archive has them")
             wrong = {one.SOPInstanceUID for one in received(archive)}
             site.corrections.correct(old.exam_id, None, [RIGHT], "panel")
-            wait_until(lambda: [*box.states("archive").values()] == ["stored_only"] * 5, "the note and the images arrived")
+            wait_until(
+                lambda: [*box.states("archive").values()] == ["stored_only"] * 5, "the note and the images arrived"
+            )
         finally:
             site.stop()
         by_patient = {

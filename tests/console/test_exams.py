@@ -16,6 +16,7 @@ from appliance.base.asking import Unreachable
 from appliance.base.clock import SystemClock
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
+from appliance.config.schema import PerformedStepManager
 from appliance.console import closing
 from appliance.console.audit import PanelAudit
 from appliance.console.closing import ABSENT_SECONDS, DRAIN_SECONDS, Drain
@@ -456,6 +457,24 @@ def test_ok__closing_twice_gives_the_same_answer(box: Box) -> None:
     end(box, keeper, exam)
     first = keeper.close(exam.exam_id, Outcome.COMPLETED)
     assert keeper.close(exam.exam_id, Outcome.DISCONTINUED, "again") == first
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_ok__an_exam_knows_whether_its_steps_are_told(box: Box, is_there: bool) -> None:
+    """As it is configured when the exam is opened; and so it is read again."""
+    manager = PerformedStepManager(ae_title="RIS", host="ris", port=104) if is_there else None
+    keeper = ExamKeeper(
+        box.spool,
+        make_configuration().model_copy(update={"performed_step": manager}),
+        box.clock,
+        drain=box.drain,
+        hint=box.hint,
+        findings=box.findings,
+        audit=box.audit,
+    )
+    exam = keeper.open(make_item())
+    again = box.facts.exam(exam.exam_id)
+    assert again is not None and again.has_told_steps == exam.has_told_steps == is_there
 
 
 def test_fail__closing_what_is_not_open(box: Box) -> None:

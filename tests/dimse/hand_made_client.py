@@ -24,6 +24,7 @@ def associate_rq(
     as_scp: bool = True,
     contexts: int = 1,
     called: bytes = b"BRIDGE",
+    version: int = 1,
 ) -> bytes:
     """A-ASSOCIATE-RQ (PS3.8 9.3.2), from ARCHIVE to BRIDGE, as SCP of the commitment by role selection."""
     proposed = b""
@@ -35,7 +36,7 @@ def associate_rq(
     if as_scp:
         uid = abstract_syntax.encode()
         user += _item(0x54, struct.pack(">H", len(uid)) + uid + bytes([0, 1]))  # SCU 0, SCP 1 (PS3.7 D.3.3.4)
-    body = struct.pack(">HH16s16s32x", 1, 0, called.ljust(16), b"ARCHIVE".ljust(16))
+    body = struct.pack(">HH16s16s32x", version, 0, called.ljust(16), b"ARCHIVE".ljust(16))
     body += _item(0x10, b"1.2.840.10008.3.1.1.1") + proposed + _item(0x50, user)
     return struct.pack(">BxI", 1, len(body)) + body
 

@@ -16,6 +16,7 @@ from appliance.dimse.association import Caller
 from appliance.dimse.commitment import MAX_REFERENCES, CommitmentReport
 from appliance.dimse.listener import (
     MAX_MESSAGE_BYTES,
+    OTHER_VERSION,
     CannotListen,
     CommitmentListener,
 )
@@ -83,6 +84,13 @@ def test_ok__verification_and_reports_on_one_association() -> None:
             assert box.reports.get(timeout=20).transaction_uid == f"1.2.{number}"
         client.release()
         assert client.is_ended()
+
+
+def test_fail__another_version_of_the_protocol() -> None:
+    """By the library's state machine, before anybody else looks (PS3.8 9.2.2, AE-6)."""
+    with listening() as box, Client(box.port) as client:
+        client.write(associate_rq(version=2))
+        assert client.read_pdu() == (3, bytes([0, *OTHER_VERSION]))
 
 
 def test_ok__the_largest_legal_report() -> None:

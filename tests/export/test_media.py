@@ -158,6 +158,23 @@ def test_ok__a_document_is_listed_as_what_it_is(tmp_path: Path) -> None:
     assert uid_of(document) in {str(one.SOPInstanceUID) for one in FileSet(directory)}
 
 
+def test_ok__a_rejection_note_is_listed_as_what_it_is(tmp_path: Path) -> None:
+    """A reader that takes it for an image finds no pixels."""
+    box = Box(tmp_path)
+    exam = box.open(patient("Test^One", "PAT-1"))
+    image = box.still(exam)
+    note = box.note(exam, uid_of(image))
+    box.end(exam)
+    box.export()
+    directory = box.stick / "DICOMDIR"
+    assert "Error" not in run("dciodvfy", "-new", directory, cwd=tmp_path)
+    records = dcmread(directory).DirectoryRecordSequence
+    (record,) = (one for one in records if one.DirectoryRecordType == "KEY OBJECT DOC")
+    assert record.ReferencedSOPInstanceUIDInFile == uid_of(note)
+    assert record.ConceptNameCodeSequence[0].CodeValue == "113038"
+    assert record.InstanceNumber == 1 and record.ContentDate and record.ContentTime
+
+
 def test_ok__images_stand_in_the_order_of_their_numbers(box: Box) -> None:
     numbers: list[tuple[str, int]] = []
     for record in records_of(box.stick / "DICOMDIR"):

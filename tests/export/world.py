@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
 from pydicom import Dataset, dcmread
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from appliance.base.paths import Paths
 from appliance.base.uids import new_uid
 from appliance.compose.document import compose_document
 from appliance.compose.instance import Origins, compose_clip, compose_still
+from appliance.compose.note import compose_note
 from appliance.compose.pixels import fragment_header, padding, pixel_form_from
 from appliance.devices.frame import Frame
 from appliance.exam.audit import AuditTrail
 from appliance.exam.decisions import Decision, DecisionKind
-from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome, open_exam
+from appliance.exam.exam import Closed, Closing, Exam, Instance, Outcome, PlannedSeries, open_exam
 from appliance.exam.facts import ExamFacts, exam_id_from
 from appliance.export.run import Export, Exported
 from appliance.export.selection import Wanted
@@ -96,6 +98,14 @@ class Box:
         composed = compose_document(origins, "Densitometer: Ergebnisse für Ärzte", len(pdf))
         data = composed.header + pdf + composed.trailer
         return self._publish(exam, SERIAL.name, composed.sop_instance_uid, data, 0)
+
+    def note(self, exam: Exam, rejected: str) -> Path:
+        series = PlannedSeries(SERIAL.name, "KO", new_uid(), 103, "Rejection note")
+        series_uid = exam.series[0].series_instance_uid
+        image = Instance(str(SecondaryCaptureImageStorage), rejected, "", series_uid, SERIAL.name, "US", "", 1)
+        uid = new_uid()
+        data = compose_note(replace(exam, series=(series,), steps=()), BOX, SERIAL.name, uid, [image])
+        return self._publish(exam, SERIAL.name, uid, data, 0)
 
     def clip(self, exam: Exam | None) -> Path:
         """Its digest begins behind the header, as a clip's does."""

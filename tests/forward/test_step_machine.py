@@ -28,13 +28,13 @@ from appliance.compose.steps import creation_from, final_from
 from appliance.config.devices import Device, SerialDevice
 from appliance.config.schema import Box, PerformedStepManager
 from appliance.dimse.association import AssociationAborted, Caller, PeerUnreachable
-from appliance.dimse.performed_step import StepAnswer
+from appliance.dimse.performed_step import RETRY_LONGEST_SECONDS, StepAnswer
 from appliance.dimse.status import StepVerdict, create_verdict, set_verdict
 from appliance.exam.exam import Closed, Exam, Outcome, open_exam
 from appliance.forward.journal import Journal
 from appliance.forward.states import FINAL_STEPS, StepState
 from appliance.forward.step_ledger import StepLedger, StepRow
-from appliance.forward.steps import RETRY_LONGEST_SECONDS, StepMessages
+from appliance.forward.steps import StepMessages
 from appliance.forward.troubles import Troubles
 from appliance.spool.tree import Spool
 from tests.forward.hand_clock import HandClock

@@ -21,7 +21,9 @@ def _introduction(_statement: Statement) -> Said:
 def _network(statement: Statement) -> Said:
     return (
         Paragraph("A time server; a name service where peers are configured by name."),
-        Paragraph(f"Peers: {', '.join(one.name for one in statement.connections) or 'none'}."),
+        Paragraph(
+            f"Peers: {', '.join(one.name for one in statement.connections if one.role != 'listener') or 'none'}."
+        ),
     )
 
 
@@ -78,7 +80,10 @@ def _private(statement: Statement) -> Said:
 def _time(_statement: Statement) -> Said:
     return (
         Paragraph("The operating system's time client keeps the clock; the product looks whether it does."),
-        Paragraph(f"An object that was made while the clock was in doubt says so in its comments: {CLOCK_IN_DOUBT}"),
+        Paragraph(
+            "What was made while the clock was in doubt says so: an image and a performed step in their comments, a "
+            f"document in its title; a rejection note does not. {CLOCK_IN_DOUBT}"
+        ),
     )
 
 
@@ -102,7 +107,8 @@ def _test_objects(statement: Statement) -> Said:
 def _tables(kinds: Iterable[ObjectKind]) -> tuple[Table, ...]:
     return tuple(
         attribute_table(
-            f"{kind.form.capitalize()} of {', '.join(kind.devices)}: {uid_text(kind.sop_class_uid)} in "
+            f"{' of '.join(filter(None, (kind.form.capitalize(), ', '.join(kind.devices))))}: "
+            f"{uid_text(kind.sop_class_uid)} in "
             f"{uid_text(kind.transfer_syntax_uid)}",
             kind.attributes,
         )
@@ -190,6 +196,14 @@ def _section(_statement: Statement) -> Said:
     return (Paragraph("As this configuration uses them."),)
 
 
+def _content(statement: Statement) -> Said:
+    trees = [kind for kind in statement.objects if any(one.path[0] == "ContentSequence" for one in kind.attributes)]
+    if not trees:
+        return "No structured reports are made."
+    named = ", ".join(uid_text(kind.sop_class_uid) for kind in trees)
+    return (Paragraph(f"The content of {named} stands in its table in A.A.2, below Content Sequence."),)
+
+
 SECTIONS: Final[Mapping[str, Chapter]] = {
     "8": _section,
     "8.1": _introduction,
@@ -206,6 +220,7 @@ SECTIONS: Final[Mapping[str, Chapter]] = {
     "A.A.1.3": _private,
     "A.A.2": _objects,
     "A.A.3": _test_objects,
+    "A.B": _content,
     "A.C": _security,
     "A.C.1": _requirements,
     "A.C.1.1": _time,

@@ -11,13 +11,28 @@ from appliance.conformance.chapters.front import Chapter, Said
 from appliance.conformance.chapters.services import status_table
 from appliance.conformance.document import Arrow, Paragraph, Sequence, Table, table
 from appliance.conformance.statement import Parameter, Role, Statement, Status
-from appliance.conformance.statuses import rejections
+from appliance.conformance.statuses import ACTION_BEHAVIOUR, STORE_BEHAVIOUR, rejections
 from appliance.conformance.words import seconds_text, services_named, uid_text
-from appliance.dimse.listener import LIMIT_EXCEEDED, OTHER_TITLE
+from appliance.dimse.commitment import COMMITMENT_CONTEXT
+from appliance.dimse.listener import LIMIT_EXCEEDED, LISTENER_CONTEXTS, OTHER_TITLE, OTHER_VERSION
+from appliance.dimse.status import ActionVerdict, StoreVerdict
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 """The only one that there is (PS3.8 A.2.1)."""
 _PEERS = ("worklist", "performed_step", "destinations")
+DEADLINES: Final[Mapping[str, str]] = {
+    "connect_seconds": "until the connection is made",
+    "associate_seconds": "until the answer to the request for an association, or for its release",
+    "answer_seconds": "until an answer to what was asked, and until anything more moves on the connection",
+    "query_seconds": "until the broad query is answered whole; a patient query, in answer_seconds",
+    "every_seconds": "between two broad queries, answered or not",
+    "retry_first_seconds": "before the next try, after the first failure; doubled after each further one",
+    "retry_longest_seconds": "the longest time before the next try; there is no last one",
+    "commitment_seconds": "until a report on an accepted request for commitment",
+    "stall_seconds": "until there is an association, and until anything more moves on the connection",
+    "message_seconds": "until a message that began is whole, or the next begins",
+}
+"""What each wait of a connection is for."""
 
 
 def _parameters(statement: Statement, wanted: tuple[str, ...]) -> Table:
@@ -46,8 +61,8 @@ def _text(value: object) -> str:
 def _configuration(_statement: Statement) -> Said:
     return (
         Paragraph(
-            "One file, checked as a whole before it is used; support changes it over SSH. SERVICE: by support staff. "
-            "No secret stands in it: keys are named by their files."
+            "One file, checked as a whole before it is used; support changes it over SSH, and sets a new box up at its "
+            "panel or from a stick. SERVICE: by support staff. No secret stands in it: keys are named by their files."
         ),
     )
 
@@ -95,6 +110,9 @@ def _associations(statement: Statement) -> Said:
                 ("Implementation Version Name", product.implementation_version_name),
                 ("Maximum PDU Length, received", f"{statement.max_pdu_bytes} bytes"),
                 ("Asynchronous operations", "not negotiated: one outstanding operation"),
+                ("SOP Class Extended Negotiation", "none"),
+                ("User Identity Negotiation", "none"),
+                ("ARTIM timer", "as initiator associate_seconds, as acceptor stall_seconds, of each connection"),
             ),
         ),
         table(
@@ -111,6 +129,18 @@ def _associations(statement: Statement) -> Said:
                 )
                 for one in statement.connections
             ),
+        ),
+        table(
+            "What each deadline is",
+            ("Deadline", "Meaning"),
+            (
+                (name, DEADLINES[name])
+                for name in dict.fromkeys(name for one in statement.connections for name in one.deadlines)
+            ),
+        ),
+        Paragraph(
+            "At once are the most associations at a time. What a person or support tries (Verification, "
+            "`appliance test`, `appliance conformance check --live`) opens one of its own beside them."
         ),
     )
 
@@ -195,9 +225,15 @@ def _initiation(statement: Statement) -> Said:
         return "No peer is configured: no association is opened."
     return (
         Paragraph(
-            "An association is opened when something is due for a peer and released when it is done; a peer in trouble "
-            "is left alone for a time that doubles up to a limit. For each transfer syntax of an object that can be "
-            "sent a context of its own is proposed."
+            "An association is opened when something is due for a peer and released when it is done. Destinations and "
+            "performed-step managers in trouble are left alone for a time that doubles up to a limit; a worklist is "
+            "asked again at its next time."
+        ),
+        Paragraph(
+            "To a destination is proposed, in this order: for each transfer syntax in which an object that is due can "
+            "be sent a context of its own, in the order of its `transfer_syntaxes`; Verification, always; Storage "
+            "Commitment, where it is configured; C-FIND, where something is to be looked for. "
+            "`appliance conformance check --live` proposes what a purchaser's profile asks for, beside these."
         ),
         table(
             "Proposed presentation contexts",
@@ -209,25 +245,25 @@ def _initiation(statement: Statement) -> Said:
 
 def _acceptance(statement: Statement) -> Said:
     rows = [
-        (uid_text(context.abstract_syntax), ", ".join(map(uid_text, context.transfer_syntaxes)), context.role, "None")
-        for service in statement.services
-        if service.role is Role.SCP
-        for context in service.contexts
+        (
+            uid_text(context.abstract_syntax),
+            ", ".join(map(uid_text, context.transfer_syntaxes)),
+            *(
+                (Role.SCU, "SCP/SCU role selection, where asked")
+                if context == COMMITMENT_CONTEXT
+                else (Role.SCP, "None")
+            ),
+        )
+        for context in LISTENER_CONTEXTS
     ]
-    if any(one.report_on_new_association for one in statement.commitment):
-        rows += [
-            (
-                uid_text(context.abstract_syntax),
-                ", ".join(map(uid_text, context.transfer_syntaxes)),
-                context.role,
-                "SCP/SCU role selection",
-            )
-            for service in services_named(statement, "N-ACTION")
-            for context in service.contexts
-        ]
     words = {(source, reason): said for source, reason, said in rejections()}
+    is_awaited = any(one.report_on_new_association for one in statement.commitment)
+    counts = "from its archive alone" if is_awaited else "for nothing: no destination is configured with commitment"
     return (
-        Paragraph("Anyone may ask who calls the product by its AE title. A report counts from its archive alone."),
+        Paragraph(
+            "Anyone may ask who calls the product by its AE title, and at the encrypted port shows a certificate that "
+            f"it trusts. A report counts {counts}."
+        ),
         table(
             "Accepted presentation contexts",
             ("Abstract syntax", "Transfer syntaxes", "Role", "Extended negotiation"),
@@ -238,7 +274,7 @@ def _acceptance(statement: Statement) -> Said:
             ("Result", "Source", "Reason", "Meaning"),
             (
                 (result, source, reason, words[source, reason])
-                for result, source, reason in (OTHER_TITLE, LIMIT_EXCEEDED)
+                for result, source, reason in (OTHER_TITLE, OTHER_VERSION, LIMIT_EXCEEDED)
             ),
         ),
     )
@@ -253,6 +289,11 @@ def _failure_as_initiator(_statement: Statement) -> Said:
                 ("Timeout", "A-ABORT; what was under way is tried again later, and people are told why it waits."),
                 ("Association aborted", "What was under way is tried again later, and people are told why it waits."),
                 ("Network disconnect", "What was under way is tried again later, and people are told why it waits."),
+                ("Association rejected", "What was due is tried again later, and people are told why it waits."),
+                ("No connection, or TLS fails", "What was due is tried again later, and people are told why it waits."),
+                ("No context for an object", STORE_BEHAVIOUR[StoreVerdict.REFUSED]),
+                ("No context for commitment", f"{ACTION_BEHAVIOUR[ActionVerdict.RETRY]} People are told."),
+                ("No context for a query or a step", "It is asked again later, and people are told."),
             ),
         ),
     )
@@ -264,7 +305,7 @@ def _failure_as_acceptor(_statement: Statement) -> Said:
             "Table 7-9 Communication failure as acceptor",
             ("Failure", "Handling"),
             (
-                ("Timeout", "The connection is closed; a report that did not come whole changes nothing."),
+                ("Timeout", "A-ABORT; a report that did not come whole changes nothing."),
                 ("Association aborted", "A report that was answered is durable; any other changes nothing."),
                 ("Network disconnect", "A report that was answered is durable; any other changes nothing."),
             ),
@@ -295,7 +336,7 @@ def _one(words: str) -> Chapter:
 SECTIONS: Final[Mapping[str, Chapter]] = {
     "6": _configuration,
     "6.1": _general,
-    "6.2": _one("By service. No other key is about what is said to a peer."),
+    "6.2": _one("By service. What all of them share, such as the AE title and the listener, is in 6.1."),
     "6.2.1": _of_peers("worklist", "No worklist is configured."),
     "6.2.2": _of_peers("performed_step", "No performed-step manager is configured."),
     "6.2.5": _of_peers("destinations", "No destination is configured.", commitment=False),

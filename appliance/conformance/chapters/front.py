@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+
 from appliance.conformance.document import Block, Contents, Flow, Paragraph, table
 from appliance.conformance.statement import Role, Service, Statement
 from appliance.conformance.words import services_named, uid_text
@@ -13,7 +15,8 @@ Said = tuple[Block, ...] | str
 Chapter = Callable[[Statement], Said]
 
 _OF_STORAGE = "C-STORE"
-_WORKFLOW = ("C-FIND", "N-CREATE")
+_OF_THE_MEDIUM = frozenset((str(ExplicitVRLittleEndian), str(JPEGBaseline8Bit)))
+"""The transfer syntaxes of the media's profile (PS3.11 Table J.3-1), of those that are made."""
 
 
 def _overview(statement: Statement) -> Said:
@@ -32,21 +35,38 @@ def _what_it_does(statement: Statement) -> str:
         f"It makes what they give an object of the patient who {chosen}was named at its panel, and keeps it on its own "
         "flash.",
     ]
+    archives = [one.destination for one in statement.commitment]
     if services_named(statement, _OF_STORAGE):
-        said.append("It stores every object in the hospital's archive.")
-    if any(one.is_requested for one in statement.commitment):
-        said.append("It lets go of an object when the archive has committed to it.")
+        said.append(f"It stores every object in the hospital's archive: {', '.join(archives)}.")
+        said.append(f"It keeps its own copy {until_let_go(statement)}.")
     if statement.end_of_study.is_notified:
         said.append("It tells the hospital when the examination began and when it ended.")
     return " ".join(said)
 
 
+def until_let_go(statement: Statement) -> str:
+    """What ends the keeping of an object: each that this configuration knows."""
+    ends = []
+    if any(one.is_requested for one in statement.commitment):
+        ends.append("an archive has committed to it")
+    if statement.retention and not statement.retention.is_kept_until_committed:
+        ends.append("C-FIND finds it at an archive that does not commit")
+    return f"until {' or '.join([*ends, 'a person lets go of it'])}"
+
+
 def _services_flow(caption: str, statement: Statement) -> Flow:
-    rows = tuple(
+    rows = [
         (one.activity, f"{one.name} ({one.role})", ", ".join(one.peers) or "anyone who is admitted")
         for one in statement.services
-    )
-    return Flow(caption, rows, frozenset(at for at, one in enumerate(statement.services) if one.role is Role.SCP))
+    ]
+    asked = [at for at, one in enumerate(statement.services) if one.role is Role.SCP]
+    for one in services_named(statement, "N-EVENT-REPORT"):
+        reporting = [each.destination for each in statement.commitment if each.report_on_new_association]
+        if reporting:
+            asked.append(len(rows))
+            said = "The archive reports what it committed, where it does not on the association that asked."
+            rows.append((said, f"{one.name} ({one.role})", ", ".join(reporting)))
+    return Flow(caption, tuple(rows), frozenset(asked))
 
 
 def _content(statement: Statement) -> Said:
@@ -64,6 +84,19 @@ def _content(statement: Statement) -> Said:
         ),
         Paragraph("S: created as the standard has it, without extension or specialization."),
     )
+
+
+def _templates(statement: Statement) -> Said:
+    """Of what has a content tree: a rejection note (PS3.16 TID 2010)."""
+    found = [
+        (uid_text(kind.sop_class_uid), one.value)
+        for kind in statement.objects
+        for one in kind.attributes
+        if one.path[-1] == "TemplateIdentifier" and one.path[0] == "ContentTemplateSequence"
+    ]
+    if not found:
+        return "No structured reports are made."
+    return (table("Root templates (PS3.16)", ("SOP Class", "Template ID"), found),)
 
 
 def _stored(statement: Statement) -> dict[str, tuple[str, ...]]:
@@ -114,9 +147,12 @@ def _query(statement: Statement) -> Said:
     return _services_table(services, "Table 1-5 Query/Retrieve")
 
 
-def _media(_statement: Statement) -> Said:
+def _media(statement: Statement) -> Said:
     return (
-        Paragraph("What no archive has committed can be written onto a mounted medium, as the last resort."),
+        Paragraph(
+            "What no archive has committed can be written onto a mounted medium, as the last resort; on demand also "
+            "whole examinations, or everything."
+        ),
         table(
             "Table 1-6 Media services",
             ("Application profile", "Role"),
@@ -127,7 +163,17 @@ def _media(_statement: Statement) -> Said:
                 )
             ],
         ),
+        *(
+            Paragraph(f"{one} It is written as it lies: no medium with it is of that profile.")
+            for one in _beyond(statement)
+        ),
     )
+
+
+def _beyond(statement: Statement) -> list[str]:
+    """What is made and does not belong onto a medium of the profile (PS3.11 J.3.1)."""
+    kinds = {kind.transfer_syntax_uid for kind in statement.objects} - _OF_THE_MEDIUM
+    return [f"{uid_text(uid)} is no transfer syntax of the profile." for uid in sorted(kinds)]
 
 
 def character_sets(statement: Statement) -> Said:
@@ -246,6 +292,7 @@ def _function(statement: Statement) -> Said:
 SECTIONS: Final[Mapping[str, Chapter]] = {
     "1": _overview,
     "1.1": _content,
+    "1.1.1": _templates,
     "1.2": _dimse,
     "1.2.1": _verification,
     "1.2.2": _storage,

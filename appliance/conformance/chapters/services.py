@@ -8,7 +8,7 @@ from typing import Final
 from pydicom.datadict import dictionary_VR
 
 from appliance.compose.rows import Source
-from appliance.conformance.chapters.front import Chapter, Said
+from appliance.conformance.chapters.front import Chapter, Said, until_let_go
 from appliance.conformance.document import Block, Paragraph, Table, table
 from appliance.conformance.statement import Attribute, Matching, Message, Statement, Status, WorklistKey
 from appliance.conformance.words import (
@@ -20,8 +20,11 @@ from appliance.conformance.words import (
     uid_text,
 )
 from appliance.dimse.decoding import can_recode
+from appliance.dimse.find import UIDS_IN_QUERY, query_from
+from appliance.dimse.worklist import MAX_PATIENT_ITEMS
 from appliance.dimse.worklist_query import IDENTIFIERS, MATCHING_KEYWORDS
 
+_CHARACTERS = ("SpecificCharacterSet",)
 _NO_WORKLIST = "No worklist is configured."
 _NO_STEPS = "No performed-step manager is configured."
 _NO_COMMITMENT = "No destination is configured with commitment."
@@ -49,7 +52,9 @@ def _worklist(statement: Statement) -> Said:
             "The broad query asks by day, and by modality and station where they are configured; the patient query by "
             "what was typed or scanned, with every other key empty. Specific Character Set has a value where what was "
             "typed is beyond ASCII: that of `worklist.character_set` where it has every character, otherwise "
-            "ISO_IR 192. Entries are shown to a person, who chooses one; no value of an entry can be edited."
+            "ISO_IR 192. Entries are shown to a person, who chooses one or, of one patient, several; no value of an "
+            f"entry can be edited. Of a patient query {MAX_PATIENT_ITEMS} entries are taken at most, of a broad one "
+            "those of `worklist.max_items`."
         ),
         table(
             "Table 5-2 Keys of the worklist query",
@@ -61,10 +66,12 @@ def _worklist(statement: Statement) -> Said:
 
 def _key_row(key: WorklistKey) -> Iterable[str]:
     uses = [_use_words(key.path[-1], one) for one in key.matching]
+    # No key that is matched: it says in which characters the others are (PS3.4 C.2.2.2).
+    matched, source = ("none", f"EMPTY; {Source.GENERATED}") if key.path == _CHARACTERS else ("UNIVERSAL", "EMPTY")
     yield nested_text(key.path)
     yield tag_text(key.path[-1])
-    yield "; ".join(matching for matching, _source in uses) or "UNIVERSAL"
-    yield "; ".join(source for _matching, source in uses) or "EMPTY"
+    yield "; ".join(matching for matching, _source in uses) or matched
+    yield "; ".join(given for _matching, given in uses) or source
     yield from ("Y" if one else "N" for one in (key.is_shown, key.is_copied_to_objects, key.is_copied_to_steps))
 
 
@@ -129,9 +136,27 @@ def _store(statement: Statement) -> Said:
     return (
         Paragraph(
             "The objects of an examination are stored when it is closed, at each destination by itself. A retry sends "
-            "the same bytes under the same SOP Instance UID. The objects are described in A.A."
+            "the same object under the same SOP Instance UID. The objects are described in A.A."
         ),
+        *_kept(statement),
         status_table("Statuses of C-STORE", stores[0].statuses),
+    )
+
+
+def _kept(statement: Statement) -> tuple[Paragraph, ...]:
+    kept = statement.retention
+    if kept is None:
+        return ()
+    days = []
+    if any(one.is_requested for one in statement.commitment):
+        days.append(f"{kept.committed_days:g} days where it is committed")
+    found = "" if kept.is_kept_until_committed else "where C-FIND found it or "
+    days.append(f"{kept.unproven_days:g} days {found}where a person let go of it")
+    return (
+        Paragraph(
+            f"An object is kept {until_let_go(statement)}, and nothing more is to be done with it at any destination. "
+            f"Then it stays for a time: {', '.join(days)}; less where flash runs short."
+        ),
     )
 
 
@@ -168,8 +193,10 @@ def _commitment(statement: Statement) -> Said:
     services = services_named(statement, "N-ACTION")
     return (
         Paragraph(
-            "Commitment is asked for every object that a destination stored. Nothing uncommitted is deleted, but what "
-            "a person let go of."
+            "Commitment is asked for every object that such a destination stored. Without a report in its time the "
+            "same is asked again under a new Transaction UID, at once; after so many requests in vain "
+            "(commitment_rounds) people are told, the objects are looked for by C-FIND where the destination is "
+            "configured for that (verify_by_find), and each further request waits for retry_longest_seconds."
         ),
         table(
             "Storage commitment by destination",
@@ -195,6 +222,37 @@ def status_table(caption: str, statuses: Iterable[Status]) -> Table:
         ("Operation", "Code", "Meaning", "Behaviour"),
         ((one.operation, status_text(one), one.meaning, one.behaviour) for one in statuses),
     )
+
+
+def _looked(statement: Statement) -> Said:
+    found = [one for one in services_named(statement, "C-FIND") if "C-CANCEL" not in one.operations]
+    if not found:
+        return "The product is no query/retrieve provider, and no destination is configured to be looked at."
+    # As it leaves, of any object.
+    query = query_from("1", "1", ["1"])
+    return (
+        Paragraph(
+            "As SCU only: objects that were stored are looked for at the level of images, those of one series at once "
+            f"and at most {UIDS_IN_QUERY} in a query. An object counts as found where it is named and not said to be "
+            "unavailable."
+        ),
+        table(
+            "Keys of the query for objects",
+            ("Attribute", "Tag", "Matching", "Value from"),
+            (
+                (nested_text((one.keyword,)), tag_text(one.keyword), *_look_words(one.keyword, is_empty=one.is_empty))
+                for one in query
+            ),
+        ),
+    )
+
+
+def _look_words(keyword: str, *, is_empty: bool) -> tuple[str, str]:
+    if is_empty:
+        return "UNIVERSAL", "EMPTY"
+    if keyword == "QueryRetrieveLevel":
+        return "none", Source.FIXED
+    return ("LIST_OF_UID" if keyword == "SOPInstanceUID" else "SINGLE_VALUE"), Source.GENERATED
 
 
 def _media(_statement: Statement) -> Said:
@@ -250,6 +308,7 @@ SECTIONS: Final[Mapping[str, Chapter]] = {
     "5.2.5.1.1": _transcoding,
     "5.2.6": _commitment_heading,
     "5.2.6.1": _commitment,
+    "5.2.7": _looked,
     "5.4": _media,
     "5.6": _cross,
     "5.7": _heading("Those of section 1.7, for worklists, objects and performed steps alike."),
