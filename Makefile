@@ -6,7 +6,7 @@ ARCH    ?= amd64
 ARCHIVE ?= simulator
 ARGS    ?=
 # Nearly half of the tests' time is waiting for peers: one more at a time than there are processors, four at most.
-WORKERS ?= $(shell processors=$$(nproc); [ $$processors -lt 4 ] && echo $$((processors + 1)) || echo 4)
+WORKERS ?= $(shell processors=$$(nproc); [ $$processors -lt 4 ] && echo $$((processors + 2)) || echo 6)
 VENV    := .venv
 BIN     := $(VENV)/bin
 SUDO    := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
