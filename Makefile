@@ -5,7 +5,7 @@ PYTHON  ?= python3
 ARCH    ?= amd64
 ARCHIVE ?= simulator
 ARGS    ?=
-# Nearly half of the tests' time is waiting for peers: one more at a time than there are processors, four at most.
+# Nearly half of the tests' time is waiting for peers: two more at a time than there are processors, six at most.
 WORKERS ?= $(shell processors=$$(nproc); [ $$processors -lt 4 ] && echo $$((processors + 2)) || echo 6)
 VENV    := .venv
 BIN     := $(VENV)/bin
