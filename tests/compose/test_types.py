@@ -19,8 +19,8 @@ ALLOWED = {
     "3": {Presence.ALWAYS, Presence.VNAP, Presence.ANAP, Presence.EMPTY},
 }
 
-# Type 1 under a condition: the multi-frame modules', in the objects that have them (Burned In Annotation is type 3 in all
-# others, PS3.3 C.7.6.1 and C.8.6.3); the study's UID, of which one of two conditions always holds.
+# Type 1 under a condition: the multi-frame modules', in the objects that have them (Burned In Annotation is type 3 in
+# all others, PS3.3 C.7.6.1 and C.8.6.3); the study's UID, of which one of two conditions always holds.
 ONLY_WHEN = {"BurnedInAnnotation", "NumberOfFrames", "StudyInstanceUID"}
 
 
