@@ -15,8 +15,10 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from appliance.base.asking import Unreachable
@@ -90,6 +92,15 @@ async def read_json(request: Request, most: int = MAX_BODY_BYTES) -> dict[str, A
     if not isinstance(value, dict):
         raise ApplianceError("The request is not a JSON object.")
     return value
+
+
+def command(path: str, work: Callable[[dict[str, Any]], dict[str, Any]]) -> Route:
+    """A POST whose JSON object is given to `work` in the thread pool, and whose answer is what that returns."""
+
+    async def endpoint(request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(work, await read_json(request)))
+
+    return Route(path, endpoint, methods=["POST"])
 
 
 async def _answer_flash_error(_request: Request, error: Exception) -> JSONResponse:

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from appliance.base.errors import ApplianceError
-from appliance.base.http import read_json
+from appliance.base.http import command
 from appliance.base.tokens import Role, Tokens
 from appliance.console.events import Events
 from appliance.console.guard import role_of
@@ -74,10 +73,10 @@ def access_routes(access: Access, open_emergency: Callable[[], Body]) -> list[Ro
 
     return [
         Route("/api/lock", show_lock),
-        _command("/api/unlock", unlock),
-        _command("/api/lock-now", lock),
-        _command("/api/touch", note_touch),
-        _command("/api/emergency", open_on_nobody),
+        command("/api/unlock", unlock),
+        command("/api/lock-now", lock),
+        command("/api/touch", note_touch),
+        command("/api/emergency", open_on_nobody),
     ]
 
 
@@ -109,10 +108,3 @@ def refusal_of(access: Access, role: Role, method: str, path: str) -> tuple[Appl
     if role is Role.PANEL and not is_open and access.lock.is_locked():
         return ApplianceError("The panel is locked.", "Unlock it with your PIN."), 423
     return None
-
-
-def _command(path: str, work: Callable[[Body], Body]) -> Route:
-    async def endpoint(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(work, await read_json(request)))
-
-    return Route(path, endpoint, methods=["POST"])

@@ -24,7 +24,7 @@ from appliance.base.clock import Clock
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import in_words
-from appliance.base.http import answer_appliance_error, error_response, read_json
+from appliance.base.http import answer_appliance_error, command, error_response, read_json
 from appliance.config.schema import Configuration
 from appliance.console.access_api import Access, EventsEndpoint, access_routes, refusal_of
 from appliance.console.acquires import Acquires, NoSuchDeviceError
@@ -104,15 +104,15 @@ def build_app(parts: Parts) -> Starlette:
             *page_routes(parts.configuration, parts.language, lambda: PAGE if parts.first.is_open() else ""),
             *first_routes(parts.first, parts.configuration, parts.language),
             *paper_routes(parts.configuration, parts.language),
-            _command("/api/language", parts.language.choose),
+            command("/api/language", parts.language.choose),
             Route("/api/alive", api.show_alive),
             Route("/api/worklist", api.show_worklist),
-            _command("/api/worklist/refresh", api.refresh_worklist),
-            _command("/api/worklist/search", api.search_worklist),
-            _command("/api/exams", api.open_exam),
+            command("/api/worklist/refresh", api.refresh_worklist),
+            command("/api/worklist/search", api.search_worklist),
+            command("/api/exams", api.open_exam),
             Route("/api/exam", api.show_exam),
-            _command("/api/exam/close", api.close_exam),
-            _command("/api/exam/go-on", api.go_on),
+            command("/api/exam/close", api.close_exam),
+            command("/api/exam/go-on", api.go_on),
             Route("/api/devices/{device}/preview", api.show_preview),
             Route("/api/devices/{device}/thumbnail/{uid}", api.show_thumbnail),
             *(
@@ -120,10 +120,10 @@ def build_app(parts: Parts) -> Starlette:
                 for action in ("still", "clip/start", "clip/stop", "film", "cancel")
             ),
             Route("/api/queue", api.show_queue),
-            _command("/api/queue/retry", api.retry_refused),
+            command("/api/queue/retry", api.retry_refused),
             Route("/api/status", api.show_status),
             Route("/api/clock", api.show_clock),
-            _command("/api/clock/trust", api.trust_clock),
+            command("/api/clock/trust", api.trust_clock),
             *release_routes(parts.releases),
             *image_routes(parts.images, api.items_from),
             *access_routes(parts.access, api.open_emergency),
@@ -145,15 +145,6 @@ def build_app(parts: Parts) -> Starlette:
     )
     app.state.on_stop = events.stop
     return app
-
-
-def _command(path: str, work: Work) -> Route:
-    """A POST whose JSON object is given to `work` in the thread pool."""
-
-    async def endpoint(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(work, await read_json(request)))
-
-    return Route(path, endpoint, methods=["POST"])
 
 
 async def _answer_no_such_device(_request: Request, error: Exception) -> Response:

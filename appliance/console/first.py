@@ -6,11 +6,9 @@ of the configuration. As soon as the box is configured this page leads to the pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -19,18 +17,17 @@ from appliance.base.asking import Asker
 from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError, Finding
 from appliance.base.findings import FindingBoard
-from appliance.base.http import read_json
+from appliance.base.http import command
 from appliance.base.paths import Paths
 from appliance.config.first import is_first_under_way, is_new, summary_from
 from appliance.config.history import History
 from appliance.config.load import configuration_from
 from appliance.config.minimal import problems_of, text_from, typed_from
-from appliance.config.schema import Configuration, Language
+from appliance.config.schema import Configuration
 from appliance.config.short_code import is_short_code
 from appliance.config.stick import TAKEN_FROM_NONE
-from appliance.console.catalogue import load_catalogues
 from appliance.console.language import LANGUAGE_COOKIE, PanelLanguage
-from appliance.console.page import given_for, template_environment
+from appliance.console.page import pages_from
 from appliance.exam.audit import Act, Effect
 from appliance.exam.audit_gate import AuditGate
 
@@ -138,7 +135,7 @@ class FirstContact:
 
 def first_routes(first: FirstContact, configuration: Configuration, panel_language: PanelLanguage) -> list[BaseRoute]:
     """The page in the language that was chosen, and what it asks for."""
-    pages = _pages_from(configuration)
+    pages = pages_from(configuration, "first.html")
 
     def show_page(request: Request) -> Response:
         if not first.is_open():
@@ -152,32 +149,11 @@ def first_routes(first: FirstContact, configuration: Configuration, panel_langua
     return [
         Route(PAGE, show_page),
         Route("/api/first", show_state),
-        _command("/api/first/check", first.check),
-        _command("/api/first/set-up", first.set_up),
-        _command("/api/first/take-stick", first.take_stick),
-        _command("/api/first/refuse-stick", first.refuse_stick),
-        _command("/api/first/confirm", first.confirm),
-        _command("/api/first/take-back", first.take_back),
-        _command("/api/first/stick-told", first.tell_stick),
+        command("/api/first/check", first.check),
+        command("/api/first/set-up", first.set_up),
+        command("/api/first/take-stick", first.take_stick),
+        command("/api/first/refuse-stick", first.refuse_stick),
+        command("/api/first/confirm", first.confirm),
+        command("/api/first/take-back", first.take_back),
+        command("/api/first/stick-told", first.tell_stick),
     ]
-
-
-def _pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
-    template = template_environment().get_template("first.html")
-    catalogues = load_catalogues()
-    return {
-        language: template.render(
-            box=configuration.box,
-            catalogue=catalogue,
-            text=catalogue.text,
-            given=given_for(configuration, catalogue, {code: one.name for code, one in catalogues.items()}),
-        ).encode()
-        for language, catalogue in catalogues.items()
-    }
-
-
-def _command(path: str, work: Callable[[Body], Body]) -> Route:
-    async def endpoint(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(work, await read_json(request)))
-
-    return Route(path, endpoint, methods=["POST"])

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from appliance.base.errors import ApplianceError
-from appliance.base.http import error_response, read_json
+from appliance.base.http import command, error_response
 from appliance.console.audit import PANEL
 from appliance.console.correcting import Corrections
 from appliance.console.deciding import Decisions, list_discarded, list_unassigned
@@ -49,23 +48,16 @@ def image_routes(parts: ImageParts, items_from: Callable[[Body], Sequence[Workli
         Route("/api/objects/{uid}/frames/{number:int}", _answering(api.show_frame)),
         Route("/api/objects/{uid}/thumbnail", _answering(api.show_thumbnail)),
         Route("/api/objects/{uid}/grays", _answering(api.show_grays)),
-        _command("/api/exam/discard", api.discard),
-        _command("/api/exam/take-back", api.take_back),
-        _command("/api/exam/describe", api.describe),
-        _command("/api/exam/move", api.move),
+        command("/api/exam/discard", api.discard),
+        command("/api/exam/take-back", api.take_back),
+        command("/api/exam/describe", api.describe),
+        command("/api/exam/move", api.move),
         Route("/api/exam/{exam_id}/correction", _answering(api.show_correction)),
-        _command("/api/exam/correct", api.correct),
+        command("/api/exam/correct", api.correct),
         Route("/api/unassigned", _answering(api.show_unassigned)),
-        _command("/api/unassigned/assign", api.assign),
-        _command("/api/unassigned/discard", api.discard_unassigned),
+        command("/api/unassigned/assign", api.assign),
+        command("/api/unassigned/discard", api.discard_unassigned),
     ]
-
-
-def _command(path: str, work: Callable[[Body], Body]) -> Route:
-    async def endpoint(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(work, await read_json(request)))
-
-    return Route(path, endpoint, methods=["POST"])
 
 
 def _answering(work: Callable[[Request], Response]) -> Callable[[Request], Response]:

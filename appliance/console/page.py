@@ -24,9 +24,9 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _STATIC = Path(__file__).parent / "static"
 
 
-def pages_from(configuration: Configuration) -> Mapping[Language, bytes]:
-    """The page as UTF-8, in each language."""
-    template = template_environment().get_template("panel.html")
+def pages_from(configuration: Configuration, name: str) -> Mapping[Language, bytes]:
+    """The page of the template `name` as UTF-8, in each language."""
+    template = template_environment().get_template(name)
     catalogues = load_catalogues()
     return {
         language: template.render(
@@ -46,7 +46,7 @@ def page_routes(
 
     `first_page()` is where the panel of a box leads that nobody has configured yet; empty once somebody has.
     """
-    pages, strangers = pages_from(configuration), strangers_pages_from(configuration)
+    pages, strangers = pages_from(configuration, "panel.html"), strangers_pages_from(configuration)
 
     def show_page(request: Request) -> Response:
         language = panel_language.of(request.cookies.get(LANGUAGE_COOKIE))

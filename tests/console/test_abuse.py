@@ -31,7 +31,7 @@ def _filled(path: str) -> str:
 def _addresses() -> tuple[list[str], list[str]]:
     """What is asked for by GET, and what by POST."""
     asked = set(re.findall(r'[^_]Route\(\s*"(/api/[^"]+)"', _CODE)) - {"/api/alive"}
-    told = set(re.findall(r'_command\(\s*"(/api/[^"]+)"', _CODE))
+    told = set(re.findall(r'\bcommand\(\s*"(/api/[^"]+)"', _CODE))
     assert len(asked) >= 15
     assert len(told) >= 19
     commands = [f"/api/devices/endoscope/{action}" for action in _ACTIONS]
