@@ -145,7 +145,7 @@ def _apply(given: argparse.Namespace) -> int:
 
 
 def _set(given: argparse.Namespace) -> int:
-    from appliance.cli.config_edit import set_in_file, set_in_force
+    from appliance.cli.config_set import set_in_file, set_in_force
 
     return set_in_force(given) if given.file is None else set_in_file(given.file, given.key, given.value)
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.base.errors import Finding
+from appliance.base.flash import reason_of
+from appliance.base.paths import Paths
+from appliance.config.effective import keep_effective
 from appliance.config.history import History
 from appliance.config.load import ConfigurationError, Problem, known_part_from, read_file
 from appliance.config.schema import Configuration
@@ -40,6 +43,24 @@ def read_in_force(path: Path) -> InForce:
 def in_force_from(text: bytes, path: Path) -> InForce:
     """The same of `text`, were it the one that lies at `path`."""
     return _in_force(lambda: text, path)
+
+
+def keep_in_force(paths: Paths) -> Configuration:
+    """What is in force now, kept for whoever looks. Without it they read the file themselves."""
+    active = paths.configuration
+    text = active.read_bytes() if active.exists() else b""
+    try:
+        in_force = read_in_force(active)
+    except ConfigurationError as error:
+        # Nothing was ever confirmed: as a box that nobody has set up yet.
+        _log.error("%s", error)
+        return Configuration()
+    try:
+        if not in_force.findings:
+            keep_effective(paths.effective, text, in_force.configuration)
+    except OSError as error:
+        _log.error("what is in force is not kept for others: %s", reason_of(error))
+    return in_force.configuration
 
 
 def _in_force(read: Callable[[], bytes], path: Path) -> InForce:

@@ -11,6 +11,8 @@ from pathlib import Path
 from appliance.base.durable import make_directory, remove_file, replace_file
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import in_words
+from appliance.base.lock import ProcessLock
+from appliance.base.paths import Paths
 from appliance.config.render import DAEMON_RELOAD, PARTS, Files, render
 from appliance.config.restarts import ACQUIRE, units_of
 from appliance.config.schema import Configuration
@@ -39,6 +41,11 @@ def run_command(command: Sequence[str], seconds: float) -> None:
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or f"status {done.returncode}").splitlines()[-1]
         raise ApplianceError(f"{' '.join(command)} failed: {said[:_LONGEST_SAID].rstrip('.')}.")
+
+
+def lock_changes(paths: Paths) -> ProcessLock:
+    """Of whoever changes what is in force there is one. ApplianceError while another is at work."""
+    return ProcessLock(paths.run / "apply" / "apply.lock", "The program that changes the configuration")
 
 
 @dataclass(frozen=True, slots=True)

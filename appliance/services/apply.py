@@ -1,8 +1,7 @@
 """The program that changes the configuration: root's, since it loads what the system's own programs read.
 
 systemd starts it for whoever connects to its socket, and it ends when nothing is under way and nobody asks any more.
-Once at boot (`--boot`), before the network and the services, it takes back what nobody confirmed, and renders what is
-in force.
+What it left when the box went down is looked after at boot (services/restore.py).
 """
 
 from __future__ import annotations
@@ -21,9 +20,7 @@ from appliance.base.clock import Clock, SystemClock
 from appliance.base.clock_trust import ClockTrust
 from appliance.base.errors import ApplianceError
 from appliance.base.findings import FindingBoard
-from appliance.base.flash import reason_of
 from appliance.base.http import serve
-from appliance.base.lock import ProcessLock
 from appliance.base.log import configure_logging
 from appliance.base.notify import notify_ready, notify_stopping, notify_watchdog
 from appliance.base.paths import Paths
@@ -31,11 +28,10 @@ from appliance.base.sockets import bind_unix, inherited_listeners
 from appliance.config.api import Parts, make_app
 from appliance.config.applying import Applier
 from appliance.config.change_states import ChangeState
-from appliance.config.effective import keep_effective
 from appliance.config.history import Change, History, Outcome
-from appliance.config.in_force import read_in_force
+from appliance.config.in_force import keep_in_force
 from appliance.config.load import ConfigurationError, Problem, configuration_from, line_in
-from appliance.config.loading import System
+from appliance.config.loading import System, lock_changes
 from appliance.config.schema import Configuration
 from appliance.config.trying import try_box
 from appliance.config.updating import check_no_update
@@ -67,31 +63,26 @@ class Loading:
         check_no_update()
 
     def load(self, before: Configuration, after: Configuration, restarts: Sequence[str]) -> None:
-        keep(self.paths)
+        keep_in_force(self.paths)
         self.system.load(before, after, restarts)
 
     def test(self, before: Configuration, after: Configuration, seconds: float) -> Sequence[str]:
         return try_box(self.paths, before, after, self.clock, seconds, self.tried.__setitem__)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """0 when it did what it was started for, 1 with a sentence in the log."""
+def main() -> int:
+    """0 when it ended as it should, 1 with a sentence in the log."""
     configure_logging("apply")
     try:
-        paths, system = Paths.from_environment(), System(Path("/"))
-        if list(arguments) == ["--boot"]:
-            run_boot(paths, system, SystemClock())
-        else:
-            run_apply(paths, system, SystemClock())
+        run_apply(Paths.from_environment(), System(Path("/")), SystemClock())
     except ApplianceError as error:
         _log.critical("%s", error)
         return 1
     return 0
 
 
-def run_boot(paths: Paths, system: System, clock: Clock) -> None:
-    """What nobody confirmed goes back, and everything below /run says what is in force then. Services start later."""
-    lock = _lock(paths)
+def take_back_at_boot(paths: Paths, system: System, clock: Clock) -> None:
+    """What nobody confirmed goes back; whoever asked renders what is in force then. ApplianceError."""
 
     class Rendering(Loading):
         def load(self, before: Configuration, after: Configuration, restarts: Sequence[str]) -> None:
@@ -101,13 +92,11 @@ def run_boot(paths: Paths, system: System, clock: Clock) -> None:
     applier.resume()
     while applier.step():
         pass
-    system.boot(keep(paths))
-    lock.release()
 
 
 def run_apply(paths: Paths, system: System, clock: Clock, idle_seconds: float = _IDLE_SECONDS) -> None:
     """Answer until nothing is under way and nobody has asked for `idle_seconds`, or until told to stop."""
-    lock = _lock(paths)
+    lock = lock_changes(paths)
     loading = Loading(system, paths, clock)
     applier = make_applier(paths, loading, clock)
     applier.resume()
@@ -158,24 +147,6 @@ def run_apply(paths: Paths, system: System, clock: Clock, idle_seconds: float = 
         raise ApplianceError("The program that changes the configuration died.", "It is started again.")
 
 
-def keep(paths: Paths) -> Configuration:
-    """What is in force now, kept for whoever looks. Without it they read the file themselves."""
-    active = paths.configuration
-    text = active.read_bytes() if active.exists() else b""
-    try:
-        in_force = read_in_force(active)
-    except ConfigurationError as error:
-        # Nothing was ever confirmed: as a box that nobody has set up yet.
-        _log.error("%s", error)
-        return Configuration()
-    try:
-        if not in_force.findings:
-            keep_effective(paths.effective, text, in_force.configuration)
-    except OSError as error:
-        _log.error("what is in force is not kept for others: %s", reason_of(error))
-    return in_force.configuration
-
-
 def make_applier(paths: Paths, loading: Loading, clock: Clock) -> Applier:
     """The applier of this boot, whose ends stand in the audit trail."""
     audit = AuditGate(AuditTrail(paths.audit, "apply", clock), FindingBoard())
@@ -218,9 +189,5 @@ def check_exam(paths: Paths) -> None:
         )
 
 
-def _lock(paths: Paths) -> ProcessLock:
-    return ProcessLock(paths.run / "apply" / "apply.lock", "The program that changes the configuration")
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

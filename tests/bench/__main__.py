@@ -29,7 +29,7 @@ from tests.bench.tables import MIB, BenchError, Table
 from tests.bench.video import measure_video
 from tests.bench.writes import ExamWear, measure_exams, measure_writes
 
-PARTS = ("help", "decoders", "job", "box", "films", "video", "network", "panel", "wear", "fleet")
+PARTS = ("help", "commands", "decoders", "job", "box", "films", "video", "network", "panel", "wear", "fleet")
 CAPTURES, EXAMS = 10_000, 200
 
 
@@ -71,13 +71,15 @@ def measure(directory: Path, filesystem: str, parts: Sequence[str]) -> Iterator[
     """Each table as soon as it is measured; of the last two of PARTS one is in `box` too, the other takes root."""
     if "help" in parts:
         yield measure_help()
+    if "commands" in parts:
+        with running_box(directory / "commands") as box:
+            yield measure_commands(box.demo.directory)
     if "decoders" in parts:
         yield measure_decoders()
     if "job" in parts:
         yield measure_job(directory / "job")
     if "box" in parts:
         with running_box(directory / "demo") as box:
-            yield measure_commands(box.demo.directory)
             yield from measure_box(box, filesystem)
     if "films" in parts:
         yield measure_films(directory / "films")

@@ -169,6 +169,9 @@ def test_ok__one_key_is_set_and_the_comments_stay(site: Path, capsys: Output) ->
     assert site.stat().st_mode & 0o777 == 0o604
     assert _answer(capsys, "set", "destinations[0].commitment", "false", "--file", str(site)) == ""
     assert site.read_text().endswith("port = 104\ncommitment = false\n")
+    site.write_text(before.replace("port = 104", "port = 0"))
+    assert _answer(capsys, "set", "destinations[0].port", "104", "--file", str(site)) == ""
+    assert site.read_text() == before, "what was wrong can be mended so"
 
 
 @pytest.mark.parametrize(

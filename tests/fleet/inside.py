@@ -21,7 +21,8 @@ from appliance.base.log import configure_logging
 from appliance.base.paths import Paths
 from appliance.base.sockets import bind_unix
 from appliance.config.loading import System
-from appliance.services.apply import run_apply, run_boot
+from appliance.services.apply import run_apply
+from appliance.services.restore import restore
 from tests.namespaces import make_run
 
 _STEPS = {"due": 0, "trouble": "", "is_configured": False, "seconds_to_next_attempt": 0}
@@ -56,7 +57,7 @@ def main(directory: Path, kind: str) -> None:
 
     sshd = ["/usr/sbin/sshd", "-D", "-e", "-f", str(directory / "sshd_config")]
     paths, system = Paths.from_environment(), System(Path("/"), run_command)
-    run_boot(paths, system, SystemClock())
+    restore(paths, system, SystemClock())
     if kind == "rests":
         os.dup2(os.open(directory / "sshd.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), sys.stderr.fileno())
         (directory / "up").touch()

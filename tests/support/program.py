@@ -17,7 +17,8 @@ from appliance.base.errors import ApplianceError
 from appliance.base.log import configure_logging
 from appliance.base.paths import Paths
 from appliance.config.loading import System
-from appliance.services.apply import run_apply, run_boot
+from appliance.services.apply import run_apply
+from appliance.services.restore import restore
 from tests.support.asking import ask
 
 
@@ -49,7 +50,7 @@ def main(directory: str, mode: str) -> int:
     system, clock = System(Path("/"), run), AheadClock(Path(directory) / "ahead")
     try:
         if mode == "boot":
-            run_boot(Paths.from_environment(), system, clock)
+            restore(Paths.from_environment(), system, clock)
         else:
             run_apply(Paths.from_environment(), system, clock, idle_seconds=36_000.0)
     except ApplianceError as error:
