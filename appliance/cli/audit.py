@@ -27,17 +27,6 @@ def add_parser(commands: Any) -> None:
     form.add_argument("--xml", action="store_true", help="print DICOM audit messages (PS3.15 A.5), one a line")
     audit.set_defaults(run=_run)
 
-    actions = audit.add_subparsers(metavar="ACTION")
-    login = actions.add_parser(
-        "login",
-        help="record a login, for pam_exec",
-        description="Record that somebody logged in. Run by pam_exec, whose PAM_USER, PAM_RHOST and PAM_TYPE it reads; "
-        "the end of a session is not recorded.",
-    )
-    login.add_argument("--user", help="who, instead of PAM_USER")
-    login.add_argument("--from", dest="host", metavar="HOST", help="from where, instead of PAM_RHOST")
-    login.set_defaults(run=_run_login)
-
 
 def _moment_from(text: str) -> datetime:
     try:
@@ -51,9 +40,3 @@ def _run(given: argparse.Namespace) -> int:
 
     form = Form.JSON if given.json else Form.XML if given.xml else Form.TABLE
     return show_trails(given.exam, given.since, form)
-
-
-def _run_login(given: argparse.Namespace) -> int:
-    from appliance.cli.audit_login import record_login
-
-    return record_login(given.user, given.host)

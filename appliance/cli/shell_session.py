@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from appliance.base.errors import ApplianceError
+from appliance.cli.audit_login import record_login
 from appliance.cli.caller import ACTOR_VARIABLE, read_proof, support_actor_from
 from appliance.cli.main import main, make_parser, say_error
 from appliance.cli.roles import commands_of, is_shown, subcommands_of
@@ -27,7 +28,9 @@ _ASKING = frozenset({"help", "?"})
 def serve_support(role: SupportRole, who: str) -> int:
     """The session's exit status: that of its one command, or of the last line."""
     given = os.environ.get("SSH_ORIGINAL_COMMAND")
-    os.environ[ACTOR_VARIABLE] = support_actor_from(who, role, read_proof(os.environ))
+    actor = support_actor_from(who, role, read_proof(os.environ))
+    os.environ[ACTOR_VARIABLE] = actor
+    record_login(actor, os.environ)
     if role is SupportRole.SHELL:
         os.execv(_SHELL, ["-bash"] if given is None else ["bash", "-c", given])
     os.environ[SESSION_VARIABLE] = role

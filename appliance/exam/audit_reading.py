@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from appliance.base.flash import reason_of
 from appliance.exam.audit_mark import read_mark
@@ -32,9 +32,6 @@ class Reading:
     process: str
     lines: list[Line] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-
-
-_POSITIONS = TypeAdapter(dict[str, Position])
 
 
 def list_trails(directory: Path) -> list[Path]:
@@ -98,10 +95,18 @@ def sent_path(directory: Path) -> Path:
 def read_positions(directory: Path) -> dict[str, Position]:
     """By process. Nothing, where nothing was sent or that cannot be read: then everything is sent once more."""
     try:
-        return _POSITIONS.validate_json(sent_path(directory).read_bytes())
-    except (OSError, ValidationError):
+        read = json.loads(sent_path(directory).read_bytes())
+        return {str(process): _position_from(one) for process, one in read.items()}
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return {}
 
 
+def _position_from(read: dict[str, Any]) -> Position:
+    offset, number = read["offset"], read["number"]
+    if not isinstance(offset, int) or not isinstance(number, int):
+        raise TypeError("a place that is none")
+    return Position(str(read["segment"]), offset, number, str(read["digest"]))
+
+
 def bytes_from(positions: dict[str, Position]) -> bytes:
-    return _POSITIONS.dump_json(positions, indent=1)
+    return json.dumps({process: asdict(one) for process, one in positions.items()}, indent=1).encode("utf-8")

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from pathlib import Path
-
-from pydantic import TypeAdapter, ValidationError
+from typing import Any
 
 from appliance.base.durable import SECTOR_BYTES
 from appliance.exam.exam import Exam
@@ -128,9 +127,6 @@ class Stray:
     is_torn: bool
 
 
-_ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)
-
-
 def subject_from(exam: Exam) -> Subject:
     """What a record says of the exam and its patient."""
     elements = exam.item.elements
@@ -199,10 +195,49 @@ def _line_in(text: bytes, end: int) -> Line | None:
     if not text.endswith(b"\n") or _digest_of(content[:-1]) != digest:
         return None
     try:
-        record = _ADAPTER.validate_json(content)
-        return Line(record, digest.decode("ascii"), str(json.loads(content).get("previous", "")), end)
-    except (ValueError, ValidationError):
+        read = json.loads(content)
+        return Line(_record_from(read), digest.decode("ascii"), str(read.get("previous", "")), end)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
         return None
+
+
+def _record_from(read: dict[str, Any]) -> Record:
+    """By hand, since whoever only appends, or looks, would wait for pydantic longer than for all the rest.
+
+    What a newer release has more in it is passed over. KeyError, TypeError, ValueError or AttributeError for no record.
+    """
+    number, at = read["number"], datetime.fromisoformat(read["at"])
+    if not isinstance(number, int) or at.tzinfo is None:
+        raise TypeError("a number or a moment that is none")
+    subject, party = read.get("subject"), read.get("party")
+    return Record(
+        number=number,
+        process=_text_from(read["process"]),
+        at=at,
+        act=Act(read["act"]),
+        actor=_text_from(read["actor"]),
+        outcome=Effect(read.get("outcome", Effect.SUCCESS)),
+        subject=_subject_from(subject) if subject is not None else None,
+        objects=tuple(map(_text_from, read.get("objects", ()))),
+        sop_classes=tuple(map(_text_from, read.get("sop_classes", ()))),
+        party=Party(_text_from(party["name"]), _text_from(party.get("address", ""))) if party is not None else None,
+        detail=_text_from(read.get("detail", "")),
+    )
+
+
+def _subject_from(read: dict[str, Any]) -> Subject:
+    return Subject(
+        exam_id=_text_from(read["exam_id"]),
+        study_instance_uid=_text_from(read["study_instance_uid"]),
+        patient_id=_text_from(read["patient_id"]),
+        patient_name=_text_from(read["patient_name"]),
+        issuer_of_patient_id=_text_from(read.get("issuer_of_patient_id", "")),
+        accession_numbers=tuple(map(_text_from, read.get("accession_numbers", ()))),
+    )
+
+
+def _text_from(value: object) -> str:
+    return _SURROGATE.sub("\ufffd", str(value))
 
 
 def _stray_from(data: bytes, start: int, *, is_last: bool) -> Stray:

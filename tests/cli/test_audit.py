@@ -13,7 +13,9 @@ import pytest
 from appliance.base.clock import SystemClock
 from appliance.base.durable import make_directory, replace_file
 from appliance.base.paths import Paths
+from appliance.cli.caller import ACTOR_VARIABLE
 from appliance.cli.main import main
+from appliance.cli.shell_session import SESSION_VARIABLE
 from appliance.exam.audit import Act, AuditTrail, Effect, Party
 from appliance.exam.audit_reading import Position, bytes_from, list_trails, read_trail, sent_path
 from appliance.exam.audit_record import Record, list_segments
@@ -163,22 +165,24 @@ def test_fail__flash_that_takes_nothing_still_shows(
 # -- logins
 
 
-def test_ok__pam_records_a_login(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pam_exec(8) says who, from where and what in the environment."""
-    given = {"PAM_USER": "admin", "PAM_RHOST": "10.9.9.9", "PAM_SERVICE": "sshd", "PAM_TYPE": "open_session"}
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    assert main(["audit", "login"]) == 0
-    monkeypatch.setenv("PAM_TYPE", "close_session")
-    assert main(["audit", "login"]) == 0
-    (line,) = read_trail(paths.audit / "login").lines
-    assert (line.record.act, line.record.actor, line.record.party) == (Act.LOGIN, "admin", Party("sshd", "10.9.9.9"))
-
-
-def test_fail__a_login_of_nobody(
+def test_ok__supports_login_is_recorded_whoever_cannot_be_told(
     paths: Paths, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("PAM_USER", raising=False)
-    assert main(["audit", "login"]) == 1
-    assert "Nobody is named" in capsys.readouterr().err
-    assert main(["audit", "login", "--user", "admin", "--from", "10.1.1.1"]) == 0
+    for name in (ACTOR_VARIABLE, SESSION_VARIABLE):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("SSH_CONNECTION", "10.9.9.9 50022 10.0.0.5 22")
+    monkeypatch.setenv("SSH_ORIGINAL_COMMAND", "help queue")
+    assert main(["shell", "--role", "viewer", "--who", "otto"]) == 0
+    (line,) = read_trail(paths.audit / "login").lines
+    assert (line.record.act, line.record.party) == (Act.LOGIN, Party("ssh", "10.9.9.9"))
+    assert line.record.actor == "otto (viewer, as told by the command line)"
+
+    def refuse(self: AuditTrail, record: Record) -> None:
+        raise OSError(30, "Read-only file system")
+
+    capsys.readouterr()
+    monkeypatch.setattr(AuditTrail, "append", refuse)
+    assert main(["shell", "--role", "viewer", "--who", "otto"]) == 0, "nobody is kept out"
+    shown = capsys.readouterr()
+    assert "usage: appliance queue" in shown.out
+    assert shown.err == "appliance: This login could not be recorded: the flash has become read-only.\n"

@@ -80,9 +80,7 @@ def test_ok__who_may_what(line: str, least: SupportRole) -> None:
     assert [role for role in _ROLES if not _refused(line, role)] == list(_ROLES[_ROLES.index(least) :])
 
 
-@pytest.mark.parametrize(
-    "line", ["demo --once", "shell --role admin", "audit login --user x", "--box /tmp status", "--box / queue"]
-)
+@pytest.mark.parametrize("line", ["demo --once", "shell --role admin", "--box /tmp status", "--box / queue"])
 def test_fail__what_nobody_runs_over_ssh(line: str) -> None:
     assert all(_refused(line, role) for role in _ROLES)
 

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -311,6 +312,32 @@ def test_ok__a_record_of_a_newer_release_keeps_its_place(tmp_path: Path) -> None
     make_trail(tmp_path).record(Act.LOGIN, actor="again")
     assert [(one.number, one.act) for one in records(tmp_path)] == [(1, Act.LOGIN), (2, Act.OTHER), (3, Act.LOGIN)]
     assert read(tmp_path).faults == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b'"number":2', b'"number":1e999'),
+        (b'"actor":"admin",', b""),
+        (b'"party":null', b'"party":["ssh"]'),
+        (b'"outcome":0', b'"outcome":3'),
+        (b"+00:00", b""),
+        (b"{", b"[{"),
+        (b'"detail":""', b'"detail":' + b"[" * 5000 + b"]" * 5000),
+    ],
+)
+def test_fail__what_is_no_record_though_its_digest_is_right(tmp_path: Path, change: tuple[bytes, bytes]) -> None:
+    trail = make_trail(tmp_path)
+    trail.record(Act.LOGIN, actor="admin")
+    (segment,) = list_segments(tmp_path / "console")
+    (before,) = read(tmp_path).lines
+    record = replace(before.record, at=before.record.at.astimezone(UTC))
+    content = audit.line_from(record, 2, before.digest).partition(b" ")[2].strip()
+    text = content.replace(*change, 1)
+    assert text != content
+    segment.write_bytes(segment.read_bytes() + hashlib.sha256(text).hexdigest().encode() + b" " + text + b"\n")
+    (fault,) = read(tmp_path).faults
+    assert "what is no record, or one that was changed" in fault
 
 
 # -- bounds

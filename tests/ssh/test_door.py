@@ -96,7 +96,10 @@ def test_ok__a_record_says_whose_key_it_was(door: Door) -> None:
         ["ssh-keygen", "-l", "-f", door.directory / "operator.pub"], capture_output=True, text=True, check=True
     ).stdout.split()[1]
     assert door.ssh("operator", "audit", "--json").returncode == 0
-    assert f"maria (operator, {public})" in door.ssh("operator", "audit").stdout
+    told = door.ssh("operator", "audit").stdout.splitlines()
+    who = f"maria (operator, {public})"
+    assert any(who in line and "login" in line and "ssh 127.0.0.1" in line for line in told)
+    assert any(who in line and "trail read" in line for line in told)
 
 
 def test_ok__a_certificates_principal_is_its_role(door: Door) -> None:

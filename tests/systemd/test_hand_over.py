@@ -54,7 +54,7 @@ def test_ok__each_thing_has_the_owner_group_and_mode_of_its_wall(box: WalledBox)
         "/audit/forward": "forward forward 2770",
         "/audit/export": "export forward 2770",
         "/audit/cli": "admin forward 2770",
-        "/audit/login": "root forward 2770",
+        "/audit/login": "admin forward 2770",
         "/audit/apply": "root forward 2770",
         f"/audit/acquire-{DEVICE}": "acquire forward 2770",
         "/audit/console/*": "console forward 640",
