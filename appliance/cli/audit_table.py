@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from appliance.base.clock import SystemClock
@@ -54,7 +57,7 @@ def show_trails(exam_id: str | None, since: datetime | None, form: Form) -> int:
             _print_messages(records, paths)
         case Form.TABLE:
             if records:
-                print("\n".join(table_lines([_HEAD, *map(_row_of, records)])))
+                print("\n".join(table_lines([_HEAD, *_rows_of(records)])))
             print("\n".join(_summary_of(records, readings, positions, collector)))
     return 1 if any(reading.faults for reading in readings) else 0
 
@@ -85,6 +88,14 @@ def _record_reading(paths: Paths, exam_id: str | None) -> None:
         trail.record(Act.TRAIL_READ, actor=actor_from(os.environ), detail=f"of exam {exam_id}" if exam_id else "")
     except OSError as error:
         print(f"appliance: That you read this could not be recorded: {reason_of(error)}.", file=sys.stderr)
+
+
+def _rows_of(records: list[Record]) -> Iterator[tuple[str, ...]]:
+    """A row for each act; one for what was done again and again, as when monitoring logs in: how often, until when."""
+    for same, again in groupby(map(_row_of, records), key=itemgetter(slice(1, None))):
+        times = [row[0] for row in again]
+        more = (f"{len(times)} times, until {times[-1]}",) if len(times) > 1 else ()
+        yield times[0], *same[:-1], "; ".join(filter(None, (same[-1], *more)))
 
 
 def _row_of(record: Record) -> tuple[str, ...]:

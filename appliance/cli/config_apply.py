@@ -86,7 +86,10 @@ def roll_back(given: argparse.Namespace) -> int:
         return 0 if view["state"] == "rolled back" else 1
     confirmed = [number for number in history.numbers() if history.is_kept(number)]
     if given.number is not None and given.number not in confirmed:
-        raise ApplianceError(f"Change {given.number} was never confirmed, or there is none.", "appliance config log")
+        raise ApplianceError(
+            f"Change {given.number} was never confirmed, or there is none.",
+            "`appliance config log` shows every change.",
+        )
     if not confirmed:
         raise ApplianceError("Nothing was ever changed here.", "`appliance config log` shows every change.")
     number, is_after = (given.number, True) if given.number is not None else (confirmed[-1], False)

@@ -20,11 +20,14 @@ def show_keys(*, only_given: bool, as_json: bool) -> int:
 
 def show_key(key: str, *, as_json: bool) -> int:
     """Print the value of `key`; 1 where it has none. ApplianceError when there is no such key."""
-    tree: Any = read_tree(Paths.from_environment())
-    for part in keys_from(key, tree):
+    everything = read_tree(Paths.from_environment())
+    tree: Any = everything
+    for part in keys_from(key, everything):
         is_there = part in tree if isinstance(tree, dict) else isinstance(part, int) and part < len(tree)
         if not is_there:
-            raise ApplianceError(f'There is no key "{key}".', "`appliance config show` has all of them.")
+            raise ApplianceError(
+                f'There is no key "{key}".', f"{_nearest(key, everything)}See all of them: config show"
+            )
         tree = tree[part]
     is_section = isinstance(tree, dict) or (isinstance(tree, list) and any(isinstance(one, dict) for one in tree))
     if is_section and not as_json:
@@ -32,6 +35,13 @@ def show_key(key: str, *, as_json: bool) -> int:
     elif tree is not None:
         print(tree if isinstance(tree, str) and not as_json else json.dumps(tree, ensure_ascii=False))
     return 0 if tree is not None else 1
+
+
+def _nearest(key: str, tree: dict[str, Any]) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(key, settings_in(tree), n=1, cutoff=0.7)
+    return f"Did you mean {close[0]}? " if close else ""
 
 
 def _show(tree: Any, *, as_json: bool) -> None:

@@ -45,7 +45,7 @@ class ConfigurationError(ApplianceError):
     """The file cannot be used; `problems` holds all that is wrong with it."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("\n".join(map(str, problems)), "Nothing was changed; mend the file and try again.")
+        super().__init__("\n".join(map(str, problems)), "Nothing was changed; mend that and try again.")
         self.problems = problems
 
 

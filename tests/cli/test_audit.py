@@ -58,6 +58,13 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     return paths
 
 
+def test_ok__what_is_done_again_and_again_is_one_row(paths: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(3):
+        make_trail(paths.audit, "login").record(Act.LOGIN, actor="otto", party=Party("ssh", "10.9.9.9"))
+    lines = [line for line in show(capsys, "--since", "2026-01-01").splitlines() if "otto" in line]
+    assert len(lines) == 1 and "ssh 10.9.9.9; 3 times, until 20" in lines[0]
+
+
 def show(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> str:
     assert main(["audit", *arguments]) == status
     return capsys.readouterr().out
