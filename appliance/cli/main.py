@@ -104,14 +104,14 @@ def make_parser(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     )
     parser.set_defaults(is_discreet=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    module = _module_of(arguments)
+    module = module_of(arguments)
     for name in [module] if module else _PARTS:
         import_module(f"appliance.cli.{name}").add_parser(commands)
     name_commands(parser)
     return parser
 
 
-def _module_of(words: Sequence[str]) -> str:
-    """Which of the modules has the command that `words` begin with; empty where that cannot be told."""
+def module_of(words: Sequence[str]) -> str:
+    """Which of the modules has the command that `words` begin with; empty where none has."""
     rest = list(words[2:] if words[:1] == ["--box"] else words)
     return next((module for module, commands in _PARTS.items() if rest and rest[0] in commands), "")

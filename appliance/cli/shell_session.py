@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from appliance.base.errors import ApplianceError
 from appliance.cli.audit_login import record_login
 from appliance.cli.caller import ACTOR_VARIABLE, read_proof, support_actor_from
-from appliance.cli.main import main, make_parser, say_error
+from appliance.cli.main import main, make_parser, module_of, say_error
 from appliance.cli.roles import commands_of, is_shown, subcommands_of
 from appliance.cli.words import words_from
 from appliance.config.support import SupportRole
@@ -56,6 +56,8 @@ def run_line(line: str, role: SupportRole) -> int:
             return 0
         if words[0] in _ASKING or words[-1] == "?":
             return show_help(words[1:] if words[0] in _ASKING else words[:-1], role)
+        if not words[0].startswith("-") and not module_of(words):
+            raise ApplianceError(f"There is no command `{words[0]}`.", "See: help")
         return main(words, role)
     except ApplianceError as error:
         say_error(error)

@@ -94,7 +94,7 @@ def test_fail__what_nobody_runs_over_ssh(line: str) -> None:
         ("help exam", 0, "usage: appliance exam"),
         ("queue ?", 0, "For example: appliance queue"),
         ("appliance config example", 0, "ae_title"),
-        ("nonsense", 2, "invalid choice"),
+        ("nonsense", 1, "There is no command `nonsense`."),
         ("help nonsense", 1, "There is no command `nonsense`."),
         ("status | sh", 1, "This is no shell"),
         ("worklist", 1, "worklist needs the role operator; this key has the role viewer."),
