@@ -27,6 +27,7 @@ from tests.systemd.identity import (
     TMPFILES,
     Identity,
     identity_of_login,
+    identity_of_root_unit,
     identity_of_unit,
 )
 
@@ -76,6 +77,7 @@ UNITS = {
     "kiosk": "appliance-kiosk.service",
     "recover": "appliance-recover.service",
 }
+ROOTS = {"apply": "appliance-apply.service"}
 LOGINS = {"admin": "appliance-admin"}
 
 
@@ -83,6 +85,8 @@ def identity_of(who: str) -> Identity:
     """Of a service by its unit, of the others as they log in; of `root` too."""
     if who == "root":
         return Identity(0, 0, (), 0o022)
+    if who in ROOTS:
+        return identity_of_root_unit(ROOTS[who])
     return identity_of_unit(UNITS[who]) if who in UNITS else identity_of_login(LOGINS[who])
 
 

@@ -23,6 +23,8 @@ class Identity:
     gid: int
     groups: tuple[int, ...]
     umask: int
+    capabilities: tuple[str, ...] | None = None
+    """Those that root has left; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,14 @@ def identity_of_unit(unit: str) -> Identity:
     assert all(name in accounts.groups or name in _SYSTEM_GROUPS for name in named)
     groups = tuple(accounts.groups[name] for name in named if name in accounts.groups)
     return Identity(accounts.users[user], accounts.groups[group], groups, int(umask, 8))
+
+
+def identity_of_root_unit(unit: str) -> Identity:
+    """As systemd starts a unit without User=: root, of whose rights those of CapabilityBoundingSet= are left."""
+    accounts = read_accounts()
+    (kept,), (umask,) = (read_values(unit, key) for key in ("CapabilityBoundingSet", "UMask"))
+    named = " ".join(read_values(unit, "SupplementaryGroups")).split()
+    return Identity(0, 0, tuple(accounts.groups[name] for name in named), int(umask, 8), tuple(kept.split()))
 
 
 def identity_of_login(user: str) -> Identity:

@@ -7,10 +7,12 @@ to be, and runs. Nothing is mounted or made outside of this namespace, which end
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import traceback
@@ -20,6 +22,9 @@ from typing import Any
 
 from tests.crash.launcher import end, start
 
+# Linux, capability.h and capset(2).
+_CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_NET_ADMIN": 12}
+_CAPSET_VERSION = 0x20080522
 SERVICES = ("acquire", "console", "forward", "export", "recover")
 
 
@@ -53,6 +58,16 @@ def become(identity: dict[str, Any]) -> None:
     os.setgroups(identity["groups"])
     os.setgid(identity["gid"])
     os.setuid(identity["uid"])
+    if identity["capabilities"] is not None:
+        _keep_capabilities(identity["capabilities"])
+
+
+def _keep_capabilities(names: list[str]) -> None:
+    """Effective and permitted ones; none is inherited."""
+    kept = sum(1 << _CAPABILITIES[name] for name in names)
+    header, data = struct.pack("Ii", _CAPSET_VERSION, 0), struct.pack("6I", kept, kept, 0, 0, 0, 0)
+    if ctypes.CDLL(None, use_errno=True).capset(header, data) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 def call(function: str, arguments: list[Any], identity: dict[str, Any]) -> Any:

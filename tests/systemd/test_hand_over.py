@@ -160,7 +160,7 @@ def test_ok__the_walls_below_the_state_directory(box: WalledBox) -> None:
 
 def test_ok__who_may_connect_to_whom(box: WalledBox) -> None:
     sockets = {"acquire": f"acquire-{DEVICE}", "forward": "forward", "console": "console"}
-    everyone = ("acquire", "forward", "console", "admin", "export", "kiosk")
+    everyone = ("acquire", "forward", "console", "admin", "apply", "export", "kiosk")
     tried = {
         who: {one: box.call(who, "attempt", "connect to", f"{RUN}/{one}/{name}.sock") for one, name in sockets.items()}
         for who in everyone
@@ -171,6 +171,8 @@ def test_ok__who_may_connect_to_whom(box: WalledBox) -> None:
         "forward": {"forward"},
         "console": {"acquire", "forward", "console"},
         "admin": {"acquire", "forward", "console"},
+        # Without an answer of both of its services no change of the configuration stands its self-test.
+        "apply": {"acquire", "forward", "console"},
         "export": set(),
         "kiosk": set(),
     }

@@ -156,12 +156,15 @@ def test_ok__what_the_console_asks_of_the_kernels_clock_is_let_through() -> None
 
 
 def test_ok__who_may_ask_for_a_configuration() -> None:
-    """Support, of which the two programs of a new box are; and them, of the panel's server, nobody but that."""
+    """Support, of which the two programs of a new box are; and them, of the panel's server, nobody but that.
+
+    The program that is asked is of support's too, since it asks the console in its self-test.
+    """
     assert read_values("appliance-apply.socket", "SocketGroup") == ["appliance-admin"]
     assert read_values("appliance-first.socket", "SocketGroup") == ["appliance-console"]
     groups = {unit: " ".join(read_values(unit, "SupplementaryGroups")).split() for unit in _SERVICES}
     askers = {unit for unit, names in groups.items() if "appliance-admin" in names}
-    assert askers == {"appliance-stick.service", "appliance-first.service"}
+    assert askers == {"appliance-apply.service", "appliance-stick.service", "appliance-first.service"}
     assert {unit for unit, names in groups.items() if "appliance-console" in names} == {"appliance-console.service"}
 
 
