@@ -119,7 +119,7 @@ def test_fail__lost_frames_are_counted(scope: Scope) -> None:
     [
         ("Inject Fatal Streaming Error", "The scope's grabber stopped."),
         ("Inject VIDIOC_STREAMON Error", "The scope's grabber does not start (EINVAL)."),
-        ("Inject VIDIOC_REQBUFS Error", "The scope's grabber does not answer (EINVAL)."),
+        ("Inject VIDIOC_REQBUFS Error", "The scope's grabber gives no buffers (EINVAL)."),
     ],
 )
 def test_fail__an_error_of_the_driver_passes(scope: Scope, fault: str, sentence: str) -> None:
