@@ -23,6 +23,25 @@ class RefusedError(Exception):
     """A service of the box said no, or could not be reached; with its sentence."""
 
 
+def wait_change(guest: Machine, state: str, command: str = "true") -> dict[str, Any]:
+    """The last change, as root reads the records, once it is in that state; `command` is run until then."""
+    end = time.monotonic() + _SECONDS
+    while True:
+        said = guest.shell.try_run(command, _SECONDS).output
+        changes: list[dict[str, Any]] = json.loads(guest.shell.run("appliance config log --json", _SECONDS))
+        if changes and changes[-1]["state"] == state:
+            return changes[-1]
+        assert time.monotonic() < end, (said, changes[-1:])
+
+
+def change_configuration(guest: Machine, configuration: str) -> None:
+    """As somebody does at the box's own console: proposed, tried by the box, confirmed."""
+    guest.shell.write_file("/run/site.toml", configuration.encode())
+    # An emulated machine may be slower than the command is patient.
+    wait_change(guest, "waiting", "appliance config apply /run/site.toml --confirm-within 6h")
+    wait_change(guest, "confirmed", "appliance config confirm")
+
+
 class Box:
     """Our services in a running guest."""
 

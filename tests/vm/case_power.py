@@ -1,9 +1,10 @@
 """Power cuts: what was acknowledged as saved is there after any of them, whole, and gets committed.
 
-The main job writes to a disk whose requests are recorded. From the record come the states that a cut could have left:
-all up to the last flush, and of the rest what the disk pleased. On the data disk alone each state is mended as at a
-boot and found by services that were waiting for it, in a box of its own; a few are cut out of the box's own disk, and
-start it from its firmware on. CUTS, BOOTS and SEED in the environment: how many of each, and which.
+A change of the configuration and the main job write to a disk whose requests are recorded. From the record come the
+states that a cut could have left: all up to the last flush, and of the rest what the disk pleased. On the data disk
+alone each state is mended as at a boot and found by services that were waiting for it, in a box of its own; a few are
+cut out of the box's own disk, and start it from its firmware on. CUTS, BOOTS and SEED in the environment: how many of
+each, and which.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from tests.peers import Orthanc
 from tests.vm import machine
-from tests.vm.box import LISTENER, STATE, Box
+from tests.vm.box import LISTENER, STATE, Box, change_configuration
 from tests.vm.case_job import ACQUIRE, CONFIGURATION, RULES, SECONDS, SERIAL, hospital, report_port, send_image
 from tests.vm.data_disk import NODE, check_file_system, make_file_system, plug_recorded
 from tests.vm.frozen import Frozen, thawed
@@ -35,6 +36,8 @@ _CUTS = int(os.environ.get("CUTS", "50"))
 _BOOTS = int(os.environ.get("BOOTS", "1"))
 _SEED = int(os.environ.get("SEED", "1"))
 _IMAGES = 3
+# What the change of the configuration is: a device's title, and another one.
+_TITLES = ('title = "Ultrasound"', 'title = "Ultrasound, room 2"')
 # Every so many states go on until the hospital has committed everything.
 _COMMITTED = 10
 
@@ -46,6 +49,7 @@ class Promises:
         self._log = log
         self._names: dict[str, int] = {}
         self.ready = 0
+        self.changed = range(0)  # from the proposal of another configuration until it was confirmed
 
     def begin(self) -> None:
         """Before this moment there is nothing to lose."""
@@ -54,6 +58,11 @@ class Promises:
     def note(self, names: list[str]) -> None:
         recorded = count_entries(self._log)
         self._names |= {name: recorded for name in names if name not in self._names}
+
+    def change(self, box: Box, configuration: str) -> None:
+        begun = count_entries(self._log)
+        change_configuration(box.guest, configuration)
+        self.changed = range(begun, count_entries(self._log))
 
     def until(self, cut: int) -> set[str]:
         return {name for name, recorded in self._names.items() if recorded <= cut}
@@ -78,10 +87,10 @@ def test_ok__what_was_acknowledged_survives_any_cut(frozen: Frozen, hospital: Or
         replay_cut(base, log, survivors_of_cut(entries, cut, chance), disk)
         check_file_system(disk)
         about = f"cut {cut} of {len(entries)}, number {number} of seed {_SEED}"
-        with _telling(about), thawed(waiting, forwards, state=disk) as guest:
+        with telling(about), thawed(waiting, forwards, state=disk) as guest:
             mount_state(guest)
             begin(guest)
-            _check(Box(guest), hospital, promises.until(cut), is_whole=number % _COMMITTED == 0)
+            _check(Box(guest), hospital, promises, cut, is_whole=number % _COMMITTED == 0)
 
 
 def test_ok__the_box_comes_up_after_a_cut(frozen: Frozen, hospital: Orthanc, tmp_path: Path) -> None:
@@ -97,18 +106,20 @@ def test_ok__the_box_comes_up_after_a_cut(frozen: Frozen, hospital: Orthanc, tmp
         cut = chance.randint(promises.ready, len(entries))
         subprocess.run(["qemu-img", "convert", "-O", "raw", frozen.disk, whole], check=True)
         replay_cut(whole, log, survivors_of_cut(entries, cut, chance), whole)
-        with _telling(f"cut {cut} of {len(entries)}, seed {_SEED}"), booted(whole, forwards, frozen) as guest:
-            _check(Box(guest), hospital, promises.until(cut), is_whole=True)
+        with telling(f"cut {cut} of {len(entries)}, seed {_SEED}"), booted(whole, forwards, frozen) as guest:
+            _check(Box(guest), hospital, promises, cut, is_whole=True)
 
 
 def do_job(box: Box, hospital: Orthanc, log: Path, directory: Path) -> Promises:
-    """One exam with images of a serial line, stored and committed."""
+    """Another configuration is confirmed; then one exam with images of a serial line, stored and committed."""
     promises = Promises(log)
-    box.configure(CONFIGURATION.format(port=hospital.port), RULES)
-    box.shell.run("sync")
+    before = CONFIGURATION.format(port=hospital.port)
+    box.configure(before, RULES)
+    box.shell.run("systemctl start appliance-apply.socket && sync", SECONDS)
+    promises.begin()
+    promises.change(box, before.replace(*_TITLES))
     with plugged(box.guest, SERIAL) as adapter:
         box.wait_active(ACQUIRE)
-        promises.begin()
         exam = box.open_exam()
         for number in range(_IMAGES):
             send_image(adapter, directory / "image.jpg", number)
@@ -120,8 +131,10 @@ def do_job(box: Box, hospital: Orthanc, log: Path, directory: Path) -> Promises:
     return promises
 
 
-def _check(box: Box, hospital: Orthanc, promised: set[str], is_whole: bool) -> None:
+def _check(box: Box, hospital: Orthanc, promises: Promises, cut: int, is_whole: bool) -> None:
     """Nothing that was acknowledged is lost or altered; with `is_whole`, all of it gets committed."""
+    promised = promises.until(cut)
+    _check_configuration(box, hospital, promises.changed, cut)
     sums = box.shell.run(f"find {STATE} -name '[0-9]*.dcm' -exec sha256sum {{}} +", SECONDS).splitlines()
     found = {line.rpartition("/")[2]: line.split()[0] for line in sums}
     assert promised <= set(found), f"lost {promised - set(found)}"
@@ -138,6 +151,16 @@ def _check(box: Box, hospital: Orthanc, promised: set[str], is_whole: bool) -> N
     for name in promised:
         box.shell.wait_until(f"test -e {STATE}/kept/{name}", SECONDS)
     assert {name.partition("~")[0] for name in promised} <= set(hospital.stored())
+
+
+def _check_configuration(box: Box, hospital: Orthanc, changed: range, cut: int) -> None:
+    """What was confirmed is in force, what was not is not, and no change is under way any more."""
+    before = CONFIGURATION.format(port=hospital.port)
+    after = before.replace(*_TITLES)
+    possible = {before} if cut < changed.start else {after} if cut >= changed.stop else {before, after}
+    assert box.shell.run(f"cat {STATE}/config/active.toml") in possible
+    unended = f"for one in {STATE}/config/changes/[0-9]*; do test ! -d $one -o -e $one/outcome.json || echo $one; done"
+    assert box.shell.run(unended) == ""
 
 
 def _open_exams(box: Box) -> list[str]:
@@ -160,7 +183,7 @@ def booted(disk: Path, forwards: dict[int, int], frozen: Frozen) -> Iterator[Mac
 
 
 @contextlib.contextmanager
-def _telling(about: str) -> Iterator[None]:
+def telling(about: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:

@@ -4,9 +4,7 @@ goes through systemd, nftables and chrony as they are; what nobody confirms goes
 
 from __future__ import annotations
 
-import json
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.ports import pick_free_port
+from tests.vm.box import change_configuration, wait_change
 from tests.vm.frozen import Frozen, thawed, to_be_frozen
 from tests.vm.machine import Machine
 
@@ -77,17 +76,6 @@ class Support:
         return wait_change(self.guest, state)
 
 
-def wait_change(guest: Machine, state: str, command: str = "true") -> dict[str, Any]:
-    """The last change of the records, as root reads them, once it is in that state; `command` is run until then."""
-    end = time.monotonic() + _SECONDS
-    while True:
-        said = guest.shell.try_run(command, _SECONDS).output
-        changes: list[dict[str, Any]] = json.loads(guest.shell.run("appliance config log --json", _SECONDS))
-        if changes and changes[-1]["state"] == state:
-            return changes[-1]
-        assert time.monotonic() < end, (said, changes[-1:])
-
-
 @pytest.fixture(scope="module")
 def prepared(frozen: Frozen, tmp_path_factory: pytest.TempPathFactory) -> tuple[Frozen, Path]:
     """The box with one admin's key, given to it at its own console, and the key."""
@@ -96,10 +84,7 @@ def prepared(frozen: Frozen, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "maria", "-f", key], check=True)
     site = _SITE.format(key=key.with_suffix(".pub").read_text().strip())
     with to_be_frozen(frozen, directory / "box") as (made, guest):
-        guest.shell.write_file("/run/site.toml", site.encode())
-        # An emulated machine may be slower than the command is patient.
-        wait_change(guest, "waiting", "appliance config apply /run/site.toml --confirm-within 6h")
-        wait_change(guest, "confirmed", "appliance config confirm")
+        change_configuration(guest, site)
         guest.shell.run("sync")
     return made, key
 

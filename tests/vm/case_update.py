@@ -1,12 +1,15 @@
 """Updates: another release goes into the other slot while the box works, is tried once, and kept when it comes up.
 
 Three files are made beside the image: the same sources under another name, the same with a root that cannot be
-verified, and one for another board.
+verified, and one for another board. BOOTS and SEED in the environment: how many of the cuts are started from, and which
+they are.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
+import random
 import shutil
 import subprocess
 import sys
@@ -17,14 +20,27 @@ import pytest
 
 from tests.vm import data_disk
 from tests.vm.box import STATE
+from tests.vm.case_power import booted, telling
+from tests.vm.data_disk import check_file_system
 from tests.vm.frozen import REPOSITORY, Frozen, thawed
 from tests.vm.machine import Machine
-from tests.vm.write_log import SECTOR, Entry, Flag, read_entries
+from tests.vm.write_log import (
+    SECTOR,
+    Entry,
+    Flag,
+    count_entries,
+    read_entries,
+    replay_cut,
+    survivors_of_cut,
+)
 
 _SECONDS = 1800.0
 _SERVICES = "appliance-console.service appliance-forward.service"
 _SLOTS = "/usr/lib/appliance/slots"
 _HERE = "/run/update"
+_CUTS = 10
+_BOOTS = int(os.environ.get("BOOTS", "1"))
+_SEED = int(os.environ.get("SEED", "1"))
 
 
 def bundle(*options: str) -> Path:
@@ -140,22 +156,38 @@ def test_fail__a_cut_at_any_moment_of_an_update_leaves_the_slot_that_runs(
     frozen: Frozen, broken: Path, tmp_path: Path
 ) -> None:
     """Nothing else is written than the other slot and the data: so whatever a cut leaves, this slot is as it was."""
-    log = tmp_path / "log"
+    log, whole = tmp_path / "log", tmp_path / "whole"
     log.touch()
     with thawed(frozen, log=log) as guest:
+        begun = release(guest)
         with brought(guest, broken):
             install(guest, broken)
-        guest.shell.run("sync")
+        told = count_entries(log)
+        assert ask_slots(guest, "get-primary") == "b"
         areas = guest.shell.run(
             "cd /dev/disk/by-partlabel && for one in boot-b root-b verity-b data; do"
             " part=/sys/class/block/$(basename $(readlink -f $one)); cat $part/start $part/size; done"
         ).split()
     allowed = [range(int(start), int(start) + int(size)) for start, size in zip(areas[::2], areas[1::2], strict=True)]
-    written = [one for one in read_entries(log) if one.sectors and Flag.MARK not in one.flags]
+    entries = read_entries(log)[:told]
+    written = [one for one in entries if one.sectors and Flag.MARK not in one.flags]
     assert [one for one in written if not any(_is_within(one, area) for area in allowed)] == []
     # It was written at all: what each of the slot's partitions got.
     for area, least in zip(allowed[:3], (16 << 20, 1 << 20, 1 << 20), strict=True):
         assert sum(one.sectors for one in written if one.sector in area) * SECTOR >= least
+    # What the firmware is to start next is on the medium, not on its way there.
+    flushed = max(place for place, one in enumerate(entries) if Flag.FLUSH in one.flags)
+    assert [one for one in entries[flushed:] if any(one.sector in area for area in allowed[:3])] == []
+    chance = random.Random(_SEED)
+    for number in range(_CUTS):
+        cut = chance.randint(1, told)
+        subprocess.run(["qemu-img", "convert", "-O", "raw", frozen.disk, whole], check=True)
+        replay_cut(whole, log, survivors_of_cut(entries, cut, chance), whole)
+        check_file_system(Path(f"{whole}?offset={allowed[3].start * SECTOR}"))
+        if number < _BOOTS:
+            with telling(f"cut {cut} of {told}, seed {_SEED}"), booted(whole, {}, frozen) as guest:
+                assert (ask_slots(guest, "get-current"), ask_slots(guest, "get-state", "b")) == ("a", "bad")
+                assert release(guest) == begun
 
 
 def _is_within(entry: Entry, area: range) -> bool:

@@ -16,6 +16,8 @@ from tests.vm.machine import Machine
 
 _LATE = Path(__file__).with_name("inside") / "late.py"
 _SERVICES = ("recover", "console", "forward")
+# Before any of them, as at a boot: what nobody confirmed goes back, what is in force is rendered.
+_RESTORE = "appliance-restore.service"
 _SECONDS = 1800.0
 
 
@@ -27,15 +29,18 @@ def freeze_waiting(frozen: Frozen, directory: Path, empty: Path) -> Frozen:
         shutil.copyfile(empty, disk)
         stop_services(guest)
         guest.shell.write_file("/run/late.py", _LATE.read_bytes())
-        for name in _SERVICES:
-            place = f"/run/systemd/system/appliance-{name}.service.d"
+        programs = dict(zip(_units(), _SERVICES, strict=True)) | {_RESTORE: "apply --boot"}
+        for unit, program in programs.items():
+            place = f"/run/systemd/system/{unit}.d"
             guest.shell.run(f"mkdir -p {place}")
-            start = f"[Service]\nExecStart=\nExecStart={PYTHON} -I /run/late.py {name}\n"
+            start = f"[Service]\nExecStart=\nExecStart={PYTHON} -I /run/late.py {program}\n"
             guest.shell.write_file(f"{place}/late.conf", start.encode())
         guest.shell.run("systemctl daemon-reload && systemctl reset-failed", _SECONDS)
-        guest.shell.run(f"systemctl start --no-block {' '.join(_units())}", _SECONDS)
-        said = "journalctl --no-pager --boot --output cat --unit 'appliance-*'"
-        guest.shell.wait_until(f"test $({said} | grep -cx 'It waits.') = {len(_SERVICES)}", _SECONDS)
+        # One after the other: while it is being started they would not be.
+        for count, units in ((len(_SERVICES), _units()), (len(programs), [_RESTORE])):
+            guest.shell.run(f"systemctl start --no-block {' '.join(units)}", _SECONDS)
+            said = "journalctl --no-pager --boot --output cat --unit 'appliance-*'"
+            guest.shell.wait_until(f"test $({said} | grep -cx 'It waits.') = {count}", _SECONDS)
         data_disk.plug(guest, disk)
         guest.shell.wait_until(f"test -b {data_disk.NODE} && udevadm settle", _SECONDS)
     return made
@@ -55,8 +60,13 @@ def mount_state(guest: Machine) -> None:
 
 
 def begin(guest: Machine) -> None:
-    """Let the services find what there is, all at once, and wait until each of them has come up."""
-    guest.shell.run("mkdir -p /run/go && cd /run/go && touch " + " ".join(_SERVICES))
+    """Do with the configuration what a boot does; then let the services find what there is, all at once, and wait until
+    each of them has come up.
+    """
+    guest.shell.run("mkdir -p /run/go && touch /run/go/apply")
+    guest.shell.wait_until(f"systemctl is-active {_RESTORE}", _SECONDS)
+    guest.shell.run("systemctl reload nftables.service", _SECONDS)
+    guest.shell.run("cd /run/go && touch " + " ".join(_SERVICES))
     units = " ".join(_units())
     guest.shell.wait_until(f"test $(systemctl is-active {units} | grep -cx active) = {len(_SERVICES)}", _SECONDS)
 
