@@ -70,7 +70,7 @@ vm-test: vm-packages $(VENV)/test.stamp ## run the box's image in a virtual mach
 	@for update in "" "--edition next" "--edition next --broken" "--edition next --broken --compatible appliance-arm64"; do \
 	  $(SUDO) $(BIN)/python image/bundle.py amd64 $$update || exit; \
 	done
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -o python_files='case_*.py' -o timeout=7200 --durations=0 tests/vm $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -o python_files='case_*.py' -o timeout=7200 --durations=0 tests/vm $(ARGS)
 
 lint: $(VENV)/test.stamp ## ruff, mypy and the rooms' import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

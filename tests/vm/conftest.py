@@ -19,6 +19,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--booted", action="store_true", help="go on from an earlier run's boot of the same image")
 
 
+# Of two processes one would have nothing to do while the other began with these last.
+_LONGEST = ("case_power", "case_update", "case_support")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.stem, len(ranks)))
+
+
 @pytest.fixture(scope="session")
 def frozen(pytestconfig: pytest.Config) -> Frozen:
     """The image, booted once and kept, also for the others of a run in several processes (pytest-xdist)."""
