@@ -24,14 +24,21 @@ class RefusedError(Exception):
 
 
 def wait_change(guest: Machine, state: str, command: str = "true") -> dict[str, Any]:
-    """The last change, as root reads the records, once it is in that state; `command` is run until then."""
+    """The last change, as root reads the records, once it is in that state; `command` is run until then.
+
+    `waiting` is one that stood its self-test and has no end yet.
+    """
     end = time.monotonic() + _SECONDS
     while True:
         said = guest.shell.try_run(command, _SECONDS).output
         changes: list[dict[str, Any]] = json.loads(guest.shell.run("appliance config log --json", _SECONDS))
-        if changes and changes[-1]["state"] == state:
+        if changes and _state_of(changes[-1]) == state:
             return changes[-1]
         assert time.monotonic() < end, (said, changes[-1:])
+
+
+def _state_of(change: dict[str, Any]) -> str:
+    return "waiting" if change["state"] == "under way" and change["checks"] else str(change["state"])
 
 
 def change_configuration(guest: Machine, configuration: str) -> None:
