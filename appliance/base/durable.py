@@ -53,6 +53,12 @@ def make_directory(directory: Path, mode: int = 0o770) -> None:
     """
     if not directory.is_dir():
         make_directory(directory.parent, mode)
+    add_directory(directory, mode)
+
+
+def add_directory(directory: Path, mode: int = 0o770) -> None:
+    """`make_directory` in a parent that the caller knows to be durable: the last level's three steps alone."""
+    if not directory.is_dir():
         try:
             directory.mkdir(mode)
             # The umask may have cut the group's hand-over right. Where it did not, as on the box, there must be no

@@ -19,6 +19,7 @@ from appliance.exam.answers import (
     WorklistAnswer,
     item_from_packed,
     read_answer,
+    read_entry,
     read_list,
 )
 from appliance.exam.item import WorklistItem, order_of
@@ -89,25 +90,30 @@ class Worklist:
         """The item called `key`, on the list or among those found. ApplianceError when it is neither any more."""
         with self._lock:
             found = self._found.get(key)
-        packed = self._listed(key) or found
+        packed, trouble = self._listed(key)
+        packed = packed or found
         if packed is None:
-            for source in self._sources:
-                trouble = _read(self._directory, source)[0]
-                if trouble.count == _UNKNOWN:
-                    said = f"This entry is not on the worklist as far as that can be read. {trouble.trouble}"
-                    raise ApplianceError(said, "Try again; refresh the list if it stays.")
+            if trouble:
+                said = f"This entry is not on the worklist as far as that can be read. {trouble}"
+                raise ApplianceError(said, "Try again; refresh the list if it stays.")
             raise ApplianceError(
                 "This entry is not on the worklist any more.",
                 "Refresh the list: the appointment may have been changed.",
             )
         return item_from_packed(packed)
 
-    def _listed(self, key: str) -> bytes | None:
+    def _listed(self, key: str) -> tuple[bytes | None, str]:
+        """The entry as it is kept, or None and why the first list that could not be read could not."""
+        troubles = []
         for source in self._sources:
-            for entry in _read(self._directory, source)[1]:
-                if entry.key == key:
-                    return entry.packed
-        return None
+            try:
+                entry = read_entry(self._directory, source, key)
+            except (DamagedAnswerError, OSError) as error:
+                troubles.append(_unread(source, error).trouble)
+            else:
+                if entry is not None:
+                    return entry.packed, ""
+        return None, next(iter(troubles), "")
 
     def _sent(self, examined: frozenset[str]) -> list[bytes]:
         marks = {True: b',"examined":true}', False: b',"examined":false}'}
@@ -142,11 +148,13 @@ def _read(directory: Path, source: str, *, has_entries: bool = True) -> tuple[Wo
     """What `source` last said; of one whose files are damaged that this is so, since the others are to be seen."""
     try:
         return read_list(directory, source) if has_entries else (read_answer(directory, source), [])
-    except DamagedAnswerError as error:
-        return WorklistAnswer(source, trouble=error.sentence, count=_UNKNOWN), []
-    except OSError as error:
-        trouble = f"Its list cannot be read: {reason_of(error)}."
-        return WorklistAnswer(source, trouble=trouble, count=_UNKNOWN), []
+    except (DamagedAnswerError, OSError) as error:
+        return _unread(source, error), []
+
+
+def _unread(source: str, error: DamagedAnswerError | OSError) -> WorklistAnswer:
+    said = f"Its list cannot be read: {reason_of(error)}." if isinstance(error, OSError) else error.sentence
+    return WorklistAnswer(source, trouble=said, count=_UNKNOWN)
 
 
 def source_view_from(answer: WorklistAnswer) -> dict[str, Any]:

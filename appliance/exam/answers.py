@@ -14,10 +14,10 @@ import json
 import logging
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -29,6 +29,7 @@ from appliance.exam.item import WorklistItem, order_of
 _log = logging.getLogger(__name__)
 
 _ITEM = TypeAdapter(WorklistItem)
+Read = TypeVar("Read")
 _MAX_ITEM_BYTES = 4 * 1024 * 1024
 
 
@@ -110,10 +111,7 @@ def read_entries(directory: Path, answer: WorklistAnswer) -> list[Entry]:
         return []
     if not answer.entries:
         return sorted_entries(_first_release_entries(directory / f"{answer.source}.json"))
-    data = (directory / answer.entries).read_bytes()
-    if answer.entries != _name_of(answer.source, data):
-        raise _damaged(directory / answer.entries)
-    return [Entry(digest, key, view, packed) for digest, key, view, packed in _columns_of(data)]
+    return [_entry_in(line) for line in _lines_of(directory, answer).splitlines()]
 
 
 def has_entries(directory: Path, answer: WorklistAnswer) -> bool:
@@ -127,12 +125,33 @@ def has_entries(directory: Path, answer: WorklistAnswer) -> bool:
 
 def read_list(directory: Path, source: str) -> tuple[WorklistAnswer, list[Entry]]:
     """Answer and entries that belong together, also while they are being replaced. Errors as above."""
+    return _read_together(directory, source, read_entries)
+
+
+def read_entry(directory: Path, source: str, key: str) -> Entry | None:
+    """The one called `key` of the last answer, None where there is none. The others are not looked at: a finger waits
+    for it, and there may be ten thousand. Errors as above."""
+
+    def find(directory: Path, answer: WorklistAnswer) -> Entry | None:
+        if not answer.count or not answer.entries:
+            return next((one for one in read_entries(directory, answer) if one.key == key), None)
+        lines = _lines_of(directory, answer)
+        # No other column holds a tab, which JSON writes otherwise, nor is one a key.
+        place = lines.find(f"\t{key}\t".encode())
+        return _entry_in(lines[lines.rfind(b"\n", 0, place) + 1 :].partition(b"\n")[0]) if place >= 0 else None
+
+    return _read_together(directory, source, find)[1]
+
+
+def _read_together(
+    directory: Path, source: str, read: Callable[[Path, WorklistAnswer], Read]
+) -> tuple[WorklistAnswer, Read]:
     answer = read_answer(directory, source)
     try:
-        return answer, read_entries(directory, answer)
-    except FileNotFoundError:
+        return answer, read(directory, answer)
+    except FileNotFoundError:  # it has just been replaced
         answer = read_answer(directory, source)
-        return answer, read_entries(directory, answer)
+        return answer, read(directory, answer)
 
 
 def write_answer(
@@ -178,10 +197,17 @@ def _name_of(source: str, data: bytes) -> str:
     return f"{source}.{hashlib.sha256(data).hexdigest()[:24]}.entries"
 
 
-def _columns_of(data: bytes) -> Iterator[tuple[str, str, bytes, bytes]]:
-    for line in data.splitlines():
-        digest, key, view, packed = line.split(b"\t")
-        yield digest.decode(), key.decode(), view, packed
+def _lines_of(directory: Path, answer: WorklistAnswer) -> bytes:
+    """What lies in the entries' file, as it was written. DamagedAnswerError, OSError."""
+    data = (directory / answer.entries).read_bytes()
+    if answer.entries != _name_of(answer.source, data):
+        raise _damaged(directory / answer.entries)
+    return data
+
+
+def _entry_in(line: bytes) -> Entry:
+    digest, key, view, packed = line.split(b"\t")
+    return Entry(digest.decode(), key.decode(), view, packed)
 
 
 def _answer_from(path: Path) -> WorklistAnswer:

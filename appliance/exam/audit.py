@@ -130,7 +130,8 @@ class AuditTrail:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """The directory, ours alone: the command may run twice at a time. The kernel lets go when a holder dies."""
-        make_directory(self._directory)
+        if self._tail is None or not self._directory.is_dir():
+            make_directory(self._directory)
         descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appliance.base.durable import (
+    add_directory,
     forget_cached,
     make_directory,
     remove_file,
@@ -126,12 +127,20 @@ class ExamFacts:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._over: set[str] = set()  # exams known to have been closed or to be closing: facts never change
+        self._made = ""  # the exam whose directory this process made durable last
 
     def write(self, exam_id: str, name: str, fact: AnyFact) -> bool:
         """Write `exams/EXAM/NAME.json` durably; false when it had been written before, and stands."""
+        return write_once(self._make(exam_id) / f"{name}.json", bytes_from(fact))
+
+    def _make(self, exam_id: str) -> Path:
+        """The exam's directory, durable: synced once by this process, also where the one before it made it."""
         directory = self.directory / exam_id
-        make_directory(directory, _MODE)
-        return write_once(directory / f"{name}.json", bytes_from(fact))
+        if exam_id != self._made or not directory.is_dir():
+            make = add_directory if self._made else make_directory
+            make(directory, _MODE)
+            self._made = exam_id
+        return directory
 
     def replace_damaged(self, exam_id: str, name: str, fact: Closing) -> None:
         """Write durably what stands from now on for a fact that cannot be read any more; a crash leaves either."""

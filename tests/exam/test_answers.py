@@ -19,6 +19,7 @@ from appliance.exam.answers import (
     item_from_packed,
     read_answer,
     read_entries,
+    read_entry,
     read_list,
     write_answer,
 )
@@ -57,6 +58,8 @@ def test_ok__an_answer_is_read_as_it_was_written_in_the_order_of_its_appointment
     assert _items(directory) == [early, late]
     assert [json.loads(entry.view) for entry in read_entries(directory, written)] == [early.view(), late.view()]
     assert read_list(directory, "other") == (WorklistAnswer("other"), [])
+    assert [read_entry(directory, "ris", item.key) for item in (early, late)] == read_entries(directory, written)
+    assert read_entry(directory, "ris", early.key[1:]) is read_entry(directory, "other", early.key) is None
 
 
 def test_ok__another_age_leaves_the_entries_on_flash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,6 +153,7 @@ def test_ok__a_file_of_the_first_release_is_read_for_ever(tmp_path: Path) -> Non
     assert (answer.answered_at, answer.count, answer.entries) == ("2026-11-22T09:00:00+01:00", 1, "")
     found = item_from_packed(entries[0].packed)
     assert (found.key, found.received, found.findings) == (_item(1).key, "AAAA", ())
+    assert read_entry(tmp_path, "ris", found.key) == entries[0]
     write_answer(tmp_path, answer, entries)
     assert _items(tmp_path) == [found]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -21,6 +22,7 @@ from appliance.exam.facts import (
     fact_from,
 )
 from appliance.exam.item import WorklistItem
+from tests.base.power import powered
 
 NOW = datetime(2026, 11, 22, 9, 30, 15, tzinfo=UTC)
 FIRST, SECOND, THIRD = "20261121-100000-aaaa", "20261122-093015-4af1", "20261122-093015-ffff"
@@ -168,6 +170,19 @@ def test_ok__a_fact_is_written_once_and_stands(tmp_path: Path) -> None:
     assert not facts.write(SECOND, "exam", _exam(THIRD))
     assert facts.exam(SECOND) == _exam()
     assert [path.name for path in (tmp_path / "exams" / SECOND).iterdir()] == ["exam.json"]
+
+
+def test_ok__a_fact_is_durable_with_no_more_syncs_than_that_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts = ExamFacts(tmp_path / "exams")
+    facts.write(FIRST, "exam", _exam(FIRST))
+    with powered(monkeypatch) as power:
+        facts.write(SECOND, "exam", _exam())
+        facts.write(SECOND, "closing", Closing(NOW, Outcome.COMPLETED))
+    synced = [re.sub(r"^\.part-\d+-", "", name) for call, name in power.calls if call == "fsync"]
+    # The directory's name once, before the first fact; then each fact's bytes and its name.
+    assert synced == ["exams", "exam.json", SECOND, "closing.json", SECOND]
 
 
 def test_ok__an_exam_from_opening_to_end(tmp_path: Path) -> None:
