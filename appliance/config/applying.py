@@ -174,7 +174,7 @@ class Applier:
                 return False
             if now.state is not ChangeState.GOING_BACK and (now.withdrawn_by or self._is_late(now)):
                 event = ChangeEvent.WITHDRAWN if now.withdrawn_by else ChangeEvent.TIME_OVER
-                why = "it was taken back" if now.withdrawn_by else f"nobody confirmed it{self._in_time(now)}"
+                why = "it was taken back" if now.withdrawn_by else f"nobody confirmed it until {self._until(now)}"
                 self._go_back(now, event, why, now.withdrawn_by or _ITSELF)
         match now.state:
             case ChangeState.WAITING:
@@ -268,7 +268,7 @@ class Applier:
         if self._now is not None:
             change = self._now.change
             raise ApplianceError(
-                f"Change {change.number} of {change.who} is {self._now.state}{self._in_time(self._now, ' until ')}.",
+                f"Change {change.number} of {change.who} is {self._now.state} until {self._until(self._now)}.",
                 "Confirm it, take it back (appliance config rollback), or wait for its end. Nothing was changed.",
             )
 
@@ -280,10 +280,10 @@ class Applier:
     def _is_late(self, now: _UnderWay) -> bool:
         return self.clock.monotonic() >= now.change.deadline
 
-    def _in_time(self, now: _UnderWay, word: str = " until ") -> str:
+    def _until(self, now: _UnderWay) -> str:
         left = now.change.deadline - self.clock.monotonic()
         moment = datetime.fromtimestamp(self.clock.now().timestamp() + left, self.clock.now().tzinfo)
-        return f"{word}{moment:%H:%M:%S}"
+        return f"{moment:%H:%M:%S}"
 
     def _moment(self) -> str:
         return self.clock.now().isoformat(timespec="seconds")

@@ -19,7 +19,7 @@ from appliance.base.clock import Clock, Deadline
 from appliance.base.errors import ApplianceError
 from appliance.config.first import is_empty, summary_from
 from appliance.config.host import SupportKey
-from appliance.config.load import ConfigurationError, configuration_from
+from appliance.config.load import ConfigurationError, Problem, configuration_from
 from appliance.config.short_code import short_code_of
 from appliance.config.signed import signer_of
 from appliance.config.stick import FILE, OnStick, StickState, is_stick_there, read_stick
@@ -40,7 +40,7 @@ class _Found:
     state: StickState
     trace: Trace = None
     code: str = ""
-    problems: tuple[str, ...] = ()
+    problems: tuple[dict[str, Any], ...] = ()
     summary: dict[str, Any] | None = None
     until: Deadline | None = None
 
@@ -76,7 +76,7 @@ class StickWatch:
             self._found, self._look_until = found, None
 
     def view(self) -> dict[str, Any]:
-        """As JSON: `state`, `code`, `problems`, and of what is offered the `summary`."""
+        """As JSON: `state`, `code`, `problems` (`kind`, `words`, and where), and of what is offered the `summary`."""
         with self._lock:
             found, state = self._found, self._state()
         return {
@@ -128,7 +128,7 @@ class StickWatch:
         try:
             on_stick = read_stick(self.directory)
         except ApplianceError as error:
-            return _Found(StickState.UNREADABLE, problems=(error.sentence,))
+            return _Found(StickState.UNREADABLE, problems=({"kind": "said", "words": error.sentence},))
         return _Found(StickState.NONE) if on_stick is None else self._judge(on_stick, trace)
 
     def _trace(self) -> Trace:
@@ -149,10 +149,15 @@ class StickWatch:
         try:
             configuration = configuration_from(on_stick.text, Path(FILE))
         except ConfigurationError as error:
-            said = tuple(map(str, error.problems[:_MOST_PROBLEMS]))
-            return _Found(StickState.UNUSABLE, trace, problems=said)
+            return _Found(StickState.UNUSABLE, trace, problems=tuple(map(_told, error.problems[:_MOST_PROBLEMS])))
         if is_empty(configuration):
-            return _Found(StickState.UNUSABLE, trace, problems=(f"{FILE}: names no worklist, destination or device",))
+            empty = {"kind": "empty", "words": f"{FILE}: names no worklist, destination or device"}
+            return _Found(StickState.UNUSABLE, trace, problems=(empty,))
         code = short_code_of(on_stick.text)
         until = Deadline.after(self.clock, OFFER_SECONDS)
         return _Found(StickState.OFFERED, trace, code, summary=summary_from(configuration), until=until)
+
+
+def _told(problem: Problem) -> dict[str, Any]:
+    """What the panel says in its language, and beside it the words for whoever wrote the file."""
+    return {"kind": problem.kind, "key": problem.key, "line": problem.line, "words": str(problem)}

@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,6 +26,18 @@ _LONGEST_SHOWN = 60
 _AT_LINE = re.compile(r"\(at line (?P<line>[0-9]+), column")
 
 
+_MISSING = "is missing"
+
+
+class ProblemKind(StrEnum):
+    """What a problem is, for whoever tells it in a language of their own."""
+
+    FILE = "file"  # nothing of it can be read
+    UNKNOWN = "unknown"  # no such key
+    MISSING = "missing"
+    VALUE = "value"
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong: the key's path as one writes it (`destinations[0].port`), a sentence, and the line."""
@@ -35,6 +48,14 @@ class Problem:
     line: int | None = None
     unknown: Keys = ()
     """Of a key that is not known: its path."""
+
+    @property
+    def kind(self) -> ProblemKind:
+        if not self.key:
+            return ProblemKind.FILE
+        if self.unknown:
+            return ProblemKind.UNKNOWN
+        return ProblemKind.MISSING if self.sentence == _MISSING else ProblemKind.VALUE
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else f"{self.file}"
@@ -180,7 +201,7 @@ def _problems_from(error: ValidationError, path: Path, lines: Mapping[Keys, int]
         if kind == "extra_forbidden":
             sentence = f"is not a key that is known here{_nearest(found['loc'])}"
         elif kind in ("missing", "union_tag_not_found"):
-            sentence = "is missing"
+            sentence = _MISSING
         elif kind == "union_tag_invalid":
             sentence = f"must be one of {context['expected_tags']} (it is {context['tag']!r})"
         elif kind == "string_pattern_mismatch":

@@ -169,24 +169,26 @@ def test_fail__a_stick_that_hangs_is_silent(place: _Place, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "kind", "said"),
     [
-        (b"", "names no worklist, destination or device"),
-        (b'[box]\nname = "room-9"\n', "names no worklist, destination or device"),
-        (b"[box\n", f"{FILE}:1: is not TOML"),
-        (b"\xff\xfe[\x00", "is written in UTF-16"),
-        (bytes(range(256)), "is not UTF-8"),
-        (b"x" * (1024 * 1024 + 1), "is larger than"),
-        (b"a = [" + b"[" * 5000, ""),
-        (b'[box]\nae_title = "K\xc3\x96LN"\n', "box.ae_title: must be an AE title"),
-        (b'[[destinations]]\nname = "a"\n', "destinations[0].ae_title: is missing"),
+        (b"", "empty", "names no worklist, destination or device"),
+        (b'[box]\nname = "room-9"\n', "empty", "names no worklist, destination or device"),
+        (b"[box\n", "file", f"{FILE}:1: is not TOML"),
+        (b"\xff\xfe[\x00", "file", "is written in UTF-16"),
+        (bytes(range(256)), "file", "is not UTF-8"),
+        (b"x" * (1024 * 1024 + 1), "file", "is larger than"),
+        (b"a = [" + b"[" * 5000, "file", ""),
+        (b'[box]\nae_title = "K\xc3\x96LN"\n', "value", "box.ae_title: must be an AE title"),
+        (b'[[destinations]]\nname = "a"\n', "missing", "destinations[0].ae_title: is missing"),
+        (b"[box]\ncolour = 7\n", "unknown", "box.colour: is not a key"),
     ],
 )
-def test_fail__a_file_that_no_box_could_take(place: _Place, text: bytes, said: str) -> None:
+def test_fail__a_file_that_no_box_could_take(place: _Place, text: bytes, kind: str, said: str) -> None:
     place.put(text)
     assert place.look() == "unusable"
     view = place.watch.view()
-    assert any(said in problem for problem in view["problems"]) and len(view["problems"]) <= 5
+    assert any(said in problem["words"] for problem in view["problems"]) and len(view["problems"]) <= 5
+    assert {problem["kind"] for problem in view["problems"]} <= {kind}
     assert view["summary"] is None
     with pytest.raises(ApplianceError, match="not offered"):
         place.watch.take(short_code_of(text))
@@ -201,7 +203,7 @@ def test_fail__what_is_no_file(place: _Place) -> None:
     (place.stick / FILE).unlink()
     (place.stick / FILE).mkdir()
     assert place.look() == "unreadable"
-    assert place.watch.view()["problems"] == [f"{FILE} on the stick is no file."]
+    assert place.watch.view()["problems"] == [{"kind": "said", "words": f"{FILE} on the stick is no file."}]
     with pytest.raises(ApplianceError, match="is no file"):
         read_stick(place.stick)
 

@@ -17,6 +17,12 @@ _SAID = {
         "The Film digitizer broke off its transfer after 4,096 bytes. Send the image once more.": (
             "Film digitizer: hat die Übertragung abgebrochen nach 4,096 Bytes. Senden Sie das Bild noch einmal."
         ),
+        "PACS at 10.20.30.60 refuses connections on port 104.": (
+            "PACS auf 10.20.30.60 lehnt Verbindungen auf Port 104 ab."
+        ),
+        "RIS at [fd00::7]:104 over TLS": "RIS auf [fd00::7]:104 über TLS",
+        "nobody confirmed it until 12:30:05": "bis 12:30:05 hat es niemand behalten",
+        "Look at line 7": "Look at line 7",
     },
     "fr": {
         "The Film digitizer stood still for 30 s; the scan was stopped.": (

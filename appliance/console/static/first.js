@@ -62,9 +62,20 @@ function drawChoice(stick) {
   line.dataset.state = stick.state;
   line.classList.toggle("warn", !["none", "offered", "signed"].includes(stick.state));
   setText(line, text(`first.stick_${stick.state}`));
-  const problems = stick.problems.map((problem) => make("li", { text: said(problem) }));
-  byId("stick-problems").replaceChildren(...problems);
+  byId("stick-problems").replaceChildren(...stick.problems.map(problemElement));
   show(byId("look-at-stick"), stick.state === "offered");
+}
+
+/** What is wrong with the file, and for whoever wrote it the words that `appliance config check` has for it. */
+function problemElement({ kind, key, line, words }) {
+  if (kind === "said") return make("li", { text: said(words) });
+  const problem = text(`first.problem_${kind}`, { key });
+  return make(
+    "li",
+    {},
+    make("span", { text: line ? text("first.problem_line", { line, problem }) : problem }),
+    make("bdi", { class: "small muted", lang: "en", dir: "ltr", text: words }),
+  );
 }
 
 function drawStick(stick) {
@@ -96,7 +107,7 @@ function peerElement(peer) {
   return make(
     "div",
     { class: "finding first-peer", testid: "peer", data: { peer: peer.name, verdict } },
-    make("p", {}, make("strong", { text: roles.join(text("said.comma")) || peer.name }), " ", make("bdi", { class: "muted", text: peer.peer || "" })),
+    make("p", {}, make("strong", { text: roles.join(text("said.comma")) || peer.name }), " ", make("bdi", { class: "muted", text: said(peer.peer || "") })),
     make("p", { class: verdict === "failed" ? "bad" : "", text: text(`first.peer_${verdict}`) }),
     ...failed.map((check) =>
       make("p", { class: "small", testid: "peer-said" }, make("bdi", { text: said(check.words) }), check.suggestion ? make("strong", { text: ` ${said(check.suggestion)}` }) : null),

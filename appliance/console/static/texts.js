@@ -76,6 +76,9 @@ function patternOf(name) {
   if (name === "count") return "([\\d,]+)";
   if (name === "count_so_far") return "((?: after [\\d,]+ bytes)?)";
   if (name === "lost" || name === "found") return "(.*?)";
+  // Who a peer is: its title has no blank as a rule, and without that "at" would be found in any words.
+  if (name === "ae_title") return "([!-\\[\\]-~]{1,16})";
+  if (name === "host") return "([\\w.:\\[\\]-]+)";
   if (IS_SPEECH.test(name)) return "(.+?)";
   return "((?:[^.!?]|[.!?](?! |$))+?)";
 }
