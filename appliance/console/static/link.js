@@ -3,7 +3,10 @@
 import { text } from "./texts.js";
 
 const ALIVE_TIMEOUT_MS = 1200;
-const LOST_AFTER_MS = 1700;
+// Three beats of the box did not come. With the look every 100 ms a loss stands on the screen within two seconds, also
+// where the engine draws a few frames late.
+const LOST_AFTER_MS = 1500;
+const JUDGE_EVERY_MS = 100;
 const FULL_EVERY_MS = 1000;
 
 /** What the box refused, in its own sentence; `isLost` when no answer came at all. */
@@ -122,7 +125,7 @@ export function watchBox(topics, on, onChange, askAll) {
       });
   };
   listen();
-  setInterval(judge, 150);
+  setInterval(judge, JUDGE_EVERY_MS);
   repeat(FULL_EVERY_MS, async () => {
     if (source.readyState !== EventSource.CLOSED) return;
     // Refused or broken off for good: find out which, and try again.
