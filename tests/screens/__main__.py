@@ -24,7 +24,8 @@ from tests.screens.image_scenes import show_images
 _SIZES = ("800x480", "1024x600")
 _NAMES = ("Müller^Anna", "山田^花子", "Doe^John")
 _OPERATORS = "".join(f'[[operators]]\nname = "{name}"\npin = "{kept_pin_from("4711")}"\n' for name in _NAMES)
-_IMPATIENT = "[panel]\nask_patient_seconds = 2.0\nclose_exam_seconds = 124.0\n"
+# It warns for the last two minutes: eight seconds lie between the question and the warning.
+_IMPATIENT = "[panel]\nask_patient_seconds = 2.0\nclose_exam_seconds = 130.0\n"
 
 
 def main() -> int:

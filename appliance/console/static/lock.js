@@ -22,21 +22,23 @@ export function drawLock(lock, unlock) {
   };
   byId("lock-operators").replaceChildren(
     ...lock.operators.map((operator) =>
-      make("button", {
-        type: "button",
-        class: "reason",
-        role: "radio",
-        testid: "operator",
-        data: { operator },
-        ariaChecked: String(operator === chosen),
-        dir: "auto",
-        text: nameText(operator),
-        onclick: () => {
-          chosen = operator;
-          pin = "";
-          again();
+      make(
+        "button",
+        {
+          type: "button",
+          class: "reason",
+          role: "radio",
+          testid: "operator",
+          data: { operator },
+          ariaChecked: String(operator === chosen),
+          onclick: () => {
+            chosen = operator;
+            pin = "";
+            again();
+          },
         },
-      }),
+        make("bdi", { text: nameText(operator) }),
+      ),
     ),
   );
   byId("lock-pad").replaceChildren(

@@ -170,8 +170,10 @@ function drawBar(screen) {
   const exam = state.exam;
   show(byId("bar-patient"), exam !== null && screen !== "worklist");
   show(byId("bar-worklist"), screen === "worklist");
-  show(byId("emergency"), !purpose || purpose.kind === "assign");
-  show(byId("name-patient"), screen === "exam" && isUnknown(exam) && state.lock?.role !== "support");
+  const isSupport = state.lock?.role === "support";
+  show(byId("unscheduled"), !isSupport);
+  show(byId("emergency"), !isSupport && (!purpose || purpose.kind === "assign"));
+  show(byId("name-patient"), screen === "exam" && isUnknown(exam) && !isSupport);
   show(byId("show-tray"), state.unassigned > 0 && ["worklist", "exam"].includes(screen) && !purpose);
   setText(byId("show-tray"), text("bar.tray", { count: state.unassigned }));
   show(byId("bar-title"), exam === null && screen !== "worklist");
@@ -179,7 +181,7 @@ function drawBar(screen) {
   show(byId("leave-queue"), screen === "queue" || screen === "languages");
   show(byId("show-languages"), screen === "queue" || screen === "lock");
   show(byId("lock-now"), screen === "queue" && Boolean(state.lock?.operator));
-  show(byId("support-line"), state.lock?.role === "support");
+  show(byId("support-line"), isSupport);
   if (exam && byId("bar-patient").dataset.examId !== exam.exam_id) {
     byId("bar-patient").dataset.examId = exam.exam_id;
     for (const id of ["wrong-patient", "interrupted-wrong", "review-wrong"])
