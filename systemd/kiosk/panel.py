@@ -21,7 +21,7 @@ from gi.repository import Gdk, GLib, Gtk, WebKit  # noqa: E402
 
 _AGAIN_SECONDS = 2
 _ALIVE_SECONDS = 10
-_DARK = "dark"
+_DARK = "(dark)"
 # fb.h: FB_BLANK_UNBLANK and FB_BLANK_POWERDOWN, as /sys/class/backlight takes them (ABI/stable/sysfs-class-backlight).
 _LIGHT_ON, _LIGHT_OFF = "0", "4"
 _BEFORE = "<body style='background:#101418'></body>"

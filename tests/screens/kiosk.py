@@ -58,7 +58,7 @@ class Kiosk:
     def is_on(self, screen: str) -> None:
         self.wait(f"return document.body?.dataset.screen === '{screen}'", f"the screen is {screen}")
 
-    def tap(self, testid: str) -> None:
+    def tap(self, testid: str, button: int = 1) -> None:
         """A press in the middle of what is seen there, which the compositor hands on as it does a finger's."""
         place = self.wait(
             f"""const found = document.querySelector("[data-testid='{testid}']");
@@ -69,7 +69,7 @@ class Kiosk:
             return found.contains(document.elementFromPoint(x, y)) ? [x, y] : null;""",
             f"{testid} can be tapped",
         )
-        command = ["xdotool", "mousemove", *map(str, place), "click", "1"]
+        command = ["xdotool", "mousemove", *map(str, place), "click", str(button)]
         subprocess.run(command, env={"PATH": "/usr/bin:/bin", "DISPLAY": self._display}, check=True, timeout=20)
 
     def photograph(self) -> bytes:

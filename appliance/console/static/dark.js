@@ -3,7 +3,8 @@
 import { byId, show } from "./elements.js";
 import { darkSeconds, night } from "./texts.js";
 
-const DARK = "dark";
+// No box can be called so.
+const DARK = "(dark)";
 const light = document.title;
 let touchedAt = performance.now();
 
