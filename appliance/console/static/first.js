@@ -107,10 +107,10 @@ function peerElement(peer) {
   return make(
     "div",
     { class: "finding first-peer", testid: "peer", data: { peer: peer.name, verdict } },
-    make("p", {}, make("strong", { text: roles.join(text("said.comma")) || peer.name }), " ", make("bdi", { class: "muted", text: said(peer.peer || "") })),
+    make("p", {}, make("strong", { text: roles.join(text("said.comma")) || peer.name }), " ", make("span", { class: "muted", text: said(peer.peer || "") })),
     make("p", { class: verdict === "failed" ? "bad" : "", text: text(`first.peer_${verdict}`) }),
     ...failed.map((check) =>
-      make("p", { class: "small", testid: "peer-said" }, make("bdi", { text: said(check.words) }), check.suggestion ? make("strong", { text: ` ${said(check.suggestion)}` }) : null),
+      make("p", { class: "small", testid: "peer-said" }, make("span", { text: said(check.words) }), check.suggestion ? make("strong", { text: ` ${said(check.suggestion)}` }) : null),
     ),
     verdict === "failed" ? make("p", { class: "small", text: text("first.peer_advice") }) : null,
   );

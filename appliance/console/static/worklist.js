@@ -145,7 +145,7 @@ function build(entry) {
   return make(
     "p",
     { class: "said-row", testid: entry.testid },
-    make("bdi", { text: entry.said }),
+    make("span", { text: entry.said }),
     entry.trouble ? make("span", { class: "warn small", testid: "found-trouble", text: entry.trouble }) : null,
   );
 }
