@@ -20,6 +20,9 @@ of all; each request keeps its own values in its item of the Request Attributes 
 Not copied, though IHE's tables would let it: the patient's address, military rank, ethnic group and history (what
 nobody needs in an image should not travel with it), alerts, allergies and pregnancy (they change; people are shown the
 worklist's), Service Episode, Confidentiality Code.
+
+Rows that are `beyond_iod` are in no module of these classes: archives' mappings take them from an image all the same.
+They make of each class a Standard Extended one, and the conformance statement says so.
 """
 
 from __future__ import annotations
@@ -49,6 +52,8 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "gray frames": "one sample per pixel, in a multi-frame class",
     "lossy": "its pixels were compressed with loss",
     "printed": "a page with text",
+    "video": "taken from a picture on video",
+    "digital": "received as data, not as a picture",
     "exam": "an examination was open at its first byte",
     "step told": "an examination was open at its first byte, and its performed step is told",
     "scheduled": "the patient was chosen from a worklist",
@@ -65,9 +70,15 @@ ALTERNATIVES: Final = (frozenset({"worklist's study", "own study"}),)
 
 # Who it is: the same rows in objects and in the performed step.
 IDENTITY: Rows = (
-    Row("PatientName", "2", VNAP, (mwl("PatientName"), user("patient_name"))),
-    Row("PatientID", "2", VNAP, (mwl("PatientID"), user("patient_id"))),
-    Row("IssuerOfPatientID", "3", ANAP, (mwl("IssuerOfPatientID"), user("issuer_of_patient_id")), beside="PatientID"),
+    Row("PatientName", "2", VNAP, (mwl("PatientName"), user("patient_name"), configured("emergency_name"))),
+    Row("PatientID", "2", VNAP, (mwl("PatientID"), user("patient_id"), generated("own_patient_id"))),
+    Row(
+        "IssuerOfPatientID",
+        "3",
+        ANAP,
+        (mwl("IssuerOfPatientID"), configured("issuer_of_own_ids")),
+        beside="PatientID",
+    ),
     Row(
         "IssuerOfPatientIDQualifiersSequence",
         "3",
@@ -87,7 +98,7 @@ PATIENT: Rows = (
     Row("PatientWeight", "3", ANAP, (mwl("PatientWeight"),)),
     Row("AdmissionID", "3", ANAP, (mwl("AdmissionID", gather=COMMON),)),
     Row("IssuerOfAdmissionIDSequence", "3", ANAP, (mwl("IssuerOfAdmissionIDSequence"),), beside="AdmissionID"),
-    Row("RouteOfAdmissions", "3", ANAP, (mwl("RouteOfAdmissions", gather=COMMON),)),
+    Row("RouteOfAdmissions", "3", ANAP, (mwl("RouteOfAdmissions", gather=COMMON),), beyond_iod=True),
 )
 
 STUDY: Rows = (
@@ -114,7 +125,7 @@ STUDY: Rows = (
     Row("StudyDescription", "3", ANAP, (mwl("RequestedProcedureDescription", gather=COMMON),)),
     Row("ProcedureCodeSequence", "3", ANAP, (mwl("RequestedProcedureCodeSequence", gather=ALL),)),
     Row("ReferencedStudySequence", "3", ANAP, (mwl("ReferencedStudySequence", gather=ALL),)),
-    Row("RequestingService", "3", ANAP, (mwl("RequestingService", gather=COMMON),)),
+    Row("RequestingService", "3", ANAP, (mwl("RequestingService", gather=COMMON),), beyond_iod=True),
     Row("RequestingServiceCodeSequence", "3", ANAP, (mwl("RequestingServiceCodeSequence", gather=COMMON),)),
     Row(
         "ReasonForPerformedProcedureCodeSequence",
@@ -140,10 +151,15 @@ _REQUEST: Rows = (
     Row("RequestedProcedureCodeSequence", "3", ANAP, (mwl("RequestedProcedureCodeSequence"),)),
     Row("ReasonForTheRequestedProcedure", "3", ANAP, (mwl("ReasonForTheRequestedProcedure"),)),
     Row("ReasonForRequestedProcedureCodeSequence", "3", ANAP, (mwl("ReasonForRequestedProcedureCodeSequence"),)),
-    Row("RequestingPhysician", "3", ANAP, (mwl("RequestingPhysician"),)),
-    Row("RequestingPhysicianIdentificationSequence", "3", ANAP, (mwl("RequestingPhysicianIdentificationSequence"),)),
-    Row("RequestingService", "3", ANAP, (mwl("RequestingService"),)),
-    Row("RequestingServiceCodeSequence", "3", ANAP, (mwl("RequestingServiceCodeSequence"),)),
+    *(
+        Row(keyword, "3", ANAP, (mwl(keyword),), beyond_iod=True)
+        for keyword in (
+            "RequestingPhysician",
+            "RequestingPhysicianIdentificationSequence",
+            "RequestingService",
+            "RequestingServiceCodeSequence",
+        )
+    ),
     Row("ScheduledProcedureStepID", "1C", ANAP, (mwl(_STEP, "ScheduledProcedureStepID"),)),
     Row("ScheduledProcedureStepDescription", "3", ANAP, (mwl(_STEP, "ScheduledProcedureStepDescription"),)),
     Row("ScheduledProtocolCodeSequence", "3", ANAP, (mwl(_STEP, "ScheduledProtocolCodeSequence"),)),
@@ -195,8 +211,8 @@ EQUIPMENT: Rows = (
     Row("SecondaryCaptureDeviceManufacturer", "3", ALWAYS, (fixed(MANUFACTURER),)),
     Row("SecondaryCaptureDeviceManufacturerModelName", "3", ALWAYS, (fixed(MODEL),)),
     Row("SecondaryCaptureDeviceSoftwareVersions", "3", ALWAYS, (generated("software_version"),)),
-    Row("VideoImageFormatAcquired", "3", ANAP, (device("video_format"),)),
-    Row("DigitalImageFormatAcquired", "3", ANAP, (device("digital_format"),)),
+    Row("VideoImageFormatAcquired", "3", ALWAYS, (device("video_format"),), when="video"),
+    Row("DigitalImageFormatAcquired", "3", ALWAYS, (device("digital_format"),), when="digital"),
 )
 
 # PS3.3 C.11.1: what lies behind the samples of a calibrated film.
@@ -279,7 +295,7 @@ DOCUMENT: Rows = (
     Row("SeriesInstanceUID", "1", ALWAYS, (generated("document_series_uid"),)),
     Row("SeriesNumber", "1", ALWAYS, (generated("document_series_number"),)),
     Row("SeriesDescription", "3", ANAP, (configured("series_description"),)),
-    *(row for row in EQUIPMENT if row.keyword != "VideoImageFormatAcquired"),
+    *(row for row in EQUIPMENT if row.when not in ("video", "digital")),
     Row("InstanceNumber", "1", ALWAYS, (generated("instance_number"),)),
     Row("ContentDate", "2", ALWAYS, (generated("captured_date"),)),
     Row("ContentTime", "2", ALWAYS, (generated("captured_time"),)),

@@ -208,19 +208,22 @@ def facts_from(origins: Origins, sop_class_uid: str, kind: set[str], device: Map
     purpose = {"self test"} if origins.is_self_test else set()
     is_trusted = origins.is_clock_trusted and (exam is None or exam.is_clock_trusted)
     doubt = set() if is_trusted else {"clock in doubt"}
-    printed = {"printed"} if origins.printed_text else set()
+    told = {"printed": origins.printed_text, "video": origins.video_format, "digital": origins.digital_format}
     return Facts(
         entries=chosen.entries,
-        generated=generated_from(
-            exam,
-            origins.device.name,
-            origins.device.modality,
-            origins.captured_at,
-            instance_number=origins.instance_number,
-            sop_class_uid=sop_class_uid,
-            sop_instance_uid=origins.sop_instance_uid,
-        ),
-        configuration=_configuration_facts(origins),
+        generated={
+            **chosen.generated,
+            **generated_from(
+                exam,
+                origins.device.name,
+                origins.device.modality,
+                origins.captured_at,
+                instance_number=origins.instance_number,
+                sop_class_uid=sop_class_uid,
+                sop_instance_uid=origins.sop_instance_uid,
+            ),
+        },
+        configuration={**_configuration_facts(origins), **chosen.configuration},
         device={
             "video_format": origins.video_format,
             "digital_format": origins.digital_format,
@@ -228,7 +231,7 @@ def facts_from(origins: Origins, sop_class_uid: str, kind: set[str], device: Map
             **device,
         },
         user=chosen.user,
-        conditions=chosen.conditions | kind | purpose | doubt | printed,
+        conditions=chosen.conditions | kind | purpose | doubt | {name for name, text in told.items() if text},
     )
 
 

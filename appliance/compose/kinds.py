@@ -8,7 +8,7 @@ each kind and holds it against this.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -69,14 +69,14 @@ def kinds_of(device: Device) -> tuple[Kind, ...]:
     """What `device` may make."""
     match device:
         case SerialDevice():
-            return (_still(perhaps={"color", "lossy"}),)
+            return (_still(conditions={"digital"}, perhaps={"color", "lossy"}),)
         case PrinterDevice():
-            return (Kind(Form.PAGE, _STILL, _NATIVE, frozenset({"still"}), frozenset({"printed"})),)
+            return (Kind(Form.PAGE, _STILL, _NATIVE, frozenset({"still", "digital"}), frozenset({"printed"})),)
         case TextDevice():
-            page = Kind(Form.PAGE, _STILL, _NATIVE, frozenset({"still", "printed"}))
+            page = Kind(Form.PAGE, _STILL, _NATIVE, frozenset({"still", "digital", "printed"}))
             return (page, Kind(Form.DOCUMENT, _PDF, _NATIVE, frozenset({"document"}))) if device.pdf else (page,)
         case GrabberDevice():
-            return _grabber_kinds(device)
+            return tuple(replace(kind, conditions=kind.conditions | {"video"}) for kind in _grabber_kinds(device))
         case FilmDevice():
             has_density = bool(device.density_steps)
             sop_class = film_class_of(device.depth, film_photometric_of(device), has_density=has_density)

@@ -65,15 +65,18 @@ def object_as_moved(
     table = DOCUMENT if is_document else OBJECT
     chosen = chosen_from(exam)
     series = exam.series_of(device)
-    generated = generated_from(
-        exam,
-        device,
-        str(source.Modality),
-        captured_at_of(source),
-        instance_number=instance_number,
-        sop_class_uid=str(source.SOPClassUID),
-        sop_instance_uid=sop_instance_uid,
-    )
+    generated = {
+        **chosen.generated,
+        **generated_from(
+            exam,
+            device,
+            str(source.Modality),
+            captured_at_of(source),
+            instance_number=instance_number,
+            sop_class_uid=str(source.SOPClassUID),
+            sop_instance_uid=sop_instance_uid,
+        ),
+    }
     facts = Facts(
         entries=chosen.entries,
         generated=document_facts_from(generated) if is_document else generated,
@@ -81,6 +84,7 @@ def object_as_moved(
             "institution": box.institution,
             "series_description": series.series_description,
             "protocol_name": series.protocol_name,
+            **chosen.configuration,
         },
         device={},
         user=chosen.user,

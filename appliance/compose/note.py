@@ -132,8 +132,13 @@ def compose_note(exam: Exam, box: Box, device: str, sop_instance_uid: str, rejec
     content = [_item(_CONTENT, references=Sequence([_reference(one)])) for one in rejected]
     facts = Facts(
         entries=chosen.entries,
-        generated={**generated_facts, "evidence": Sequence([evidence]), "content": Sequence(content)},
-        configuration={"box_name": box.name, "institution": box.institution},
+        generated={
+            **chosen.generated,
+            **generated_facts,
+            "evidence": Sequence([evidence]),
+            "content": Sequence(content),
+        },
+        configuration={"box_name": box.name, "institution": box.institution, **chosen.configuration},
         device={},
         user=chosen.user,
         conditions=chosen.conditions,

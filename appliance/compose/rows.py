@@ -79,7 +79,7 @@ class Row:
     composed of that entry's values alone, and of one item without any entry. `beside` names an attribute in front of
     it in the same table without whose value it says nothing: the issuer of a number that is not there. `holds` are the
     rows by which the items of a generated sequence were composed, each before: nothing is made of them here, and the
-    conformance statement reads them.
+    conformance statement reads them. `beyond_iod`: no module of the object has it, at this place.
     """
 
     keyword: str
@@ -91,6 +91,7 @@ class Row:
     is_each: bool = False
     beside: str | None = None
     holds: tuple[Row, ...] = ()
+    beyond_iod: bool = False
 
 
 Rows = tuple[Row, ...]

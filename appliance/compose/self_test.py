@@ -181,6 +181,7 @@ def open_self_test_exam(configuration: Configuration, patient: TestPatient, now:
                 else {}
             ),
         },
+        given=(PATIENT_NAME, PATIENT_ID, ISSUER_OF_PATIENT_ID),
     )
     exam = open_exam(item, [device], now, f"test-{now:%Y%m%d-%H%M%S}")
     note = PlannedSeries(_NOTE_NAME, MODALITY, new_uid(), len(exam.series) + 1, "Rejection note")

@@ -225,8 +225,8 @@ def _facts(
 ) -> Facts:
     return Facts(
         entries=chosen.entries,
-        generated=generated_facts,
-        configuration=configuration or {},
+        generated={**chosen.generated, **generated_facts},
+        configuration={**chosen.configuration, **(configuration or {})},
         device={},
         user={**chosen.user, **(people or {})},
         conditions=chosen.conditions | conditions,

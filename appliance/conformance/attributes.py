@@ -7,7 +7,7 @@ rows away. Nothing is said here that the tables do not say.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,13 +31,16 @@ class Circumstances:
 
     `always` are the conditions that hold in every data set, `perhaps` those that hold in some; all others hold in none.
     `configured` has the value of each configured fact, None where the configuration leaves it open. `sources` can give
-    values at all.
+    values at all; of them, those in `lacking`, by the key of their origin, give none. What is configured is in every
+    data set but for the facts that are `uncertain`.
     """
 
     always: frozenset[str]
     perhaps: frozenset[str]
     configured: Mapping[str, Any]
     sources: frozenset[Source]
+    lacking: frozenset[tuple[Source, str]] = frozenset()
+    uncertain: Set[str] = frozenset()
 
 
 def attributes_from(rows: Rows, circumstances: Circumstances) -> tuple[Attribute, ...]:
@@ -89,6 +92,7 @@ def _attribute_of(row: Row, circumstances: Circumstances, above: tuple[str, ...]
         value="; ".join(_value_words(one, dictionary_VR(row.keyword), circumstances) for one in origins),
         when=f"beside a value of {row.beside}" if row.beside else "",
         worklist_paths=tuple(one.key for one in origins if one.source is Source.MWL),
+        is_extension=row.beyond_iod,
     )
 
 
@@ -97,7 +101,7 @@ def _has_any(rows: Rows, circumstances: Circumstances) -> bool:
 
 
 def _may_give(origin: Origin, circumstances: Circumstances) -> bool:
-    if origin.source not in circumstances.sources:
+    if origin.source not in circumstances.sources or (origin.source, origin.key) in circumstances.lacking:
         return False
     return origin.source is not Source.CONFIGURATION or circumstances.configured[origin.key] != ""
 
@@ -105,7 +109,9 @@ def _may_give(origin: Origin, circumstances: Circumstances) -> bool:
 def _is_certain(origin: Origin, circumstances: Circumstances) -> bool:
     if origin.source is Source.FIXED:
         return True
-    return origin.source is Source.CONFIGURATION and circumstances.configured[origin.key] is not None
+    if origin.source is not Source.CONFIGURATION or origin.key in circumstances.uncertain:
+        return False
+    return circumstances.configured[origin.key] is not None
 
 
 def _value_words(origin: Origin, vr: str, circumstances: Circumstances) -> str:

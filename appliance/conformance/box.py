@@ -67,7 +67,7 @@ def statement_of(configuration: Configuration) -> Statement:
         objects=objects,
         test_objects=kinds_for_test(configuration),
         messages=messages,
-        worklist_keys=worklist_keys(configuration),
+        worklist_keys=worklist_keys(configuration, objects, messages),
         character_sets=CharacterSets(read=READ_TERMS, written=written_terms()),
         max_pdu_bytes=MAX_PDU_BYTES,
         connections=tuple(_connections(configuration)),

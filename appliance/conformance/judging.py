@@ -26,7 +26,7 @@ from appliance.conformance.needs import (
     WorklistKeyNeed,
     keywords_of,
 )
-from appliance.conformance.statement import Attribute, Role, Statement
+from appliance.conformance.statement import Attribute, Matching, Role, Statement
 from appliance.conformance.words import seconds_text, uid_text
 
 
@@ -168,6 +168,8 @@ def _judge_worklist_key(need: WorklistKeyNeed, statement: Statement) -> Judged:
         return Judged(False, f"{need.path} is not asked for.")
     if need.matching is not None and need.matching not in found.matching:
         return Judged(False, f"{need.path} is no matching key of the {need.matching} query.")
+    if need.matching is Matching.BROAD and found.broad_of:
+        return Judged(False, f"{need.path} is a matching key of {', '.join(found.broad_of)} alone.")
     if need.is_shown and not found.is_shown:
         return Judged(False, f"{need.path} is not shown.")
     uses = [f"matching in the {one} query" for one in found.matching] + (["shown"] if found.is_shown else [])

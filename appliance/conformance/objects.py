@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
 
 from appliance.compose.attributes import DOCUMENT, OBJECT
 from appliance.compose.charset import CHARACTER_SET
@@ -11,7 +13,7 @@ from appliance.compose.instance import configured_facts
 from appliance.compose.kinds import NOTE_KIND, Form, Kind, kinds_of
 from appliance.compose.note import NOTE
 from appliance.compose.pixels import PIXEL_DATA
-from appliance.compose.rows import Presence, Rows, Source
+from appliance.compose.rows import Presence, Row, Rows, Source, configured
 from appliance.compose.self_test import OF_THE_STEP, self_test_device, self_test_kinds
 from appliance.compose.steps import CREATION, FINAL
 from appliance.config.devices import Device
@@ -22,6 +24,12 @@ from appliance.conformance.statement import Attribute, Message, ObjectKind
 # Conditions of which every object may have one or none: they depend on the exam, the clock and the purpose.
 _ALWAYS_PERHAPS = frozenset({"exam", "clock in doubt"})
 _STEP_BEGUN = "the performed step was begun"
+# What the test's own objects take from [test_patient].
+_OF_TEST_PATIENT: Final = {
+    "PatientName": "patient_name",
+    "PatientID": "patient_id",
+    "IssuerOfPatientID": "issuer_of_patient_id",
+}
 _OF_WORKLISTS = frozenset({"scheduled", "worklist's study", "own study"})
 _WITHOUT_WORKLISTS = frozenset({"own study"})
 
@@ -49,23 +57,27 @@ def kinds_for_test(configuration: Configuration) -> tuple[ObjectKind, ...]:
 
 
 def _each_kind_for_test(configuration: Configuration) -> Iterator[ObjectKind]:
+    if configuration.test_patient is None:
+        return
     device = self_test_device(configuration)
     told = configuration.performed_step is not None
+
+    def is_of_step(kind: Kind, attribute: Attribute) -> bool:
+        return kind != NOTE_KIND and attribute.path[0] in OF_THE_STEP
+
     for kind in self_test_kinds(configuration):
-        if kind == NOTE_KIND:
-            continue  # a note like any other
         circumstances = Circumstances(
             always=kind.conditions | {"exam", "step told", "own study"},
             perhaps=frozenset(),
-            configured=configured_facts(device, configuration.box),
-            sources=frozenset(Source) - {Source.MWL},
+            configured={**configured_facts(device, configuration.box), **configuration.test_patient.model_dump()},
+            sources=frozenset(Source) - {Source.MWL, Source.USER},
         )
         attributes = [
             one.model_copy(update={"presence": Presence.ANAP, "when": _STEP_BEGUN})
-            if one.path[0] in OF_THE_STEP and len(one.path) == 1
+            if is_of_step(kind, one) and len(one.path) == 1
             else one
-            for one in _attributes(_table_of(kind), circumstances)
-            if told or one.path[0] not in OF_THE_STEP
+            for one in _attributes(tuple(map(_of_test_patient, _table_of(kind))), circumstances)
+            if told or not is_of_step(kind, one)
         ]
         yield ObjectKind(
             form=kind.form,
@@ -81,7 +93,8 @@ def _note_kind(configuration: Configuration) -> ObjectKind:
     circumstances = Circumstances(
         always=_always(configuration),
         perhaps=_perhaps(configuration),
-        configured={"box_name": box.name, "institution": box.institution},
+        configured={"box_name": box.name, "institution": box.institution, **_unscheduled(configuration)},
+        uncertain=_unscheduled(configuration).keys(),
         sources=_sources(configuration),
     )
     return ObjectKind(
@@ -99,8 +112,14 @@ def messages_of(configuration: Configuration) -> tuple[Message, ...]:
     circumstances = Circumstances(
         always=frozenset({"exam"}) | _always(configuration),
         perhaps=frozenset({"clock in doubt", "discontinued"}) | _perhaps(configuration),
-        configured={"box_ae_title": configuration.box.ae_title, "box_name": configuration.box.name},
+        configured={
+            "box_ae_title": configuration.box.ae_title,
+            "box_name": configuration.box.name,
+            **_unscheduled(configuration),
+        },
+        uncertain=_unscheduled(configuration).keys(),
         sources=_sources(configuration),
+        lacking=_lacking(configuration),
     )
     return (
         Message(name="N-CREATE", attributes=_attributes(CREATION, circumstances)),
@@ -112,14 +131,23 @@ def _object_attributes(configuration: Configuration, device: Device, kind: Kind)
     circumstances = Circumstances(
         always=kind.conditions | _always(configuration),
         perhaps=kind.perhaps | _perhaps(configuration),
-        configured=configured_facts(device, configuration.box),
+        configured={**configured_facts(device, configuration.box), **_unscheduled(configuration)},
+        uncertain=_unscheduled(configuration).keys(),
         sources=_sources(configuration),
+        lacking=_lacking(configuration),
     )
     return _attributes(_table_of(kind), circumstances)
 
 
 def _table_of(kind: Kind) -> Rows:
+    if kind.form is Form.NOTE:
+        return NOTE
     return (*DOCUMENT, *ENCAPSULATED) if kind.form is Form.DOCUMENT else (*OBJECT, *PIXEL_DATA)
+
+
+def _of_test_patient(row: Row) -> Row:
+    key = _OF_TEST_PATIENT.get(row.keyword)
+    return replace(row, origins=(configured(key),)) if key else row
 
 
 def _attributes(rows: Rows, circumstances: Circumstances) -> tuple[Attribute, ...]:
@@ -138,3 +166,14 @@ def _perhaps(configuration: Configuration) -> frozenset[str]:
 def _sources(configuration: Configuration) -> frozenset[Source]:
     """Without a worklist there is nobody to take its values from."""
     return frozenset(Source) - (frozenset() if configuration.worklist else {Source.MWL})
+
+
+def _unscheduled(configuration: Configuration) -> dict[str, str]:
+    """What stands in the place of what nobody typed, where nobody scheduled the patient either."""
+    given = configuration.unscheduled
+    return {"emergency_name": given.emergency_name, "issuer_of_own_ids": given.issuer or configuration.box.ae_title}
+
+
+def _lacking(configuration: Configuration) -> frozenset[tuple[Source, str]]:
+    """Without operators nobody says at the panel who he is."""
+    return frozenset() if configuration.operators else frozenset({(Source.USER, "operators_name")})

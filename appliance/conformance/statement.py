@@ -85,7 +85,8 @@ class Service(Part):
 class Attribute(Part):
     """One attribute of an object or message. `when` says in which objects, where it is not in all of them.
 
-    `worklist_paths` are the worklist's attributes that it may be a copy of.
+    `worklist_paths` are the worklist's attributes that it may be a copy of. `is_extension`: no module of the object has
+    it, which makes the class a Standard Extended one.
     """
 
     path: KeywordPath
@@ -96,6 +97,7 @@ class Attribute(Part):
     value: str = ""
     when: str = ""
     worklist_paths: tuple[tuple[str, ...], ...] = ()
+    is_extension: bool = False
 
 
 class ObjectKind(Part):
@@ -123,10 +125,14 @@ class Matching(StrEnum):
 
 
 class WorklistKey(Part):
-    """One key of the worklist query (PS3.4 K.6): how it is used."""
+    """One key of the worklist query (PS3.4 K.6): how it is used.
+
+    `broad_of` are the sources in whose broad query it has a value, where not in every one's.
+    """
 
     path: KeywordPath
     matching: tuple[Matching, ...] = ()
+    broad_of: tuple[str, ...] = ()
     is_returned: bool = True
     is_shown: bool = False
     is_copied_to_objects: bool = False

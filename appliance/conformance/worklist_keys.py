@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from pydicom.datadict import keyword_for_tag
 
-from appliance.compose.attributes import OBJECT
-from appliance.compose.charset import CHARACTER_SET
-from appliance.compose.rows import Rows, Source
-from appliance.compose.steps import CREATION, FINAL
-from appliance.config.schema import Configuration
-from appliance.conformance.statement import Matching, WorklistKey
+from appliance.config.schema import Configuration, WorklistSource
+from appliance.conformance.statement import Attribute, Matching, Message, ObjectKind, WorklistKey
 from appliance.dimse.worklist_query import MATCHING_KEYWORDS, RETURN_KEYS, STEP_RETURN_KEYS
 from appliance.exam.item import SHOWN
 
@@ -20,16 +16,23 @@ _STEPS: Final = "ScheduledProcedureStepSequence"
 _SHOWN: Final = frozenset(tuple(keyword_for_tag(tag) for tag in path) for path in SHOWN)
 
 
-def worklist_keys(configuration: Configuration) -> tuple[WorklistKey, ...]:
-    """Every key that is sent, in the query's order; those of the scheduled step behind their sequence."""
+def worklist_keys(
+    configuration: Configuration, kinds: Sequence[ObjectKind], messages: Sequence[Message]
+) -> tuple[WorklistKey, ...]:
+    """Every key that is sent, in the query's order; those of the scheduled step behind their sequence.
+
+    `kinds` and `messages` are what is made under this configuration.
+    """
     if not configuration.worklist:
         return ()
     paths = [(keyword,) for keyword in RETURN_KEYS] + [(_STEPS, keyword) for keyword in STEP_RETURN_KEYS]
-    objects, steps = frozenset(_taken((*CHARACTER_SET, *OBJECT))), frozenset(_taken((*CREATION, *FINAL)))
+    objects = _taken(one for kind in kinds for one in kind.attributes)
+    steps = _taken(one for message in messages for one in message.attributes)
     return tuple(
         WorklistKey(
             path=path,
             matching=tuple(_matching(path, configuration)),
+            broad_of=() if len(filling := _filling(path, configuration)) == len(configuration.worklist) else filling,
             is_shown=path in _SHOWN,
             is_copied_to_objects=path in objects,
             is_copied_to_steps=path in steps,
@@ -39,22 +42,22 @@ def worklist_keys(configuration: Configuration) -> tuple[WorklistKey, ...]:
 
 
 def _matching(path: tuple[str, ...], configuration: Configuration) -> Iterator[Matching]:
-    sources = configuration.worklist
-    is_broad: dict[tuple[str, ...], bool] = {
-        (_STEPS, "ScheduledProcedureStepStartDate"): True,
-        (_STEPS, "Modality"): any(one.modalities for one in sources),
-        (_STEPS, "ScheduledStationAETitle"): any(one.scheduled_station_ae_title for one in sources),
-    }
-    if is_broad.get(path, False):
+    if _filling(path, configuration):
         yield Matching.BROAD
     if path[0] in MATCHING_KEYWORDS.values():
         yield Matching.PATIENT
 
 
-def _taken(rows: Rows) -> Iterator[tuple[str, ...]]:
-    """The worklist's paths that rows take values from."""
-    for row in rows:
-        for origin in row.origins:
-            if origin.source is Source.MWL:
-                yield origin.key
-        yield from _taken((*row.item, *row.holds))
+def _filling(path: tuple[str, ...], configuration: Configuration) -> tuple[str, ...]:
+    """The sources whose broad query has a value there."""
+    values: dict[tuple[str, ...], Callable[[WorklistSource], object]] = {
+        (_STEPS, "ScheduledProcedureStepStartDate"): lambda _source: True,
+        (_STEPS, "Modality"): lambda source: source.modalities,
+        (_STEPS, "ScheduledStationAETitle"): lambda source: source.scheduled_station_ae_title,
+    }
+    return tuple(one.name for one in configuration.worklist if path in values and values[path](one))
+
+
+def _taken(attributes: Iterable[Attribute]) -> frozenset[tuple[str, ...]]:
+    """The worklist's paths that attributes may be copies of."""
+    return frozenset(path for one in attributes for path in one.worklist_paths)

@@ -53,7 +53,7 @@ from appliance.exam.exam import Outcome
 from appliance.exam.facts import ExamFacts
 from appliance.exam.item import WorklistItem
 from appliance.exam.reasons import DISCARD_REASONS, REASONS, is_reason
-from appliance.exam.unscheduled import unscheduled_item_from
+from appliance.exam.unscheduled import emergency_item_from, unscheduled_item_from
 from appliance.spool.tree import Spool
 
 _UID = re.compile(r"\A[0-9.]{1,64}\Z")
@@ -212,7 +212,7 @@ class _Api:
     def open_emergency(self) -> dict[str, Any]:
         """Open an exam on somebody of whom nothing is known yet."""
         name = self._parts.configuration.unscheduled.emergency_name
-        item = unscheduled_item_from(name, "", "", "", self._parts.clock.now().date())
+        item = emergency_item_from(name, self._parts.clock.now().date())
         return exam_view_from(self._parts.keeper.open(item), "open")
 
     def items_from(self, body: Body) -> list[WorklistItem]:

@@ -48,6 +48,8 @@ SHOWN = (
     (PATIENT_ID,),
     (PATIENT_BIRTH_DATE,),
     (PATIENT_SEX,),
+    (MEDICAL_ALERTS,),
+    (ALLERGIES,),
     (ACCESSION_NUMBER,),
     (SCHEDULED_STEPS, MODALITY),
     (REQUESTED_PROCEDURE_DESCRIPTION,),
@@ -55,7 +57,7 @@ SHOWN = (
     (SCHEDULED_STEPS, STEP_START_DATE),
     (SCHEDULED_STEPS, STEP_START_TIME),
 )
-"""The paths of the values that `WorklistItem.view` has; a test holds the two equal."""
+"""The paths of the values that `WorklistItem.view` has for people; a test holds the two equal."""
 
 # PS3.5 9.1. An object with another Study Instance UID is refused by every archive that reads it.
 _UID = re.compile(r"\A(?=.{1,64}\Z)(?:0|[1-9][0-9]*)(?:\.(?:0|[1-9][0-9]*))+\Z")
@@ -132,7 +134,8 @@ class WorklistItem:
     """One scheduled procedure step of one requested procedure, as `source` answered it.
 
     `received` is the identifier's data set as it came (base64), in `transfer_syntax_uid`. `findings` say what of it
-    could not be read.
+    could not be read. `given` are the tags of values that neither a worklist had nor a person typed: of an unscheduled
+    patient, whom the box or its configuration names.
     """
 
     source: str
@@ -140,6 +143,7 @@ class WorklistItem:
     received: str = ""
     transfer_syntax_uid: str = ""
     findings: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:

@@ -53,6 +53,11 @@ def unscheduled_item_from(name: str, patient_id: str, birth_date: str, sex: str,
     return WorklistItem(source="", elements=elements)
 
 
+def emergency_item_from(name: str, today: date) -> WorklistItem:
+    """The entry of somebody of whom nothing is known yet: `name` is what the configuration calls such a patient."""
+    return replace(unscheduled_item_from(name, "", "", "", today), given=(PATIENT_NAME,))
+
+
 def with_patient_id(item: WorklistItem, exam_id: str, prefix: str, issuer: str) -> WorklistItem:
     """`item` with a Patient ID of the box and its issuer, where it was typed without one; else as it is.
 
@@ -68,7 +73,8 @@ def with_patient_id(item: WorklistItem, exam_id: str, prefix: str, issuer: str) 
         PATIENT_ID: {"vr": "LO", "Value": ["-".join((prefix, *match.groups()))]},
         ISSUER_OF_PATIENT_ID: {"vr": "LO", "Value": [issuer]},
     }
-    return replace(item, elements=dict(sorted(elements.items())))
+    given = (*item.given, PATIENT_ID, ISSUER_OF_PATIENT_ID)
+    return replace(item, elements=dict(sorted(elements.items())), given=given)
 
 
 def _name_groups_from(name: str) -> dict[str, str]:

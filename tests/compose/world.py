@@ -175,7 +175,7 @@ def exam_on(entry: Dataset, devices: tuple[Device, ...] = DEVICES) -> Exam:
 
 def origins_of(exam: Exam | None, device: Device, box: Box = BOX) -> Origins:
     video = "1920x1080p30" if device.driver == "grabber" else ""
-    digital = "BMP" if device.driver == "xmodem" else ""
+    digital = {"xmodem": "XMODEM", "printer": "HP PCL", "text": "ASTM E1394"}.get(device.driver, "")
     return Origins(exam, device, box, UID, CAPTURED_AT, 7, video_format=video, digital_format=digital)
 
 

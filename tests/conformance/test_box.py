@@ -105,9 +105,9 @@ KEYS: list[tuple[str, Any, str]] = [
     ("performed_step", None, "end_of_study"),
 ]
 # What no part of the statement but its list of parameters (section 6) says, since nothing of it is seen by a peer or in
-# an object. Whatever else is configured changes another part too.
+# an object, or no more than how an ID begins. Whatever else is configured changes another part too.
 UNSEEN = re.compile(
-    r"(network|firewall|time|logs|metrics)\.|box\.reserve_bytes|retention\.facts_days|panel\.|unscheduled\.|test_patient\.(?!$)|listener\.host"
+    r"(network|firewall|time|logs|metrics)\.|box\.reserve_bytes|retention\.facts_days|panel\.|unscheduled\.id_prefix|listener\.host"
     r"|(worklist\[\d\]|destinations\[\d\]|performed_step|audit)\.(ae_title|host|port|tls_name|tls_pin)"
     r"|worklist\[\d\]\.(days_back|days_ahead|character_set|max_items)"
     r"|destinations\[\d\]\.(commitment_rounds|report_ae_titles|report_tls_pins)"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from appliance.base.pins import kept_pin_from
 from appliance.compose.attributes import OBJECT
 from appliance.compose.charset import CHARACTER_SET
 from appliance.compose.document import DOCUMENT, ENCAPSULATED
@@ -17,7 +18,14 @@ from appliance.compose.pixels import PIXEL_DATA
 from appliance.compose.rows import Origin, Presence, Row, Rows, Source
 from appliance.compose.steps import CREATION, FINAL
 from appliance.config.devices import Device
-from appliance.config.schema import Configuration, Destination, PerformedStepManager, TestPatient, WorklistSource
+from appliance.config.schema import (
+    Configuration,
+    Destination,
+    Operator,
+    PerformedStepManager,
+    TestPatient,
+    WorklistSource,
+)
 from appliance.conformance import objects, services, statuses, worklist_keys
 from appliance.conformance.objects import kinds_for_test, messages_of, object_kinds
 from appliance.conformance.services import services_of
@@ -42,6 +50,7 @@ CONFIGURATION = Configuration(
     performed_step=PerformedStepManager(ae_title="RIS", host="ris", port=104),
     destinations=(Destination(name="archive", ae_title="PACS", host="pacs", port=104),),
     test_patient=TestPatient(patient_id="T"),
+    operators=(Operator(name="Doe^Jane", pin=kept_pin_from("4711")),),
 )
 
 
@@ -149,10 +158,11 @@ def test_ok__every_status(name: str, table: Sequence[Any], monkeypatch: pytest.M
 
 @pytest.mark.parametrize(("name", "table"), [("RETURN_KEYS", RETURN_KEYS), ("STEP_RETURN_KEYS", STEP_RETURN_KEYS)])
 def test_ok__every_key_of_the_query(name: str, table: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    right = worklist_keys.worklist_keys(CONFIGURATION)
+    made = (object_kinds(CONFIGURATION), messages_of(CONFIGURATION))
+    right = worklist_keys.worklist_keys(CONFIGURATION, *made)
     for number in range(len(table)):
         monkeypatch.setattr(worklist_keys, name, (*table[:number], *table[number + 1 :]))
-        assert worklist_keys.worklist_keys(CONFIGURATION) != right, table[number]
+        assert worklist_keys.worklist_keys(CONFIGURATION, *made) != right, table[number]
 
 
 @pytest.mark.parametrize(

@@ -9,19 +9,22 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset, FileDataset, dcmread
-from pydicom.uid import KeyObjectSelectionDocumentStorage
 
+from appliance.compose.attributes import IDENTITY
+from appliance.compose.chosen import chosen_from
 from appliance.compose.kinds import Form
 from appliance.compose.note import compose_note
 from appliance.compose.rows import Presence, Source
-from appliance.compose.self_test import open_self_test_exam
+from appliance.compose.self_test import OF_THE_STEP, open_self_test_exam
 from appliance.compose.steps import creation_from, final_from
 from appliance.config.devices import Device, GrabberDevice, PrinterDevice, TextDevice
 from appliance.config.schema import Configuration, Destination, PerformedStepManager, WorklistSource
 from appliance.config.schema import TestPatient as Patient
 from appliance.conformance.box import statement_of
 from appliance.conformance.statement import Attribute, ObjectKind, Statement
-from appliance.exam.exam import Closed, Exam, Instance, Outcome, PlannedSeries
+from appliance.exam.exam import Closed, Exam, Instance, Outcome, PlannedSeries, open_exam
+from appliance.exam.item import WorklistItem
+from appliance.exam.unscheduled import emergency_item_from, unscheduled_item_from, with_patient_id
 from tests.compose.world import (
     BOX,
     FILM,
@@ -80,6 +83,7 @@ MADE: dict[str, tuple[Device, Form, Callable[[Path, Exam | None], Made]]] = {
     "film in JPEG-LS": (SMALL, Form.FILM, lambda path, exam: make_film(path, exam, device=SMALL)),
     "film, dark": (DARK, Form.FILM, lambda path, exam: make_film(path, exam, device=DARK)),
 }
+EXAM_ID = "E000123-20261122-093015"
 EXAMS: dict[str, Exam | None] = {
     "everything scheduled": exam_on(full_entry(), DEVICES),
     "next to nothing scheduled": exam_on(sparse_entry(), DEVICES),
@@ -231,13 +235,62 @@ def test_ok__what_is_stored_under_the_test_patient_is_as_stated(has_step: bool, 
         dataset = dcmread(path)
         judged = run("dciodvfy", "-new", path)
         assert "Error" not in judged.stderr, (one.sop_class_uid, judged.stderr)
-        kinds = [kind for kind in stated.test_objects if kind.sop_class_uid == one.sop_class_uid]
-        if one.sop_class_uid == KeyObjectSelectionDocumentStorage:
-            kinds = [kind for kind in stated.objects if kind.form == Form.NOTE]
-        (kind,) = kinds
+        (kind,) = [kind for kind in stated.test_objects if kind.sop_class_uid == one.sop_class_uid]
         check(kind.attributes, dataset)
+        # Each is composed of the same facts in every run: what is stated of it is there.
+        there = {path for path, _ in leaves_of(dataset)}
+        absent = {attribute.path for attribute in kind.attributes} - there - {("SpecificCharacterSet",)}
+        assert all(path[0] in OF_THE_STEP for path in absent) and bool(absent) <= (not has_step), absent
+        said = {attribute.path: (attribute.sources, attribute.value) for attribute in kind.attributes}
+        assert said[("PatientID",)] == ((Source.CONFIGURATION,), patient.patient_id)
         is_image = "PixelData" in dataset
         assert (dataset.get("QualityControlImage") == "YES") == is_image
         assert is_image or "no examination" in dataset.get("DocumentTitle", "") or dataset.Modality == "KO"
         if is_image:
             assert dataset.pixel_array.size
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        (
+            with_patient_id(unscheduled_item_from("Doe^Jane", "X-1", "", "", OPENED_AT.date()), EXAM_ID, "B", "KLINIK"),
+            {"PatientName": Source.USER, "PatientID": Source.USER},
+        ),
+        (
+            with_patient_id(unscheduled_item_from("Doe^Jane", "", "", "", OPENED_AT.date()), EXAM_ID, "B", "KLINIK"),
+            {"PatientName": Source.USER, "PatientID": Source.GENERATED, "IssuerOfPatientID": Source.CONFIGURATION},
+        ),
+        (
+            with_patient_id(emergency_item_from("UNKNOWN^EMERGENCY", OPENED_AT.date()), EXAM_ID, "B", "KLINIK"),
+            {
+                "PatientName": Source.CONFIGURATION,
+                "PatientID": Source.GENERATED,
+                "IssuerOfPatientID": Source.CONFIGURATION,
+            },
+        ),
+    ],
+    ids=["typed", "typed without an ID", "emergency"],
+)
+def test_ok__who_names_an_unscheduled_patient_is_as_stated(
+    item: WorklistItem, expected: dict[str, Source], statement: Statement, tmp_path: Path
+) -> None:
+    """Each value from the one place that is stated of it, in objects and steps alike."""
+    exam = open_exam(item, DEVICES, OPENED_AT, EXAM_ID)
+    chosen = chosen_from(exam)
+    facts = {Source.USER: chosen.user, Source.CONFIGURATION: chosen.configuration, Source.GENERATED: chosen.generated}
+    made = dcmread(make_still(tmp_path / "object.dcm", exam, PRINTER, gray_frame()).path)
+    kind = kind_of(statement, PRINTER, Form.PAGE, made)
+    check(kind.attributes, made)
+    check(statement.messages[0].attributes, creation_from(exam, exam.steps[0], BOX))
+    found = {}
+    for row in IDENTITY:
+        values = {one.source: facts[one.source][one.key] for one in row.origins if one.source in facts}
+        given = [source for source, value in values.items() if value]
+        if given:
+            (found[row.keyword],) = given
+            for attributes in (kind.attributes, statement.messages[0].attributes):
+                (stated,) = [one for one in attributes if one.path == (row.keyword,)]
+                assert set(given) <= set(stated.sources)
+    assert found == expected
+    assert {keyword for keyword in expected if made.get(keyword)} == expected.keys()

@@ -180,8 +180,26 @@ def _security(_statement: Statement) -> Said:
     return (Paragraph("What the network must give, and the details of the security profiles."),)
 
 
-def _shared(_statement: Statement) -> Said:
-    return (Paragraph("Rows that several kinds of object share are of one table; each kind prints its own."),)
+def _shared(statement: Statement) -> Said:
+    shared = Paragraph("Rows that several kinds of object share are of one table; each kind prints its own.")
+    beyond: dict[tuple[str, ...], list[str]] = {}
+    for kind in statement.objects:
+        for one in kind.attributes:
+            if one.is_extension:
+                beyond.setdefault(one.path, []).append(uid_text(kind.sop_class_uid, with_uid=False))
+    if not beyond:
+        return (shared, Paragraph("No object has an attribute beside those of its modules."))
+    return (
+        shared,
+        table(
+            "Attributes beside those of the modules (Standard Extended SOP Classes)",
+            ("Attribute", "Tag", "In"),
+            (
+                (" > ".join(map(attribute_text, path)), tag_text(path[-1]), ", ".join(dict.fromkeys(classes)))
+                for path, classes in beyond.items()
+            ),
+        ),
+    )
 
 
 def _requirements(_statement: Statement) -> Said:

@@ -70,8 +70,15 @@ def _services_flow(caption: str, statement: Statement) -> Flow:
 
 
 def _content(statement: Statement) -> Said:
+    extended = {kind.sop_class_uid for kind in statement.objects if any(one.is_extension for one in kind.attributes)}
     rows = [
-        (uid_text(uid, with_uid=False), uid, ", ".join(uid_text(one, with_uid=False) for one in syntaxes), "SCU", "S")
+        (
+            uid_text(uid, with_uid=False),
+            uid,
+            ", ".join(uid_text(one, with_uid=False) for one in syntaxes),
+            "SCU",
+            "SE" if uid in extended else "S",
+        )
         for uid, syntaxes in _stored(statement).items()
     ]
     if not rows:
@@ -82,7 +89,10 @@ def _content(statement: Statement) -> Said:
             ("SOP Class", "UID", "Transfer Syntaxes", "DIMSE", "Create"),
             rows,
         ),
-        Paragraph("S: created as the standard has it, without extension or specialization."),
+        Paragraph(
+            "S: created as the standard has it. SE: Standard Extended, with the attributes of A.A.1 beside those of "
+            "its modules; each is the standard's own, of type 3. Nothing is specialized, and no class is private."
+        ),
     )
 
 
