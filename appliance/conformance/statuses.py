@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
 from appliance.conformance.statement import Status
-from appliance.dimse.performed_step import NO_LONGER_UPDATED
+from appliance.dimse.commitment import ALL_COMMITTED, FAILURES_EXIST
+from appliance.dimse.performed_step import NO_LONGER_UPDATED, NO_LONGER_WORDS
 from appliance.dimse.status import (
     ACTION_STATUS,
     COMMITMENT_FAILURE,
@@ -33,7 +34,7 @@ from appliance.dimse.status import (
 
 _Verdict = TypeVar("_Verdict", FindVerdict, StoreVerdict, ActionVerdict, ReasonVerdict, StepVerdict)
 _UNEXPLAINED = 0xFFFF  # a status that no table lists
-_NOT_LISTED = "any other status"
+_NOT_LISTED = "not listed"
 
 _FIND: Final[Mapping[FindVerdict, str]] = {
     FindVerdict.ENTRY: "The entry is kept; more entries than are configured are cancelled (C-CANCEL).",
@@ -44,7 +45,7 @@ _FIND: Final[Mapping[FindVerdict, str]] = {
 _LOOK: Final[Mapping[FindVerdict, str]] = {
     FindVerdict.ENTRY: "The object is there, unless it is said to be unavailable.",
     FindVerdict.DONE: "What was not named is not there: where commitment was asked for it is stored again, elsewhere "
-    "looked for again.",
+    "looked for again, and stored again after as many looks in vain as are configured (commitment_rounds).",
     FindVerdict.CANCELLED: "Nothing is known of the objects; they are looked for again later.",
     FindVerdict.REFUSED: "Nothing is known of the objects; they are looked for again later.",
 }
@@ -100,7 +101,8 @@ def step_statuses() -> tuple[Status, ...]:
             operation="N-SET",
             first=NO_LONGER_UPDATED,
             last=NO_LONGER_UPDATED,
-            meaning="Error ID (0000,0903) of 0110, or the status itself: the step may no longer be updated",
+            meaning="Error ID (0000,0903), the status itself, or 0110 with "
+            f'"{NO_LONGER_WORDS}" in its Error Comment: the step may no longer be updated',
             behaviour=_STEP[StepVerdict.MAY_BE_FINAL],
         ),
         *_rows("N-SET", SET_STATUS, _STEP, StepVerdict.RETRY),
@@ -117,8 +119,20 @@ def commitment_statuses() -> tuple[Status, ...]:
         ),
         (REPORT_NOT_TAKEN, "it is not the archive's, cannot be read or cannot be kept", "Nothing changes."),
     )
+    events = (
+        (ALL_COMMITTED, "all are committed", "What Referenced SOP Sequence names is committed."),
+        (
+            FAILURES_EXIST,
+            "some are not",
+            "As for the other; what Failed SOP Sequence names follows its Failure Reason, also if both name it.",
+        ),
+    )
     return (
         *_rows("N-ACTION", ACTION_STATUS, ACTION_BEHAVIOUR, ActionVerdict.RETRY),
+        *(
+            Status(operation="N-EVENT-REPORT, Event Type", first=code, last=code, meaning=meaning, behaviour=behaviour)
+            for code, meaning, behaviour in events
+        ),
         *_rows("N-EVENT-REPORT, Failure Reason", COMMITMENT_FAILURE, _REASON, ReasonVerdict.ASK_AGAIN),
         *(
             Status(operation="N-EVENT-REPORT, answered", first=code, last=code, meaning=meaning, behaviour=behaviour)

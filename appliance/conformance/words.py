@@ -50,3 +50,8 @@ def services_named(statement: Statement, operation: str) -> list[Service]:
 def seconds_text(seconds: float) -> str:
     """`3600 s`."""
     return f"{seconds:g} s"
+
+
+def bytes_text(count: int) -> str:
+    """`64 MiB`."""
+    return f"{count / (1024 * 1024):g} MiB"

@@ -32,7 +32,7 @@ from appliance.base.errors import ApplianceError
 from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.config.schema import Peer
 from appliance.dimse.line import Line
-from appliance.dimse.status import rejection_words
+from appliance.dimse.status import AnswerIsNo, rejection_words
 from appliance.dimse.tls import Identity, context_for, name_of
 from appliance.dimse.tls_reason import TlsError, refusal_of
 from appliance.dimse.transmit import MAX_DATA_BYTES, Fragments, Source
@@ -51,9 +51,8 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MAX_PDU_BYTES = 131_072
 _MAX_CONTEXTS = 128  # odd numbers of one byte (PS3.8 9.3.2.2)
-_SHORTEST_PDU_BYTES = 128
+SHORTEST_PDU_BYTES = 128
 _LONGEST_ANSWER_SECONDS = 30.0
-
 
 Message = TypeVar("Message", C_ECHO, N_ACTION, N_CREATE, N_SET)
 
@@ -70,7 +69,7 @@ class AssociationAborted(ApplianceError):
     """The association ended before the answer came: an abort, a lost connection, or a deadline."""
 
 
-class NoAcceptedContext(ApplianceError):
+class NoAcceptedContext(AnswerIsNo):
     """The peer does not accept what was to be said: the SOP class, or its transfer syntax."""
 
 
@@ -265,7 +264,8 @@ def open_association(
     contexts: Sequence[Context],
     handlers: Sequence[tuple[Any, Callable[[Any], Any]]] = (),
 ) -> Iterator[Association]:
-    """An association with `peer`, released at the end of the block, aborted when the block raises.
+    """An association with `peer`, released at the end of the block; aborted when the block raises, but not AnswerIsNo:
+    an archive may undo what it was given on an association that is aborted.
 
     Connecting takes at most `connect_seconds`, the association `associate_seconds_of(peer)`, each answer at most
     `answer_seconds`; a connection on which nothing moves for `answer_seconds` is lost. `handlers` are pynetdicom's
@@ -278,6 +278,9 @@ def open_association(
     try:
         yield association
         association.release()
+    except AnswerIsNo:
+        association.release()
+        raise
     finally:
         if association.upper_layer.is_alive():
             association.abort()
@@ -335,7 +338,7 @@ def _entity(caller: Caller, peer: Peer) -> AE:
 def _usable(association: Association) -> Association:
     association.keep_proposed()
     longest = association.acceptor.maximum_length or MAX_PDU_BYTES
-    if longest < _SHORTEST_PDU_BYTES:
+    if longest < SHORTEST_PDU_BYTES:
         association.abort()
         raise AssociationRefused(
             f"{association.peer.ae_title} takes PDUs of {longest} bytes only, into which no message fits.",

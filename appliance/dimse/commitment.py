@@ -32,7 +32,15 @@ _log = logging.getLogger(__name__)
 COMMITMENT_CONTEXT = Context(str(StorageCommitmentPushModel))
 
 _REQUEST_COMMITMENT = 1  # Action Type ID (PS3.4 J.3.2)
-_ALL_COMMITTED, _FAILURES_EXIST = 1, 2  # Event Type ID (PS3.4 J.3.3)
+ALL_COMMITTED, FAILURES_EXIST = 1, 2
+"""Event Type ID (PS3.4 J.3.3)."""
+MOST_ASKED = 500
+"""The most objects of one request."""
+HOLD_SECONDS = 3.0
+"""How long the association that asked stays open for a report. Some archives report only there; the others find theirs
+free again soon."""
+AFTER_RESTART_SECONDS = 10.0
+"""How long a report is still awaited after the box restarted: it may have found nobody listening."""
 _UNEXPLAINED = 0x0110  # Failure Reason (PS3.3 C.14.1.1) of an item that has none: processing failure
 _FAILED_SEQUENCE = b"\x08\x00\x98\x11"  # (0008,1198), little endian
 MAX_REFERENCES = 10_000
@@ -168,4 +176,4 @@ def _complete_event_type(event: evt.Event) -> None:
     if not isinstance(message, N_EVENT_REPORT_RQ) or message.command_set.get("EventTypeID") is not None:
         return
     has_failures = message.data_set is not None and _FAILED_SEQUENCE in message.data_set.getvalue()
-    message.command_set.EventTypeID = _FAILURES_EXIST if has_failures else _ALL_COMMITTED
+    message.command_set.EventTypeID = FAILURES_EXIST if has_failures else ALL_COMMITTED

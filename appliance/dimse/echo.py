@@ -5,14 +5,14 @@ from __future__ import annotations
 from pynetdicom.dimse_primitives import C_ECHO
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]
 
-from appliance.base.errors import ApplianceError
 from appliance.config.schema import Peer
 from appliance.dimse.association import Caller, Context, open_association
+from appliance.dimse.status import AnswerIsNo
 
 VERIFICATION_CONTEXT = Context(str(Verification))
 
 
-class EchoRefused(ApplianceError):
+class EchoRefused(AnswerIsNo):
     """The peer answered the verification with a status other than success."""
 
 

@@ -19,7 +19,7 @@ RETRY_LONGEST_SECONDS = 60.0
 # PS3.4 F.7.2.2.4: the Error ID (0000,0903) that tells a step which ended from a manager that failed, both 0110H; what
 # managers that leave it out write of it in their comment.
 NO_LONGER_UPDATED = 0xA710
-_NO_LONGER_WORDS = "no longer be updated"
+NO_LONGER_WORDS = "no longer be updated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def set_step(association: Association, sop_instance_uid: str, dataset: Dataset) 
 def _is_final(answer: N_SET, code: int) -> bool:
     if code == NO_LONGER_UPDATED or getattr(answer, "ErrorID", None) == NO_LONGER_UPDATED:
         return True
-    return code == 0x0110 and _NO_LONGER_WORDS in _comment(answer).lower()
+    return code == 0x0110 and NO_LONGER_WORDS in _comment(answer).lower()
 
 
 def _said(words: str, answer: N_CREATE | N_SET) -> str:

@@ -6,6 +6,13 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from appliance.base.errors import ApplianceError
+
+
+class AnswerIsNo(ApplianceError):
+    """The peer answered, and will not: the association is as good as before, and ends by a release."""
+
+
 Codes = tuple[int, int]
 """First and last code of a range, both included."""
 

@@ -47,6 +47,12 @@ _UID_OF: dict[TransferSyntax, str] = {
 }
 
 
+ORDER_OF_CHOICE = tuple(_UID_OF.values())
+"""In which order what the archive accepted is looked through, where it does not accept an object as it lies."""
+MOST_STORED = 100
+"""The most objects that are sent on one association."""
+
+
 class UnreadableObject(ApplianceError):
     """The file cannot be sent: it is not a DICOM file with its identity in the header."""
 
@@ -131,7 +137,7 @@ def _context_for(association: Association, meta: FileMeta) -> PresentationContex
         for context in association.accepted_contexts
         if context.abstract_syntax == meta.sop_class_uid
     }
-    others = (uid for uid in _UID_OF.values() if uid in accepted and can_recode(own, uid))
+    others = (uid for uid in ORDER_OF_CHOICE if uid in accepted and can_recode(own, uid))
     return association.context_for(meta.sop_class_uid, own if own in accepted else next(others, own))
 
 

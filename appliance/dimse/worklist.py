@@ -13,11 +13,10 @@ from pydicom.uid import UID
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.sop_class import ModalityWorklistInformationFind  # type: ignore[attr-defined]
 
-from appliance.base.errors import ApplianceError
 from appliance.config.schema import WorklistSource
 from appliance.dimse.association import Association, Caller, Context, encoded_for, open_association
 from appliance.dimse.identifier import MAX_IDENTIFIER_BYTES, elements_from
-from appliance.dimse.status import FindVerdict, find_verdict
+from appliance.dimse.status import AnswerIsNo, FindVerdict, find_verdict
 from appliance.dimse.transmit import C_FIND_RSP, bytes_source, cancel_command, find_command
 from appliance.dimse.worklist_query import PatientQuery, patient_query_from, query_from
 from appliance.exam.answers import Entry, digest_of, entry_from
@@ -33,7 +32,7 @@ WHOLE_QUERY = 10
 WORKLIST_CONTEXT = Context(str(ModalityWorklistInformationFind))
 
 
-class WorklistRefused(ApplianceError):
+class WorklistRefused(AnswerIsNo):
     """The source answered with a status that ends the query, or does not come to an end."""
 
 
@@ -121,6 +120,8 @@ def _find(
         reply = association.hear(C_FIND_RSP)
         verdict, words = find_verdict(reply.status)
         if verdict is not FindVerdict.ENTRY:
+            # Cancelled, whoever wished it: there is more.
+            found.is_cut_off |= verdict is FindVerdict.CANCELLED
             if verdict is FindVerdict.REFUSED:
                 raise WorklistRefused(
                     f"{source.ae_title} refused the query: {words}.",
@@ -128,6 +129,7 @@ def _find(
                 )
             return
         if time.monotonic() > end:
+            association.abort()
             raise WorklistRefused(
                 f"{source.ae_title} does not come to an end with its answer.", "It is asked again later."
             )

@@ -18,7 +18,7 @@ from appliance.dimse.association import Caller, Context, open_association
 from appliance.dimse.commitment import COMMITMENT_CONTEXT, report_handlers
 from appliance.dimse.echo import VERIFICATION_CONTEXT
 from appliance.dimse.find import FIND_CONTEXT
-from appliance.dimse.store import contexts_for
+from appliance.dimse.store import MOST_STORED, contexts_for
 from appliance.exam.audit_gate import AuditGate
 from appliance.exam.facts import ExamFacts
 from appliance.forward.ledger import DueLook, DueObject, Ledger
@@ -35,7 +35,6 @@ from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
 
-_BATCH_OBJECTS = 100
 _BATCH_LOOKS = 500
 _MOST_CONTEXTS = 128  # of one association (PS3.8 9.3.2.2)
 _PRUNE_SECONDS = 3600.0
@@ -158,8 +157,8 @@ class Delivery:
         with self._lock:
             # What failed in the middle, the flash under it: nobody has it in hand, and nobody would take it again.
             self._ledger.void_claims(self.destination, self._in_hand)
-            due = self._ledger.due_objects(self.destination, _BATCH_OBJECTS * len(self.workers))
-            share = min(math.ceil(len(due) / len(self.workers)), _BATCH_OBJECTS)
+            due = self._ledger.due_objects(self.destination, MOST_STORED * len(self.workers))
+            share = min(math.ceil(len(due) / len(self.workers)), MOST_STORED)
             free = [one for one in due if one.sop_instance_uid not in self._in_hand]
             batch = _fitting(free[:share], self.destination)
             uids = {one.sop_instance_uid for one in batch}

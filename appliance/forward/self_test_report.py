@@ -11,6 +11,7 @@ from typing import Any
 from appliance.base.clock import Deadline
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import reason_of
+from appliance.dimse.status import AnswerIsNo
 
 
 class Verdict(StrEnum):
@@ -33,7 +34,7 @@ class Check:
     seconds: float | None = None
 
 
-class CheckFailed(ApplianceError):
+class CheckFailed(AnswerIsNo):
     """A peer's answer that is no success."""
 
 

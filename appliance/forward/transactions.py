@@ -10,12 +10,11 @@ import sqlite3
 from collections.abc import Callable
 
 from appliance.config.schema import Destination
-from appliance.dimse.commitment import CommitmentReport
+from appliance.dimse.commitment import AFTER_RESTART_SECONDS, CommitmentReport
 from appliance.dimse.status import ReasonVerdict, reason_verdict
 from appliance.forward.ledger import CLOCK_SLACK_SECONDS, DueObject, Ledger
 from appliance.forward.states import FINAL_DELIVERIES, DeliveryEvent
 
-_REPORT_AFTER_RESTART_SECONDS = 10.0
 REMEMBERED_SECONDS = 7 * 86_400.0
 MOST_REMEMBERED = 500
 _FINAL_LIST = ", ".join(f"'{state}'" for state in sorted(FINAL_DELIVERIES))
@@ -50,7 +49,7 @@ class Transactions:
                 self.end(row[0], DeliveryEvent.COMMITMENT_NOT_TAKEN, "the box restarted meanwhile", None)
             db.execute(
                 "UPDATE transactions SET deadline_at = min(deadline_at, ?) WHERE is_open",
-                (self._now() + _REPORT_AFTER_RESTART_SECONDS,),
+                (self._now() + AFTER_RESTART_SECONDS,),
             )
 
     def open(self, transaction_uid: str, destination: Destination, most: int) -> list[DueObject]:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from appliance.base.clock import Clock, Deadline
-from appliance.base.errors import ApplianceError, Finding, ended_sentence, finding_from
+from appliance.base.errors import Finding, ended_sentence, finding_from
 from appliance.base.findings import FindingBoard
 from appliance.base.flash import flash_finding_from, reason_of
 from appliance.base.uids import new_uid
 from appliance.config.schema import Destination
 from appliance.dimse.association import Association, AssociationAborted, NoAcceptedContext
-from appliance.dimse.commitment import Reference, request_commitment
+from appliance.dimse.commitment import HOLD_SECONDS, MOST_ASKED, Reference, request_commitment
 from appliance.dimse.find import FindRefused, find_instances
-from appliance.dimse.status import ActionVerdict, StoreVerdict, store_verdict
+from appliance.dimse.status import ActionVerdict, AnswerIsNo, StoreVerdict, store_verdict
 from appliance.dimse.store import DamagedContent, StoreStatus, UnreadableObject, UnsendableObject, store_object
 from appliance.forward.ledger import LARGE_BYTES, DueLook, DueObject, Ledger, Place
 from appliance.forward.patience import Patience
@@ -26,9 +26,6 @@ from appliance.spool.tree import Spool
 
 _log = logging.getLogger(__name__)
 
-_MOST_REFERENCES = 500
-# Some archives report only on the association that asked; the others find theirs free again soon.
-_HOLD_SECONDS = 3.0
 _HOLD_LOOK_SECONDS = 0.2
 # So long what the archive accepted may wait to be recorded, with what it accepts meanwhile; behind a large one never.
 _UNRECORDED_SECONDS = 10.0
@@ -36,7 +33,7 @@ _UNRECORDED_SECONDS = 10.0
 Noted = Callable[[DueObject, DeliveryState | None], None]
 
 
-class DestinationBusy(ApplianceError):
+class DestinationBusy(AnswerIsNo):
     """The archive answered that it cannot take objects now."""
 
 
@@ -220,7 +217,7 @@ class Visit:
         """Ask for commitment of what is stored, in one transaction that is durable before it leaves."""
         records = self._records
         transaction_uid = new_uid()
-        members = records.transactions.open(transaction_uid, self._destination, _MOST_REFERENCES)
+        members = records.transactions.open(transaction_uid, self._destination, MOST_ASKED)
         if not members:
             return
         references = [Reference(one.sop_class_uid, one.sop_instance_uid) for one in members]
@@ -264,7 +261,7 @@ class Visit:
 
     def _hold(self, transaction_uid: str) -> None:
         """Keep the association a little for a report on it; other work ends the wait, a wake-up alone does not."""
-        end = self._records.clock.monotonic() + _HOLD_SECONDS
+        end = self._records.clock.monotonic() + HOLD_SECONDS
         while (
             self._records.clock.monotonic() < end
             and self._records.transactions.is_open(transaction_uid)

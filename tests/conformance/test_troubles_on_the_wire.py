@@ -332,6 +332,14 @@ def test_ok__each_failure_of_communication_happened(troubles: Troubles) -> None:
     assert {states["second"] for states in troubles.final.values()} == {"committed"}
 
 
+def test_ok__whoever_answers_is_released_whatever_the_answer_is(troubles: Troubles) -> None:
+    """An archive may undo what it took on an association that is aborted behind a status that it gave."""
+    answering = {"RIS", "MPPS", "ARCHIVE", "PLAIN"}
+    assert {(one.called, one.end) for one in troubles.said if one.called in answering} == {
+        (title, "released") for title in answering
+    }
+
+
 def test_ok__the_listener_refuses_as_it_is_stated(troubles: Troubles) -> None:
     assert {one.rejected for one in troubles.heard if one.rejected} == {OTHER_TITLE, LIMIT_EXCEEDED}
 

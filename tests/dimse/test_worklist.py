@@ -162,6 +162,12 @@ def test_fail__a_status_that_ends_the_query(status: int) -> None:
             query_worklist(_source(port), Caller("BRIDGE"), DAY)
 
 
+def test_ok__a_source_that_cancels_by_itself_has_more() -> None:
+    with _answering(iter([(0xFF00, _entry(1)), (0xFE00, None)])) as port:
+        found = query_worklist(_source(port), Caller("BRIDGE"), DAY)
+    assert (len(found.entries), found.is_cut_off) == (1, True)
+
+
 def test_ok__an_entry_without_anything_is_shown() -> None:
     nothing = Dataset()
     nothing.PatientName = ""

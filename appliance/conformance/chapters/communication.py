@@ -12,10 +12,19 @@ from appliance.conformance.chapters.services import status_table
 from appliance.conformance.document import Arrow, Paragraph, Sequence, Table, table
 from appliance.conformance.statement import Parameter, Role, Statement, Status
 from appliance.conformance.statuses import ACTION_BEHAVIOUR, STORE_BEHAVIOUR, rejections
-from appliance.conformance.words import seconds_text, services_named, uid_text
-from appliance.dimse.commitment import COMMITMENT_CONTEXT
-from appliance.dimse.listener import LIMIT_EXCEEDED, LISTENER_CONTEXTS, OTHER_TITLE, OTHER_VERSION
+from appliance.conformance.words import bytes_text, seconds_text, services_named, uid_text
+from appliance.dimse.association import SHORTEST_PDU_BYTES
+from appliance.dimse.commitment import COMMITMENT_CONTEXT, MAX_REFERENCES
+from appliance.dimse.line import LONGEST_PDU_BYTES
+from appliance.dimse.listener import (
+    LIMIT_EXCEEDED,
+    LISTENER_CONTEXTS,
+    MAX_MESSAGE_BYTES,
+    OTHER_TITLE,
+    OTHER_VERSION,
+)
 from appliance.dimse.status import ActionVerdict, StoreVerdict
+from appliance.dimse.visits import MOST_ASSOCIATIONS, MOST_CONNECTIONS
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 """The only one that there is (PS3.8 A.2.1)."""
@@ -109,6 +118,7 @@ def _associations(statement: Statement) -> Said:
                 ("Implementation Class UID", product.implementation_class_uid),
                 ("Implementation Version Name", product.implementation_version_name),
                 ("Maximum PDU Length, received", f"{statement.max_pdu_bytes} bytes"),
+                ("Maximum PDU Length, sent", f"the peer's; A-ABORT where it is below {SHORTEST_PDU_BYTES} bytes"),
                 ("Asynchronous operations", "not negotiated: one outstanding operation"),
                 ("SOP Class Extended Negotiation", "none"),
                 ("User Identity Negotiation", "none"),
@@ -139,8 +149,9 @@ def _associations(statement: Statement) -> Said:
             ),
         ),
         Paragraph(
-            "At once are the most associations at a time. What a person or support tries (Verification, "
-            "`appliance test`, `appliance conformance check --live`) opens one of its own beside them."
+            "At once are the most associations at a time; the listener's ports share theirs. What a person or support "
+            "tries (Verification, `appliance test`, `appliance conformance check --live`) opens one of its own beside "
+            "them."
         ),
     )
 
@@ -225,9 +236,9 @@ def _initiation(statement: Statement) -> Said:
         return "No peer is configured: no association is opened."
     return (
         Paragraph(
-            "An association is opened when something is due for a peer and released when it is done. Destinations and "
-            "performed-step managers in trouble are left alone for a time that doubles up to a limit; a worklist is "
-            "asked again at its next time."
+            "An association is opened when something is due for a peer and released when it is done, also behind an "
+            "answer that is a failure. Destinations and performed-step managers in trouble are left alone for a time "
+            "that doubles up to a limit; a worklist is asked again at its next time."
         ),
         Paragraph(
             "To a destination is proposed, in this order: for each transfer syntax in which an object that is due can "
@@ -269,6 +280,13 @@ def _acceptance(statement: Statement) -> Said:
             ("Abstract syntax", "Transfer syntaxes", "Role", "Extended negotiation"),
             rows,
         ),
+        Paragraph(
+            "Of the transfer syntaxes in the table the first that is proposed is accepted; every other context is "
+            f"rejected. A PDU may have {bytes_text(LONGEST_PDU_BYTES)}, a message {bytes_text(MAX_MESSAGE_BYTES)}; "
+            f"what is longer ends the association. A report that names more than {MAX_REFERENCES} objects is not "
+            f"taken. Beside {MOST_ASSOCIATIONS} associations there may be connections that have none yet, "
+            f"{MOST_CONNECTIONS} in all; the oldest of those makes room."
+        ),
         table(
             "Rejections",
             ("Result", "Source", "Reason", "Meaning"),
@@ -291,6 +309,7 @@ def _failure_as_initiator(_statement: Statement) -> Said:
                 ("Network disconnect", "What was under way is tried again later, and people are told why it waits."),
                 ("Association rejected", "What was due is tried again later, and people are told why it waits."),
                 ("No connection, or TLS fails", "What was due is tried again later, and people are told why it waits."),
+                ("No context at all", "What was due is tried again later, and people are told why it waits."),
                 ("No context for an object", STORE_BEHAVIOUR[StoreVerdict.REFUSED]),
                 ("No context for commitment", f"{ACTION_BEHAVIOUR[ActionVerdict.RETRY]} People are told."),
                 ("No context for a query or a step", "It is asked again later, and people are told."),

@@ -12,6 +12,7 @@ from appliance.conformance.chapters.front import Chapter, Said, until_let_go
 from appliance.conformance.document import Block, Paragraph, Table, table
 from appliance.conformance.statement import Attribute, Matching, Message, Statement, Status, WorklistKey
 from appliance.conformance.words import (
+    bytes_text,
     nested_text,
     seconds_text,
     services_named,
@@ -19,9 +20,11 @@ from appliance.conformance.words import (
     tag_text,
     uid_text,
 )
+from appliance.dimse.commitment import AFTER_RESTART_SECONDS, HOLD_SECONDS, MOST_ASKED
 from appliance.dimse.decoding import can_recode
 from appliance.dimse.find import UIDS_IN_QUERY, query_from
-from appliance.dimse.worklist import MAX_PATIENT_ITEMS
+from appliance.dimse.store import MOST_STORED, ORDER_OF_CHOICE
+from appliance.dimse.worklist import MAX_ANSWER_BYTES, MAX_PATIENT_ITEMS
 from appliance.dimse.worklist_query import IDENTIFIERS, MATCHING_KEYWORDS
 
 _CHARACTERS = ("SpecificCharacterSet",)
@@ -52,9 +55,11 @@ def _worklist(statement: Statement) -> Said:
             "The broad query asks by day, and by modality and station where they are configured; the patient query by "
             "what was typed or scanned, with every other key empty. Specific Character Set has a value where what was "
             "typed is beyond ASCII: that of `worklist.character_set` where it has every character, otherwise "
-            "ISO_IR 192. Entries are shown to a person, who chooses one or, of one patient, several; no value of an "
-            f"entry can be edited. Of a patient query {MAX_PATIENT_ITEMS} entries are taken at most, of a broad one "
-            "those of `worklist.max_items`."
+            "ISO_IR 192. Both may be several C-FIND on one association: one for each of `worklist.modalities`, and one "
+            "for each way in which what was typed or scanned may be meant. Entries are shown to a person, who chooses "
+            "one or, of one patient, several; no value of an entry can be edited. Of a patient query "
+            f"{MAX_PATIENT_ITEMS} entries are taken at most, of a broad one those of `worklist.max_items`, of either "
+            f"{bytes_text(MAX_ANSWER_BYTES)} of them; what is beyond that is cancelled."
         ),
         table(
             "Table 5-2 Keys of the worklist query",
@@ -65,7 +70,7 @@ def _worklist(statement: Statement) -> Said:
 
 
 def _key_row(key: WorklistKey) -> Iterable[str]:
-    uses = [_use_words(key.path[-1], one) for one in key.matching]
+    uses = [_use_words(key, one) for one in key.matching]
     # No key that is matched: it says in which characters the others are (PS3.4 C.2.2.2).
     matched, source = ("none", f"EMPTY; {Source.GENERATED}") if key.path == _CHARACTERS else ("UNIVERSAL", "EMPTY")
     yield nested_text(key.path)
@@ -75,14 +80,16 @@ def _key_row(key: WorklistKey) -> Iterable[str]:
     yield from ("Y" if one else "N" for one in (key.is_shown, key.is_copied_to_objects, key.is_copied_to_steps))
 
 
-def _use_words(keyword: str, query: Matching) -> tuple[str, str]:
+def _use_words(key: WorklistKey, query: Matching) -> tuple[str, str]:
     """Matching type and source of the value (PS3.2 N.5.2.1). A range is of dates alone (PS3.4 C.2.2.2.5)."""
+    keyword = key.path[-1]
     if query is Matching.PATIENT:
         is_scanned = keyword in {MATCHING_KEYWORDS[one] for one in IDENTIFIERS}
         return f"SINGLE_VALUE or WILDCARD ({query} query)", f"{Source.USER}; SCANNED" if is_scanned else Source.USER
     if dictionary_VR(keyword) == "DA":
         return f"SINGLE_VALUE or RANGE ({query} query)", f"{Source.GENERATED}; {Source.CONFIGURATION}"
-    return f"SINGLE_VALUE ({query} query)", Source.CONFIGURATION
+    asked = f" of {', '.join(key.broad_of)}" if key.broad_of else ""
+    return f"SINGLE_VALUE ({query} query{asked})", Source.CONFIGURATION
 
 
 def _step(statement: Statement) -> Said:
@@ -92,7 +99,8 @@ def _step(statement: Statement) -> Said:
     return (
         Paragraph(
             "One performed step for each modality that was used. N-CREATE follows the first durable frame, N-SET the "
-            "end, in this order, for as long as it takes. What N-SET fills was created empty."
+            "end, in this order, for as long as it takes. What N-SET fills was created empty. Where the answer to "
+            "N-CREATE gives the step another SOP Instance UID, N-SET names that one."
         ),
         _message_table("Table 5-4 Performed procedure step, N-CREATE", begun),
         _message_table("Table 5-4 Performed procedure step, N-SET", ended),
@@ -135,8 +143,9 @@ def _store(statement: Statement) -> Said:
         return _NOTHING_STORED
     return (
         Paragraph(
-            "The objects of an examination are stored when it is closed, at each destination by itself. A retry sends "
-            "the same object under the same SOP Instance UID. The objects are described in A.A."
+            "The objects of an examination are stored when it is closed, at each destination by itself, at most "
+            f"{MOST_STORED} on one association. A retry sends the same object under the same SOP Instance UID. The "
+            "objects are described in A.A."
         ),
         *_kept(statement),
         status_table("Statuses of C-STORE", stores[0].statuses),
@@ -175,6 +184,7 @@ def _transcoding(statement: Statement) -> Said:
         )
         for stored in encodings
     )
+    others = ", ".join(uid_text(uid) for uid in ORDER_OF_CHOICE if uid in negotiable)
     return (
         table(
             "Table 5-9 Stored encoding and negotiated transfer syntax", ("Encoding", *map(uid_text, negotiable)), rows
@@ -182,6 +192,10 @@ def _transcoding(statement: Statement) -> Said:
         Paragraph(
             "SUPPORTED: sent under the same SOP Instance UID; what is compressed is decoded while it is sent, where "
             "the archive does not take it as it is. Nothing is compressed for being sent."
+        ),
+        Paragraph(
+            "Where an archive accepts several, an object goes as it lies; if that is not among them, in the first of "
+            f"these that is and is supported: {others}."
         ),
     )
 
@@ -193,10 +207,21 @@ def _commitment(statement: Statement) -> Said:
     services = services_named(statement, "N-ACTION")
     return (
         Paragraph(
-            "Commitment is asked for every object that such a destination stored. Without a report in its time the "
-            "same is asked again under a new Transaction UID, at once; after so many requests in vain "
-            "(commitment_rounds) people are told, the objects are looked for by C-FIND where the destination is "
-            "configured for that (verify_by_find), and each further request waits for retry_longest_seconds."
+            f"Commitment is asked for every object that such a destination stored, for at most {MOST_ASKED} in one "
+            "request. Without a report in its time the same is asked again under a new Transaction UID, at once; after "
+            "so many requests in vain (commitment_rounds) people are told, the objects are looked for by C-FIND where "
+            "the destination is configured for that (verify_by_find), and each further request waits for "
+            "retry_longest_seconds."
+        ),
+        Paragraph(
+            f"The association that asked stays open for a report for {seconds_text(HOLD_SECONDS)}, unless something "
+            "else is due there; then it is released, and the report is awaited on another one. After a restart of the "
+            f"product a report is awaited for {seconds_text(AFTER_RESTART_SECONDS)} more at most. A late report counts "
+            "as long as its object was not stored again since."
+        ),
+        Paragraph(
+            "The two sequences of a report count, whatever its Event Type ID. An object that neither names is not "
+            "committed, and is asked for again later."
         ),
         table(
             "Storage commitment by destination",
@@ -233,8 +258,8 @@ def _looked(statement: Statement) -> Said:
     return (
         Paragraph(
             "As SCU only: objects that were stored are looked for at the level of images, those of one series at once "
-            f"and at most {UIDS_IN_QUERY} in a query. An object counts as found where it is named and not said to be "
-            "unavailable."
+            f"and at most {UIDS_IN_QUERY} in a query, which is answered whole in answer_seconds. An object counts as "
+            "found where it is named and not said to be unavailable."
         ),
         table(
             "Keys of the query for objects",
