@@ -6,18 +6,27 @@ of support's people with their keys: a statement is filed, and given to others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from appliance.config.schema import Configuration
+from appliance.config.texts import SHAPES
 from appliance.conformance.statement import Parameter
 
-_PERSONAL = frozenset({"operators", "support_keys"})
-_WORDS = {"ge": "at least {}", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
+PERSONAL = frozenset({"operators", "support_keys"})
+_WORDS = {
+    "ge": "at least {}",
+    "gt": "more than {}",
+    "le": "at most {}",
+    "lt": "less than {}",
+    "min_length": "of length {} at least",
+    "max_length": "of length {} at most",
+}
 
 
 def parameters_of(configuration: Configuration) -> tuple[Parameter, ...]:
@@ -27,7 +36,7 @@ def parameters_of(configuration: Configuration) -> tuple[Parameter, ...]:
 
 def _walk(section: BaseModel, above: str) -> Iterator[Parameter]:
     for name, field in type(section).model_fields.items():
-        if not above and name in _PERSONAL:
+        if not above and name in PERSONAL:
             continue
         value = getattr(section, name)
         key = f"{above}{name}"
@@ -56,16 +65,33 @@ def _plain(value: Any) -> Any:
 
 
 def _range_of(field: FieldInfo) -> str:
-    """The bounds of a number, or the words that are allowed."""
-    bounds = [
-        words.format(getattr(bound, name))
-        for bound in field.metadata
-        for name, words in _WORDS.items()
-        if getattr(bound, name, None) is not None
-    ]
-    choices = getattr(field.annotation, "__args__", ()) if _is_literal(field.annotation) else ()
-    return ", ".join(bounds) or " | ".join(str(one) for one in choices)
+    """The bounds of a number, the words that are allowed, or what a text must be."""
+    return ", ".join(dict.fromkeys((*_bounds(field.metadata), *_ranges(field.annotation))))
 
 
-def _is_literal(annotation: Any) -> bool:
-    return str(annotation).startswith("typing.Literal")
+def _ranges(annotation: Any) -> Iterator[str]:
+    """Of whatever may stand there: each of several, but nothing of what may be left out."""
+    if get_origin(annotation) is Annotated:
+        kind, *metadata = get_args(annotation)
+        yield from _bounds(metadata)
+        yield from _ranges(kind)
+    elif get_origin(annotation) is Literal:
+        if any(words := [str(one) for one in get_args(annotation)]):
+            yield " | ".join(words)
+    elif isinstance(annotation, type) and issubclass(annotation, Enum):
+        yield " | ".join(str(one.value) for one in annotation)
+    elif get_origin(annotation) is not dict:
+        for one in get_args(annotation):
+            yield from _ranges(one)
+
+
+def _bounds(metadata: Iterable[Any]) -> Iterator[str]:
+    for bound in metadata:
+        if isinstance(bound, FieldInfo):
+            yield from _bounds(bound.metadata)
+        for name, words in _WORDS.items():
+            if getattr(bound, name, None) is not None:
+                yield words.format(getattr(bound, name))
+        pattern = getattr(bound, "pattern", None)
+        if isinstance(pattern, str):
+            yield SHAPES.get(pattern, pattern).removeprefix("must be ").removeprefix("must have ")

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import Field, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 
 from appliance.base.errors import ApplianceError
 from appliance.base.flash import reason_of
@@ -60,7 +61,7 @@ class WrittenProfile(Part):
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a profile."""
-    return WrittenProfile.model_json_schema()
+    return {"$schema": GenerateJsonSchema.schema_dialect, **WrittenProfile.model_json_schema()}
 
 
 @dataclass(frozen=True, slots=True)

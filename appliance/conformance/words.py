@@ -39,7 +39,12 @@ def status_text(status: Status) -> str:
     """`A700-A7FF`, or `any other`."""
     if (status.first, status.last) == (0, 0xFFFF):
         return "any other"
-    return f"{status.first:04X}" if status.first == status.last else f"{status.first:04X}-{status.last:04X}"
+    return codes_text(status.first, status.last)
+
+
+def codes_text(first: int, last: int) -> str:
+    """`A700-A7FF`, or `0110`."""
+    return f"{first:04X}" if first == last else f"{first:04X}-{last:04X}"
 
 
 def services_named(statement: Statement, operation: str) -> list[Service]:

@@ -32,11 +32,12 @@ from appliance.dimse.tls_files import (
 from appliance.dimse.tls_reason import PINNED_TOO, TlsError, WrongPin
 
 # RFC 9325 4.2, for TLS 1.2. Those of TLS 1.3 are all good.
-_CIPHER_SUITES = ":".join(
+CIPHER_SUITES = tuple(
     f"ECDHE-{signature}-{cipher}"
     for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384")
     for signature in ("ECDSA", "RSA")
 )
+LEAST_VERSION = ssl.TLSVersion.TLSv1_2
 
 
 class _PinnedContext(ssl.SSLContext):
@@ -136,8 +137,8 @@ class Identity:
             raise UnusableFiles(tuple(faults.values()))
 
     def _filled(self, context: ssl.SSLContext) -> ssl.SSLContext:
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_ciphers(_CIPHER_SUITES)
+        context.minimum_version = LEAST_VERSION
+        context.set_ciphers(":".join(CIPHER_SUITES))
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION | ssl.OP_NO_TICKET
         check_time(self.tls)
         check_key_mode(self.tls)

@@ -12,6 +12,17 @@ from appliance.conformance.chapters.services import attribute_table
 from appliance.conformance.document import Paragraph, Table, table
 from appliance.conformance.statement import Attribute, ObjectKind, Statement
 from appliance.conformance.words import attribute_text, nested_text, tag_text, uid_text
+from appliance.dimse.tls import CIPHER_SUITES, LEAST_VERSION
+
+# EventID of PS3.15 A.5.3 (PS3.16 CID 400).
+_AUDIT_MESSAGES: Final = (
+    *("Application Activity", "Audit Log Used", "Begin Transferring DICOM Instances", "Export", "Import"),
+    *("DICOM Instances Accessed", "DICOM Instances Transferred", "DICOM Study Deleted", "Network Entry"),
+    *("Order Record", "Patient Record", "Procedure Record", "Query", "Security Alert", "User Authentication"),
+)
+_TITLE: Final = ("ConceptNameCodeSequence", "CodeMeaning")
+_INBOUND: Final = frozenset({"listener", "metrics"})
+_ENCRYPTED: Final = frozenset({"audit", "logs"})
 
 
 def _introduction(_statement: Statement) -> Said:
@@ -28,14 +39,21 @@ def _network(statement: Statement) -> Said:
 
 
 def _ports(statement: Statement) -> Said:
-    listening = [one for one in statement.connections if one.role == "listener"]
+    given = {one.key: one.value for one in statement.parameters}
+    rows = []
+    for key, value in given.items():
+        section, _, name = key.rpartition(".")
+        if name not in ("port", "tls_port") or value is None:
+            continue
+        is_inbound = section in _INBOUND
+        is_encrypted = name == "tls_port" or section in _ENCRYPTED or given.get(f"{section}.tls") is True
+        rows.append((value, "inbound" if is_inbound else "outbound", key, "Y" if is_encrypted else "N"))
     return (
-        table(
-            "Listening ports",
-            ("Port", "Encrypted"),
-            ((one.name, "Y" if one.is_encrypted else "N") for one in listening),
+        table("TCP ports", ("Port", "Direction", "Parameter", "Encrypted"), rows),
+        Paragraph(
+            "Nothing else is opened by the product's own programs but the panel's port, on the loopback. The operating "
+            "system listens for SSH, and asks for time and names."
         ),
-        Paragraph("No other port is opened by the DICOM services."),
     )
 
 
@@ -47,6 +65,11 @@ def _transport(statement: Statement) -> Said:
     return (
         *(Paragraph(one) for one in profiles),
         Paragraph(f"Connections: {encrypted}. Both sides are authenticated."),
+        Paragraph(
+            f"{LEAST_VERSION.name.replace('v1_', ' 1.')} at least. Cipher suites below TLS 1.3: "
+            f"{', '.join(CIPHER_SUITES)}. A peer's certificate is one of an authority of `tls.authorities` with the "
+            "peer's name among its alternative names, or exactly the one that is pinned (tls_pin, report_tls_pins)."
+        ),
     )
 
 
@@ -77,9 +100,12 @@ def _private(statement: Statement) -> Said:
     return (Paragraph(f"Private attributes: {names}."),) if names else "No object has a private attribute."
 
 
-def _time(_statement: Statement) -> Said:
+def _time(statement: Statement) -> Said:
+    servers = next((one.value for one in statement.parameters if one.key == "time.servers"), ())
+    named = f"of {', '.join(servers)} (time.servers)" if servers else "of what DHCP and the operating system name"
     return (
-        Paragraph("The operating system's time client keeps the clock; the product looks whether it does."),
+        Paragraph(f"The operating system's NTP client (chrony) keeps the clock, by the time {named}."),
+        Paragraph("The product looks whether it does."),
         Paragraph(
             "What was made while the clock was in doubt says so: an image and a performed step in their comments, a "
             f"document in its title; a rejection note does not. {CLOCK_IN_DOUBT}"
@@ -121,7 +147,10 @@ def _audit_messages(statement: Statement) -> Said:
         table(
             "Table A.C-2 Audit messages",
             ("Message", "Used"),
-            ((one, "Y") for one in statement.security.audit_events),
+            (
+                *((one, "Y") for one in statement.security.audit_events),
+                *((one, "N") for one in _AUDIT_MESSAGES if one not in statement.security.audit_events),
+            ),
         ),
     )
 
@@ -169,8 +198,10 @@ def _codes(statement: Statement) -> Said:
         if one.path[-1].endswith("CodeSequence") and Source.MWL in one.sources
     ]
     names = ", ".join(dict.fromkeys(attribute_text(one.path[-1]) for one in coded))
+    titles = [one for kind in statement.objects for one in kind.attributes if one.path == _TITLE]
     return (
         Paragraph("The product has no code set of its own."),
+        Paragraph(f"Title of a rejection note (PS3.16 CID 7011): {', '.join(one.value for one in titles) or 'none'}."),
         Paragraph(f"Copied from the worklist as they are: {names or 'none'}."),
         Paragraph(f"Discontinuation reasons: {'; '.join(statement.end_of_study.reasons) or 'none'}."),
     )

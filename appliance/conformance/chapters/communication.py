@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Final
 
 from appliance.conformance.chapters.front import Chapter, Said
+from appliance.conformance.chapters.sequences import sequences
 from appliance.conformance.chapters.services import status_table
-from appliance.conformance.document import Arrow, Paragraph, Sequence, Table, table
+from appliance.conformance.document import Paragraph, Table, table
+from appliance.conformance.parameters import PERSONAL
 from appliance.conformance.statement import Parameter, Role, Statement, Status
 from appliance.conformance.statuses import ACTION_BEHAVIOUR, STORE_BEHAVIOUR, rejections
 from appliance.conformance.words import bytes_text, seconds_text, services_named, uid_text
@@ -71,7 +72,8 @@ def _configuration(_statement: Statement) -> Said:
     return (
         Paragraph(
             "One file, checked as a whole before it is used; support changes it over SSH, and sets a new box up at its "
-            "panel or from a stick. SERVICE: by support staff. No secret stands in it: keys are named by their files."
+            "panel or from a stick. SERVICE: by support staff. Keys and certificates are named by their files. Not "
+            f"listed here, since they name people: {', '.join(sorted(PERSONAL))}."
         ),
     )
 
@@ -153,69 +155,6 @@ def _associations(statement: Statement) -> Said:
             "tries (Verification, `appliance test`, `appliance conformance check --live`) opens one of its own beside "
             "them."
         ),
-    )
-
-
-def _sequences(statement: Statement) -> Said:
-    pictures = tuple(_pictures(statement))
-    return pictures or "No peer is configured: nothing is said."
-
-
-def _pictures(statement: Statement) -> Iterator[Sequence]:
-    if statement.worklist_keys:
-        yield Sequence(
-            "Figure 7-1 Who is scheduled",
-            ("Technologist", "Product", "Worklist"),
-            (
-                Arrow(1, 2, "C-FIND, on a schedule"),
-                Arrow(2, 1, "entries"),
-                Arrow(0, 1, "chooses and confirms an entry"),
-            ),
-        )
-    arrows = [Arrow(0, 1, "captures"), Arrow(1, 1, "saved on flash")]
-    is_told = statement.end_of_study.is_notified
-    if is_told:
-        arrows.append(Arrow(1, 2, "N-CREATE: IN PROGRESS"))
-    arrows += [Arrow(0, 1, "ends the examination")]
-    if is_told:
-        arrows.append(Arrow(1, 2, f"N-SET: {' or '.join(statement.end_of_study.states)}"))
-    if services_named(statement, "C-STORE"):
-        arrows += [Arrow(1, 3, "C-STORE, each object"), Arrow(3, 1, "success")]
-    if any(one.is_requested for one in statement.commitment):
-        arrows += [
-            Arrow(1, 3, "N-ACTION: commitment"),
-            Arrow(3, 1, "N-EVENT-REPORT: committed"),
-            Arrow(1, 1, "the objects may go, when their retention ends"),
-        ]
-    if len(arrows) > 3:
-        yield _sequence_of_those_in_it(
-            "Figure 7-2 An examination", ("Technologist", "Product", "Performed-step manager", "Archive"), arrows
-        )
-
-    if any(one.report_on_new_association for one in statement.commitment):
-        yield Sequence(
-            "Figure 7-3 Commitment, reported on an association of the archive's own",
-            ("Product", "Archive"),
-            (
-                Arrow(0, 1, "association, N-ACTION"),
-                Arrow(1, 0, "0000: taken"),
-                Arrow(0, 1, "release, when no report came soon"),
-                Arrow(1, 0, "association, N-EVENT-REPORT"),
-                Arrow(0, 0, "the result is made durable"),
-                Arrow(0, 1, "0000"),
-                Arrow(1, 0, "release"),
-            ),
-        )
-
-
-def _sequence_of_those_in_it(caption: str, everyone: tuple[str, ...], arrows: Iterable[Arrow]) -> Sequence:
-    arrows = tuple(arrows)
-    present = sorted({number for one in arrows for number in (one.start, one.end)})
-    place = {number: at for at, number in enumerate(present)}
-    return Sequence(
-        caption,
-        tuple(everyone[number] for number in present),
-        tuple(replace(one, start=place[one.start], end=place[one.end]) for one in arrows),
     )
 
 
@@ -366,7 +305,7 @@ SECTIONS: Final[Mapping[str, Chapter]] = {
     "7.1.1": _associations,
     "7.2": _one("One application entity."),
     "7.2.1": _one("Its activities, and the associations that they open."),
-    "7.2.1.1": _sequences,
+    "7.2.1.1": sequences,
     "7.2.1.3": _initiation,
     "7.2.1.4": _acceptance,
     "7.3": _one("What each answer of a peer leads to."),
