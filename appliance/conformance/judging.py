@@ -29,6 +29,8 @@ from appliance.conformance.needs import (
 from appliance.conformance.statement import Attribute, Matching, Role, Statement
 from appliance.conformance.words import seconds_text, uid_text
 
+_PIXELS = ("PixelData",)
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
@@ -113,7 +115,9 @@ def _judge_object(need: ObjectNeed, statement: Statement) -> Judged:
 def _judge_attribute(need: AttributeNeed, statement: Statement) -> Judged:
     tables = list(_tables_for(need, statement))
     if not tables:
-        return Judged(False, f"There is no {'such object' if need.within == 'objects' else need.within} to have it.")
+        return Judged(
+            False, f"There is no {'such object' if need.within in ('objects', 'images') else need.within} to have it."
+        )
     path = keywords_of(need.path)
     evidence = ""
     for name, attributes in tables:
@@ -127,9 +131,10 @@ def _judge_attribute(need: AttributeNeed, statement: Statement) -> Judged:
 
 
 def _tables_for(need: AttributeNeed, statement: Statement) -> Iterable[tuple[str, tuple[Attribute, ...]]]:
-    if need.within == "objects":
+    if need.within in ("objects", "images"):
         for kind in statement.objects:
-            if need.sop_class in (None, kind.sop_class_uid):
+            is_wanted = need.within == "objects" or any(one.path == _PIXELS for one in kind.attributes)
+            if is_wanted and need.sop_class in (None, kind.sop_class_uid):
                 yield f"{kind.form} of {', '.join(kind.devices) or 'the product'}", kind.attributes
     else:
         for message in statement.messages:

@@ -113,7 +113,7 @@ class ObjectNeed(Part):
 
 
 class AttributeNeed(Part):
-    """In every object (of this class) or in a message the attribute is there, as often and from where it must be.
+    """In every object or image (of this class), or in a message, it is there as often and from where it must be.
 
     `presence` are those that will do. `from_worklist` is the worklist's attribute that it must be a copy of. With
     `is_absent` it must never be there.
@@ -121,7 +121,7 @@ class AttributeNeed(Part):
 
     about: Literal["attribute"]
     path: AttributePath
-    within: Literal["objects", "N-CREATE", "N-SET"] = "objects"
+    within: Literal["objects", "images", "N-CREATE", "N-SET"] = "objects"
     sop_class: SopClass | None = None
     presence: tuple[Presence, ...] = Field(default=(Presence.ALWAYS,), min_length=1)
     sources: tuple[Source, ...] = ()
@@ -133,7 +133,7 @@ class AttributeNeed(Part):
     def _check_sense(self) -> AttributeNeed:
         if self.is_absent and (self.sources or self.from_worklist or self.value is not None):
             raise ValueError("what must be absent has neither value nor source")
-        if self.sop_class and self.within != "objects":
+        if self.sop_class and self.within not in ("objects", "images"):
             raise ValueError("sop_class is of objects, and of no message")
         return self
 

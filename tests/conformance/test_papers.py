@@ -53,6 +53,12 @@ CLAIMED: list[tuple[str, Any, dict[str, set[str] | None]]] = [
         ["US"],
         {"Acquisition Modality": {"Patient Based Worklist Query", "PPS Exception Management", "Modality Group Case"}},
     ),
+    # A rejection note is no image: what ties images to their order is not asked of it.
+    (
+        "box.corrections",
+        True,
+        {"Acquisition Modality": {"Patient Based Worklist Query", "PPS Exception Management", "Modality Group Case"}},
+    ),
     ("worklist", [], {"Acquisition Modality": None}),
     ("performed_step", None, {"Acquisition Modality": None}),
     ("destinations.0.commitment", False, {"Acquisition Modality": None}),
