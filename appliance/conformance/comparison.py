@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from pydantic import ValidationError
 
+from appliance.base.errors import ended_sentence
 from appliance.config.schema import Configuration
 from appliance.conformance.box import statement_of
 from appliance.conformance.judging import Judged, judge
@@ -102,7 +103,7 @@ def _finding_of(
     requirement: Requirement, statement: Statement, keys_for: Callable[[Requirement], tuple[str, ...] | None]
 ) -> Finding:
     if requirement.fault:
-        return Finding(requirement, Verdict.NOT_UNDERSTOOD, (f"{requirement.fault}.",))
+        return Finding(requirement, Verdict.NOT_UNDERSTOOD, (ended_sentence(requirement.fault),))
     judged = [judge(need, statement) for need in requirement.needs]
     failed = tuple(one.evidence for one in judged if one.is_met is False)
     if failed:
