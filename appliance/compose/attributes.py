@@ -55,7 +55,7 @@ CONDITIONS: Final[Mapping[str, str]] = {
     "video": "taken from a picture on video",
     "digital": "received as data, not as a picture",
     "exam": "an examination was open at its first byte",
-    "step told": "an examination was open at its first byte, and its performed step is told",
+    "step told": "an examination was open at its first byte, opened while a performed-step manager was configured",
     "scheduled": "the patient was chosen from a worklist",
     "worklist's study": "the worklist's entry has a usable Study Instance UID",
     "own study": "there is no entry, or none with a usable Study Instance UID",

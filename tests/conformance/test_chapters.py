@@ -31,6 +31,7 @@ from appliance.conformance.chapters import communication, services
 from appliance.conformance.document import Sequence
 from appliance.conformance.judging import judge
 from appliance.conformance.needs import WorklistKeyNeed
+from appliance.conformance.picture import _LETTER, sequence_svg
 from appliance.conformance.statement import Matching
 from appliance.conformance.template import document_from
 from appliance.dimse.decoding import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, JPEG_BASELINE
@@ -171,6 +172,22 @@ def test_ok__there_is_a_picture_of_what_this_configuration_does_and_of_nothing_e
     gone = captions_of(example) - captions_of(example.model_copy(update={"worklist": ()}))
     assert gone == {"Who is scheduled", "One patient is looked for"}
     assert captions_of(Configuration()) == set()
+
+
+def test_ok__every_word_of_a_picture_stands_in_it() -> None:
+    example = load_configuration(EXAMPLE)
+    (archive,) = example.destinations
+    looked = archive.model_copy(update={"name": "looked", "commitment": False, "verify_by_find": True})
+    changes = {"box": example.box.model_copy(update={"corrections": True}), "destinations": (archive, looked)}
+    sections = document_from(statement_of(example.model_copy(update=changes))).sections
+    pictures = [block for one in sections for block in one.blocks if isinstance(block, Sequence)]
+    assert len(pictures) == 8
+    for picture in pictures:
+        svg = sequence_svg(picture)
+        for text in (one for one in svg.iter() if one.tag.endswith("text")):
+            x, wide = int(text.attrib["x"]), _LETTER * len(text.text or "")
+            left, right = (x, x + wide) if text.attrib["text-anchor"] == "start" else (x - wide / 2, x + wide / 2)
+            assert left >= 0 and right <= int(svg.attrib["width"]), (picture.caption, text.text)
 
 
 def test_ok__every_port_that_is_configured_is_listed_with_its_direction() -> None:

@@ -97,8 +97,10 @@ _OF_LOOK = (
 def _of_correction(statement: Statement) -> Iterator[Arrow]:
     yield Arrow(_PERSON, _BOX, "says whose images they are")
     if statement.end_of_study.is_notified:
-        yield Arrow(_BOX, _MANAGER, "N-CREATE and N-SET of a step of the right patient")
-    yield Arrow(_BOX, _ARCHIVE, "C-STORE, in either order: a note that rejects them, and they anew under new UIDs")
+        yield Arrow(_BOX, _MANAGER, "N-CREATE, N-SET: another step")
+    yield Arrow(_BOX, _BOX, "two examinations, in either order:")
+    yield Arrow(_BOX, _ARCHIVE, "C-STORE: they anew, under new UIDs")
+    yield Arrow(_BOX, _ARCHIVE, "C-STORE: a note that rejects the old")
     yield Arrow(_ARCHIVE, _BOX, "success")
 
 
