@@ -183,11 +183,18 @@ def test_fail__a_cut_at_any_moment_of_an_update_leaves_the_slot_that_runs(
         cut = chance.randint(1, told)
         subprocess.run(["qemu-img", "convert", "-O", "raw", frozen.disk, whole], check=True)
         replay_cut(whole, log, survivors_of_cut(entries, cut, chance), whole)
-        check_file_system(Path(f"{whole}?offset={allowed[3].start * SECTOR}"))
+        check_file_system(_cut_out(whole, allowed[3], tmp_path / "data"))
         if number < _BOOTS:
             with telling(f"cut {cut} of {told}, seed {_SEED}"), booted(whole, {}, frozen) as guest:
                 assert (ask_slots(guest, "get-current"), ask_slots(guest, "get-state", "b")) == ("a", "bad")
                 assert release(guest) == begun
+
+
+def _cut_out(whole: Path, area: range, part: Path) -> Path:
+    """The partition as a file: e2fsck loses its way in a disk once it has gone through the journal."""
+    place = ("iflag=skip_bytes,count_bytes", f"skip={area.start * SECTOR}", f"count={len(area) * SECTOR}")
+    subprocess.run(["dd", f"if={whole}", f"of={part}", "bs=1M", "conv=sparse", "status=none", *place], check=True)
+    return part
 
 
 def _is_within(entry: Entry, area: range) -> bool:

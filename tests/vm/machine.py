@@ -7,8 +7,9 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from tests.vm.hardware import DISK_BYTES, NEW_VARIABLES, Hardware, variables_of
 from tests.vm.qmp import Monitor, MonitorError
@@ -20,6 +21,7 @@ _START_SECONDS = 600.0
 _SAVE_SECONDS = 1800.0
 _POLL_SECONDS = 3.0
 _ANSWER_SECONDS = 60.0
+_Peer = TypeVar("_Peer")
 
 
 class Machine:
@@ -34,10 +36,8 @@ class Machine:
                 hardware.command(incoming), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         try:
-            self._wait_for(hardware.monitor_socket)
-            self.monitor = Monitor.connect(hardware.monitor_socket)
-            self._wait_for(hardware.shell_socket)
-            self.shell = Shell.connect(hardware.shell_socket)
+            self.monitor = self._connected(Monitor.connect, hardware.monitor_socket)
+            self.shell = self._connected(Shell.connect, hardware.shell_socket)
         except BaseException:
             self.kill()
             raise
@@ -132,9 +132,12 @@ class Machine:
                 raise MonitorError(f"the saved state: {status}\n{self.describe()}")
             time.sleep(0.05)
 
-    def _wait_for(self, path: Path) -> None:
+    def _connected(self, connect: Callable[[Path], _Peer], path: Path) -> _Peer:
+        """Between the socket's name and its listening there is a moment in which it refuses."""
         deadline = time.monotonic() + _START_SECONDS
-        while not path.exists():
+        while True:
+            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+                return connect(path)
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise MonitorError(f"QEMU did not start:\n{self.describe()}")
             time.sleep(0.02)
