@@ -15,6 +15,7 @@ import random
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,7 @@ _SEED = int(os.environ.get("SEED", "1"))
 _IMAGES = 3
 # What the change of the configuration is: a device's title, and another one.
 _TITLES = ('title = "Ultrasound"', 'title = "Ultrasound, room 2"')
+_LOOK_SECONDS = 120.0
 # Every so many states go on until the hospital has committed everything.
 _COMMITTED = 10
 
@@ -135,8 +137,7 @@ def _check(box: Box, hospital: Orthanc, promises: Promises, cut: int, is_whole: 
     """Nothing that was acknowledged is lost or altered; with `is_whole`, all of it gets committed."""
     promised = promises.until(cut)
     _check_configuration(box, hospital, promises.changed, cut)
-    sums = box.shell.run(f"find {STATE} -name '[0-9]*.dcm' -exec sha256sum {{}} +", SECONDS).splitlines()
-    found = {line.rpartition("/")[2]: line.split()[0] for line in sums}
+    found = _find_objects(box, promised)
     assert promised <= set(found), f"lost {promised - set(found)}"
     for name in promised:
         assert name.removesuffix(".dcm").split("~")[2] == found[name]
@@ -151,6 +152,19 @@ def _check(box: Box, hospital: Orthanc, promises: Promises, cut: int, is_whole: 
     for name in promised:
         box.shell.wait_until(f"test -e {STATE}/kept/{name}", SECONDS)
     assert {name.partition("~")[0] for name in promised} <= set(hospital.stored())
+
+
+def _find_objects(box: Box, wanted: set[str]) -> dict[str, str]:
+    """The digest of each object. One that goes from a directory into another while both are listed may stand in
+    neither list, and services that have just begun move what they find: what is not seen is looked for again.
+    """
+    end = time.monotonic() + _LOOK_SECONDS
+    while True:
+        # What a listing names may be elsewhere by the time that it is read.
+        looked = box.shell.try_run(f"find {STATE} -name '[0-9]*.dcm' -exec sha256sum {{}} + 2>/dev/null", SECONDS)
+        found = {line.rpartition("/")[2]: line.split()[0] for line in looked.output.splitlines()}
+        if wanted <= set(found) or time.monotonic() > end:
+            return found
 
 
 def _check_configuration(box: Box, hospital: Orthanc, changed: range, cut: int) -> None:
