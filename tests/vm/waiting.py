@@ -18,6 +18,8 @@ _LATE = Path(__file__).with_name("inside") / "late.py"
 _SERVICES = ("recover", "console", "forward")
 # Before any of them, as at a boot: what nobody confirmed goes back, what is in force is rendered.
 _RESTORE = "appliance-restore.service"
+# A state that a cut left is of a boot that is over; this one began in the same.
+_ANOTHER_BOOT = "BindReadOnlyPaths=/run/another-boot:/proc/sys/kernel/random/boot_id\n"
 _SECONDS = 1800.0
 
 
@@ -29,11 +31,12 @@ def freeze_waiting(frozen: Frozen, directory: Path, empty: Path) -> Frozen:
         shutil.copyfile(empty, disk)
         stop_services(guest)
         guest.shell.write_file("/run/late.py", _LATE.read_bytes())
+        guest.shell.run("cat /proc/sys/kernel/random/uuid > /run/another-boot")
         programs = dict(zip(_units(), _SERVICES, strict=True)) | {_RESTORE: "apply --boot"}
         for unit, program in programs.items():
             place = f"/run/systemd/system/{unit}.d"
             guest.shell.run(f"mkdir -p {place}")
-            start = f"[Service]\nExecStart=\nExecStart={PYTHON} -I /run/late.py {program}\n"
+            start = f"[Service]\nExecStart=\nExecStart={PYTHON} -I /run/late.py {program}\n{_ANOTHER_BOOT}"
             guest.shell.write_file(f"{place}/late.conf", start.encode())
         guest.shell.run("systemctl daemon-reload && systemctl reset-failed", _SECONDS)
         # One after the other: while it is being started they would not be.
