@@ -95,6 +95,12 @@ def test_ok__nobody_may_log_in_by_password(guest: Machine) -> None:
     assert "\npasswordauthentication no\n" in guest.shell.run("/usr/sbin/sshd -T")
 
 
+def test_ok__the_image_brings_no_key(guest: Machine) -> None:
+    """Every box would have the same; this one made its own."""
+    keys = guest.shell.run("find / -xdev -name 'ssh_host_*'; find /var/lib/ssh -name 'ssh_host_*'").split()
+    assert sorted(keys) == ["/var/lib/ssh/ssh_host_ed25519_key", "/var/lib/ssh/ssh_host_ed25519_key.pub"]
+
+
 def test_ok__the_software_is_there_for_people(guest: Machine) -> None:
     assert "usage: appliance" in guest.shell.run("appliance --help")
 
