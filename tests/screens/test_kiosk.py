@@ -59,7 +59,11 @@ def test_ok__the_main_job_in_the_kiosk(tmp_path: Path, short: Path) -> None:
             shown.run("document.querySelector('[data-testid=notice-close]')?.click()")  # unless it has gone already
             shown.tap("show-queue")
             shown.tap("show-languages")
-            shown.run("document.querySelector('[data-language=ja]').dataset.testid = 'japanese'")
+            shown.wait(
+                "const one = document.querySelector('[data-language=ja]');"
+                "if (one) one.dataset.testid = 'japanese'; return Boolean(one)",
+                "the languages are offered",
+            )
             shown.tap("japanese")
             shown.wait("return document.documentElement.lang === 'ja'", "it speaks Japanese")
         (exam_id,) = bench.facts.exam_ids()
