@@ -22,7 +22,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 def test_ok__markdown(capsys: pytest.CaptureFixture[str]) -> None:
     said = run(capsys)
-    assert "| Patient ID | (0010,0020) | LO | 2 | VNAP | MWL; USER |" in said
+    assert "| Patient ID | (0010,0020) | LO | 2 | VNAP | MWL; USER; GENERATED |" in said
     assert "### 1.3 DICOM Web Services - N/A" in said
 
 

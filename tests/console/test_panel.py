@@ -237,8 +237,8 @@ def test_ok__the_main_job_by_taps(bench: Bench, panel: Panel) -> None:
 
 
 def kinds_in(panel: Panel, testid: str) -> list[str]:
-    """What each of the images that are shown is called, in the first word."""
-    whole = panel.page.locator(f"[data-testid={testid}] :is(.tile-kind, .what)").all_inner_texts()
+    """What each of the images that are there is called, in the first word; the engine may not have drawn them yet."""
+    whole = panel.page.locator(f"[data-testid={testid}] :is(.tile-kind, .what)").all_text_contents()
     return [one.partition(",")[0] for one in whole]
 
 

@@ -29,6 +29,7 @@ let summary = null; // of what was typed, once nothing of it is wrong
 let isLanguageWanted = false;
 let looked = 0; // the number of the last change whose end somebody has seen
 let missed = 0; // answers that did not come, in a row
+let answeredAt = new Date(); // when the last one came
 let isKept = false;
 let comparedCode = "";
 
@@ -50,7 +51,7 @@ function draw() {
   show(byId("leave-languages"), screen === "languages");
   const isLost = missed >= LOST_AFTER && !isUnderWay(state?.change);
   show(byId("connection"), isLost);
-  if (isLost) setText(byId("connection"), text("connection.lost", { time: clockText(`T${new Date().toTimeString().slice(0, 8)}`) }));
+  if (isLost) setText(byId("connection"), text("connection.lost", { time: clockText(`T${answeredAt.toTimeString().slice(0, 8)}`) }));
   if (screen === "choice") drawChoice(state.stick);
   if (screen === "stick") drawStick(state.stick);
   if (screen === "look") drawRows(byId("look-summary"), summary);
@@ -123,6 +124,7 @@ async function askState() {
     state = await get("/api/first", 5000);
     if (state.change) state.change.state = state.change.state.replace(" ", "_");
     missed = 0;
+    answeredAt = new Date();
     // Another file than the one that somebody compares, or none: nothing changes beneath a finger.
     if (wanted === "stick" && (state.stick?.state !== "offered" || state.stick.code !== comparedCode)) wanted = "choice";
   } catch (error) {
