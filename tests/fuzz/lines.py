@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from appliance.config.text_profiles import Framing, load_profile
+from appliance.devices.plugging.guess import guess_protocols, plausibility
 from appliance.devices.printer.languages import Language, decoder_of
 from appliance.devices.printer.page import Ended as PageEnded
 from appliance.devices.printer.page import frame_from_page
@@ -174,6 +175,27 @@ def events(data: bytes) -> None:
     offsets_in(data)
 
 
+def guesses(data: bytes) -> None:
+    """What an unknown machine sends to `device probe`: each protocol is named once, and with a reason."""
+    found = guess_protocols(data)
+    assert len({guess.protocol for guess in found}) == len(found) and all(guess.evidence for guess in found)
+    assert 0.0 <= plausibility(data) <= 2.0
+
+
+def guess_seeds() -> list[bytes]:
+    return [
+        *ESCP,
+        *ESCPOS,
+        *PCL,
+        ENQ + b"".join(astm_frames(RECORDS, 30)),
+        nidek(*LENSES),
+        block(1, bytes(128)),
+        b"**\x18B00",
+        b"IN;SP1;PU0,0;",
+        b"%!PS",
+    ]
+
+
 def targets() -> Sequence[Target]:
     """Decoders of what comes over lines. Megabytes and seconds are of the fuzzer's process, not of the box's."""
     astm, lenses = load_profile("astm").framing, load_profile("nidek-lm").framing
@@ -188,5 +210,6 @@ def targets() -> Sequence[Target]:
         Target("escpos", _printer("escpos"), _printed(*ESCPOS), longest=2048),
         Target("pcl", _printer("pcl"), _printed(*PCL), longest=2048),
         Target("byte-patterns", patterns, lambda: [b"\x02A1\x03\0\x02A2\x03\0\xaa\xaa", b"\x05\0\x05"], longest=1024),
+        Target("probe", guesses, guess_seeds),
         Target("input-events", events, lambda: [conversation_of(EVENT.pack(1, 2, 1, 183, 1) * 2, 48)], longest=1024),
     )
