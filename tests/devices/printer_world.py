@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from appliance.devices.printer.languages import Language, decoder_of
-from appliance.devices.printer.page import Began, Ended, Event, Page
+from appliance.devices.printer.page import Began, Doubt, Ended, Event, Page
 from appliance.devices.printer.paper import PaperSize
 
 Dots = NDArray[np.bool_]
@@ -73,10 +73,10 @@ def magnified(dots: Dots, across: int, down: int, dpi: int) -> Dots:
     return np.repeat(np.repeat(dots, high, axis=0), wide, axis=1)
 
 
-def assert_same_picture(page: Page, expected: Dots) -> None:
+def assert_same_picture(page: Page, expected: Dots, doubts: frozenset[Doubt] = frozenset()) -> None:
     """The page shows exactly `expected`, at the very same place; what is outside of both is paper."""
     found = grid_of(page)
-    assert not (page.doubts or page.skipped)
+    assert (page.doubts, page.skipped) == (doubts, ())
     rows, columns = (max(one) for one in zip(found.shape, expected.shape, strict=True))
     both: list[Any] = [np.zeros((rows, columns), bool) for _ in range(2)]
     both[0][: found.shape[0], : found.shape[1]] = found

@@ -138,6 +138,19 @@ def test_ok__planes_of_a_colour_become_black_together() -> None:
     assert page.doubts == {Doubt.COLOUR}
 
 
+def test_ok__red_green_and_blue_are_light() -> None:
+    golden = (
+        b"\x1b*r8S\x1b*r3U"  # eight pixels wide, planes of red, green and blue
+        b"\x1b*b1V\xf0\x1b*b1V\xcc\x1b*b1W\xaa"  # white is where all three are set: the first pixel
+        b"\x1b*b1Y"  # a row that is left out is paper
+        b"\x1b*b1V\xff\x1b*b1V\xff\x1b*b1W\xfe"  # the last one is yellow
+        b"\x1b*r1U\x1b*b1W\x80"  # one plane is ink again
+    )
+    page = only_page("pcl", SHEET, START + golden)
+    assert drawn(page, 4, 8, 300, 300) == [".#######", "........", ".......#", "#......."]
+    assert page.doubts == {Doubt.COLOUR}
+
+
 @pytest.mark.parametrize(
     ("command", "x", "y"),
     [
@@ -232,6 +245,10 @@ def test_fail__what_is_not_drawn_at_all(job: bytes, refusal: Refusal) -> None:
         (START + b"\x1b*b2W\x80", Doubt.BROKEN_OFF),
         (START + b"\x1b*b40000W" + b"x" * 40000, Doubt.UNKNOWN),
         (START + b"\x1b*b7m1W\x80", Doubt.UNKNOWN),
+        (
+            START + b"\x1b*b1W\x80\x1b*v6W\x00\x03\x00\x08\x08\x08\x1b*b3W\x00\x00\x00",
+            Doubt.UNKNOWN,
+        ),  # colour by pixels
         (START + b"\x1b*b5m3W\x09\x00\x01", Doubt.UNKNOWN),
         (START + b"\x1b*b38W" + b"\xff" * 38, Doubt.CUT),  # 304 dots on 300
         (START + b"\x1b*rB\x1b*t600R\x1b*b1W\x80", Doubt.MERGED),

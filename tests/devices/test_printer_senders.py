@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from appliance.devices.printer.languages import Language
+from appliance.devices.printer.page import Doubt
 from tests.devices.printer_world import Dots, assert_same_picture, magnified, only_page, size_of
 
 _PAGE = """
@@ -34,18 +35,18 @@ _POINTS = "/PageSize [148.8 210.6]"
 _NO_MARGINS = "/.HWMargins [0 0 0 0] /Margins [0 0]"
 
 
-def _run_ghostscript(device: str, across: int, down: int, page_device: str) -> bytes:
+def _run_ghostscript(device: str, across: int, down: int, page_device: str, drawing: str = _PAGE) -> bytes:
     command = ["gs", "-q", "-dSAFER", "-dNOPAUSE", "-dBATCH", f"-sDEVICE={device}", f"-r{across}x{down}"]
-    program = f"<</{page_device[1:]}>> setpagedevice {_PAGE}"
+    program = f"<</{page_device[1:]}>> setpagedevice {drawing}"
     return subprocess.run(
         [*command, "-sOutputFile=-", "-sstdout=%stderr", "-c", program], capture_output=True, timeout=60, check=True
     ).stdout
 
 
 @cache
-def _rasterised(across: int, down: int) -> bytes:
+def _rasterised(across: int, down: int, drawing: str = _PAGE) -> bytes:
     """The page as a portable bitmap."""
-    return _run_ghostscript("pbmraw", across, down, _POINTS)
+    return _run_ghostscript("pbmraw", across, down, _POINTS, drawing)
 
 
 def _dots_of(bitmap: bytes, directory: Path) -> Dots:
@@ -83,6 +84,16 @@ def test_ok__ghostscripts_printers(
     sent = _run_ghostscript(device, across, down, f"{_POINTS} {_NO_MARGINS}")
     page = only_page(language, size_of(dpi, _PAPER), sent)
     assert_same_picture(page, magnified(_dots_of(_rasterised(across, down), tmp_path), across, down, dpi))
+
+
+def test_ok__a_colour_printers_light(tmp_path: Path) -> None:
+    """Method 1, in planes of red, green and blue. Black alone: of gray its halftones are others."""
+    drawing = "20 100 60 60 rectfill 100 20 30 10 rectfill 0.3 setlinewidth 10 10 moveto 140 200 lineto stroke showpage"
+    sent = _run_ghostscript("pjetxl", 180, 180, f"{_POINTS} {_NO_MARGINS}", drawing)
+    assert b"\x1b*r3U" in sent and b"\x1b*b1M" in sent
+    page = only_page("pcl", size_of(180, _PAPER), sent)
+    dots = _dots_of(_rasterised(180, 180, drawing), tmp_path)
+    assert_same_picture(page, magnified(dots, 180, 180, 180), frozenset({Doubt.COLOUR}))
 
 
 @pytest.mark.parametrize(

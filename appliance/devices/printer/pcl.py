@@ -54,6 +54,8 @@ class PclDecoder(PrinterDecoder):
         self._method = 0
         self._width = 0  # pixels of the source; 0: as many as there are
         self._planes = 1
+        self._is_light = False  # planes of red, green and blue: a bit that is set is light, not ink
+        self._is_by_pixel = False  # a row has several bits for each pixel, which are not drawn
         self._row_planes: list[bytes] = []
         self._seeds = [b""] * 4
         self._is_raster = False
@@ -211,6 +213,8 @@ class PclDecoder(PrinterDecoder):
         elif name == b"%B":
             self.paper.doubt(Doubt.NOT_DRAWN)
             yield from self._skip_until(b"\x1b")
+        elif name == b"*vW":
+            yield from self._configure_image(int(value))
         elif (name.endswith(b"W") and name not in _WITHOUT_DATA) or name in _WITH_DATA:
             yield from self._skip(max(0, int(value)))
         elif name in _SET:
@@ -273,8 +277,16 @@ class PclDecoder(PrinterDecoder):
     def _set_planes(self, planes: float) -> None:
         count = abs(int(planes))
         self._planes = count if count in (1, 3, 4) else 1
+        self._is_light = int(planes) == 3
+        self._is_by_pixel = False
         if self._planes > 1:
             self.paper.doubt(Doubt.COLOUR)
+
+    def _configure_image(self, count: int) -> Wait:
+        """Colour space, then the pixels' encoding: 0 and 2 are by planes, 1 and 3 by pixels."""
+        head = yield from self._take(max(0, min(count, 2)))
+        yield from self._skip(max(0, count - 2))
+        self._is_by_pixel = len(head) == 2 and head[1] in (1, 3)
 
     def _skip_rows(self, rows: float) -> None:
         self._seeds = [b""] * 4
@@ -285,6 +297,10 @@ class PclDecoder(PrinterDecoder):
         if not 0 <= count <= _MOST_TRANSFER:
             self.paper.note_skipped(b"\x1b*bW")
             yield from self._skip(max(0, count))
+            return
+        if self._is_by_pixel:
+            self.paper.note_skipped(b"\x1b*vW")
+            yield from self._skip(count)
             return
         if not self._is_raster:
             self._start_raster(0)
@@ -304,12 +320,13 @@ class PclDecoder(PrinterDecoder):
             self._paint_row(1)
 
     def _paint_row(self, times: int) -> None:
-        """The planes of a row together, so many times below one another; where any of them has ink, there is ink."""
+        """The planes of a row together, so many times below one another; what is not white in each of them is ink."""
         planes, self._row_planes = self._row_planes, []
         columns = self._width or 8 * max((len(plane) for plane in planes), default=0)
+        paper = (1 << columns) - 1 if self._is_light else 0
         row = 0
         for plane in planes:
-            row |= row_from_bytes(plane, columns)
+            row |= row_from_bytes(plane, columns) ^ paper
         times = min(times, self.paper.rows_below(self._pixel))
         x = self.paper.x
         self.paper.move_to(self._start)
