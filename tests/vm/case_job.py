@@ -140,7 +140,7 @@ def test_ok__three_machines_images_of_one_exam_are_committed(box: Box, hospital:
     assert set(hospital.stored()) - before == {name.partition("~")[0] for name in saved}
 
 
-def test_ok__a_transfer_that_is_pulled_out_leaves_a_finding_and_no_object(box: Box, tmp_path: Path) -> None:
+def test_ok__a_transfer_that_is_pulled_out_leaves_no_object_and_the_next_one_comes(box: Box, tmp_path: Path) -> None:
     guest = box.guest
     with plugged(guest, SERIAL) as adapter:
         box.wait_active(ACQUIRE)
