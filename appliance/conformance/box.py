@@ -10,7 +10,7 @@ from pydicom.tag import Tag
 
 from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, VERSION
 from appliance.compose.attributes import MANUFACTURER, MODEL
-from appliance.compose.charset import written_terms
+from appliance.compose.charset import UTF_8, written_terms
 from appliance.config.schema import Configuration, Destination, Peer
 from appliance.conformance.objects import kinds_for_test, messages_of, object_kinds
 from appliance.conformance.parameters import parameters_of
@@ -68,7 +68,7 @@ def statement_of(configuration: Configuration) -> Statement:
         test_objects=kinds_for_test(configuration),
         messages=messages,
         worklist_keys=worklist_keys(configuration, objects, messages),
-        character_sets=CharacterSets(read=READ_TERMS, written=written_terms()),
+        character_sets=_character_sets(configuration),
         max_pdu_bytes=MAX_PDU_BYTES,
         connections=tuple(_connections(configuration)),
         security=_security(configuration),
@@ -93,6 +93,13 @@ def _retention(configuration: Configuration) -> Retention:
         unproven_days=configuration.retention.unproven_days,
         is_saved_before_shown=True,
     )
+
+
+def _character_sets(configuration: Configuration) -> CharacterSets:
+    """Without a worklist nothing is read, and nothing has its entry's set."""
+    if not configuration.worklist:
+        return CharacterSets(written=(UTF_8,))
+    return CharacterSets(read=READ_TERMS, written=written_terms())
 
 
 def _private(objects: Iterable[ObjectKind], messages: Iterable[Message]) -> Iterator[str]:

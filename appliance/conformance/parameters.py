@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, WithJsonSchema
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -27,10 +27,14 @@ _WORDS = {
     "min_length": "of length {} at least",
     "max_length": "of length {} at most",
 }
+_FORMATS = {"ip": "an IP address", "ipinterface": "an IP address with the length of its network: 10.0.0.5/24"}
 
 
 def parameters_of(configuration: Configuration) -> tuple[Parameter, ...]:
-    """Every key, in the order of the models; of a list of tables those of each entry."""
+    """Every key, in the order of the models; of a list of tables those of each entry.
+
+    A table that may be left out and is has a row of its own, and one without value for each of its keys.
+    """
     return tuple(_walk(configuration, ""))
 
 
@@ -47,6 +51,19 @@ def _walk(section: BaseModel, above: str) -> Iterator[Parameter]:
                 yield from _walk(one, f"{key}[{number}].")
         else:
             yield Parameter(key=key, value=_plain(value), default=_plain(_default_of(field)), range=_range_of(field))
+            if value is None and (table := _table_in(field.annotation)) is not None:
+                yield from _unset(table, f"{key}.")
+
+
+def _table_in(annotation: Any) -> type[BaseModel] | None:
+    """The model of a table that may be left out."""
+    models = [one for one in get_args(annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+    return models[0] if models else None
+
+
+def _unset(table: type[BaseModel], above: str) -> Iterator[Parameter]:
+    for name, field in table.model_fields.items():
+        yield Parameter(key=f"{above}{name}", default=_plain(_default_of(field)), range=_range_of(field))
 
 
 def _default_of(field: FieldInfo) -> Any:
@@ -92,6 +109,8 @@ def _bounds(metadata: Iterable[Any]) -> Iterator[str]:
         for name, words in _WORDS.items():
             if getattr(bound, name, None) is not None:
                 yield words.format(getattr(bound, name))
+        if isinstance(bound, WithJsonSchema) and bound.json_schema:
+            yield _FORMATS[bound.json_schema["format"]]
         pattern = getattr(bound, "pattern", None)
         if isinstance(pattern, str):
             yield SHAPES.get(pattern, pattern).removeprefix("must be ").removeprefix("must have ")

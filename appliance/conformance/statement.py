@@ -248,7 +248,9 @@ def read_statement(file: Path) -> Statement:
     except (ValueError, RecursionError) as error:
         if not isinstance(error, ValidationError):
             raise UnreadableStatement(f"{file} is no JSON: {error}.") from error
-        places = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:20])
+        places = "; ".join(
+            ": ".join(filter(None, (".".join(map(str, one["loc"])), one["msg"]))) for one in error.errors()[:20]
+        )
         raise UnreadableStatement(
             f"{file} is no conformance statement in this form: {places}.",
             "`appliance conformance statement --format json` shows the form.",

@@ -14,15 +14,17 @@ import pytest
 from pydicom.datadict import tag_for_keyword
 
 from appliance.config.example import EXAMPLE
-from appliance.config.host import Time
+from appliance.config.host import Network, Time
 from appliance.config.load import load_configuration
 from appliance.config.render import _ports
 from appliance.config.schema import (
+    AuditCollector,
     Configuration,
     Listener,
     LogCollector,
     Metrics,
     Operator,
+    PerformedStepManager,
     Tls,
     WorklistSource,
 )
@@ -32,6 +34,7 @@ from appliance.conformance.document import Sequence
 from appliance.conformance.judging import judge
 from appliance.conformance.needs import WorklistKeyNeed
 from appliance.conformance.picture import _LETTER, sequence_svg
+from appliance.conformance.printing import Format, print_document
 from appliance.conformance.statement import Matching
 from appliance.conformance.template import document_from
 from appliance.dimse.decoding import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, JPEG_BASELINE
@@ -246,3 +249,20 @@ def test_ok__how_connections_are_encrypted_is_what_they_offer() -> None:
 def test_ok__what_a_key_may_be_is_what_its_model_takes(key: str, said: str) -> None:
     ranges = {one.key: one.range for one in statement_of(load_configuration(EXAMPLE)).parameters}
     assert said in ranges[key] and bool(said) == bool(ranges[key])
+
+
+def test_ok__a_table_that_is_left_out_has_a_row_of_each_key() -> None:
+    """With the default and the range that the key would have, and without a value."""
+    left_out = statement_of(Configuration())
+    rows = {one.key: one for one in left_out.parameters}
+    models = {"network": Network, "time": Time, "tls": Tls, "audit": AuditCollector, "logs": LogCollector}
+    for name, model in {**models, "metrics": Metrics, "performed_step": PerformedStepManager}.items():
+        keys = {f"{name}.{key}" for key in model.model_fields}
+        assert {one for one in rows if one.startswith(f"{name}.")} == keys
+        assert not any(rows[one].value for one in keys)
+    assert (rows["metrics.port"].default, rows["metrics.port"].range) == (9464, "at least 1, at most 65535")
+    assert rows["tls.key"].default == "(must be given)"
+    assert rows["network.gateway"].range == "an IP address" and "10.0.0.5/24" in rows["network.address"].range
+    text = print_document(document_from(left_out), Format.MARKDOWN)
+    assert all(one in text for one in ("metrics.port", "time.servers", "audit.host", "performed\\_step.host"))
+    assert "metrics.port | N" not in text, "no port is opened for what is not configured"

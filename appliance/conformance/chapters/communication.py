@@ -94,7 +94,11 @@ def _of_peers(section: str, otherwise: str, *, commitment: bool | None = None) -
             for one in statement.parameters
             if _section_of(one) == section and commitment in (None, _is_about_commitment(one))
         ]
-        return (_parameter_table(rows),) if any("." in one.key for one in rows) else otherwise
+        if not any("." in one.key for one in rows):
+            return otherwise
+        # A table that is left out has its keys, without values.
+        is_there = any(one.value is not None for one in rows)
+        return (*(() if is_there else (Paragraph(otherwise),)), _parameter_table(rows))
 
     return say
 
@@ -104,9 +108,10 @@ def _is_about_commitment(parameter: Parameter) -> bool:
 
 
 def _audit(statement: Statement) -> Said:
+    rows = _parameters(statement, ("audit",))
     if not statement.security.audit_collector:
-        return "No collector of the audit trail is configured: it stays on the product."
-    return (_parameters(statement, ("audit",)),)
+        return (Paragraph("No collector of the audit trail is configured: it stays on the product."), rows)
+    return (rows,)
 
 
 def _associations(statement: Statement) -> Said:

@@ -198,8 +198,9 @@ def character_sets(statement: Statement) -> Said:
             ),
         ),
         Paragraph(
-            "An object carries the character set of its worklist entry where every text fits it. Without an entry, or "
-            "with one that names none, it carries none where every text is ASCII. Otherwise it carries ISO_IR 192."
+            "An object carries the character set of its worklist entry (the first, of several) where every text fits "
+            "it. Without an entry, or with one that names none, it carries none where every text is ASCII. Otherwise "
+            "it carries ISO_IR 192."
         ),
     )
 
