@@ -65,7 +65,11 @@ def paper_json(facts: Facts) -> str:
     told: dict[str, Any]
     match facts:
         case Statement():
-            return facts.model_dump_json(indent=2, exclude_defaults=True)
+            # Its form's name is a default, too, but what tells a reader which form it is.
+            form = {"format": facts.format}
+            return json.dumps(
+                {**form, **facts.model_dump(mode="json", exclude_defaults=True)}, indent=2, ensure_ascii=False
+            )
         case IntegrationStatement():
             told = integration_json(facts)
         case Form():

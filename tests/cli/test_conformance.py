@@ -44,6 +44,7 @@ def test_ok__docbook_is_docbook(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 
 def test_ok__json_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     said = json.loads(run(capsys, "--format", "json"))
+    assert said["format"] == "modality-bridge/conformance-statement/1"
     assert {one["role"] for one in said["services"]} == {"SCU", "SCP"}
 
 
