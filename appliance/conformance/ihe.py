@@ -56,6 +56,7 @@ ACTORS: Final = (
     ),
 )
 _AUDITED: Final = "Audit Trail and Node Authentication (ATNA)"
+_CONSISTENT_TIME: Final = "SWF-CT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +119,17 @@ def _confirmed_by_person(finding: Finding) -> str:
 
 
 def _secure_application(statement: Statement) -> Claim:
-    """ATNA's Secure Application: everything that names patients is encrypted, and the audit trail is collected."""
+    """ATNA's Secure Application: everything that names patients is encrypted, and the audit trail is collected.
+
+    Like the Acquisition Modality it is a client of Consistent Time (ITI TF-1 9), which a person confirms in its words.
+    """
     roles = tuple(dict.fromkeys(one.role for one in statement.connections if one.role != "audit"))
     need = SecurityNeed(about="security", encrypted=roles, audit_collector=True)
     requirement = Requirement("ATNA", Strength.SHALL, "", "", (need,))
-    (finding,) = compare_statement(Profile("", "", (requirement,)), statement).findings
+    (clock,) = (one for one in own_profile(ACTORS[0].requirements).requirements if one.id == _CONSISTENT_TIME)
+    finding, to_confirm = compare_statement(Profile("", "", (requirement, clock)), statement).findings
     lacking = () if finding.verdict is Verdict.MET else tuple(finding.evidence)
-    return Claim(_AUDITED, "Secure Application", (), lacking, ())
+    return Claim(_AUDITED, "Secure Application", (), lacking, (_confirmed_by_person(to_confirm),))
 
 
 def integration_document(stated: IntegrationStatement) -> Document:

@@ -187,6 +187,7 @@ ANSWERS: Final[dict[str, tuple[str, _Says]]] = {
     "MPII-3.2": ("Makes hard copies of it", _always(Answer.NO, "Nothing is printed.")),
     "MPII-3.3": ("Writes or reads removable media", _always(Answer.YES, "`appliance export` writes; nothing is read.")),
     "MPII-3.4": ("Takes it over a dedicated cable", _cables),
+    "MPII-3.5": ("Transmits it over a wired network", _with_peers),
     "MPII-3.8": ("Scans it", _films),
     "MPII-3.9": ("By a protocol of its own", _own_protocols),
     "ALOF-1": ("Locks after a time without use", _locks),

@@ -88,6 +88,7 @@ def test_ok__the_broad_query_is_an_option_once_it_is_configured(example: Configu
 def test_ok__a_secure_application_is_one_where_everything_is_encrypted(example: Configuration) -> None:
     whole = encrypted(example)
     assert claims(whole)["Secure Application"].is_made
+    assert [one.partition(":")[0] for one in claims(whole)["Secure Application"].to_confirm] == ["SWF-CT"]
     for key in ("worklist.0.tls", "destinations.0.tls", "performed_step.tls"):
         tree = whole.model_copy(update={"listener": whole.listener.model_copy(update={"port": 11112})})
         assert not claims(changed(tree, key, False))["Secure Application"].is_made, key
@@ -150,6 +151,7 @@ def test_ok__what_is_sent_is_encrypted_only_where_everything_is(example: Configu
     assert {answers_of(whole)[one] for one in asked} == {Answer.YES}
     assert {answers_of(example)[one] for one in asked} == {Answer.NO}
     assert {answers_of(Configuration())[one] for one in asked} == {Answer.NOT_APPLICABLE}
+    assert [answers_of(one)["MPII-3.5"] for one in (example, Configuration())] == [Answer.YES, Answer.NO]
     assert answers_of(whole)["AUDT-5.2"] is Answer.YES and answers_of(example)["AUDT-5.2"] is Answer.NO
 
 
