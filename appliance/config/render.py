@@ -119,12 +119,13 @@ def _ssh_rules(firewall: Firewall) -> list[str]:
 def _ports(configuration: Configuration) -> list[int]:
     """Where the hospital's reports arrive, and where its Prometheus asks; none of what is for this box alone."""
     listener, metrics = configuration.listener, configuration.metrics
-    wanted = [] if _is_loopback(listener.host) else [listener.port, listener.tls_port]
-    wanted += [metrics.port] if metrics is not None and not _is_loopback(metrics.host) else []
+    wanted = [] if is_loopback(listener.host) else [listener.port, listener.tls_port]
+    wanted += [metrics.port] if metrics is not None and not is_loopback(metrics.host) else []
     return sorted({port for port in wanted if port is not None})
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this box itself can be at, or reach, `host`."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -11,7 +11,8 @@ from pydicom.tag import Tag
 from appliance.base.version import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, VERSION
 from appliance.compose.attributes import MANUFACTURER, MODEL
 from appliance.compose.charset import UTF_8, written_terms
-from appliance.config.schema import Configuration, Destination, Peer
+from appliance.config.render import is_loopback
+from appliance.config.schema import Configuration, Destination, Listener, Peer
 from appliance.conformance.objects import kinds_for_test, messages_of, object_kinds
 from appliance.conformance.parameters import parameters_of
 from appliance.conformance.services import services_of
@@ -73,7 +74,7 @@ def statement_of(configuration: Configuration) -> Statement:
         connections=tuple(_connections(configuration)),
         security=_security(configuration),
         end_of_study=_end_of_study(messages),
-        commitment=tuple(_commitment(one) for one in configuration.destinations),
+        commitment=tuple(_commitment(one, configuration.listener) for one in configuration.destinations),
         retention=_retention(configuration),
         parameters=parameters_of(configuration),
         private_attributes=tuple(_private(objects, messages)),
@@ -201,13 +202,14 @@ def _end_of_study(messages: Sequence[Message]) -> EndOfStudy:
     )
 
 
-def _commitment(destination: Destination) -> Commitment:
+def _commitment(destination: Destination, listener: Listener) -> Commitment:
+    is_reached = not is_loopback(listener.host) or is_loopback(destination.host)
     return Commitment(
         destination=destination.name,
         is_requested=destination.commitment,
         # On the association that asked a report is taken by the handlers of report_handlers: the wire's test sees both.
         report_on_same_association=destination.commitment,
-        report_on_new_association=destination.commitment and COMMITMENT_CONTEXT in LISTENER_CONTEXTS,
+        report_on_new_association=destination.commitment and COMMITMENT_CONTEXT in LISTENER_CONTEXTS and is_reached,
         report_seconds=destination.commitment_seconds if destination.commitment else None,
         is_verified_by_find=destination.verify_by_find,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from appliance.config.devices import FilmDevice, GrabberDevice, PrinterDevice, SerialDevice
+from appliance.config.render import is_loopback
 from appliance.config.schema import (
     AuditCollector,
     Configuration,
@@ -118,6 +119,15 @@ def _encrypt(configuration: Configuration) -> Configuration:
     )
 
 
+def _listen(configuration: Configuration) -> Configuration:
+    """Where the hospital reaches it, if it is on the loopback."""
+    listener = configuration.listener
+    return _change(
+        configuration,
+        listener=listener.model_copy(update={"host": "0.0.0.0"}) if is_loopback(listener.host) else listener,
+    )
+
+
 def _audit(configuration: Configuration) -> Configuration:
     return _change(configuration, audit=configuration.audit or AuditCollector(host="to-be-named"))
 
@@ -184,6 +194,7 @@ LEVERS: Final[tuple[Lever, ...]] = (
     Lever("worklist: scheduled_station_ae_title", _each_source(scheduled_station_ae_title="TO-BE-NAMED")),
     Lever("[tls]", _identity),
     Lever("listener.tls_port and tls = true of each peer", _encrypt),
+    Lever("listener.host", _listen),
     Lever("[audit]", _audit),
     Lever("devices: manufacturer, model, serial_number, station_name, series_description", _name_machines),
     Lever("box.institution", _name_institution),

@@ -19,6 +19,7 @@ from appliance.config.load import load_configuration
 from appliance.config.schema import (
     Configuration,
     Destination,
+    Listener,
     PerformedStepManager,
     WorklistSource,
 )
@@ -123,9 +124,16 @@ def test_ok__that_it_is_told_again_is_what_the_code_makes_of_a_failure(monkeypat
 
 
 def test_ok__a_report_on_a_new_association_needs_the_listeners_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    site = Configuration(destinations=(ARCHIVE,))
+    site = Configuration(destinations=(ARCHIVE,), listener=Listener(host="0.0.0.0"))
     (stated,) = statement_of(site).commitment
     assert stated.report_on_new_association
+    # On the loopback it hears an archive of this machine alone.
+    at_home = ARCHIVE.model_copy(update={"host": "127.0.0.1"})
+    for archive, is_heard in ((ARCHIVE, False), (at_home, True)):
+        statement = statement_of(Configuration(destinations=(archive,)))
+        assert [one.report_on_new_association for one in statement.commitment] == [is_heard]
+        assert "nobody reaches it over the network" in paragraphs_of(statement)
+    assert "nobody reaches it over the network" not in paragraphs_of(statement_of(site))
     monkeypatch.setattr(box, "LISTENER_CONTEXTS", ())
     (stated,) = statement_of(site).commitment
     assert not stated.report_on_new_association

@@ -110,7 +110,8 @@ KEYS: list[tuple[str, Any, str]] = [
 # an object, or no more than how an ID begins. Whatever else is configured changes another part too.
 UNSEEN = re.compile(
     r"(network|firewall|time|logs|metrics)\.|box\.reserve_bytes|retention\.facts_days|panel\.|unscheduled\.id_prefix|listener\.host"
-    r"|(worklist\[\d\]|destinations\[\d\]|performed_step|audit)\.(ae_title|host|port|tls_name|tls_pin)"
+    r"|(worklist\[\d\]|performed_step|audit)\.(ae_title|host|port|tls_name|tls_pin)"
+    r"|destinations\[\d\]\.(ae_title|port|tls_name|tls_pin)"
     r"|worklist\[\d\]\.(days_back|days_ahead|character_set|max_items)"
     r"|destinations\[\d\]\.(commitment_rounds|report_ae_titles|report_tls_pins)"
     r"|devices\[\d\]\.(?!name|modality|manufacturer|model|serial_number|station_name|series_description|protocol_name"

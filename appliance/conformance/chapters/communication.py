@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
+from appliance.config.render import is_loopback
 from appliance.conformance.chapters.front import Chapter, Said
 from appliance.conformance.chapters.sequences import sequences
 from appliance.conformance.chapters.services import status_table
@@ -212,12 +213,14 @@ def _acceptance(statement: Statement) -> Said:
         for context in LISTENER_CONTEXTS
     ]
     words = {(source, reason): said for source, reason, said in rejections()}
-    is_awaited = any(one.report_on_new_association for one in statement.commitment)
+    is_awaited = any(one.is_requested for one in statement.commitment)
+    host = next((str(one.value) for one in statement.parameters if one.key == "listener.host"), "")
+    alone = " It listens on the loopback alone (listener.host): nobody reaches it over the network."
     counts = "from its archive alone" if is_awaited else "for nothing: no destination is configured with commitment"
     return (
         Paragraph(
             "Anyone may ask who calls the product by its AE title, and at the encrypted port shows a certificate that "
-            f"it trusts. A report counts {counts}."
+            f"it trusts. A report counts {counts}.{alone if is_loopback(host) else ''}"
         ),
         table(
             "Accepted presentation contexts",
