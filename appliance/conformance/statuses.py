@@ -37,10 +37,12 @@ _UNEXPLAINED = 0xFFFF  # a status that no table lists
 _NOT_LISTED = "not listed"
 
 _FIND: Final[Mapping[FindVerdict, str]] = {
-    FindVerdict.ENTRY: "The entry is kept; more entries than are configured are cancelled (C-CANCEL).",
+    FindVerdict.ENTRY: "The entry is kept; more entries than may be taken are cancelled (C-CANCEL), and no further "
+    "query is sent.",
     FindVerdict.DONE: "The answer is whole.",
     FindVerdict.CANCELLED: "The entries that came are kept, and people are told that there are more.",
-    FindVerdict.REFUSED: "The last answer stays, with its age; the source is asked again later, and people are told.",
+    FindVerdict.REFUSED: "Of a broad query the last answer stays, with its age; the source is asked again later, and "
+    "people are told. A patient query brings nothing, whoever asked is told why, and it is not repeated.",
 }
 _LOOK: Final[Mapping[FindVerdict, str]] = {
     FindVerdict.ENTRY: "The object is there, unless it is said to be unavailable.",
@@ -73,7 +75,8 @@ _STEP: Final[Mapping[StepVerdict, str]] = {
     StepVerdict.DUPLICATE: "As for success: the instance's UID is this box's, so an earlier message arrived.",
     StepVerdict.UNKNOWN_STEP: "The step is created again, and then set.",
     StepVerdict.MAY_BE_FINAL: "If an earlier message that was never answered may have arrived, as for success; "
-    "otherwise somebody else ended the step, and it waits for a person.",
+    "otherwise somebody else ended the step, and it waits for a person, who may let it be told once more: not taken "
+    "then either, it stays as the manager has it.",
     StepVerdict.RETRY: "The message is sent again later, without end.",
 }
 

@@ -29,6 +29,7 @@ from appliance.conformance.chapters.communication import DEADLINES
 from appliance.conformance.document import Document, Flow, Paragraph, Sequence, Table
 from appliance.conformance.picture import flow_svg
 from appliance.conformance.statement import Matching, Statement
+from appliance.conformance.statuses import step_statuses, worklist_statuses
 from appliance.conformance.template import document_from
 from appliance.dimse import find
 from appliance.dimse.association import Caller, _entity
@@ -42,7 +43,7 @@ from appliance.dimse.worklist_query import (
 )
 from appliance.exam.decisions import UNDECIDED
 from appliance.forward.retention import KeptObject, Proof, proof_of
-from appliance.forward.states import DELIVERY, DeliveryEvent, DeliveryState
+from appliance.forward.states import DELIVERY, STEPS, DeliveryEvent, DeliveryState, StepEvent, StepState
 
 REPOSITORY = Path(__file__).parents[2]
 ARCHIVE = Destination(name="archive", ae_title="A", host="a", port=104)
@@ -278,6 +279,20 @@ def test_ok__each_wait_of_a_connection_is_explained_and_nothing_else() -> None:
     assert waits == set(DEADLINES)
     document = document_from(statement_of(example))
     assert {row[0] for row in table_of(document, "What each deadline is").rows} == waits
+
+
+def test_ok__what_nobody_repeats_is_not_stated_to_be_repeated() -> None:
+    """A patient query, a further report's failures, a step that was ended elsewhere twice: the code's own answers."""
+    rows = {one.operation: one.behaviour for one in worklist_statuses() if one.first == 0xA700}
+    assert "A patient query brings nothing" in rows["C-FIND"] and "it is not repeated" in rows["C-FIND"]
+    assert STEPS[StepState.RETRIED, StepEvent.NOT_OURS] is StepState.ENDED_ELSEWHERE
+    (final,) = [one for one in step_statuses() if one.first == 0xA710]
+    assert "not taken then either, it stays as the manager has it" in final.behaviour
+    # A failure of a late report finds no state to act on; a success does.
+    late = DeliveryState.STORED
+    assert (late, DeliveryEvent.COMMITTED) in DELIVERY and (late, DeliveryEvent.COMMITMENT_REFUSED) not in DELIVERY
+    text = paragraphs_of(statement_of(load_configuration(EXAMPLE)))
+    assert "Of a late or further report what is committed counts" in text and "what failed does not" in text
 
 
 def test_ok__an_association_is_waited_for_as_long_as_is_stated() -> None:

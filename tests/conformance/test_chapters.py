@@ -37,10 +37,12 @@ from appliance.conformance.picture import _LETTER, sequence_svg
 from appliance.conformance.printing import Format, print_document
 from appliance.conformance.statement import Matching
 from appliance.conformance.template import document_from
+from appliance.dimse.association import MAX_PDU_BYTES
 from appliance.dimse.decoding import EXPLICIT_LITTLE_ENDIAN, IMPLICIT_LITTLE_ENDIAN, JPEG_BASELINE
 from appliance.dimse.elements import FileMeta
 from appliance.dimse.store import _context_for
 from appliance.dimse.tls import CIPHER_SUITES
+from appliance.dimse.tls_reason import PINNED_TOO
 from appliance.dimse.worklist_query import (
     RETURN_KEYS,
     STEP_RETURN_KEYS,
@@ -132,11 +134,15 @@ def test_ok__the_bounds_that_a_peer_meets_are_those_of_the_code(monkeypatch: pyt
     for chapter, names in (
         (services, ("MOST_STORED", "MOST_ASKED", "HOLD_SECONDS", "AFTER_RESTART_SECONDS", "MAX_ANSWER_BYTES")),
         (communication, ("LONGEST_PDU_BYTES", "MAX_MESSAGE_BYTES", "MAX_REFERENCES", "MOST_CONNECTIONS")),
+        (communication, ("MAX_DATA_BYTES",)),
     ):
         for name in names:
             with monkeypatch.context() as patched:
                 patched.setattr(chapter, name, 7 * 1024 * 1024)
                 assert paragraphs_of(statement_of(example)) != right, name
+    # A peer that sets no limit is sent no more than that either (PS3.8 D.1: 0).
+    rows = dict(table_of(document_from(statement_of(example)), "Table 7-1 General").rows)
+    assert f"of C-STORE and C-FIND at most {MAX_PDU_BYTES} bytes" in rows["Maximum PDU Length, sent"]
 
 
 @pytest.mark.parametrize(
@@ -232,6 +238,9 @@ def test_ok__how_connections_are_encrypted_is_what_they_offer() -> None:
     said = paragraphs_of(statement_of(example.model_copy(update={"tls": tls, "destinations": (peer,)})))
     assert f"TLS 1.2 at least. Cipher suites below TLS 1.3: {', '.join(CIPHER_SUITES)}." in said
     assert set(older) == set(CIPHER_SUITES)
+    # The listener asks for no name, and finds a pinned certificate among the authorities alone.
+    assert "At the listener any certificate of such an authority is let in, whatever its name" in said
+    assert PINNED_TOO[1:] in said
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from appliance.conformance.document import Paragraph, Table, table
 from appliance.conformance.statement import Attribute, ObjectKind, Statement
 from appliance.conformance.words import attribute_text, nested_text, tag_text, uid_text
 from appliance.dimse.tls import CIPHER_SUITES, LEAST_VERSION
+from appliance.dimse.tls_reason import PINNED_TOO
 
 # EventID of PS3.15 A.5.3 (PS3.16 CID 400).
 _AUDIT_MESSAGES: Final = (
@@ -67,8 +68,11 @@ def _transport(statement: Statement) -> Said:
         Paragraph(f"Connections: {encrypted}. Both sides are authenticated."),
         Paragraph(
             f"{LEAST_VERSION.name.replace('v1_', ' 1.')} at least. Cipher suites below TLS 1.3: "
-            f"{', '.join(CIPHER_SUITES)}. A peer's certificate is one of an authority of `tls.authorities` with the "
-            "peer's name among its alternative names, or exactly the one that is pinned (tls_pin, report_tls_pins)."
+            f"{', '.join(CIPHER_SUITES)}. The certificate of a peer that is called is one of an authority of "
+            "`tls.authorities` with the peer's name among its alternative names, or exactly the one that is pinned "
+            "(tls_pin). At the listener any certificate of such an authority is let in, whatever its name, or one that "
+            f"is pinned (tls_pin, report_tls_pins). There {PINNED_TOO[0].lower()}{PINNED_TOO[1:]} Whether a report "
+            "counts, its own archive's name or pin decides."
         ),
     )
 

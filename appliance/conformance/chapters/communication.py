@@ -15,7 +15,7 @@ from appliance.conformance.parameters import PERSONAL
 from appliance.conformance.statement import Parameter, Role, Statement, Status
 from appliance.conformance.statuses import ACTION_BEHAVIOUR, STORE_BEHAVIOUR, rejections
 from appliance.conformance.words import bytes_text, seconds_text, services_named, uid_text
-from appliance.dimse.association import SHORTEST_PDU_BYTES
+from appliance.dimse.association import MAX_PDU_BYTES, SHORTEST_PDU_BYTES
 from appliance.dimse.commitment import COMMITMENT_CONTEXT, MAX_REFERENCES
 from appliance.dimse.line import LONGEST_PDU_BYTES
 from appliance.dimse.listener import (
@@ -26,13 +26,14 @@ from appliance.dimse.listener import (
     OTHER_VERSION,
 )
 from appliance.dimse.status import ActionVerdict, StoreVerdict
+from appliance.dimse.transmit import MAX_DATA_BYTES
 from appliance.dimse.visits import MOST_ASSOCIATIONS, MOST_CONNECTIONS
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 """The only one that there is (PS3.8 A.2.1)."""
 _PEERS = ("worklist", "performed_step", "destinations")
 DEADLINES: Final[Mapping[str, str]] = {
-    "connect_seconds": "until the connection is made",
+    "connect_seconds": "until the connection is made, and as long again for the handshake of TLS",
     "associate_seconds": "until the answer to the request for an association, or for its release",
     "answer_seconds": "until an answer to what was asked, and until anything more moves on the connection",
     "query_seconds": "until the broad query is answered whole; a patient query, in answer_seconds",
@@ -41,7 +42,7 @@ DEADLINES: Final[Mapping[str, str]] = {
     "retry_longest_seconds": "the longest time before the next try; there is no last one",
     "commitment_seconds": "until a report on an accepted request for commitment",
     "stall_seconds": "until there is an association, and until anything more moves on the connection",
-    "message_seconds": "until a message that began is whole, or the next begins",
+    "message_seconds": "from the association, or the message before, until the next message is whole",
 }
 """What each wait of a connection is for."""
 
@@ -126,7 +127,11 @@ def _associations(statement: Statement) -> Said:
                 ("Implementation Class UID", product.implementation_class_uid),
                 ("Implementation Version Name", product.implementation_version_name),
                 ("Maximum PDU Length, received", f"{statement.max_pdu_bytes} bytes"),
-                ("Maximum PDU Length, sent", f"the peer's; A-ABORT where it is below {SHORTEST_PDU_BYTES} bytes"),
+                (
+                    "Maximum PDU Length, sent",
+                    f"the peer's, of C-STORE and C-FIND at most {MAX_PDU_BYTES} bytes; as initiator A-ABORT where it "
+                    f"is below {SHORTEST_PDU_BYTES} bytes",
+                ),
                 ("Asynchronous operations", "not negotiated: one outstanding operation"),
                 ("SOP Class Extended Negotiation", "none"),
                 ("User Identity Negotiation", "none"),
@@ -183,13 +188,21 @@ def _initiation(statement: Statement) -> Said:
         Paragraph(
             "An association is opened when something is due for a peer and released when it is done, also behind an "
             "answer that is a failure. Destinations and performed-step managers in trouble are left alone for a time "
-            "that doubles up to a limit; a worklist is asked again at its next time."
+            "that doubles up to a limit; where only one association more does not come about, the others to that "
+            "destination go on. A worklist is asked again at its next time. What a person asked for (a patient query, "
+            "Verification, a test) is not repeated: the person is told."
+        ),
+        Paragraph(
+            f"Of a peer that was called, too, a PDU may have {bytes_text(LONGEST_PDU_BYTES)}, and a message "
+            f"{bytes_text(MAX_DATA_BYTES)}; what is longer ends the association."
         ),
         Paragraph(
             "To a destination is proposed, in this order: for each transfer syntax in which an object that is due can "
             "be sent a context of its own, in the order of its `transfer_syntaxes`; Verification, always; Storage "
             "Commitment, where it is configured; C-FIND, where something is to be looked for. "
-            "`appliance conformance check --live` proposes what a purchaser's profile asks for, beside these."
+            "`appliance test` proposes to an application entity at once all that the configuration uses of it, "
+            "Verification first, and then each service alone; `appliance conformance check --live` beside these what a "
+            "purchaser's profile asks for."
         ),
         table(
             "Proposed presentation contexts",
@@ -251,7 +264,11 @@ def _failure_as_initiator(_statement: Statement) -> Said:
             "Table 7-8 Communication failure as initiator",
             ("Failure", "Behaviour"),
             (
-                ("Timeout", "A-ABORT; what was under way is tried again later, and people are told why it waits."),
+                (
+                    "Timeout",
+                    "A-ABORT, or within a PDU the end of the connection; what was under way is tried again later, and "
+                    "people are told why it waits.",
+                ),
                 ("Association aborted", "What was under way is tried again later, and people are told why it waits."),
                 ("Network disconnect", "What was under way is tried again later, and people are told why it waits."),
                 ("Association rejected", "What was due is tried again later, and people are told why it waits."),
@@ -260,6 +277,7 @@ def _failure_as_initiator(_statement: Statement) -> Said:
                 ("No context for an object", STORE_BEHAVIOUR[StoreVerdict.REFUSED]),
                 ("No context for commitment", f"{ACTION_BEHAVIOUR[ActionVerdict.RETRY]} People are told."),
                 ("No context for a query or a step", "It is asked again later, and people are told."),
+                ("Any of these, of a patient query or a test", "It is not repeated; whoever asked is told."),
             ),
         ),
     )
@@ -271,7 +289,11 @@ def _failure_as_acceptor(_statement: Statement) -> Said:
             "Table 7-9 Communication failure as acceptor",
             ("Failure", "Handling"),
             (
-                ("Timeout", "A-ABORT; a report that did not come whole changes nothing."),
+                (
+                    "Timeout",
+                    "A-ABORT where nothing moves between two PDUs of an association; otherwise the connection is "
+                    "closed. A report that did not come whole changes nothing.",
+                ),
                 ("Association aborted", "A report that was answered is durable; any other changes nothing."),
                 ("Network disconnect", "A report that was answered is durable; any other changes nothing."),
             ),
@@ -320,7 +342,10 @@ SECTIONS: Final[Mapping[str, Chapter]] = {
     "7.3.1": _one("Nothing that is saved is lost by a failure of communication."),
     "7.3.1.1": _failure_as_initiator,
     "7.3.1.2": _failure_as_acceptor,
-    "7.3.2": _one("By service."),
+    "7.3.2": _one(
+        "By service. Of C-ECHO, 0000 says that the peer answers; any other status is told to whoever asked, and "
+        "nothing follows from it. The product itself answers C-ECHO with 0000."
+    ),
     "7.3.2.1": _statuses("C-CANCEL", "Table 7-10 C-FIND of the worklist", "No worklist is configured."),
     "7.3.2.2": _statuses("N-CREATE", "Tables 7-12, 7-13 N-CREATE, N-SET", "No performed-step manager is configured."),
     "7.3.2.5": _statuses("C-STORE", "Table 7-42 C-STORE", "No device or no destination is configured."),

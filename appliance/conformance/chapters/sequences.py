@@ -66,6 +66,8 @@ def _of_examination(statement: Statement, *, stores: bool, asks: bool) -> Iterat
         yield Arrow(_BOX, _MANAGER, "N-CREATE: IN PROGRESS")
     yield Arrow(_PERSON, _BOX, "ends the examination")
     if is_told:
+        if stores:
+            yield Arrow(_BOX, _BOX, "neither waits for the other:")
         yield Arrow(_BOX, _MANAGER, f"N-SET: {' or '.join(statement.end_of_study.states)}")
     if stores:
         yield Arrow(_BOX, _ARCHIVE, "C-STORE, each object")

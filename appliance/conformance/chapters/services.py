@@ -58,7 +58,7 @@ def _worklist(statement: Statement) -> Said:
             "ISO_IR 192. Both may be several C-FIND on one association: one for each of `worklist.modalities`, and one "
             "for each way in which what was typed or scanned may be meant. Entries are shown to a person, who chooses "
             "one or, of one patient, several; no value of an entry can be edited. Of a patient query "
-            f"{MAX_PATIENT_ITEMS} entries are taken at most, of a broad one those of `worklist.max_items`, of either "
+            f"{MAX_PATIENT_ITEMS} entries are taken at most, of either those of `worklist.max_items` and "
             f"{bytes_text(MAX_ANSWER_BYTES)} of them; what is beyond that is cancelled."
         ),
         table(
@@ -216,8 +216,9 @@ def _commitment(statement: Statement) -> Said:
         Paragraph(
             f"The association that asked stays open for a report for {seconds_text(HOLD_SECONDS)}, unless something "
             "else is due there; then it is released, and the report is awaited on another one. After a restart of the "
-            f"product a report is awaited for {seconds_text(AFTER_RESTART_SECONDS)} more at most. A late report counts "
-            "as long as its object was not stored again since."
+            f"product a report is awaited for {seconds_text(AFTER_RESTART_SECONDS)} more at most. Of a late or further "
+            "report what is committed counts, as long as its object was not stored again since; what failed does not, "
+            "since it was asked for again."
         ),
         Paragraph(
             "The two sequences of a report count, whatever its Event Type ID. An object that neither names is not "
