@@ -230,7 +230,7 @@ def facts_from(origins: Origins, sop_class_uid: str, kind: set[str], device: Map
             "printed_text": _comments_from(origins.printed_text, has_doubt=not is_trusted),
             **device,
         },
-        user=chosen.user,
+        user={**chosen.user, "series_description": _described(origins)},
         conditions=chosen.conditions | kind | purpose | doubt | {name for name, text in told.items() if text},
     )
 
@@ -305,6 +305,12 @@ def _configuration_facts(origins: Origins) -> dict[str, Any]:
         return facts
     series = origins.exam.series_of(origins.device.name)
     return facts | {"series_description": series.series_description, "protocol_name": series.protocol_name}
+
+
+def _described(origins: Origins) -> str:
+    """What people at the panel called the series; empty where it is called as its device is configured."""
+    called = _configuration_facts(origins)["series_description"]
+    return "" if called == origins.device.series_description else called
 
 
 def _native_pixels(form: PixelForm, length: int) -> tuple[bytes, bytes]:

@@ -87,7 +87,8 @@ def object_as_moved(
             **chosen.configuration,
         },
         device={},
-        user=chosen.user,
+        # The exam knows how the series is called, whoever said it.
+        user={**chosen.user, "series_description": series.series_description},
         conditions=chosen.conditions,
     )
     dataset = dataset_from(tuple(row for row in table if is_of_exam(row)), facts)

@@ -132,7 +132,8 @@ def _object_attributes(configuration: Configuration, device: Device, kind: Kind)
         always=kind.conditions | _always(configuration),
         perhaps=kind.perhaps | _perhaps(configuration),
         configured={**configured_facts(device, configuration.box), **_unscheduled(configuration)},
-        uncertain=_unscheduled(configuration).keys(),
+        # A series that people called nothing is called nothing.
+        uncertain={*_unscheduled(configuration), "series_description"},
         sources=_sources(configuration),
         lacking=_lacking(configuration),
     )

@@ -23,6 +23,7 @@ from appliance.compose.steps import CREATION, FINAL, PERFORMED_SERIES, creation_
 from appliance.config.schema import Configuration
 from appliance.config.schema import TestPatient as Patient
 from appliance.exam.exam import Closed, Exam, Instance, Outcome, StudySoFar, open_exam
+from appliance.exam.moved import Described, exam_as_described
 from appliance.exam.unscheduled import unscheduled_item_from
 from appliance.simulator.hospital.step_rules import TABLE, refusal_of_creation, refusal_of_update, step_from_update
 from tests.compose.hospital_tables import (
@@ -481,6 +482,8 @@ def test_ok__each_row_and_each_source_is_used(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(rows, "_value_of", note_row)
     monkeypatch.setattr(rows, "_look_up", note_origin)
     exams = [CASES[name].exam for name in ("scheduled, everything", "unscheduled", "next to nothing")]
+    called = [Described(one.device, "Antrum", CLOSED_AT, "panel") for one in exams[0].series]
+    exams.append(exam_as_described(exams[0], called))
     for exam in (*(replace(one, operators_name="Op^One", is_clock_trusted=False) for one in exams), None):
         for number, make in enumerate(KINDS.values()):
             make(tmp_path / f"{number}.dcm", exam)

@@ -24,6 +24,7 @@ from appliance.conformance.box import statement_of
 from appliance.conformance.statement import Attribute, ObjectKind, Statement
 from appliance.exam.exam import Closed, Exam, Instance, Outcome, PlannedSeries, open_exam
 from appliance.exam.item import WorklistItem
+from appliance.exam.moved import Described, exam_as_described
 from appliance.exam.unscheduled import emergency_item_from, unscheduled_item_from, with_patient_id
 from tests.compose.world import (
     BOX,
@@ -172,6 +173,22 @@ def test_ok__each_object_is_as_stated(kind: str, exam: str, statement: Statement
     device, form, make = MADE[kind]
     made = dcmread(make(tmp_path / "object.dcm", EXAMS[exam]).path)
     check(kind_of(statement, device, form, made).attributes, made)
+
+
+@pytest.mark.parametrize("said", ["Antrum", ""])
+@pytest.mark.parametrize("kind", ["page", "clip", "film", "document"])
+def test_ok__what_people_call_a_series_is_as_stated(kind: str, said: str, statement: Statement, tmp_path: Path) -> None:
+    """The panel's word goes before the configured one, also where it is that there is none."""
+    device, form, make = MADE[kind]
+    opened = EXAMS["everything scheduled"]
+    assert opened is not None
+    exam = exam_as_described(opened, [Described(device.name, said, OPENED_AT, "panel")])
+    made = dcmread(make(tmp_path / "object.dcm", exam).path)
+    attributes = kind_of(statement, device, form, made).attributes
+    check(attributes, made)
+    assert made.get("SeriesDescription", "") == said
+    (stated,) = [one for one in attributes if one.path == ("SeriesDescription",)]
+    assert stated.presence is Presence.ANAP and stated.sources[0] is Source.USER
 
 
 @pytest.mark.parametrize("kind", ["page", "clip", "film", "document"])
