@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydicom import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage
+from pydicom.uid import EncapsulatedPDFStorage, ExplicitVRLittleEndian, KeyObjectSelectionDocumentStorage
 
 from appliance.compose.attributes import PATIENT, STUDY
 from appliance.compose.charset import set_character_set
@@ -74,7 +74,7 @@ _EVIDENCE: Rows = (
 )
 _CONTENT: Rows = (
     Row("RelationshipType", "1", ALWAYS, (fixed("CONTAINS"),)),
-    Row("ValueType", "1", ALWAYS, (fixed("IMAGE"),)),
+    Row("ValueType", "1", ALWAYS, (generated("value_type"),)),
     Row("ReferencedSOPSequence", "1", ALWAYS, (generated("references"),), holds=_REFERENCE),
 )
 
@@ -129,7 +129,7 @@ def compose_note(exam: Exam, box: Box, device: str, sop_instance_uid: str, rejec
         for uid in dict.fromkeys(one.series_instance_uid for one in rejected)
     ]
     evidence = _item(_EVIDENCE, study_instance_uid=exam.study_instance_uid, rejected_by_series=Sequence(series))
-    content = [_item(_CONTENT, references=Sequence([_reference(one)])) for one in rejected]
+    content = [_item(_CONTENT, value_type=_value_type(one), references=Sequence([_reference(one)])) for one in rejected]
     facts = Facts(
         entries=chosen.entries,
         generated={
@@ -146,6 +146,11 @@ def compose_note(exam: Exam, box: Box, device: str, sop_instance_uid: str, rejec
     dataset = dataset_from(NOTE, facts)
     set_character_set(dataset, chosen.entries)
     return file_lead_bytes(SOP_CLASS_UID, sop_instance_uid, ExplicitVRLittleEndian) + encode_dataset(dataset)
+
+
+def _value_type(one: Instance) -> str:
+    """What a content item refers to (PS3.16 TID 2010): a document is no image."""
+    return "COMPOSITE" if one.sop_class_uid == EncapsulatedPDFStorage else "IMAGE"
 
 
 def _reference(one: Instance) -> Dataset:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.uid import EncapsulatedPDFStorage
 
 from appliance.compose.attributes import CLOCK_IN_DOUBT
 from appliance.compose.instance import compose_still
@@ -194,13 +195,13 @@ def test_fail__an_object_that_does_not_say_when_it_was_captured(tmp_path: Path) 
         object_as_moved(source, right_exam(), "film", BOX, NEW_UID, 1)
 
 
-def note_of(exam: Exam, count: int = 3) -> bytes:
+def note_of(exam: Exam, count: int = 3, *, sop_class_uid: str = "") -> bytes:
     own = replace(exam, series=(PlannedSeries("film", "KO", "1.2.3.9", 103, "Rejection note"),), steps=())
     form = pixel_form_from(gray_frame())
     composed = [compose_still(origins_of(exam, SERIAL), form, 135) for _ in range(count)]
     rejected = [
         Instance(
-            one.sop_class_uid,
+            sop_class_uid or one.sop_class_uid,
             f"{one.sop_instance_uid}.{number}",
             one.transfer_syntax_uid,
             exam.series_of("ultrasound").series_instance_uid,
@@ -238,4 +239,9 @@ def test_ok__a_rejection_note_says_which_images_and_why(tmp_path: Path, whose: s
     read = run("dsrdump", path)
     assert read.returncode == 0, read.stderr
     assert read.stdout.count("<contains IMAGE") == 3, read.stdout
+    # A document of the wrong patient is no image (PS3.16 TID 2010).
+    path.write_bytes(note_of(exam, 1, sop_class_uid=EncapsulatedPDFStorage))
+    judged = run("dciodvfy", "-new", path)
+    assert "Error" not in judged.stdout + judged.stderr
+    assert "<contains COMPOSITE" in run("dsrdump", path).stdout
     assert "113038" in read.stdout or "Incorrect Modality Worklist Entry" in read.stdout
