@@ -240,6 +240,13 @@ def test_ok__names_that_are_easily_confused_are_marked(quiet_bench: Bench, panel
     panel.is_on("confirm")
     for absent in ("confirm-similar", "confirm-allergies", "confirm-alerts"):
         panel.count(absent, 0)
+    panel.tap("confirm-back")
+    # A finger may meet a row of the list as it was before a newer one came.
+    older = panel.page.locator("[data-testid=worklist-row][data-patient-id=M-1]").element_handle()
+    write_worklist(quiet_bench.paths, [*items, make_item("Ward^Nine 3", "N-3", time_of_day="090000")])
+    panel.count("worklist-row", 13)
+    older.evaluate("row => row.click()")
+    panel.has("confirm-similar", "Another patient has a similar name: Maier Hannah, 01 Jan 1951")
 
 
 def test_ok__the_language_is_switched_on_the_panel(quiet_bench: Bench, panel: Panel) -> None:

@@ -36,11 +36,12 @@ function nearOf(sound) {
   return near;
 }
 
-const whoOf = (item) => `${item.patient_id}\n${item.birth_date}\n${item.names.join("\n")}`;
+/** What tells one patient from another; the same for an entry that was read anew, and for one that was typed. */
+export const whoOf = (item) => `${item.patient_id}\n${item.birth_date}\n${item.names.join("\n")}`;
 
 const AT_ONCE = 300;
 
-/** Item → another patient's item with a similar name, for those that have one. Pauses at each yield, where a long list
+/** Who → another patient's item with a similar name, for those that have one. Pauses at each yield, where a long list
  *  would hold up the page; its value is at the end. */
 export function* lookForSimilar(items) {
   const patients = new Map(); // who → its first item: a patient's further steps are not looked at
@@ -60,5 +61,5 @@ export function* lookForSimilar(items) {
     looked += 1;
     if (looked % AT_ONCE === 0) yield;
   }
-  return new Map(items.filter((item) => others.has(whoOf(item))).map((item) => [item, others.get(whoOf(item))]));
+  return others;
 }

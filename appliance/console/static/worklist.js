@@ -4,7 +4,7 @@ import { byId, make, nameElements, setText, show } from "./elements.js";
 import { drawFilter, filterKey, itemsPassing } from "./filter.js";
 import { get, post, sleep } from "./link.js";
 import { Rows } from "./rows.js";
-import { lookForSimilar } from "./similar.js";
+import { lookForSimilar, whoOf } from "./similar.js";
 import { said, text } from "./texts.js";
 import { ageText, agoText, birthText, dateText, foldText, sexText, shortDateText, timeText, whatText } from "./words.js";
 
@@ -38,7 +38,7 @@ export async function askHospital(search) {
   return answers.flatMap((answer) => answer.items);
 }
 
-/** Another patient's entry with a name that may be taken for this one's. */
+/** Another patient's entry with a name that may be taken for this one's, also where the row was drawn from an older list. */
 function similarTo(item, items) {
   if (similar.items !== items) {
     const look = lookForSimilar(items);
@@ -46,7 +46,7 @@ function similarTo(item, items) {
     while (!step.done) step = look.next();
     similar = { items, of: step.value };
   }
-  return similar.of.get(item);
+  return similar.of.get(whoOf(item));
 }
 
 /** Look through a new list a little at a time: it is drawn and searched at once, however long it is. */
@@ -198,7 +198,7 @@ function row(item) {
       { class: "entry-name" },
       ...nameElements(item.names),
       item.examined ? make("span", { class: "mark", testid: "examined-mark", text: text("worklist.examined") }) : null,
-      similar.items === all && similar.of.has(item)
+      similar.items === all && similar.of.has(whoOf(item))
         ? make("span", { class: "mark alike", testid: "similar-mark", text: text("worklist.similar") })
         : null,
     ),
