@@ -32,7 +32,7 @@ def freeze_waiting(frozen: Frozen, directory: Path, empty: Path) -> Frozen:
         stop_services(guest)
         guest.shell.write_file("/run/late.py", _LATE.read_bytes())
         guest.shell.run("cat /proc/sys/kernel/random/uuid > /run/another-boot")
-        programs = dict(zip(_units(), _SERVICES, strict=True)) | {_RESTORE: "apply --boot"}
+        programs = dict(zip(_units(), _SERVICES, strict=True)) | {_RESTORE: "restore"}
         for unit, program in programs.items():
             place = f"/run/systemd/system/{unit}.d"
             guest.shell.run(f"mkdir -p {place}")
@@ -66,7 +66,7 @@ def begin(guest: Machine) -> None:
     """Do with the configuration what a boot does; then let the services find what there is, all at once, and wait until
     each of them has come up.
     """
-    guest.shell.run("mkdir -p /run/go && touch /run/go/apply")
+    guest.shell.run("mkdir -p /run/go && touch /run/go/restore")
     guest.shell.wait_until(f"systemctl is-active {_RESTORE}", _SECONDS)
     guest.shell.run("systemctl reload nftables.service", _SECONDS)
     guest.shell.run("cd /run/go && touch " + " ".join(_SERVICES))
