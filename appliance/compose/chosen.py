@@ -51,7 +51,6 @@ def chosen_from(exam: Exam | None) -> Chosen:
     )
     conditions = {"exam", "worklist's study" if is_worklists else "own study"}
     conditions |= {"step told"} if exam.has_told_steps else set()
-
     return Chosen(
         entries=entries if exam.is_scheduled else (),
         user={"operators_name": exam.operators_name, **_values_of(_TYPED, typed)},

@@ -209,6 +209,8 @@ def facts_from(origins: Origins, sop_class_uid: str, kind: set[str], device: Map
     is_trusted = origins.is_clock_trusted and (exam is None or exam.is_clock_trusted)
     doubt = set() if is_trusted else {"clock in doubt"}
     told = {"printed": origins.printed_text, "video": origins.video_format, "digital": origins.digital_format}
+    configured = _configuration_facts(origins)
+    called = configured["series_description"]
     return Facts(
         entries=chosen.entries,
         generated={
@@ -223,14 +225,15 @@ def facts_from(origins: Origins, sop_class_uid: str, kind: set[str], device: Map
                 sop_instance_uid=origins.sop_instance_uid,
             ),
         },
-        configuration={**_configuration_facts(origins), **chosen.configuration},
+        configuration={**configured, **chosen.configuration},
         device={
             "video_format": origins.video_format,
             "digital_format": origins.digital_format,
             "printed_text": _comments_from(origins.printed_text, has_doubt=not is_trusted),
             **device,
         },
-        user={**chosen.user, "series_description": _described(origins)},
+        # People at the panel called the series so, where it is not as its device is configured.
+        user={**chosen.user, "series_description": "" if called == origins.device.series_description else called},
         conditions=chosen.conditions | kind | purpose | doubt | {name for name, text in told.items() if text},
     )
 
@@ -305,12 +308,6 @@ def _configuration_facts(origins: Origins) -> dict[str, Any]:
         return facts
     series = origins.exam.series_of(origins.device.name)
     return facts | {"series_description": series.series_description, "protocol_name": series.protocol_name}
-
-
-def _described(origins: Origins) -> str:
-    """What people at the panel called the series; empty where it is called as its device is configured."""
-    called = _configuration_facts(origins)["series_description"]
-    return "" if called == origins.device.series_description else called
 
 
 def _native_pixels(form: PixelForm, length: int) -> tuple[bytes, bytes]:

@@ -43,6 +43,9 @@ def _pictures(statement: Statement) -> Iterator[Sequence]:
         yield _picture("Images that went to a wrong patient (IHE IOCM)", _of_correction(statement))
 
 
+_STORED = (Arrow(_BOX, _ARCHIVE, "C-STORE, each object"), Arrow(_ARCHIVE, _BOX, "success"))
+
+
 def _of_worklists() -> Iterator[Sequence]:
     entries = Arrow(_WORKLIST, _BOX, "entries")
     chooses = Arrow(_PERSON, _BOX, "chooses and confirms an entry")
@@ -70,8 +73,7 @@ def _of_examination(statement: Statement, *, stores: bool, asks: bool) -> Iterat
             yield Arrow(_BOX, _BOX, "neither waits for the other:")
         yield Arrow(_BOX, _MANAGER, f"N-SET: {' or '.join(statement.end_of_study.states)}")
     if stores:
-        yield Arrow(_BOX, _ARCHIVE, "C-STORE, each object")
-        yield Arrow(_ARCHIVE, _BOX, "success")
+        yield from _STORED
     if asks:
         yield Arrow(_BOX, _ARCHIVE, "N-ACTION: commitment")
         yield Arrow(_ARCHIVE, _BOX, "N-EVENT-REPORT: committed")
@@ -88,8 +90,7 @@ _OF_REPORT = (
     Arrow(_ARCHIVE, _BOX, "release"),
 )
 _OF_LOOK = (
-    Arrow(_BOX, _ARCHIVE, "C-STORE, each object"),
-    Arrow(_ARCHIVE, _BOX, "success"),
+    *_STORED,
     Arrow(_BOX, _ARCHIVE, "C-FIND at the level of images, a moment later"),
     Arrow(_ARCHIVE, _BOX, "the object is named"),
     Arrow(_BOX, _BOX, "it may go, when its retention ends"),

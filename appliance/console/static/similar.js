@@ -36,7 +36,7 @@ function nearOf(sound) {
   return near;
 }
 
-/** What tells one patient from another; the same for an entry that was read anew, and for one that was typed. */
+/** What tells one patient from another; the same for an entry that was read anew. */
 export const whoOf = (item) => `${item.patient_id}\n${item.birth_date}\n${item.names.join("\n")}`;
 
 const AT_ONCE = 300;
